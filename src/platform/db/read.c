@@ -1,0 +1,141 @@
+/* read.c: queries on worker threads, each with its own connection. A query
+ * sees one snapshot from beginning to end.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include <assert.h>
+#include <stdlib.h>
+#include "base/mem.h"
+#include "base/metric.h"
+#include "db/inner.h"
+
+METRIC_COUNTER(reads, "bongsu_db_reads", "Queries answered by the read workers.");
+METRIC_COUNTER(reads_refused, "bongsu_db_reads_refused", "Queries refused because the queue was full.");
+
+struct read_worker {
+    struct db_readers *readers;
+    struct db_conn    *conn;
+    pthread_t          thread;
+};
+
+struct db_readers {
+    struct loop       *loop;
+    pthread_mutex_t    mutex;
+    pthread_cond_t     wake;
+    struct list        queue;
+    int                queued;
+    bool               stop;
+    int                worker_count;
+    struct read_worker workers[];
+};
+
+/* In the loop. Needs nothing of the database, which may be closed by now. */
+static void read_told(struct loop_post *p)
+{
+    struct db_read *r = LIST_ITEM(p, struct db_read, post);
+
+    r->done(r, r->result);
+}
+
+static enum err read_work(struct db_conn *c, struct db_read *r)
+{
+    enum err e;
+
+    e = conn_begin(c, false);
+    if (e)
+        return e;
+    e = r->work(c, r);
+    conn_rollback(c);
+    if (e == ERR_IO)
+        conn_reopen(c);
+    return e;
+}
+
+static struct db_read *queue_take(struct db_readers *rs)
+{
+    struct db_read *r = NULL;
+
+    pthread_mutex_lock(&rs->mutex);
+    while (!rs->stop && list_empty(&rs->queue))
+        pthread_cond_wait(&rs->wake, &rs->mutex);
+    if (!rs->stop) {
+        r = LIST_ITEM(rs->queue.next, struct db_read, link);
+        list_remove(&r->link);
+        rs->queued--;
+    }
+    pthread_mutex_unlock(&rs->mutex);
+    return r;
+}
+
+static void *worker_run(void *arg)
+{
+    struct read_worker *w = arg;
+    struct db_read *r;
+
+    while ((r = queue_take(w->readers)) != NULL) {
+        r->result = read_work(w->conn, r);
+        metric_add(&reads, 1);
+        r->post.run = read_told;
+        loop_post(w->readers->loop, &r->post);
+    }
+    return NULL;
+}
+
+enum err db_read_start(struct db *d, struct db_read *r)
+{
+    struct db_readers *rs = d->readers;
+    enum err e = OK;
+
+    pthread_mutex_lock(&rs->mutex);
+    if (rs->queued >= DB_READ_QUEUE_MAX) {
+        e = ERR_LIMIT;
+    } else {
+        list_append(&rs->queue, &r->link);
+        rs->queued++;
+        pthread_cond_signal(&rs->wake);
+    }
+    pthread_mutex_unlock(&rs->mutex);
+    if (e)
+        metric_add(&reads_refused, 1);
+    return e;
+}
+
+struct db_readers *readers_start(struct db *d, struct db_conn **conns, int count)
+{
+    struct db_readers *rs = mem_new(sizeof *rs + (size_t)count * sizeof rs->workers[0]);
+
+    rs->loop = d->loop;
+    pthread_mutex_init(&rs->mutex, NULL);
+    pthread_cond_init(&rs->wake, NULL);
+    list_init(&rs->queue);
+    rs->worker_count = count;
+    for (int i = 0; i < count; i++) {
+        rs->workers[i] = (struct read_worker){ .readers = rs, .conn = conns[i] };
+        thread_start(&rs->workers[i].thread, "db-read", worker_run, &rs->workers[i]);
+    }
+    return rs;
+}
+
+void readers_stop(struct db_readers **rsp)
+{
+    struct db_readers *rs = *rsp;
+
+    if (!rs)
+        return;
+    pthread_mutex_lock(&rs->mutex);
+    rs->stop = true;
+    pthread_cond_broadcast(&rs->wake);
+    pthread_mutex_unlock(&rs->mutex);
+    for (int i = 0; i < rs->worker_count; i++) {
+        pthread_join(rs->workers[i].thread, NULL);
+        db_conn_close(&rs->workers[i].conn);
+    }
+    while (!list_empty(&rs->queue)) {
+        struct db_read *r = LIST_ITEM(rs->queue.next, struct db_read, link);
+
+        list_remove(&r->link);
+        r->done(r, ERR_CLOSED);
+    }
+    pthread_cond_destroy(&rs->wake);
+    pthread_mutex_destroy(&rs->mutex);
+    free(rs);
+    *rsp = NULL;
+}

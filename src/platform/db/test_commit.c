@@ -1,0 +1,359 @@
+/* test_commit.c: what the commit batch promises.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "base/fault.h"
+#include "db/test_util.h"
+
+struct fixture {
+    struct loop *l;
+    struct db   *d;
+};
+
+static struct fixture opened(struct test *t)
+{
+    struct fixture f = { .l = loop_new() };
+    struct db_settings s = { .path = notes_path(t) };
+
+    f.d = notes_open_at(t, f.l, &s);
+    puts_told = 0;
+    return f;
+}
+
+static void closed(struct fixture *f)
+{
+    db_close(&f->d);
+    loop_free(&f->l);
+}
+
+static void writes_of_one_round_share_a_commit(struct test *t)
+{
+    enum { N = 500 };
+    struct fixture f = opened(t);
+    struct put *p = calloc(N, sizeof *p);
+
+    for (int i = 0; i < N; i++) {
+        p[i] = put_of(i + 1);
+        CHECK_OK(t, commit_add(f.d, &p[i].op));
+        CHECK(t, !p[i].told);
+    }
+    CHECK_INT(t, N, commit_waiting(f.d));
+    rounds_until(f.l, &p[N - 1].told);
+    for (int i = 0; i < N; i++)
+        if (!CHECK(t, p[i].told && p[i].e == OK && p[i].order == i + 1))
+            break;
+    CHECK_INT(t, 1, commit_stats(f.d).batches);
+    CHECK_INT(t, N, commit_stats(f.d).ops);
+    CHECK_INT(t, 0, commit_waiting(f.d));
+    CHECK_INT(t, 1, notes_with(db_loop_conn(f.d), N));
+    free(p);
+    closed(&f);
+}
+
+static void the_next_batch_fills_meanwhile(struct test *t)
+{
+    struct fixture f = opened(t);
+    struct put a = put_of(1), b = put_of(2), c = put_of(3);
+
+    commit_add(f.d, &a.op);
+    loop_round(f.l, 0);              /* leaves */
+    commit_add(f.d, &b.op);
+    commit_add(f.d, &c.op);
+    rounds_until(f.l, &c.told);
+    CHECK_OK(t, a.e);
+    CHECK_OK(t, c.e);
+    CHECK(t, a.order == 1 && b.order == 2 && c.order == 3);
+    CHECK(t, commit_stats(f.d).batches <= 2);
+    closed(&f);
+}
+
+/* Only the one whose row is there already hears of it; the others are stored. */
+static void only_the_guilty_one_is_told(struct test *t)
+{
+    struct fixture f = opened(t);
+    struct put p[5] = { put_of(1), put_of(2), put_of(1), put_of(3), put_of(2) };
+
+    for (int i = 0; i < 5; i++)
+        commit_add(f.d, &p[i].op);
+    rounds_until(f.l, &p[4].told);
+    CHECK(t, p[0].e == OK && p[1].e == OK && p[3].e == OK);
+    CHECK_INT(t, ERR_EXISTS, p[2].e);
+    CHECK_INT(t, ERR_EXISTS, p[4].e);
+    CHECK_INT(t, 1, notes_with(db_loop_conn(f.d), 3));
+    CHECK_OK(t, commit_health(f.d));
+    closed(&f);
+}
+
+static enum err apply_then_refuse(struct db_conn *c, struct commit_op *op)
+{
+    return put_apply(c, op) ? ERR_BUG : ERR_INVALID;
+}
+
+static void a_refused_operation_leaves_no_trace(struct test *t)
+{
+    struct fixture f = opened(t);
+    struct put a = put_of(1), b = put_of(2);
+
+    a.op.apply = apply_then_refuse;
+    commit_add(f.d, &a.op);
+    commit_add(f.d, &b.op);
+    rounds_until(f.l, &b.told);
+    CHECK_INT(t, ERR_INVALID, a.e);
+    CHECK_OK(t, b.e);
+    CHECK_INT(t, 0, notes_with(db_loop_conn(f.d), 1));
+    CHECK_INT(t, 1, notes_with(db_loop_conn(f.d), 2));
+    closed(&f);
+}
+
+static void waiting_only_keeps_the_order(struct test *t)
+{
+    struct fixture f = opened(t);
+    struct put a = put_of(1), wait = put_of(0);
+
+    wait.op.apply = NULL;
+    commit_add(f.d, &a.op);
+    commit_add(f.d, &wait.op);
+    rounds_until(f.l, &wait.told);
+    CHECK(t, a.told && wait.e == OK && wait.order == 2);
+    closed(&f);
+}
+
+/* Wherever the disk fails, a batch is stored whole or not at all, and told so. */
+static void a_batch_is_all_or_nothing(struct test *t, const char *place, enum err pretended)
+{
+    struct fixture f = opened(t);
+    bool fired = true;
+
+    for (int nth = 1; fired && nth < 20; nth++) {
+        struct put p[4] = { put_of(nth * 10 + 1), put_of(nth * 10 + 2), put_of(nth * 10 + 3), put_of(nth * 10 + 4) };
+
+        fault_arm(place, nth, pretended);
+        for (int i = 0; i < 4; i++)
+            commit_add(f.d, &p[i].op);
+        rounds_until(f.l, &p[3].told);
+        fired = fault_disarm(place);
+        for (int i = 0; i < 4; i++) {
+            CHECK_INT(t, fired ? pretended : OK, p[i].e);
+            CHECK_INT(t, fired ? 0 : 1, notes_with(db_loop_conn(f.d), p[i].id));
+        }
+        CHECK_INT(t, fired ? pretended : OK, commit_health(f.d));
+    }
+    CHECK(t, !fired);
+    closed(&f);
+}
+
+static void a_failed_write_fails_the_batch(struct test *t)
+{
+    a_batch_is_all_or_nothing(t, "db.write", ERR_IO);
+}
+
+static void a_failed_commit_fails_the_batch(struct test *t)
+{
+    a_batch_is_all_or_nothing(t, "db.commit", ERR_FULL);
+}
+
+static void a_lost_answer_is_uncertain(struct test *t)
+{
+    struct fixture f = opened(t);
+    struct put p = put_of(1);
+
+    fault_arm("db.synced", 1, ERR_UNCERTAIN);
+    CHECK_INT(t, ERR_UNCERTAIN, put_and_wait(f.d, f.l, &p));
+    fault_disarm("db.synced");
+    CHECK_INT(t, 1, notes_with(db_loop_conn(f.d), 1));
+    closed(&f);
+}
+
+static void a_full_disk_heals(struct test *t)
+{
+    struct fixture f = { .l = loop_new() };
+    struct db_settings s = { .path = notes_path(t), .bytes_max = 1024 * 1024 };
+    enum err e = OK;
+    int64_t id = 0, stored = 0;
+
+    f.d = notes_open_at(t, f.l, &s);
+    while (e == OK && id < 1000) {
+        struct put p = put_of(++id);
+
+        p.body_bytes = 20000;
+        e = put_and_wait(f.d, f.l, &p);
+    }
+    CHECK_INT(t, ERR_FULL, e);
+    CHECK_INT(t, ERR_FULL, commit_health(f.d));
+    CHECK(t, id > 10 && id < 60);
+    for (int64_t i = 1; i < id; i++)
+        stored += notes_with(db_loop_conn(f.d), i);
+    CHECK_INT(t, id - 1, stored);
+
+    /* Room comes back from elsewhere; the probe notices without a write of ours. */
+    struct db_conn *tool = NULL;
+    struct arena a;
+    struct str why;
+
+    arena_init(&a);
+    CHECK_OK(t, db_conn_open(&s, true, &tool, &a, &why));
+    CHECK_OK(t, db_exec(tool, "DELETE FROM note WHERE id > 5"));
+    db_conn_close(&tool);
+    arena_done(&a);
+    for (int i = 0; i < 500 && commit_health(f.d); i++)
+        loop_round(f.l, 10);
+    CHECK_OK(t, commit_health(f.d));
+    struct put again = put_of(5000);
+    CHECK_OK(t, put_and_wait(f.d, f.l, &again));
+    closed(&f);
+}
+
+static void too_much_waiting_is_refused(struct test *t)
+{
+    struct fixture f = opened(t);
+    struct put *p = calloc(COMMIT_OPS_MAX + 1, sizeof *p);
+
+    for (int i = 0; i < COMMIT_OPS_MAX; i++) {
+        p[i] = put_of(i + 1);
+        p[i].op.apply = NULL;
+        if (!CHECK_OK(t, commit_add(f.d, &p[i].op)))
+            break;
+    }
+    p[COMMIT_OPS_MAX] = put_of(1);
+    CHECK_INT(t, ERR_LIMIT, commit_add(f.d, &p[COMMIT_OPS_MAX].op));
+    rounds_until(f.l, &p[COMMIT_OPS_MAX - 1].told);
+    CHECK(t, p[COMMIT_OPS_MAX - 1].told && !p[COMMIT_OPS_MAX].told);
+    CHECK_OK(t, put_and_wait(f.d, f.l, &p[COMMIT_OPS_MAX]));
+    free(p);
+    closed(&f);
+}
+
+struct summing {
+    struct db *d;
+    struct put last;
+    int        sealed;
+};
+
+static void add_last(void *arg)
+{
+    struct summing *s = arg;
+
+    if (++s->sealed == 1)
+        commit_add(s->d, &s->last.op);
+}
+
+static void a_seal_may_add_the_last_operation(struct test *t)
+{
+    struct fixture f = opened(t);
+    struct put a = put_of(1);
+    struct summing s = { .d = f.d, .last = put_of(2) };
+
+    commit_on_seal(f.d, add_last, &s);
+    CHECK_OK(t, put_and_wait(f.d, f.l, &a));
+    CHECK(t, s.last.told && s.last.e == OK && s.last.order == 2);
+    CHECK_INT(t, 1, s.sealed);
+    CHECK_INT(t, 1, commit_stats(f.d).batches);
+    closed(&f);
+}
+
+struct chain {
+    struct put put;
+    struct db *d;
+    int        left;
+    bool       over;
+};
+
+static void chain_done(struct commit_op *op, enum err e)
+{
+    struct chain *c = LIST_ITEM(op, struct chain, put.op);
+
+    c->put.e = e;
+    c->put.id++;
+    if (e || --c->left == 0)
+        c->over = true;
+    else
+        commit_add(c->d, &c->put.op);
+}
+
+static void done_may_add_again(struct test *t)
+{
+    struct fixture f = opened(t);
+    struct chain c = { .put = put_of(1), .d = f.d, .left = 30 };
+
+    c.put.op.done = chain_done;
+    commit_add(f.d, &c.put.op);
+    rounds_until(f.l, &c.over);
+    CHECK_OK(t, c.put.e);
+    CHECK_INT(t, 1, notes_with(db_loop_conn(f.d), 30));
+    closed(&f);
+}
+
+static void closing_commits_what_is_queued(struct test *t)
+{
+    for (int rounds = 0; rounds < 2; rounds++) {
+        struct fixture f = opened(t);
+        struct put a = put_of(rounds * 2 + 1), b = put_of(rounds * 2 + 2);
+
+        commit_add(f.d, &a.op);
+        for (int i = 0; i < rounds; i++)
+            loop_round(f.l, 0);
+        commit_add(f.d, &b.op);
+        db_close(&f.d);
+        CHECK(t, a.told && a.e == OK && b.told && b.e == OK);
+        loop_round(f.l, 0);
+        closed(&f);
+    }
+    struct fixture f = opened(t);
+    for (int64_t id = 1; id <= 4; id++)
+        CHECK_INT(t, 1, notes_with(db_loop_conn(f.d), id));
+    closed(&f);
+}
+
+static void try_for_ever(struct commit_op *op, enum err e)
+{
+    struct chain *c = LIST_ITEM(op, struct chain, put.op);
+
+    c->left++;
+    c->put.e = commit_add(c->d, op);
+}
+
+static void closing_ends_though_a_write_is_tried_for_ever(struct test *t)
+{
+    struct fixture f = opened(t);
+    struct chain c = { .put = put_of(1), .d = f.d };
+
+    c.put.op.done = try_for_ever;
+    fault_arm("db.commit", 0, ERR_IO);
+    commit_add(f.d, &c.put.op);
+    db_close(&f.d);
+    fault_disarm("db.commit");
+    CHECK_INT(t, ERR_CLOSED, c.put.e);
+    CHECK(t, c.left > 0);
+    closed(&f);
+}
+
+/* Load with checkpoints in between: everything told is there after opening again. */
+static void much_data_survives_checkpoints(struct test *t)
+{
+    enum { N = 2000 };
+    struct fixture f = opened(t);
+    struct put *p = calloc(N, sizeof *p);
+    int64_t sum = 0;
+
+    for (int i = 0; i < N; i++) {
+        p[i] = put_of(i + 1);
+        p[i].body_bytes = 10000;
+        commit_add(f.d, &p[i].op);
+        if (i % 100 == 99)
+            loop_round(f.l, 10);
+    }
+    rounds_until(f.l, &p[N - 1].told);
+    closed(&f);
+    f = opened(t);
+    for (int i = 0; i < N; i++)
+        sum += p[i].e == OK ? notes_with(db_loop_conn(f.d), p[i].id) : 0;
+    CHECK_INT(t, N, sum);
+    free(p);
+    closed(&f);
+}
+
+TEST_MAIN(TEST(writes_of_one_round_share_a_commit), TEST(the_next_batch_fills_meanwhile),
+          TEST(only_the_guilty_one_is_told), TEST(a_refused_operation_leaves_no_trace),
+          TEST(waiting_only_keeps_the_order), TEST(a_failed_write_fails_the_batch),
+          TEST(a_failed_commit_fails_the_batch), TEST(a_lost_answer_is_uncertain), TEST(a_full_disk_heals),
+          TEST(too_much_waiting_is_refused), TEST(a_seal_may_add_the_last_operation), TEST(done_may_add_again),
+          TEST(closing_commits_what_is_queued), TEST(closing_ends_though_a_write_is_tried_for_ever),
+          TEST(much_data_survives_checkpoints))
