@@ -1,0 +1,53 @@
+/* bus.h: asking and telling between processes: request/reply and publish/
+ * subscribe on subjects, bounded, at most once. Local: unix sockets between
+ * the processes of a machine; in-process: function calls (deferred to the
+ * end of the round) for `one` and tests. NATS will stand behind the same calls.
+ *
+ * The first word of a subject names the role that answers: "ident.scram.start" goes to
+ * ident. Published subjects go to every connected role that subscribed.
+ *
+ * Payloads are written and read with codec.h; the receiver checks them like a stranger's.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#pragma once
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "net/loop.h"
+
+enum {
+    BUS_SUBJECT_BYTES_MAX = 128,
+    BUS_PAYLOAD_BYTES_MAX = 1024 * 1024,
+    BUS_PENDING_MAX = 16384,        /* requests waiting for an answer */
+    BUS_OUT_BYTES_MAX = 16 * 1024 * 1024,
+};
+
+struct bus;
+struct bus_request;                 /* a request that came in, to be answered once */
+
+/* `dir`: where the sockets are ("/run/bongsu"): each role listens on dir/<role>.bus.
+ * `listen_fd`: that socket, passed by the keeper, or -1 to make it. */
+enum err bus_new_local(struct loop *l, const char *role, const char *dir, int listen_fd, struct bus **out);
+/* Several roles in one process: each gets its own struct bus, joined by `hub` (NULL: makes a new hub, returned in *hub). */
+struct bus_hub;
+enum err bus_new_inproc(struct loop *l, const char *role, struct bus_hub **hub, struct bus **out);
+/* Never from inside a callback of the bus. Questions still open are forgotten, their fn is not called. */
+void     bus_free(struct bus **b);
+
+/* A request came. Answer with bus_answer, now or later, exactly once. `payload` is borrowed. */
+typedef void bus_serve_fn(void *arg, struct bus_request *rq, struct str subject, struct str payload);
+/* `subject` exact, or "ident.*" for everything below. ERR_EXISTS if taken. */
+enum err bus_serve(struct bus *b, const char *subject, bus_serve_fn *fn, void *arg);
+void     bus_answer(struct bus_request *rq, enum err e, struct str payload);
+struct str bus_asker(const struct bus_request *rq);        /* role of the asker: "talk" */
+
+/* The answer: e == OK and payload from bus_answer; or the error it gave; ERR_UNAVAILABLE: the role is away
+ * (or died with the question in hand: ERR_UNCERTAIN); ERR_TIMEOUT. Called once, never from inside bus_ask. */
+typedef void bus_reply_fn(void *arg, enum err e, struct str payload);
+enum err bus_ask(struct bus *b, const char *subject, struct str payload, int timeout_ms,
+                 bus_reply_fn *fn, void *arg);             /* ERR_LIMIT: too many pending; fn is not called */
+
+/* Subscribing keeps a link to the role named by the first word, with back-off, so that its events come.
+ * A role hears its own events too, if it subscribed. ERR_LIMIT from bus_publish: a slow peer missed it. */
+typedef void bus_event_fn(void *arg, struct str subject, struct str payload);
+enum err bus_subscribe(struct bus *b, const char *subject, bus_event_fn *fn, void *arg);
+enum err bus_publish(struct bus *b, const char *subject, struct str payload);
