@@ -1,0 +1,142 @@
+/* client.c: ident.h over the bus, for talk and web. Needs only payload.c of this
+ * folder, so that what asks does not link what knows.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include <stdlib.h>
+#include "base/mem.h"
+#include "id/payload.h"
+#include "id/sasl.h"
+
+const char *const ident_mechanisms[] = {
+    "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", NULL };
+const char *const ident_fast_mechanisms[] = { "HT-SHA-256-EXPR", "HT-SHA-256-ENDP", "HT-SHA-256-NONE", NULL };
+
+const char *sasl_failure_condition(enum sasl_failure f)
+{
+    static const char *const names[SASL_FAILURE_COUNT] = {
+        [SASL_FINE] = "", [SASL_ABORTED] = "aborted", [SASL_ACCOUNT_DISABLED] = "account-disabled",
+        [SASL_CREDENTIALS_EXPIRED] = "credentials-expired", [SASL_INCORRECT_ENCODING] = "incorrect-encoding",
+        [SASL_INVALID_AUTHZID] = "invalid-authzid", [SASL_INVALID_MECHANISM] = "invalid-mechanism",
+        [SASL_MALFORMED_REQUEST] = "malformed-request", [SASL_NOT_AUTHORIZED] = "not-authorized",
+        [SASL_TEMPORARY_AUTH_FAILURE] = "temporary-auth-failure",
+    };
+
+    return (unsigned)f < SASL_FAILURE_COUNT ? names[f] : names[SASL_TEMPORARY_AUTH_FAILURE];
+}
+
+/* One question under way. */
+struct ask {
+    sasl_answer_fn *sasl_fn;
+    ident_done_fn  *done_fn;
+    void           *arg;
+};
+
+static void sasl_replied(void *arg, enum err e, struct str payload)
+{
+    struct ask q = *(struct ask *)arg;
+    struct sasl_answer a = { 0 };
+
+    free(arg);
+    if (!e)
+        e = sasl_answer_read(payload, &a);
+    q.sasl_fn(q.arg, e, e ? NULL : &a);
+}
+
+static void done_replied(void *arg, enum err e, struct str payload)
+{
+    struct ask q = *(struct ask *)arg;
+
+    free(arg);
+    if (q.done_fn)
+        q.done_fn(q.arg, e);
+}
+
+/* Sends and gives `payload` back, wiped: it may hold a password. */
+static enum err send(struct bus *b, const char *subject, struct buf *payload, bus_reply_fn *replied, struct ask ask)
+{
+    struct ask *q = mem_copy(&ask, sizeof ask);
+    enum err e = payload->overflow ? ERR_INVALID
+                                   : bus_ask(b, subject, buf_str(payload), IDENT_TIMEOUT_MS, replied, q);
+
+    if (payload->len)
+        mem_wipe(payload->p, payload->len);
+    buf_done(payload);
+    if (e)
+        free(q);
+    return e;
+}
+
+/* ---- log-in ---- */
+
+enum err ident_sasl_start(struct bus *b, const struct sasl_start *s, sasl_answer_fn *fn, void *arg)
+{
+    struct buf payload;
+
+    buf_init(&payload, BUS_PAYLOAD_BYTES_MAX);
+    sasl_start_write(&payload, s);
+    return send(b, "ident.sasl.start", &payload, sasl_replied, (struct ask){ .sasl_fn = fn, .arg = arg });
+}
+
+enum err ident_sasl_step(struct bus *b, uint64_t exchange, struct str response, sasl_answer_fn *fn, void *arg)
+{
+    struct buf payload;
+
+    buf_init(&payload, BUS_PAYLOAD_BYTES_MAX);
+    codec_begin(&payload, IDENT_PAYLOAD_VERSION);
+    codec_put_u64(&payload, exchange);
+    codec_put_bytes(&payload, response);
+    return send(b, "ident.sasl.step", &payload, sasl_replied, (struct ask){ .sasl_fn = fn, .arg = arg });
+}
+
+enum err ident_sasl_abort(struct bus *b, uint64_t exchange)
+{
+    struct buf payload;
+
+    buf_init(&payload, 0);
+    codec_begin(&payload, IDENT_PAYLOAD_VERSION);
+    codec_put_u64(&payload, exchange);
+    return send(b, "ident.sasl.abort", &payload, done_replied, (struct ask){ 0 });
+}
+
+/* ---- accounts ---- */
+
+/* Up to three text fields; those with p NULL are left out. */
+static enum err ask_user(struct bus *b, const char *subject, struct str user, struct str password, struct str peer_key,
+                         ident_done_fn *fn, void *arg)
+{
+    struct buf payload;
+
+    buf_init(&payload, BUS_PAYLOAD_BYTES_MAX);
+    codec_begin(&payload, IDENT_PAYLOAD_VERSION);
+    codec_put_str(&payload, user.p ? user : STR(""));
+    if (password.p)
+        codec_put_str(&payload, password);
+    if (peer_key.p)
+        codec_put_str(&payload, peer_key);
+    return send(b, subject, &payload, done_replied, (struct ask){ .done_fn = fn, .arg = arg });
+}
+
+static struct str some(struct str s)
+{
+    return s.p ? s : STR("");
+}
+
+enum err ident_user_exists(struct bus *b, struct str user, ident_done_fn *fn, void *arg)
+{
+    return ask_user(b, "ident.user.exists", user, STR_NULL, STR_NULL, fn, arg);
+}
+
+enum err ident_user_register(struct bus *b, struct str user, struct str password, struct str peer_key,
+                             ident_done_fn *fn, void *arg)
+{
+    return ask_user(b, "ident.user.register", user, some(password), some(peer_key), fn, arg);
+}
+
+enum err ident_user_password(struct bus *b, struct str user, struct str password, ident_done_fn *fn, void *arg)
+{
+    return ask_user(b, "ident.user.password", user, some(password), STR_NULL, fn, arg);
+}
+
+enum err ident_user_delete(struct bus *b, struct str user, ident_done_fn *fn, void *arg)
+{
+    return ask_user(b, "ident.user.delete", user, STR_NULL, STR_NULL, fn, arg);
+}

@@ -1,0 +1,41 @@
+/* inner.h: what the files of the service share. Not for other folders.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#pragma once
+#include "base/hash.h"
+#include "db/commit.h"
+#include "id/hashpool.h"
+#include "id/limits.h"
+#include "id/payload.h"
+#include "id/sasl.h"
+#include "id/service.h"
+
+struct ident {
+    struct loop    *loop;
+    struct bus     *bus;
+    struct db      *db;
+    struct hashpool *pool;
+    struct ident_options o;
+    char           *domain;             /* the option's text, ours */
+    uint8_t         secret[IDENT_SECRET_BYTES];
+    struct sasl_env env;
+    struct arena    arena;              /* of the request in hand */
+    struct buf      out;                /* of the answer in hand */
+    /* logins.c */
+    struct intmap   logins;             /* exchange → struct login */
+    struct list     idle;               /* logins that wait for their client, oldest first */
+    struct timer    expiry;
+    struct limits   by_address, by_user;
+    /* changes.c */
+    struct limits   registrations;
+    int             change_count;
+};
+
+/* One subject's handler. `r` is open behind the version byte. Answers `rq` now or later. */
+typedef void ident_handler_fn(struct ident *id, struct bus_request *rq, struct codec_reader *r, struct str payload);
+
+ident_handler_fn logins_start, logins_step, logins_abort;
+ident_handler_fn users_exists, users_register, users_password, users_delete;
+ident_handler_fn users_add, users_disable, users_list, ident_backup;
+
+void logins_init(struct ident *id);
+void logins_done(struct ident *id);     /* those that wait for their client */

@@ -1,0 +1,40 @@
+/* migrations.c: the identity database.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "id/accounts.h"
+
+const struct db_migration id_migrations[] = {
+    { 1, "id",
+      "CREATE TABLE account ("
+      "  name       TEXT   NOT NULL PRIMARY KEY,"
+      "  created_us BIGINT NOT NULL,"
+      "  disabled   BIGINT NOT NULL DEFAULT 0"
+      ");"
+      /* kind: 1 SCRAM-SHA-1, 2 SCRAM-SHA-256 */
+      "CREATE TABLE credential ("
+      "  name       TEXT   NOT NULL,"
+      "  kind       BIGINT NOT NULL,"
+      "  salt       BLOB   NOT NULL,"
+      "  iterations BIGINT NOT NULL,"
+      "  stored_key BLOB   NOT NULL,"
+      "  server_key BLOB   NOT NULL,"
+      "  PRIMARY KEY (name, kind)"
+      ");"
+      /* slot: 0 current, 1 new (XEP-0484 §6.1). The secret itself is the HMAC key
+       * both sides need, so no hash of it could stand here. */
+      "CREATE TABLE fast_token ("
+      "  name       TEXT   NOT NULL,"
+      "  agent      TEXT   NOT NULL,"
+      "  slot       BIGINT NOT NULL,"
+      "  mechanism  TEXT   NOT NULL,"
+      "  secret     TEXT   NOT NULL,"
+      "  created_us BIGINT NOT NULL,"
+      "  expires_us BIGINT NOT NULL,"
+      "  last_count BIGINT NOT NULL DEFAULT 0,"
+      "  PRIMARY KEY (name, agent, slot)"
+      ");"
+      "CREATE TABLE secret ("
+      "  name  TEXT NOT NULL PRIMARY KEY,"
+      "  value BLOB NOT NULL"
+      ");" },
+    { 0 },
+};

@@ -1,0 +1,162 @@
+/* service.c: ident's life and its table of subjects.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "id/service.h"
+#include <stdlib.h>
+#include "base/mem.h"
+#include "id/inner.h"
+
+struct ident_row {
+    const char       *subject;
+    ident_handler_fn *handle;
+    bool              operators_only;   /* asked by the control socket's process, not by those that face strangers */
+};
+
+static const struct ident_row rows[] = {
+    { "ident.sasl.start",    logins_start,   false },
+    { "ident.sasl.step",     logins_step,    false },
+    { "ident.sasl.abort",    logins_abort,   false },
+    { "ident.user.exists",   users_exists,   false },
+    { "ident.user.register", users_register, false },
+    { "ident.user.password", users_password, false },
+    { "ident.user.delete",   users_delete,   false },
+    { "ident.user.add",      users_add,      true },
+    { "ident.user.disable",  users_disable,  true },
+    { "ident.user.list",     users_list,     true },
+    { "ident.backup",        ident_backup,   true },
+};
+
+static bool faces_strangers(struct str asker)
+{
+    return str_is(asker, "talk") || str_is(asker, "web");
+}
+
+static void serve(void *arg, struct bus_request *rq, struct str subject, struct str payload)
+{
+    struct ident *id = arg;
+    struct codec_reader r = codec_open(payload, IDENT_PAYLOAD_VERSION);
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!str_is(subject, rows[i].subject))
+            continue;
+        if (rows[i].operators_only && faces_strangers(bus_asker(rq))) {
+            bus_answer(rq, ERR_DENIED, STR_NULL);
+            return;
+        }
+        rows[i].handle(id, rq, &r, payload);
+        arena_reset(&id->arena);
+        return;
+    }
+    bus_answer(rq, ERR_UNSUPPORTED, STR_NULL);
+}
+
+static void env_init(struct ident *id)
+{
+    id->env = (struct sasl_env){
+        .conn = db_loop_conn(id->db),
+        .secret = id->secret,
+        .domain = str_of(id->domain),
+        .iterations = id->o.scram_iterations,
+        .fast_lifetime_us = (int64_t)id->o.fast_token_days * 86400 * 1000000,
+    };
+}
+
+/* The loop's connection may only read, so the first start writes the secret through a connection of its own. */
+static enum err secret_open(struct ident *id, const char *path, struct arena *a, struct str *why)
+{
+    struct db_settings s = { .path = path };
+    struct db_conn *c = NULL;
+    enum err e;
+
+    if (!*path) {                       /* in memory: nobody else can see it, and nothing outlives us */
+        random_bytes(id->secret, sizeof id->secret);
+        return OK;
+    }
+    e = db_conn_open(&s, true, &c, a, why);
+    if (e)
+        return e;
+    e = ident_secret(c, id->secret);
+    if (e)
+        *why = arena_printf(a, "could not read the secret in \"%s\": %s", path, db_conn_error(c));
+    db_conn_close(&c);
+    return e;
+}
+
+enum err ident_new(struct loop *l, struct bus *b, const struct ident_options *o, struct ident **out,
+                   struct arena *a, struct str *why)
+{
+    struct db_settings s = { .path = o->database, .read_workers = 1 };
+    struct ident *id = NEW(struct ident);
+    enum err e;
+
+    id->loop = l;
+    id->bus = b;
+    id->o = *o;
+    id->o.database = NULL;              /* borrowed; not needed again */
+    id->o.domain = id->domain = str_dup(str_of(o->domain));
+    arena_init(&id->arena);
+    buf_init(&id->out, BUS_PAYLOAD_BYTES_MAX);
+    logins_init(id);
+    limits_init(&id->registrations, o->registrations_per_hour, 3600 * 1000);
+    e = db_open(l, &s, id_migrations, &id->db, a, why);
+    if (!e)
+        e = secret_open(id, o->database, a, why);
+    if (!e) {
+        *why = STR("could not start the password threads or serve on the bus");
+        e = hashpool_new(l, o->hash_threads, &id->pool);
+    }
+    if (!e) {
+        env_init(id);
+        e = bus_serve(b, "ident.*", serve, id);
+    }
+    if (e) {
+        ident_free(&id);
+        return e;
+    }
+    *why = STR_NULL;
+    *out = id;
+    return OK;
+}
+
+void ident_free(struct ident **idp)
+{
+    struct ident *id = *idp;
+
+    if (!id)
+        return;
+    *idp = NULL;
+    hashpool_free(&id->pool);           /* first: what it finishes may still be written */
+    db_close(&id->db);
+    logins_done(id);
+    limits_done(&id->registrations);
+    buf_done(&id->out);
+    arena_done(&id->arena);
+    mem_wipe(id->secret, sizeof id->secret);
+    free(id->domain);
+    free(id);
+}
+
+static void limits_change(struct limits *l, int *burst, int fresh)
+{
+    int64_t refill_ms = l->refill_ms;
+
+    if (*burst == fresh)
+        return;
+    *burst = fresh;
+    limits_done(l);
+    limits_init(l, fresh, refill_ms);
+}
+
+void ident_reload(struct ident *id, const struct ident_options *o)
+{
+    id->o.registration = o->registration;
+    id->o.fast_token_days = o->fast_token_days;
+    limits_change(&id->registrations, &id->o.registrations_per_hour, o->registrations_per_hour);
+    limits_change(&id->by_address, &id->o.failures_per_address, o->failures_per_address);
+    limits_change(&id->by_user, &id->o.failures_per_user, o->failures_per_user);
+    env_init(id);
+}
+
+enum err ident_health(const struct ident *id)
+{
+    return commit_health(id->db);
+}
