@@ -1,0 +1,497 @@
+/* archive.c: the statements of the log. See archive.h for the tables.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "talk/archive.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "talk/session.h"
+#include <stdlib.h>
+
+const struct db_migration archive_migrations[] = {
+    { 1, "archive",
+      "CREATE TABLE message(id INTEGER PRIMARY KEY, sender INTEGER NOT NULL, recipient INTEGER NOT NULL,"
+      " keeps INTEGER NOT NULL, origin INTEGER NOT NULL, stanza TEXT NOT NULL);"
+      "CREATE TABLE log(owner INTEGER NOT NULL, id INTEGER NOT NULL, peer INTEGER NOT NULL,"
+      " PRIMARY KEY(owner, id)) WITHOUT ROWID;"
+      "CREATE TABLE resend(sender INTEGER NOT NULL, origin INTEGER NOT NULL, id INTEGER NOT NULL,"
+      " PRIMARY KEY(sender, origin)) WITHOUT ROWID;"
+      "CREATE TABLE offline(owner INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(owner, id)) WITHOUT ROWID;"
+      "CREATE TABLE settled(one INTEGER PRIMARY KEY CHECK(one = 1), id INTEGER NOT NULL);"
+      "INSERT INTO settled(one, id) VALUES (1, 0);"
+      "CREATE TABLE secret(name TEXT PRIMARY KEY, value BLOB NOT NULL);" },
+    { 0 },
+};
+
+/* ---- writing ---- */
+
+static struct db_sql resend_one = { "SELECT 1 FROM resend WHERE sender = ?1 AND origin = ?2" };
+static struct db_sql message_insert = {
+    "INSERT INTO message(id, sender, recipient, keeps, origin, stanza) VALUES (?1, ?2, ?3, ?4, ?5, ?6)" };
+static struct db_sql offline_insert = { "INSERT INTO offline(owner, id) VALUES (?1, ?2)" };
+
+static enum err is_resent(struct db_conn *c, struct archive_put *p)
+{
+    struct db_stmt *s;
+    enum err        e = db_get(c, &s, &resend_one, "ii", p->sender, p->origin);
+
+    p->duplicate = e == OK;
+    if (s)
+        db_done(s);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+enum err archive_write(struct db_conn *c, struct archive_put *p)
+{
+    enum err e = OK;
+
+    p->duplicate = false;
+    if (p->origin)
+        e = is_resent(c, p);
+    if (e || p->duplicate)
+        return e;
+    e = db_run(c, &message_insert, "iiiiis", p->id, p->sender, p->recipient, (int64_t)p->keeps, p->origin, p->stanza);
+    if (!e && p->offline)
+        e = db_run(c, &offline_insert, "ii", p->recipient, p->id);
+    return e;
+}
+
+/* ---- settling ---- */
+
+static struct db_sql settle_sent = {
+    "INSERT INTO log(owner, id, peer) SELECT sender, id, recipient FROM message"
+    " WHERE id > (SELECT id FROM settled) AND id <= ?1 AND keeps & 1 ORDER BY sender, id" };
+static struct db_sql settle_received = {
+    "INSERT INTO log(owner, id, peer) SELECT recipient, id, sender FROM message"
+    " WHERE id > (SELECT id FROM settled) AND id <= ?1 AND keeps & 2 AND recipient <> sender ORDER BY recipient, id" };
+static struct db_sql settle_resend = {
+    "INSERT INTO resend(sender, origin, id) SELECT sender, origin, id FROM message"
+    " WHERE id > (SELECT id FROM settled) AND id <= ?1 AND origin <> 0 ORDER BY sender, origin ON CONFLICT DO NOTHING" };
+static struct db_sql settle_mark = { "UPDATE settled SET id = ?1" };
+static struct db_sql settled_select = { "SELECT id FROM settled" };
+static struct db_sql tail_select = {
+    "SELECT sender, origin, id FROM message WHERE id > (SELECT id FROM settled)" };
+
+struct recent {
+    int64_t sender, origin, id;
+};
+
+/* Sender and origin in one key; the hash of the origin-id is keyed, so strangers cannot aim at collisions. */
+static int64_t recent_key(int64_t sender, int64_t origin)
+{
+    return (int64_t)((uint64_t)origin ^ (uint64_t)sender * 0x9E3779B97F4A7C15u);
+}
+
+int64_t archive_recent(struct talk *t, int64_t sender, int64_t origin)
+{
+    const struct recent *r = intmap_get(&t->recent, recent_key(sender, origin));
+
+    return r && r->sender == sender && r->origin == origin ? r->id : 0;
+}
+
+void archive_recent_add(struct talk *t, int64_t sender, int64_t origin, int64_t id)
+{
+    struct recent *r = NEW(struct recent);
+
+    *r = (struct recent){ sender, origin, id };
+    free(intmap_put(&t->recent, recent_key(sender, origin), r));
+}
+
+void archive_recent_remove(struct talk *t, int64_t sender, int64_t origin)
+{
+    free(intmap_del(&t->recent, recent_key(sender, origin)));
+}
+
+struct settle_op {
+    struct change change;
+    int64_t       upto;
+};
+
+static enum err run_each(struct db_conn *c, struct db_sql *const *steps, size_t count, int64_t parameter)
+{
+    enum err e = OK;
+
+    for (size_t i = 0; i < count && !e; i++)
+        e = db_run(c, steps[i], "i", parameter);
+    return e;
+}
+
+enum err archive_settle(struct db_conn *c, int64_t upto)
+{
+    struct db_sql *const steps[] = { &settle_sent, &settle_received, &settle_resend, &settle_mark };
+
+    return run_each(c, steps, sizeof steps / sizeof steps[0], upto);
+}
+
+static enum err settle_apply(struct db_conn *c, struct change *ch)
+{
+    return archive_settle(c, ((struct settle_op *)ch)->upto);
+}
+
+static void settle_done(struct talk *t, struct change *ch, enum err e)
+{
+    int64_t upto = ((struct settle_op *)ch)->upto, key;
+    void   *value;
+
+    t->settling = false;
+    for (size_t it = 0; !e && intmap_next(&t->recent, &it, &key, &value);) {
+        struct recent *r = value;
+
+        if (r->id <= upto) {
+            intmap_del(&t->recent, key);
+            free(r);
+        }
+    }
+    free(ch);
+}
+
+/* Ids rise in the order of the batch, so everything up to the last one is in it or before it. */
+static void settle(struct talk *t)
+{
+    struct settle_op *o;
+
+    if (t->settling || t->tail_count == 0)
+        return;
+    o = NEW(struct settle_op);
+    o->change.apply = settle_apply;
+    o->change.done = settle_done;
+    o->upto = t->last_log_id;
+    if (session_change(NULL, t, &o->change) != OK) {
+        free(o);
+        return;
+    }
+    t->settling = true;
+    t->tail_count = 0;
+}
+
+void archive_wrote(struct talk *t)
+{
+    if (++t->tail_count >= ARCHIVE_TAIL_MAX)
+        settle(t);
+}
+
+/* ---- forgetting ---- */
+
+static struct db_sql purge_log = { "DELETE FROM log WHERE id < ?1" };
+static struct db_sql purge_resend = { "DELETE FROM resend WHERE id < ?1" };
+static struct db_sql purge_offline = { "DELETE FROM offline WHERE id < ?1" };
+static struct db_sql purge_message = { "DELETE FROM message WHERE id < ?1" };
+static struct db_sql forget_log = { "DELETE FROM log WHERE owner = ?1" };
+static struct db_sql forget_offline = { "DELETE FROM offline WHERE owner = ?1" };
+static struct db_sql forget_resend = { "DELETE FROM resend WHERE sender = ?1" };
+static struct db_sql forget_sent = {
+    "UPDATE message SET keeps = keeps & ~1, origin = 0 WHERE id > (SELECT id FROM settled) AND sender = ?1" };
+static struct db_sql forget_received = {
+    "UPDATE message SET keeps = keeps & ~2 WHERE id > (SELECT id FROM settled) AND recipient = ?1" };
+
+enum err archive_forget(struct db_conn *c, int64_t owner)
+{
+    struct db_sql *const steps[] = { &forget_log, &forget_offline, &forget_resend, &forget_sent, &forget_received };
+
+    return run_each(c, steps, sizeof steps / sizeof steps[0], owner);
+}
+
+static enum err purge_apply(struct db_conn *c, struct change *ch)
+{
+    struct db_sql *const steps[] = { &purge_log, &purge_resend, &purge_offline, &purge_message };
+
+    return run_each(c, steps, sizeof steps / sizeof steps[0], ((struct settle_op *)ch)->upto);
+}
+
+static void purge_done(struct talk *t, struct change *ch, enum err e)
+{
+    (void)t;
+    (void)e;    /* the next hour tries again */
+    free(ch);
+}
+
+static void purge(struct talk *t)
+{
+    struct settle_op *o = NEW(struct settle_op);
+
+    o->change.apply = purge_apply;
+    o->change.done = purge_done;
+    o->upto = clock_us() - t->limits.archive_us_max;
+    if (session_change(NULL, t, &o->change) != OK)
+        free(o);
+}
+
+void archive_tick(struct talk *t)
+{
+    enum { HOUR_S = 3600 };
+
+    settle(t);
+    if (t->limits.archive_us_max && t->purge_in_s-- <= 0) {
+        t->purge_in_s = HOUR_S;
+        purge(t);
+    }
+}
+
+void archive_init(struct talk *t)
+{
+    struct db_stmt *s = db_prepare(db_loop_conn(t->db), &tail_select);
+
+    intmap_init(&t->recent);
+    while (s && db_step(s) == OK) {
+        t->tail_count++;
+        if (db_i64(s, 1))
+            archive_recent_add(t, db_i64(s, 0), db_i64(s, 1), db_i64(s, 2));
+    }
+    if (s)
+        db_done(s);
+}
+
+void archive_done(struct talk *t)
+{
+    int64_t key;
+    void   *value;
+
+    for (size_t it = 0; intmap_next(&t->recent, &it, &key, &value);)
+        free(value);
+    intmap_done(&t->recent);
+}
+
+int64_t archive_origin_hash(struct talk *t, struct str origin_id)
+{
+    int64_t h = (int64_t)hash_bytes_keyed(t->origin_key, origin_id.p, origin_id.len);
+
+    return h ? h : 1;   /* 0 means "none" */
+}
+
+/* ---- reading ---- */
+
+#define TAIL_WHERE " FROM message WHERE id > ?2 AND id < ?3" \
+    " AND ((sender = ?1 AND keeps & 1 AND (?5 = 0 OR recipient = ?5)) OR (recipient = ?1 AND keeps & 2 AND (?5 = 0 OR sender = ?5)))"
+
+static struct db_sql page_forward = {
+    "SELECT l.id, m.stanza FROM log l CROSS JOIN message m ON m.id = l.id"
+    " WHERE l.owner = ?1 AND l.id > ?2 AND l.id < ?3 AND (?5 = 0 OR l.peer = ?5) ORDER BY l.id LIMIT ?4" };
+static struct db_sql page_backward = {
+    "SELECT l.id, m.stanza FROM log l CROSS JOIN message m ON m.id = l.id"
+    " WHERE l.owner = ?1 AND l.id > ?2 AND l.id < ?3 AND (?5 = 0 OR l.peer = ?5) ORDER BY l.id DESC LIMIT ?4" };
+static struct db_sql tail_forward = { "SELECT id, stanza" TAIL_WHERE " ORDER BY id LIMIT ?4" };
+static struct db_sql tail_backward = { "SELECT id, stanza" TAIL_WHERE " ORDER BY id DESC LIMIT ?4" };
+static struct db_sql tail_count = { "SELECT count(*)" TAIL_WHERE };
+static struct db_sql tail_first = { "SELECT min(id)" TAIL_WHERE };
+static struct db_sql tail_last = { "SELECT max(id)" TAIL_WHERE };
+static struct db_sql log_one = { "SELECT peer FROM log WHERE owner = ?1 AND id = ?2" };
+static struct db_sql tail_one = {
+    "SELECT CASE sender WHEN ?1 THEN recipient ELSE sender END FROM message WHERE id = ?2"
+    " AND ((sender = ?1 AND keeps & 1) OR (recipient = ?1 AND keeps & 2))" };
+static struct db_sql message_one = { "SELECT stanza FROM message WHERE id = ?1" };
+static struct db_sql log_first = { "SELECT id FROM log WHERE owner = ?1 ORDER BY id LIMIT 1" };
+static struct db_sql log_last = { "SELECT id FROM log WHERE owner = ?1 ORDER BY id DESC LIMIT 1" };
+static struct db_sql log_count = {
+    "SELECT count(*) FROM (SELECT 1 FROM log WHERE owner = ?1 AND id > ?2 AND id < ?3 AND (?4 = 0 OR peer = ?4) LIMIT 10000)" };
+
+static int64_t settled_id(struct db_conn *c)
+{
+    struct db_stmt *s;
+    int64_t         id = 0;
+
+    if (db_get(c, &s, &settled_select, "") == OK)
+        id = db_i64(s, 0);
+    if (s)
+        db_done(s);
+    return id;
+}
+
+static bool has(struct db_conn *c, struct db_sql *sql, int64_t owner, int64_t id, int64_t *peer)
+{
+    struct db_stmt *s;
+    enum err        e = db_get(c, &s, sql, "ii", owner, id);
+
+    if (!e)
+        *peer = db_i64(s, 0);
+    if (s)
+        db_done(s);
+    return e == OK;
+}
+
+static bool log_has(struct db_conn *c, int64_t owner, int64_t id, int64_t *peer)
+{
+    return has(c, &log_one, owner, id, peer) || (id > settled_id(c) && has(c, &tail_one, owner, id, peer));
+}
+
+/* The open interval (low, high) of ids that start, end, after and before leave. */
+static void filter_range(const struct archive_filter *f, int64_t *low, int64_t *high)
+{
+    *low = f->after_id > f->start_us - 1 ? f->after_id : f->start_us - 1;
+    *high = f->end_us ? f->end_us + 1 : INT64_MAX;
+    if (f->before_id && f->before_id < *high)
+        *high = f->before_id;
+}
+
+/* The value of `from` or `to` in a kept message's start tag, undecoded: kept
+ * JIDs are normal, and of the characters that are escaped only ' and & may be in one. */
+static bool kept_has_address(struct str kept, struct str full)
+{
+    const char *end = memchr(kept.p, '>', kept.len);
+
+    return end && memmem(kept.p, (size_t)(end - kept.p), full.p, full.len) != NULL;
+}
+
+static enum err read_ids(struct db_conn *c, struct arena *a, const struct archive_filter *f, struct archive_page *out)
+{
+    for (int i = 0; i < f->id_count; i++) {
+        int64_t peer;
+
+        if (!log_has(c, f->owner, f->ids[i], &peer)) {
+            out->missing = true;
+            return OK;
+        }
+        if (f->peer && peer != f->peer)
+            continue;
+        out->rows[out->count].id = f->ids[i];
+        if (archive_get(c, a, f->ids[i], &out->rows[out->count].stanza) == OK)
+            out->count++;
+    }
+    out->complete = true;
+    return OK;
+}
+
+/* Rows of (low, high) from one of the two places behind what the page has, up to one more than `max`:
+ * that one tells whether the page is the last. */
+static enum err read_part(struct db_conn *c, struct arena *a, struct db_sql *sql, const struct archive_filter *f,
+                          int64_t low, int64_t high, int max, struct archive_page *out)
+{
+    struct db_stmt *s;
+    enum err        e;
+
+    if (out->count > max || low + 1 >= high)
+        return OK;
+    s = db_prepare(c, sql);
+    if (!s)
+        return ERR_BUG;
+    db_bind_i64(s, 1, f->owner);
+    db_bind_i64(s, 2, low);
+    db_bind_i64(s, 3, high);
+    db_bind_i64(s, 4, f->peer_full.len ? -1 : max + 1 - out->count);
+    db_bind_i64(s, 5, f->peer);
+    while ((e = db_step(s)) == OK && out->count <= max) {
+        struct str stanza = db_text(s, 1);
+
+        if (f->peer_full.len && !kept_has_address(stanza, f->peer_full))
+            continue;
+        out->rows[out->count].id = db_i64(s, 0);
+        out->rows[out->count].stanza = arena_str(a, stanza);
+        out->count++;
+    }
+    db_done(s);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static void reverse(struct archive_page *p)
+{
+    for (int i = 0, j = p->count - 1; i < j; i++, j--) {
+        struct archive_row r = p->rows[i];
+
+        p->rows[i] = p->rows[j];
+        p->rows[j] = r;
+    }
+}
+
+enum err archive_read(struct db_conn *c, struct arena *a, const struct archive_filter *f,
+                      int max, bool backwards, struct archive_page *out)
+{
+    int64_t  low, high, peer, settled, middle;
+    enum err e;
+
+    if (max > ARCHIVE_PAGE_MAX)
+        max = ARCHIVE_PAGE_MAX;
+    *out = (struct archive_page){ .rows = arena_alloc(a, sizeof *out->rows * (size_t)((f->id_count > max ? f->id_count : max) + 1)) };
+    if ((f->after_id && !log_has(c, f->owner, f->after_id, &peer)) ||
+        (f->before_id && !log_has(c, f->owner, f->before_id, &peer))) {
+        out->missing = true;
+        return OK;
+    }
+    if (f->id_count)
+        return read_ids(c, a, f, out);
+    filter_range(f, &low, &high);
+    settled = settled_id(c);
+    middle = settled > low ? settled : low;     /* the tail is (middle, high) */
+    if (backwards) {
+        e = read_part(c, a, &tail_backward, f, middle, high, max, out);
+        if (!e)
+            e = read_part(c, a, &page_backward, f, low, high, max, out);
+    } else {
+        e = read_part(c, a, &page_forward, f, low, high, max, out);
+        if (!e)
+            e = read_part(c, a, &tail_forward, f, middle, high, max, out);
+    }
+    if (e)
+        return e;
+    out->complete = out->count <= max;
+    if (out->count > max)
+        out->count = max;
+    if (backwards)
+        reverse(out);
+    return OK;
+}
+
+static enum err one_number(struct db_conn *c, struct db_stmt *s, enum err e, int64_t *out)
+{
+    (void)c;
+    *out = e ? 0 : db_i64(s, 0);
+    if (s)
+        db_done(s);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static enum err tail_number(struct db_conn *c, struct db_sql *sql, int64_t owner, int64_t low, int64_t high, int64_t peer, int64_t *out)
+{
+    struct db_stmt *s;
+    enum err        e = db_get(c, &s, sql, "iiiii", owner, low, high, (int64_t)0, peer);
+
+    return one_number(c, s, e, out);
+}
+
+enum err archive_count(struct db_conn *c, const struct archive_filter *f, int64_t *out)
+{
+    struct db_stmt *s;
+    int64_t         low, high, tail, settled = settled_id(c);
+    enum err        e;
+
+    filter_range(f, &low, &high);
+    e = db_get(c, &s, &log_count, "iiii", f->owner, low, high, f->peer);
+    e = one_number(c, s, e, out);
+    if (!e)
+        e = tail_number(c, &tail_count, f->owner, settled > low ? settled : low, high, f->peer, &tail);
+    if (!e)
+        *out += tail;
+    return e;
+}
+
+static enum err log_end(struct db_conn *c, struct db_sql *sql, int64_t owner, int64_t *out)
+{
+    struct db_stmt *s;
+    enum err        e = db_get(c, &s, sql, "i", owner);
+
+    return one_number(c, s, e, out);
+}
+
+enum err archive_ends(struct db_conn *c, int64_t owner, int64_t *first_id, int64_t *last_id)
+{
+    int64_t  settled = settled_id(c), tail;
+    enum err e = log_end(c, &log_first, owner, first_id);
+
+    if (!e)
+        e = log_end(c, &log_last, owner, last_id);
+    if (!e && *first_id == 0)
+        e = tail_number(c, &tail_first, owner, settled, INT64_MAX, 0, first_id);
+    if (!e)
+        e = tail_number(c, &tail_last, owner, settled, INT64_MAX, 0, &tail);
+    if (!e && tail)
+        *last_id = tail;
+    return e;
+}
+
+enum err archive_get(struct db_conn *c, struct arena *a, int64_t id, struct str *stanza)
+{
+    struct db_stmt *s;
+    enum err        e = db_get(c, &s, &message_one, "i", id);
+
+    if (!e)
+        *stanza = arena_str(a, db_text(s, 0));
+    if (s)
+        db_done(s);
+    return e;
+}

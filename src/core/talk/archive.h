@@ -1,0 +1,71 @@
+/* archive.h: everyone's log.
+ *
+ *   message(id, sender, recipient, keeps, origin, stanza)
+ *                            id: microseconds UTC, unique and rising; the text as kept (route.h)
+ *   log(owner, id, peer)     one narrow row for each side that keeps it
+ *   resend(sender, origin, id)   a message sent again with its origin-id lands once
+ *   offline(owner, id)       waiting for the owner's next presence
+ *
+ * A message is written with one insert at the end of one table, so a batch of a hundred
+ * messages touches a handful of pages. The rows of log and resend are made
+ * later, thousands at a time and in key order ("settling"), when many of them share a page. Until then a reader
+ * looks at the unsettled tail of message too, and origin-ids of the tail are in memory.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#pragma once
+#include "talk/talk.h"
+
+extern const struct db_migration archive_migrations[];
+
+enum { ARCHIVE_PAGE_MAX = 250, ARCHIVE_PAGE_DEFAULT = 50 };
+
+struct archive_filter {
+    int64_t  owner;
+    int64_t  peer;              /* 0: anyone; -1: a JID nobody has ever written to */
+    struct str peer_full;       /* when `with` was a full JID: compare with the kept from/to */
+    int64_t  start_us, end_us;  /* inclusive; 0: open */
+    int64_t  after_id, before_id; /* exclusive; 0: open */
+    int      id_count;          /* XEP-0313 ids filter */
+    int64_t  ids[ARCHIVE_PAGE_MAX];
+};
+struct archive_row { int64_t id; struct str stanza; };
+struct archive_page {
+    int                 count;      /* in chronological order */
+    struct archive_row *rows;       /* in the arena given */
+    bool                complete;   /* nothing more in this direction */
+    bool                missing;    /* after_id/before_id/an id in the filter is not in this archive: item-not-found */
+};
+/* On any connection, in a worker. `backwards`: the last `max` that match rather than the first. */
+enum err archive_read(struct db_conn *c, struct arena *a, const struct archive_filter *f,
+                      int max, bool backwards, struct archive_page *out);
+enum err archive_count(struct db_conn *c, const struct archive_filter *f, int64_t *out);   /* bounded: counts to 10,000 */
+enum err archive_ends(struct db_conn *c, int64_t owner, int64_t *first_id, int64_t *last_id); /* 0 when empty */
+enum err archive_get(struct db_conn *c, struct arena *a, int64_t id, struct str *stanza);
+
+enum archive_keeps { ARCHIVE_SENDER_KEEPS = 1, ARCHIVE_RECIPIENT_KEEPS = 2 };
+
+/* One message for the batch; statements only, called from an apply. */
+struct archive_put {
+    int64_t    id, sender, recipient;      /* person ids */
+    unsigned   keeps;                      /* enum archive_keeps, or-ed */
+    int64_t    origin;                     /* hash of the origin-id; 0: none */
+    bool       offline;                    /* the recipient is away */
+    struct str stanza;
+    bool       duplicate;                  /* out: it was here already; nothing was written */
+};
+enum err archive_write(struct db_conn *c, struct archive_put *p);
+int64_t archive_origin_hash(struct talk *t, struct str origin_id);
+
+/* Origin-ids of the tail. 0, or the id of the message that has it (perhaps still in the batch). */
+int64_t archive_recent(struct talk *t, int64_t sender, int64_t origin);
+void    archive_recent_add(struct talk *t, int64_t sender, int64_t origin, int64_t id);
+void    archive_recent_remove(struct talk *t, int64_t sender, int64_t origin);
+
+enum { ARCHIVE_TAIL_MAX = 4096 };           /* messages; then it is settled without waiting for the tick */
+void archive_init(struct talk *t);
+void archive_done(struct talk *t);
+void archive_wrote(struct talk *t);         /* one more message is in the tail */
+void archive_tick(struct talk *t);          /* settles, and forgets what is too old */
+/* In an apply: rows of log and resend for every message up to this id. */
+enum err archive_settle(struct db_conn *c, int64_t upto);
+/* In an apply: an account's side of everything goes. */
+enum err archive_forget(struct db_conn *c, int64_t owner);

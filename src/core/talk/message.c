@@ -1,0 +1,647 @@
+/* message.c: see message.h. The text that is kept and sent is written once, by
+ * stanza_forward; copies for each reader differ only in what is put around and behind it.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "talk/message.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "talk/archive.h"
+#include "talk/archive_id.h"
+#include "talk/feature.h"
+#include <stdlib.h>
+
+METRIC_COUNTER(messages_kept, "bongsu_talk_messages_kept", "Messages made durable.");
+METRIC_COUNTER(messages_passed, "bongsu_talk_messages_passed", "Messages passed on without being kept.");
+METRIC_COUNTER(messages_duplicate, "bongsu_talk_messages_duplicate", "Messages sent again and recognised by their origin-id.");
+METRIC_COUNTER(messages_failed, "bongsu_talk_messages_failed", "Messages refused because they could not be made durable.");
+METRIC_COUNTER(messages_offline, "bongsu_talk_messages_offline", "Messages kept for somebody who was away.");
+
+/* ---- texts ---- */
+
+static const char CLOSING[] = "</message>";
+enum { CLOSING_BYTES = sizeof CLOSING - 1 };
+
+static void put_stanza_id(struct buf *b, struct str owner_bare, int64_t log_id)
+{
+    BUF_LIT(b, "<stanza-id xmlns='urn:xmpp:sid:0' by='");
+    xml_put_escaped(b, owner_bare);
+    BUF_LIT(b, "' id='");
+    archive_id_put(b, log_id);
+    BUF_LIT(b, "'/>");
+}
+
+static void put_delay(struct buf *b, int64_t us, struct str from)
+{
+    char time[CLOCK_TEXT_BYTES];
+
+    BUF_LIT(b, "<delay xmlns='urn:xmpp:delay'");
+    if (from.len)
+        xml_put_attr(b, "from", from);
+    BUF_LIT(b, " stamp='");
+    buf_put_str(b, clock_format(us, time));
+    BUF_LIT(b, "'/>");
+}
+
+void message_put(struct buf *b, struct str kept, struct str owner_bare, int64_t log_id, int64_t delay_us, struct str delay_from)
+{
+    buf_put(b, kept.p, kept.len - CLOSING_BYTES);
+    if (owner_bare.len)
+        put_stanza_id(b, owner_bare, log_id);
+    if (delay_us)
+        put_delay(b, delay_us, delay_from);
+    buf_put(b, CLOSING, CLOSING_BYTES);
+}
+
+void message_put_forwarded(struct buf *b, struct str kept, struct str owner_bare, int64_t log_id, bool with_stanza_id)
+{
+    BUF_LIT(b, "<forwarded xmlns='urn:xmpp:forward:0'>");
+    put_delay(b, log_id, STR_NULL);
+    BUF_LIT(b, "<message xmlns='" NS_CLIENT "'");
+    kept = str_make(kept.p + 8, kept.len - 8);      /* behind "<message" */
+    message_put(b, kept, with_stanza_id ? owner_bare : STR_NULL, log_id, 0, STR_NULL);
+    BUF_LIT(b, "</forwarded>");
+}
+
+void message_put_carbon(struct buf *b, struct str kept, struct str owner_bare, struct str full, int64_t log_id, bool sent)
+{
+    const char *end = memchr(kept.p, '>', kept.len);
+    const char *type = memmem(kept.p, (size_t)(end - kept.p), " type='", 7);
+
+    BUF_LIT(b, "<message");
+    xml_put_attr(b, "from", owner_bare);
+    xml_put_attr(b, "to", full);
+    if (type)       /* XEP-0280 §7: the type of the copy is that of the original */
+        buf_put(b, type, (size_t)((char *)memchr(type + 7, '\'', (size_t)(end - type - 7)) + 1 - type));
+    buf_put_z(b, sent ? "><sent xmlns='urn:xmpp:carbons:2'>" : "><received xmlns='urn:xmpp:carbons:2'>");
+    BUF_LIT(b, "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='" NS_CLIENT "'");
+    message_put(b, str_make(kept.p + 8, kept.len - 8), log_id ? owner_bare : STR_NULL, log_id, 0, STR_NULL);
+    BUF_LIT(b, "</forwarded>");
+    buf_put_z(b, sent ? "</sent></message>" : "</received></message>");
+}
+
+/* ---- who gets it ---- */
+
+struct target {
+    uint64_t session_id;
+    uint8_t  how;           /* enum delivery */
+};
+
+enum fate { FATE_DELIVER, FATE_OFFLINE, FATE_IGNORE, FATE_BOUNCE };
+
+struct plan {
+    enum fate      fate;
+    int            count, cap;
+    struct target *targets;     /* in the round's arena */
+};
+
+static void plan_add(struct plan *p, struct session *s, enum delivery how)
+{
+    for (int i = 0; i < p->count; i++)
+        if (p->targets[i].session_id == s->id)
+            return;
+    if (p->count < p->cap)
+        p->targets[p->count++] = (struct target){ s->id, (uint8_t)how };
+}
+
+static void plan_reachable(struct plan *plan, struct person *p)
+{
+    LIST_EACH(it, &p->sessions) {
+        struct session *s = LIST_ITEM(it, struct session, in_person);
+        if (session_takes_messages(s))
+            plan_add(plan, s, DELIVERY_DIRECT);
+    }
+}
+
+static void plan_carbons(struct plan *plan, struct person *p, enum delivery how, const struct session *but)
+{
+    LIST_EACH(it, &p->sessions) {
+        struct session *s = LIST_ITEM(it, struct session, in_person);
+        if (s->carbons && s != but && !s->closing)
+            plan_add(plan, s, how);
+    }
+}
+
+/* RFC 6121 §8.5.2.1.1, §8.5.2.2.1: to a bare JID. */
+static enum fate to_bare(struct plan *plan, struct person *to, const struct stanza *st)
+{
+    if (st->type == TYPE_ERROR)
+        return FATE_IGNORE;
+    if (st->type == TYPE_GROUPCHAT)
+        return FATE_BOUNCE;
+    if (!to->offline_busy)
+        plan_reachable(plan, to);
+    if (plan->count)
+        return FATE_DELIVER;
+    return st->type == TYPE_HEADLINE ? FATE_IGNORE : FATE_OFFLINE;
+}
+
+/* §8.5.3: to a full JID. */
+static enum fate to_full(struct plan *plan, struct person *to, const struct stanza *st)
+{
+    struct session *s = person_session(to, st->to.resource);
+
+    if (s && !(to->offline_busy && st->type == TYPE_CHAT)) {
+        plan_add(plan, s, DELIVERY_DIRECT);
+        return FATE_DELIVER;
+    }
+    switch (st->type) {
+    case TYPE_CHAT:
+        return to_bare(plan, to, st);
+    case TYPE_ERROR:
+    case TYPE_HEADLINE:
+        return FATE_IGNORE;
+    default:
+        return FATE_BOUNCE;
+    }
+}
+
+/* ---- on its way ---- */
+
+struct message_op {
+    struct change      change;
+    struct archive_put put;
+    struct person     *from, *to;
+    struct str         id, to_text;     /* for an error reply and the log */
+    bool               kept;
+    int                target_count;
+    struct target      targets[];       /* behind them: the texts */
+};
+
+static struct session *target_session(struct talk *t, const struct target *g)
+{
+    return session_find(t, g->session_id);
+}
+
+static void give_up(struct talk *t, struct message_op *o)
+{
+    for (int i = 0; i < o->target_count; i++) {
+        struct session *s = target_session(t, &o->targets[i]);
+        if (s)
+            session_fill(s, o->put.id, STR_NULL);
+    }
+}
+
+static void deliver(struct talk *t, struct message_op *o)
+{
+    struct buf direct, copy;
+
+    buf_init(&direct, 0);
+    buf_init(&copy, 0);
+    for (int i = 0; i < o->target_count; i++) {
+        struct session *s = target_session(t, &o->targets[i]);
+        struct buf     *b = &direct;
+        bool            archived;
+
+        if (!s)
+            continue;
+        archived = o->put.keeps & (s->person == o->from ? ARCHIVE_SENDER_KEEPS : ARCHIVE_RECIPIENT_KEEPS);
+        if (o->targets[i].how == DELIVERY_DIRECT) {
+            if (direct.len == 0)
+                message_put(&direct, o->put.stanza, archived ? s->jid.bare : STR_NULL, o->put.id, 0, STR_NULL);
+        } else {
+            b = &copy;
+            buf_clear(b);
+            message_put_carbon(b, o->put.stanza, s->jid.bare, s->jid.full, archived ? o->put.id : 0,
+                               o->targets[i].how == DELIVERY_CARBON_SENT);
+        }
+        if (o->kept)
+            session_fill(s, o->put.id, buf_str(b));
+        else
+            session_send(s, buf_str(b));
+    }
+    buf_done(&direct);
+    buf_done(&copy);
+}
+
+/* The sender is told, whole and at once: nothing of it was kept. */
+static void tell_failure(struct talk *t, struct message_op *o, enum err e)
+{
+    struct session        *s = session_find(t, o->change.session_id);
+    const struct err_info *info = err_info(e);
+    struct buf             b;
+
+    metric_add(&messages_failed, 1);
+    if (!s)
+        return;
+    buf_init(&b, 0);
+    stanza_open(&b, "message", o->to_text, s->jid.full, o->id, "error", STR_NULL);
+    buf_printf(&b, "<error type='%s'><%s xmlns='" NS_STANZA_ERRORS "'/>"
+                   "<text xmlns='" NS_STANZA_ERRORS "' xml:lang='en'>the message was not stored: %s</text></error></message>",
+               info->type, info->condition, info->sentence);
+    session_send(s, buf_str(&b));
+    buf_done(&b);
+}
+
+static void op_free(struct message_op *o)
+{
+    person_unref(o->from);
+    person_unref(o->to);
+    free(o);
+}
+
+static enum err message_apply(struct db_conn *c, struct change *ch)
+{
+    return archive_write(c, &((struct message_op *)ch)->put);
+}
+
+/* One line answers "what happened to this message": by its archive id, its stanza id, and both sides. What went
+ * as it should is told only on request (talk.log_messages): a line costs as much as half a delivery. */
+static void log_outcome(struct talk *t, const struct message_op *o, const char *outcome, enum err e)
+{
+    struct buf id;
+
+    if (!t->limits.log_messages && !e && !o->put.duplicate)
+        return;
+    buf_init(&id, 0);
+    if (o->put.id)
+        archive_id_put(&id, o->put.id);
+    LOG_INFO("message", LF_Z("outcome", outcome), LF_STR("archive_id", buf_str(&id)), LF_STR("id", o->id),
+             LF_STR("from", o->from->jid.bare), LF_STR("to", o->to_text), LF_I64("session", (int64_t)o->change.session_id),
+             LF_I64("delivered_to", o->target_count), LF_ERR(e));
+    buf_done(&id);
+}
+
+static void message_done(struct talk *t, struct change *ch, enum err e)
+{
+    struct message_op *o = (struct message_op *)ch;
+
+    if (o->kept && !e && !o->put.duplicate)
+        archive_wrote(t);
+    else if (o->kept && o->put.origin)
+        archive_recent_remove(t, o->put.sender, o->put.origin);
+    if (e) {
+        give_up(t, o);
+        tell_failure(t, o, e);
+        log_outcome(t, o, "failed", e);
+    } else if (o->put.duplicate) {
+        metric_add(&messages_duplicate, 1);
+        give_up(t, o);
+        log_outcome(t, o, "duplicate", OK);
+    } else {
+        metric_add(o->kept ? &messages_kept : &messages_passed, 1);
+        deliver(t, o);
+        log_outcome(t, o, o->put.offline ? "offline" : "delivered", OK);
+    }
+    if (o->put.offline) {
+        o->to->offline_pending--;
+        message_offline_settled(o->to);
+    }
+    op_free(o);
+}
+
+static struct str append_text(char **at, struct str s)
+{
+    char *p = *at;
+
+    memcpy(p, s.p ? s.p : "", s.len);
+    *at += s.len;
+    return str_make(s.p ? p : NULL, s.len);
+}
+
+static struct message_op *op_new(const struct message *m, const struct plan *plan, struct person *to, struct str kept, struct str to_text)
+{
+    size_t             head = sizeof(struct message_op) + sizeof(struct target) * (size_t)plan->count;
+    struct message_op *o = mem_new(head + kept.len + m->stanza->id.len + to_text.len);
+    char              *at = (char *)o + head;
+
+    o->change.done = message_done;
+    o->from = m->from;
+    o->to = to;
+    person_ref(o->from);
+    person_ref(o->to);
+    o->target_count = plan->count;
+    memcpy(o->targets, plan->targets, sizeof(struct target) * (size_t)plan->count);
+    o->put.stanza = append_text(&at, kept);
+    o->id = append_text(&at, m->stanza->id);
+    o->to_text = append_text(&at, to_text);
+    return o;
+}
+
+static void keep(struct message_op *o, const struct message *m, struct person *to, bool offline)
+{
+    struct talk *t = to->talk;
+
+    if (m->archive && archive_keeps(m->from, to->jid.bare))
+        o->put.keeps |= ARCHIVE_SENDER_KEEPS;
+    if (m->archive && archive_keeps(to, m->from->jid.bare))
+        o->put.keeps |= ARCHIVE_RECIPIENT_KEEPS;
+    o->kept = o->put.keeps || offline;
+    if (!o->kept)
+        return;
+    o->put.id = talk_log_id(t);
+    o->put.offline = offline;
+    o->put.sender = person_number(m->from);
+    o->put.recipient = person_number(to);
+    if (m->origin_id.len)
+        o->put.origin = archive_origin_hash(t, m->origin_id);
+}
+
+/* The same message is in the tail, perhaps still in the batch: acknowledged when that is durable, and only if
+ * it became so. */
+static void sent_again(struct talk *t, struct change *ch, enum err e)
+{
+    struct message_op *o = (struct message_op *)ch;
+
+    if (!e && !archive_recent(t, o->put.sender, o->put.origin) && !o->put.duplicate)
+        e = ERR_UNAVAILABLE;
+    if (e)
+        tell_failure(t, o, e);
+    else
+        metric_add(&messages_duplicate, 1);
+    log_outcome(t, o, "duplicate", e);
+    op_free(o);
+}
+
+static bool send_kept(struct session *s, struct message_op *o)
+{
+    struct talk *t = s->talk;
+
+    /* half the queue is left to the rows that must join the same batch */
+    if (commit_waiting(t->db) > COMMIT_OPS_MAX / 2)
+        return false;
+    if (o->put.origin && archive_recent(t, o->put.sender, o->put.origin)) {
+        o->change.apply = NULL;
+        o->change.done = sent_again;
+        return session_change(s, t, &o->change) == OK;
+    }
+    o->change.apply = message_apply;
+    if (session_change(s, t, &o->change) != OK)
+        return false;
+    if (o->put.origin)
+        archive_recent_add(t, o->put.sender, o->put.origin, o->put.id);
+    for (int i = 0; i < o->target_count; i++)
+        session_expect(target_session(t, &o->targets[i]), o->put.id, o->targets[i].how);
+    if (o->put.offline) {
+        metric_add(&messages_offline, 1);
+        o->to->offline_pending++;
+        o->to->offline_count++;
+        o->to->has_offline = true;
+    }
+    return true;
+}
+
+static void passed_on(struct talk *t, void *arg)
+{
+    struct message_op *o = arg;
+
+    message_done(t, &o->change, OK);
+}
+
+static void launch(struct session *s, struct message *m, struct plan *plan, struct person *to)
+{
+    struct buf        *b = talk_scratch(s->talk);
+    bool               offline = plan->fate == FATE_OFFLINE;
+    struct message_op *o;
+
+    stanza_forward(b, m->stanza, s->jid.full, m->stanza->has_to ? m->stanza->to.full : s->jid.bare);
+    if (m->extra.len) {
+        b->len -= CLOSING_BYTES;
+        buf_put_str(b, m->extra);
+        buf_put(b, CLOSING, CLOSING_BYTES);
+    }
+    o = op_new(m, plan, to, buf_str(b), m->stanza->has_to ? m->stanza->to.full : s->jid.bare);
+    if (m->archive || offline)
+        keep(o, m, to, offline);
+    o->change.session_id = s->id;
+    if (!o->kept) {
+        session_after_commits(s, passed_on, o);
+    } else if (!send_kept(s, o)) {
+        tell_failure(s->talk, o, ERR_LIMIT);
+        op_free(o);
+    }
+}
+
+/* ---- judging ---- */
+
+static bool hooks_pass(struct session *s, struct message *m, struct person *to)
+{
+    for (size_t i = 0; i < feature_count; i++)
+        if (features[i]->message_out && features[i]->message_out(s, m) == STOP)
+            return false;
+    for (size_t i = 0; i < feature_count; i++)
+        if (features[i]->message_in && features[i]->message_in(to, m) == STOP)
+            return false;
+    return true;
+}
+
+static struct str origin_id_of(const struct stanza *st)
+{
+    const struct xml_node *n = xml_child(st->node, "origin-id", "urn:xmpp:sid:0");
+
+    return n ? xml_attr(n, "id") : STR_NULL;
+}
+
+void message_route(struct session *s, const struct stanza *st, struct person *to)
+{
+    struct message m = {
+        .archive = archive_wanted(st), .sender = s, .from = s->person, .stanza = st,
+        .origin_id = origin_id_of(st),
+    };
+    struct plan plan = { .cap = to->session_count + s->person->session_count };
+
+    m.offline = m.archive;
+    m.carbons = m.archive || st->type == TYPE_CHAT;
+    plan.targets = arena_alloc(st->arena, sizeof *plan.targets * (size_t)(plan.cap + 1));
+    if (!hooks_pass(s, &m, to))
+        return;
+    plan.fate = st->has_to && st->to.resource.len ? to_full(&plan, to, st) : to_bare(&plan, to, st);
+    if (plan.fate == FATE_OFFLINE && !m.offline)
+        plan.fate = m.archive || xml_child(st->node, "body", NS_CLIENT) ? FATE_BOUNCE : FATE_IGNORE;
+    if (plan.fate == FATE_OFFLINE && to->offline_count >= s->talk->limits.offline_max)
+        plan.fate = FATE_BOUNCE;    /* XEP-0160 §2: the store is full */
+    if (plan.fate == FATE_BOUNCE) {
+        session_bounce(s, st, "cancel", "service-unavailable", NULL);
+        return;
+    }
+    if (m.carbons && plan.fate != FATE_IGNORE) {
+        plan_carbons(&plan, to, to == m.from ? DELIVERY_CARBON_SENT : DELIVERY_CARBON_RECEIVED, to == m.from ? s : NULL);
+        plan_carbons(&plan, m.from, DELIVERY_CARBON_SENT, s);
+    }
+    if (plan.fate != FATE_IGNORE)
+        launch(s, &m, &plan, to);
+}
+
+/* ---- what waited ---- */
+
+enum { OFFLINE_STEP = 200 };
+
+static struct db_sql offline_page = {
+    "SELECT o.id, m.stanza FROM offline o CROSS JOIN message m ON m.id = o.id WHERE o.owner = ?1 ORDER BY o.id LIMIT ?2" };
+static struct db_sql offline_clear = { "DELETE FROM offline WHERE owner = ?1 AND id <= ?2" };
+
+struct offline_step {
+    struct db_read      read;
+    struct change       change;
+    struct person      *person;
+    struct arena        arena;
+    int                 count;
+    struct archive_row  rows[OFFLINE_STEP];
+};
+
+static void step_start(struct person *p);
+
+static enum err step_read(struct db_conn *c, struct db_read *self)
+{
+    struct offline_step *o = (struct offline_step *)self;
+    struct db_stmt      *s = db_prepare(c, &offline_page);
+    enum err             e;
+
+    if (!s)
+        return ERR_BUG;
+    db_bind_i64(s, 1, o->person->id);
+    db_bind_i64(s, 2, OFFLINE_STEP);
+    while ((e = db_step(s)) == OK && o->count < OFFLINE_STEP) {
+        o->rows[o->count].id = db_i64(s, 0);
+        o->rows[o->count++].stanza = arena_str(&o->arena, db_text(s, 1));
+    }
+    db_done(s);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static void step_free(struct offline_step *o)
+{
+    o->person->offline_running = false;
+    person_unref(o->person);
+    arena_done(&o->arena);
+    free(o);
+}
+
+static enum err step_clear(struct db_conn *c, struct change *ch)
+{
+    struct offline_step *o = LIST_ITEM(ch, struct offline_step, change);
+
+    return db_run(c, &offline_clear, "ii", o->person->id, o->rows[o->count - 1].id);
+}
+
+/* Behind the delete, so nothing comes twice; in the stream rows of the same batch, so nothing is lost. */
+static void step_deliver(struct talk *t, struct change *ch, enum err e)
+{
+    struct offline_step *o = LIST_ITEM(ch, struct offline_step, change);
+    struct person       *p = o->person;
+    struct buf           b;
+
+    buf_init(&b, 0);
+    LIST_EACH(it, &p->sessions) {
+        struct session *s = LIST_ITEM(it, struct session, in_person);
+
+        if (!session_takes_messages(s))
+            continue;
+        for (int i = 0; i < o->count; i++) {
+            buf_clear(&b);
+            if (!e)
+                message_put(&b, o->rows[i].stanza, s->jid.bare, o->rows[i].id, o->rows[i].id, t->domain);
+            session_fill(s, o->rows[i].id, e ? STR_NULL : buf_str(&b));
+        }
+    }
+    buf_done(&b);
+    p->offline_count -= o->count;
+    step_free(o);
+    if (e)
+        p->offline_busy = false;    /* tried again with the next presence */
+    else
+        step_start(p);
+}
+
+static void step_loaded(struct db_read *self, enum err e)
+{
+    struct offline_step *o = (struct offline_step *)self;
+    struct person       *p = o->person;
+
+    if (e || person_reachable(p) == 0) {
+        p->offline_busy = false;
+        step_free(o);
+        return;
+    }
+    if (o->count == 0) {
+        p->offline_busy = p->offline_pending > 0;   /* then message_offline_settled goes on */
+        p->has_offline = p->offline_busy;
+        p->offline_count = 0;
+        step_free(o);
+        return;
+    }
+    o->change.apply = step_clear;
+    o->change.done = step_deliver;
+    if (session_change(NULL, p->talk, &o->change) != OK) {
+        p->offline_busy = false;
+        step_free(o);
+        return;
+    }
+    LIST_EACH(it, &p->sessions) {
+        struct session *s = LIST_ITEM(it, struct session, in_person);
+
+        if (session_takes_messages(s))
+            for (int i = 0; i < o->count; i++)
+                session_expect(s, o->rows[i].id, DELIVERY_DIRECT);
+    }
+}
+
+static void step_start(struct person *p)
+{
+    struct offline_step *o = NEW(struct offline_step);
+
+    o->read = (struct db_read){ .work = step_read, .done = step_loaded };
+    o->person = p;
+    arena_init(&o->arena);
+    person_ref(p);
+    p->offline_busy = p->offline_running = true;
+    if (db_read_start(p->talk->db, &o->read) != OK) {
+        p->offline_busy = false;
+        step_free(o);
+    }
+}
+
+void message_deliver_offline(struct session *s)
+{
+    if (s->person->has_offline && !s->person->offline_busy)
+        step_start(s->person);
+}
+
+void message_offline_settled(struct person *p)
+{
+    if (p->offline_running || p->offline_pending || p->deleted)
+        return;
+    if (p->offline_busy || (p->has_offline && person_reachable(p)))
+        step_start(p);
+}
+
+struct drop_op {
+    struct change  change;
+    struct person *person;
+    int64_t        upto;
+};
+
+static enum err drop_apply(struct db_conn *c, struct change *ch)
+{
+    struct drop_op *o = (struct drop_op *)ch;
+
+    return db_run(c, &offline_clear, "ii", o->person->id, o->upto);
+}
+
+static void dropped(struct talk *t, struct change *ch, enum err e)
+{
+    (void)t;
+    (void)e;    /* then it is delivered with the next presence: better twice than never */
+    person_unref(((struct drop_op *)ch)->person);
+    free(ch);
+}
+
+void message_drop_offline(struct person *p)
+{
+    struct drop_op *o;
+
+    if (!p->has_offline || p->offline_busy)
+        return;
+    o = NEW(struct drop_op);
+    o->change.apply = drop_apply;
+    o->change.done = dropped;
+    o->person = p;
+    o->upto = p->talk->last_log_id;
+    person_ref(p);
+    if (session_change(NULL, p->talk, &o->change) != OK) {
+        dropped(p->talk, &o->change, ERR_LIMIT);
+        return;
+    }
+    p->has_offline = p->offline_pending > 0;
+    p->offline_count = 0;
+}

@@ -1,0 +1,21 @@
+/* message.h: the life of a message between two local people: judged, kept, delivered.
+ *
+ *   message_route ─hooks, RFC 6121 §8.5─▶ targets chosen, places taken (session_expect)
+ *        ├─ kept ──▶ commit batch ──durable──▶ delivered to every target, acknowledged
+ *        │                        └─failed───▶ the sender gets the error
+ *        └─ not kept ──behind what the sender has in the batch──▶ delivered
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#pragma once
+#include "talk/route.h"
+
+void message_route(struct session *s, const struct stanza *st, struct person *to);
+/* What waits for a person who has become reachable, oldest first, until nothing does. What
+ * arrives meanwhile joins the end, so order is kept. */
+void message_deliver_offline(struct session *s);
+/* What waits stays in the archive only (XEP-0386 §4). */
+void message_drop_offline(struct person *p);
+void message_offline_settled(struct person *p);     /* an operation that might have stored something offline is decided */
+/* The person's preferences (XEP-0441): is what they exchange with `peer` kept in their archive? */
+bool archive_keeps(struct person *p, struct str peer_bare);
+/* XEP-0313's rule for what is worth keeping (xep0313_mam.c). */
+bool archive_wanted(const struct stanza *m);

@@ -1,0 +1,80 @@
+/* person.h: a local account as the messenger knows it: roster, blocks, sessions.
+ * Loaded from the database when somebody needs it, dropped when idle.
+ * The copy in memory is changed at once and the row by the batch; if that fails,
+ * person_reload brings the truth back.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#pragma once
+#include "talk/session.h"
+#include "talk/talk.h"
+
+enum { PERSONS_IDLE_MAX = 20000 };
+
+enum subscription { SUB_NONE = 0, SUB_TO = 1, SUB_FROM = 2, SUB_BOTH = 3 };
+
+struct roster_item {
+    struct str        jid;             /* bare, normalised */
+    struct str        name;            /* may be empty */
+    struct str        groups;          /* "<group>a</group><group>b</group>", escaped; may be empty */
+    uint8_t           subscription;    /* enum subscription */
+    bool              ask : 1;         /* we wait for their answer ("pending out") */
+    bool              approved : 1;    /* pre-approved (RFC 6121 §3.4) */
+    bool              listed : 1;      /* false: only a request is known ("none + pending in"), not shown in the roster */
+    char             *request;         /* their subscribe stanza, waiting for an answer; NULL: none */
+    int64_t           version;
+};
+
+enum archive_policy { ARCHIVE_ALWAYS, ARCHIVE_NEVER, ARCHIVE_ROSTER };
+
+struct person {
+    struct talk        *talk;
+    int64_t             id;            /* in the message database */
+    struct jid          jid;           /* bare */
+    struct list         sessions;      /* bound ones, detached included: session.in_person */
+    struct list         idle;          /* in talk->persons_idle */
+    int                 session_count;
+    int                 refs;          /* operations under way that point here */
+    int                 item_count, item_cap;
+    struct roster_item *items;         /* sorted by jid */
+    int64_t             roster_version;
+    int                 blocked_count;
+    struct str         *blocked;       /* JIDs, sorted */
+    uint8_t             archive_default;   /* XEP-0441, enum archive_policy */
+    int                 pref_count;
+    struct { struct str jid; uint8_t policy; } *prefs;
+    bool                has_offline;   /* messages wait in the offline table */
+    bool                offline_busy;  /* they are being delivered: what arrives joins them */
+    bool                offline_running;   /* one step of that is under way */
+    int                 offline_pending;   /* operations under way that add to them */
+    int                 offline_count;     /* how many wait, about */
+    int                 changing;      /* operations under way that change the lists above (roster.h) */
+    bool                stale;         /* one of them failed: load again after each */
+    bool                deleted;
+    bool                stored;        /* the row is durable */
+};
+
+/* Where an address leads. */
+typedef void person_fn(struct talk *t, struct person *p /* NULL */, enum err e, void *arg);
+/* Calls `fn` at once when memory or the database knows the person; otherwise asks ident and calls later.
+ *   ERR_NOT_FOUND    no such account
+ *   ERR_UNAVAILABLE  ident could not be asked */
+void person_find(struct talk *t, struct str local, person_fn *fn, void *arg);
+/* Only from memory and database, never NULL-and-wait: NULL if unknown there. */
+struct person *person_known(struct talk *t, struct str local);
+/* At log-in: the account exists, ident said so; makes the row in the next batch if it is new. */
+struct person *person_make(struct talk *t, struct str local);
+void person_ref(struct person *p);
+void person_unref(struct person *p);
+void persons_done(struct talk *t);          /* frees everyone; no session is left */
+void person_reload(struct person *p);       /* after a failed change */
+/* Removes everything kept about the account; ends its sessions (account deleted). */
+void person_delete(struct talk *t, struct str local);
+
+struct roster_item *person_item(struct person *p, struct str bare);                  /* NULL if none */
+struct roster_item *person_item_make(struct person *p, struct str bare);             /* NULL at roster_items_max */
+void person_item_remove(struct person *p, struct roster_item *item);
+bool person_may_see(struct person *p, struct str bare);   /* subscription from or both: they see our presence */
+/* Number of sessions that take messages to the bare JID: available, priority ≥ 0. */
+int  person_reachable(const struct person *p);
+struct session *person_session(struct person *p, struct str resource);               /* NULL if none is bound */
+/* p->id, made durable no later than the batch that is filling now. Use it when building an operation. */
+int64_t person_number(struct person *p);

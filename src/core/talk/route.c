@@ -1,0 +1,243 @@
+/* route.c: first look at a stanza of a bound client: whom is it for? (RFC 6120 §10,
+ * RFC 6121 §8.) Messages go on in message.c, presence in presence.c.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "talk/route.h"
+#include "base/mem.h"
+#include "talk/feature.h"
+#include "talk/message.h"
+#include "talk/presence.h"
+#include <stdlib.h>
+
+enum place { PLACE_SELF, PLACE_SERVER, PLACE_PERSON, PLACE_ELSEWHERE };
+
+static enum place place_of(const struct session *s, const struct stanza *st)
+{
+    if (!st->has_to)
+        return PLACE_SELF;
+    if (!str_eq(st->to.domain, s->talk->domain))
+        return PLACE_ELSEWHERE;
+    if (st->to.local.len == 0)
+        return PLACE_SERVER;
+    return str_eq(st->to.full, s->jid.bare) ? PLACE_SELF : PLACE_PERSON;
+}
+
+/* ---- somebody whom only ident may know: the client waits, and the stanza is looked at again ---- */
+
+struct waiting {
+    uint64_t session_id;
+    char    *xml;
+};
+
+static void person_missing(struct session *s, const struct stanza *st)
+{
+    /* RFC 6121 §8.5.1: no such user. Presence reaches nobody, but moves the sender's own roster; the rest
+     * gets an error that also somebody who is away and refuses strangers would give. */
+    if (st->kind == STANZA_PRESENCE)
+        presence_from_client(s, st);
+    else
+        session_bounce(s, st, "cancel", "service-unavailable", NULL);
+}
+
+static void person_found(struct talk *t, struct person *p, enum err e, void *arg)
+{
+    struct waiting  *w = arg;
+    struct session  *s = session_find(t, w->session_id);
+    struct xml_node *n;
+    struct stanza    st;
+    const char      *condition;
+
+    if (s && s->state == SESSION_BOUND) {
+        arena_reset(&t->round);
+        if (xml_parse(&t->round, str_of(w->xml), NULL, &n) == XML_FINE &&
+            stanza_read(&t->round, n, &s->jid, &st, &condition) == OK) {
+            if (p)
+                route_stanza(s, &st);
+            else if (e == ERR_NOT_FOUND)
+                person_missing(s, &st);
+            else
+                session_bounce(s, &st, "wait", "internal-server-error", "the account service is away");
+        }
+        if (s->state != SESSION_CLOSED)
+            session_continue(s);
+    }
+    free(w->xml);
+    free(w);
+}
+
+/* NULL: somebody answers later, or has already answered. */
+static struct person *person_of(struct session *s, const struct stanza *st)
+{
+    struct person  *p = person_known(s->talk, st->to.local);
+    struct waiting *w;
+    struct buf      b;
+
+    if (p)
+        return p;
+    w = NEW(struct waiting);
+    w->session_id = s->id;
+    buf_init(&b, 0);
+    xml_put_node(&b, st->node, STR_NULL);
+    w->xml = str_dup(buf_str(&b));
+    buf_done(&b);
+    session_hold(s);
+    person_find(s->talk, st->to.local, person_found, w);
+    return NULL;
+}
+
+/* ---- iq ---- */
+
+static void iq_handle(struct session *s, const struct stanza *iq, enum iq_to whom)
+{
+    const struct iq_handler *h;
+    iq_fn                   *fn;
+    enum err                 e;
+
+    if (iq->type != TYPE_GET && iq->type != TYPE_SET)
+        return;     /* an answer to us; what we asked (pings, pushes) needs none looked at */
+    h = features_iq(iq->payload->name, iq->payload->ns);
+    if (!h || !(h->to & whom)) {
+        session_bounce(s, iq, "cancel", "service-unavailable", NULL);
+        return;
+    }
+    fn = iq->type == TYPE_GET ? h->get : h->set;
+    if (!fn) {
+        session_bounce(s, iq, "cancel", "feature-not-implemented", NULL);
+        return;
+    }
+    e = fn(s, iq);
+    if (e)
+        iq_error(s, iq, e);
+}
+
+static bool stages_pass(struct session *s, const struct stanza *st, struct person *to)
+{
+    for (size_t i = 0; i < feature_count; i++)
+        if (features[i]->stanza_in && features[i]->stanza_in(to, s, st) == STOP)
+            return false;
+    return true;
+}
+
+struct relay {
+    uint64_t target_id;
+    char    *text;
+};
+
+static void relay_now(struct talk *t, void *arg)
+{
+    struct relay   *r = arg;
+    struct session *s = session_find(t, r->target_id);
+
+    if (s)
+        session_send(s, str_of(r->text));
+    free(r->text);
+    free(r);
+}
+
+/* To one session, behind what the sender has in the batch (RFC 6120 §10.1). */
+static void relay(struct session *from, struct session *to, struct str text)
+{
+    struct relay *r;
+
+    if (from->commits == 0) {
+        session_send(to, text);
+        return;
+    }
+    r = NEW(struct relay);
+    r->target_id = to->id;
+    r->text = str_dup(text);
+    session_after_commits(from, relay_now, r);
+}
+
+void route_iq(struct session *s, const struct stanza *iq)
+{
+    struct person  *p = person_known(s->talk, iq->to.local);
+    struct session *to = p ? person_session(p, iq->to.resource) : NULL;
+    struct buf     *b;
+
+    if (p && !stages_pass(s, iq, p))
+        return;
+    if (!to) {      /* §8.5.3.2.3 */
+        session_bounce(s, iq, "cancel", "service-unavailable", NULL);
+        return;
+    }
+    b = talk_scratch(s->talk);
+    stanza_forward(b, iq, s->jid.full, iq->to.full);
+    relay(s, to, buf_str(b));
+}
+
+static void iq_to_person(struct session *s, const struct stanza *iq)
+{
+    struct person *p;
+
+    if (iq->type == TYPE_RESULT || iq->type == TYPE_ERROR) {
+        if (iq->to.resource.len)
+            route_iq(s, iq);
+        return;
+    }
+    p = person_of(s, iq);   /* for a full address too: what the stages refuse must not tell who is loaded */
+    if (!p)
+        return;
+    if (iq->to.resource.len)
+        route_iq(s, iq);
+    else if (stages_pass(s, iq, p))
+        iq_handle(s, iq, IQ_TO_OTHER);
+}
+
+/* ---- every stanza ---- */
+
+static void elsewhere(struct session *s, const struct stanza *st)
+{
+    session_bounce(s, st, "cancel", "remote-server-not-found", NULL);
+}
+
+static void to_server(struct session *s, const struct stanza *st)
+{
+    if (st->kind == STANZA_IQ && st->to.resource.len == 0)
+        iq_handle(s, st, IQ_TO_SERVER);
+    else if (st->kind == STANZA_PRESENCE)
+        presence_from_client(s, st);
+    else
+        session_bounce(s, st, "cancel", "service-unavailable", NULL);
+}
+
+static void message_stanza(struct session *s, const struct stanza *st, enum place place)
+{
+    struct person *p = place == PLACE_SELF ? s->person : person_of(s, st);
+
+    if (p)
+        message_route(s, st, p);
+}
+
+void route_stanza(struct session *s, const struct stanza *st)
+{
+    enum place place = place_of(s, st);
+
+    if (place == PLACE_ELSEWHERE) {
+        if (st->kind == STANZA_PRESENCE && st->type != TYPE_SUBSCRIBE)
+            presence_from_client(s, st);
+        else
+            elsewhere(s, st);
+    } else if (place == PLACE_SERVER) {
+        to_server(s, st);
+    } else if (st->kind == STANZA_MESSAGE) {
+        message_stanza(s, st, place);
+    } else if (st->kind == STANZA_PRESENCE) {
+        if (place == PLACE_SELF || person_of(s, st))
+            presence_from_client(s, st);
+    } else if (place == PLACE_SELF) {
+        iq_handle(s, st, IQ_TO_SELF);
+    } else {
+        iq_to_person(s, st);
+    }
+}
+
+void route_presence(struct talk *t, struct person *to, struct str resource, struct str stanza)
+{
+    (void)t;
+    LIST_EACH(it, &to->sessions) {
+        struct session *s = LIST_ITEM(it, struct session, in_person);
+
+        if (resource.len ? str_eq(s->jid.resource, resource) : session_available(s))
+            session_send(s, stanza);
+    }
+}

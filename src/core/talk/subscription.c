@@ -1,0 +1,301 @@
+/* subscription.c: see subscription.h. Both people live here, so one stanza moves both
+ * rosters, in one durable change.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "talk/subscription.h"
+#include "talk/feature.h"
+#include "talk/presence.h"
+#include "talk/xep/xep0191_blocking.h"
+#include <stdlib.h>
+
+/* ---- the tables ---- */
+
+/* Appendix A.2. What is not listed there leaves the state as it is. */
+struct subscription_step subscription_outbound(uint8_t state, enum stanza_type t)
+{
+    struct subscription_step step = { .state = state };
+
+    switch (t) {
+    case TYPE_SUBSCRIBE:                /* A.2.1 */
+        step.pass = true;
+        if (!(state & STATE_TO))
+            step.state |= STATE_OUT;
+        break;
+    case TYPE_UNSUBSCRIBE:              /* A.2.2 */
+        step.pass = true;
+        step.state &= (uint8_t)~(STATE_TO | STATE_OUT);
+        break;
+    case TYPE_SUBSCRIBED:               /* A.2.3 */
+        if (state & STATE_IN) {
+            step.pass = true;
+            step.state = (uint8_t)((state & ~(STATE_IN | STATE_APPROVED)) | STATE_FROM);
+        } else if (!(state & STATE_FROM)) {
+            step.state |= STATE_APPROVED;   /* §3.4.2: before they have asked; it stays here */
+        }
+        break;
+    case TYPE_UNSUBSCRIBED:             /* A.2.4 */
+        step.pass = (state & (STATE_IN | STATE_FROM)) != 0;
+        step.state &= (uint8_t)~(STATE_IN | STATE_FROM | STATE_APPROVED);
+        break;
+    default:
+        break;
+    }
+    return step;
+}
+
+/* Appendix A.3. */
+struct subscription_step subscription_inbound(uint8_t state, enum stanza_type t)
+{
+    struct subscription_step step = { .state = state };
+
+    switch (t) {
+    case TYPE_SUBSCRIBE:                /* A.3.1; §3.1.3 answers for those who may see us already */
+        if (state & STATE_FROM) {
+            step.reply = true;
+        } else if (state & STATE_APPROVED) {
+            step.reply = true;
+            step.state = (uint8_t)((state & ~(STATE_IN | STATE_APPROVED)) | STATE_FROM);
+        } else if (!(state & STATE_IN)) {
+            step.pass = true;
+            step.state |= STATE_IN;
+        }
+        break;
+    case TYPE_UNSUBSCRIBE:              /* A.3.2 */
+        step.pass = (state & (STATE_IN | STATE_FROM)) != 0;
+        step.state &= (uint8_t)~(STATE_IN | STATE_FROM);
+        break;
+    case TYPE_SUBSCRIBED:               /* A.3.3 */
+        if (state & STATE_OUT) {
+            step.pass = true;
+            step.state = (uint8_t)((state & ~STATE_OUT) | STATE_TO);
+        }
+        break;
+    case TYPE_UNSUBSCRIBED:             /* A.3.4 */
+        step.pass = (state & (STATE_OUT | STATE_TO)) != 0;
+        step.state &= (uint8_t)~(STATE_OUT | STATE_TO);
+        break;
+    default:
+        break;
+    }
+    return step;
+}
+
+/* ---- moving ---- */
+
+static uint8_t state_of(const struct roster_item *item)
+{
+    if (!item)
+        return 0;
+    return (uint8_t)(item->subscription | (item->ask ? STATE_OUT : 0) | (item->request ? STATE_IN : 0) |
+                     (item->approved ? STATE_APPROVED : 0));
+}
+
+static int count_strangers(const struct person *p)
+{
+    int n = 0;
+
+    for (int i = 0; i < p->item_count; i++)
+        n += !p->items[i].listed;
+    return n;
+}
+
+/* Writes the new state into memory and the change. False: there is no room for the contact.
+ * `request`: their stanza, when the state now has STATE_IN and had not. */
+static bool move(struct roster_work *w, struct person *p, struct str bare, uint8_t state, struct str request)
+{
+    struct roster_item *item = person_item(p, bare);
+    uint8_t             before = state_of(item);
+
+    if (state == before)
+        return true;
+    if (!item && request.len && count_strangers(p) >= ROSTER_REQUESTS_MAX)
+        return false;
+    if (!item)
+        item = person_item_make(p, bare);
+    if (!item)
+        return false;
+    item->subscription = state & SUB_BOTH;
+    item->ask = (state & STATE_OUT) != 0;
+    item->approved = (state & STATE_APPROVED) != 0;
+    item->listed |= (state & ~STATE_IN) != 0;
+    if (!(state & STATE_IN) || request.len) {
+        free(item->request);
+        item->request = request.len ? str_dup(request) : NULL;
+    }
+    if (!item->listed && !item->request)
+        roster_forget(w, p, item);
+    else if ((before ^ state) & ~STATE_IN)
+        roster_touch(w, p, item);
+    else
+        roster_write(w, p, item);
+    return true;
+}
+
+static struct str make_stanza(struct arena *a, struct person *from, struct str to_bare, enum stanza_type t)
+{
+    struct buf b;
+    struct str text;
+
+    buf_init(&b, 0);
+    stanza_open(&b, "presence", from->jid.bare, to_bare, STR_NULL, stanza_type_text(t), STR_NULL);
+    BUF_LIT(&b, "</presence>");
+    text = arena_str(a, buf_str(&b));
+    buf_done(&b);
+    return text;
+}
+
+static void inbound(struct roster_work *w, struct person *to, struct person *from, enum stanza_type t, struct str text);
+
+/* They may see us already, or we said yes before they asked: the answer needs nobody (§3.1.3). */
+static void answer_yes(struct roster_work *w, struct person *to, struct person *from, uint8_t state)
+{
+    struct arena a;
+
+    if (!move(w, to, from->jid.bare, state, STR_NULL))
+        return;
+    arena_init(&a);
+    inbound(w, from, to, TYPE_SUBSCRIBED, make_stanza(&a, to, from->jid.bare, TYPE_SUBSCRIBED));
+    roster_then(w, EFFECT_SHOW, to, from, STR_NULL);
+    arena_done(&a);
+}
+
+/* What a subscription stanza of `from` does to `to`. */
+static void inbound(struct roster_work *w, struct person *to, struct person *from, enum stanza_type t, struct str text)
+{
+    uint8_t                  before = state_of(person_item(to, from->jid.bare));
+    struct subscription_step step = subscription_inbound(before, t);
+
+    if (step.reply) {
+        answer_yes(w, to, from, step.state);
+        return;
+    }
+    if (t == TYPE_SUBSCRIBE) {
+        /* XEP-0191 §3.3: the blocked are not answered, and what they ask is not kept */
+        if (step.pass && !blocking_has(to, &from->jid) && move(w, to, from->jid.bare, step.state, text))
+            roster_then(w, EFFECT_REQUEST, to, from, text);
+        return;
+    }
+    if (step.pass)
+        roster_then(w, EFFECT_ANSWER, to, from, text);      /* before the push, as in §3.1.6 */
+    move(w, to, from->jid.bare, step.state, STR_NULL);
+    if (before & ~step.state & STATE_FROM)
+        roster_then(w, EFFECT_HIDE, to, from, STR_NULL);    /* §3.3.3 */
+}
+
+/* ---- from a client ---- */
+
+static struct person *local_person(struct talk *t, const struct jid *j)
+{
+    struct person *p = str_eq(j->domain, t->domain) && j->local.len ? person_known(t, j->local) : NULL;
+
+    return p && !p->deleted ? p : NULL;
+}
+
+/* §3.1.2: from and to are bare. */
+static struct str stamped(struct session *s, const struct stanza *p)
+{
+    struct buf b;
+    struct str text;
+
+    buf_init(&b, 0);
+    stanza_forward(&b, p, s->jid.bare, p->to.bare);
+    text = arena_str(p->arena, buf_str(&b));
+    buf_done(&b);
+    if (text.len > ROSTER_REQUEST_BYTES_MAX)
+        text = make_stanza(p->arena, s->person, p->to.bare, p->type);
+    return text;
+}
+
+void subscription_from_client(struct session *s, const struct stanza *p)
+{
+    struct person           *me = s->person, *target = local_person(s->talk, &p->to);
+    uint8_t                  before = state_of(person_item(me, p->to.bare));
+    struct subscription_step step = subscription_outbound(before, p->type);
+    struct roster_work      *w;
+
+    if (str_eq(p->to.bare, me->jid.bare))
+        return;     /* everyone sees themselves */
+    if (p->to.local.len == 0) {
+        if (p->type == TYPE_SUBSCRIBE)
+            session_bounce(s, p, "cancel", "service-unavailable", "the server has no presence");
+        return;
+    }
+    if (blocking_has(me, &p->to)) {
+        blocking_refuse(s, p);
+        return;
+    }
+    w = roster_begin(s->talk, s);
+    if (!move(w, me, p->to.bare, step.state, STR_NULL)) {
+        session_bounce(s, p, "cancel", "resource-constraint", "the contact list is full");
+        roster_commit(w, NULL);
+        return;
+    }
+    if (step.pass && target)
+        inbound(w, target, me, p->type, stamped(s, p));
+    if (target && (step.state & ~before & STATE_FROM))
+        roster_then(w, EFFECT_SHOW, me, target, STR_NULL);      /* §3.1.5 */
+    if (target && (before & ~step.state & STATE_FROM))
+        roster_then(w, EFFECT_HIDE, me, target, STR_NULL);      /* §3.2.2 */
+    roster_commit(w, p);
+}
+
+/* ---- removal ---- */
+
+static void end_both_ways(struct roster_work *w, struct person *me, struct person *target, uint8_t state)
+{
+    struct arena a;
+
+    arena_init(&a);
+    if (state & (STATE_TO | STATE_OUT))
+        inbound(w, target, me, TYPE_UNSUBSCRIBE, make_stanza(&a, me, target->jid.bare, TYPE_UNSUBSCRIBE));
+    if (state & STATE_FROM) {
+        inbound(w, target, me, TYPE_UNSUBSCRIBED, make_stanza(&a, me, target->jid.bare, TYPE_UNSUBSCRIBED));
+        roster_then(w, EFFECT_HIDE, me, target, STR_NULL);
+    }
+    arena_done(&a);
+}
+
+void subscription_remove(struct roster_work *w, struct person *p, struct roster_item *item)
+{
+    uint8_t        state = state_of(item);
+    struct arena   a;
+    struct jid     j;
+    struct person *target = NULL;
+    char          *request = item->request;
+
+    arena_init(&a);
+    if (jid_parse(&a, item->jid, &j) == OK)
+        target = local_person(p->talk, &j);
+    item->request = NULL;
+    roster_forget(w, p, item);
+    if (request && j.bare.len)      /* removed but not answered: they still wait */
+        move(w, p, j.bare, STATE_IN, str_of(request));
+    free(request);
+    if (target)
+        end_both_ways(w, p, target, state);
+    arena_done(&a);
+}
+
+void roster_clear(struct person *p)
+{
+    struct roster_work *w = roster_begin(p->talk, NULL);
+
+    while (p->item_count) {
+        struct roster_item *item = &p->items[p->item_count - 1];
+        struct arena        a;
+        struct jid          j;
+        struct person      *target = NULL;
+        uint8_t             state = state_of(item);
+
+        arena_init(&a);
+        if (jid_parse(&a, item->jid, &j) == OK)
+            target = local_person(p->talk, &j);
+        roster_forget(w, p, item);
+        if (target && target != p) {
+            end_both_ways(w, p, target, state);
+            if (state & STATE_IN)
+                inbound(w, target, p, TYPE_UNSUBSCRIBED, make_stanza(&a, p, target->jid.bare, TYPE_UNSUBSCRIBED));
+        }
+        arena_done(&a);
+    }
+    roster_commit(w, NULL);
+}

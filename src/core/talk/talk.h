@@ -1,0 +1,104 @@
+/* talk.h: the messenger: everything between an accepted socket and the database.
+ * One struct talk per process, owned by its loop.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#pragma once
+#include "bus/bus.h"
+#include "db/db.h"
+#include "db/commit.h"
+#include "net/conn.h"
+#include "net/loop.h"
+#include "proc/settings.h"
+#include "base/hash.h"
+#include "base/list.h"
+#include "wire/jid.h"
+
+extern const struct setting talk_settings[];
+
+enum talk_transport { TALK_STARTTLS, TALK_DIRECT_TLS, TALK_WEBSOCKET };
+
+struct session;
+struct person;
+
+struct talk_limits {                 /* from the settings; see talk/settings.c for words */
+    uint32_t stanza_bytes_max;       /* after log-in */
+    uint32_t stanza_bytes_max_early; /* before */
+    int      login_ms_max;           /* a stream must be authenticated by then */
+    int      login_tries_max;
+    int      idle_ms_max;            /* silence after which we ask (XEP-0198 r or a ping)… */
+    int      dead_ms_max;            /* …and silence after that which ends the connection */
+    int      resume_ms_max;          /* how long a lost stream may be resumed */
+    int      sessions_max;           /* of the process */
+    int      sessions_per_person_max;
+    int      connections_per_address_max;
+    int      stanzas_per_second_max; /* per session; beyond it we stop reading for a while */
+    int      bytes_per_second_max;
+    int      roster_items_max;
+    int      offline_max;            /* messages waiting for one person */
+    int64_t  archive_us_max;         /* how long the archive keeps; 0 for ever */
+    bool     plain_without_tls;      /* never true in the sample; benchmarks without TLS */
+    bool     registration;
+    bool     log_messages;
+};
+
+struct talk {
+    struct loop            *loop;
+    struct bus             *bus;
+    struct db              *db;
+    const struct settings  *settings;
+    struct talk_limits      limits;
+    struct conn_limits      conn_limits;
+    struct tls_ctx         *tls;             /* current; replaced on reload */
+    struct str              domain;          /* normalised */
+    struct jid              server;          /* its JID */
+    int64_t                 started_us;
+
+    struct arena            round;           /* stanzas and scratch; dropped after each stanza */
+    struct buf              scratch;         /* for building one stanza; borrow through talk_scratch */
+    int64_t                 last_log_id;     /* microseconds, monotonic */
+    struct intmap           recent;          /* archive.c: origin-ids not settled yet */
+    int                     tail_count;      /* messages not settled yet */
+    bool                    settling;
+    int                     purge_in_s;
+    uint8_t                 origin_key[16];  /* of the origin-id hashes; kept in the database */
+
+    struct strmap           jids;            /* jids.c */
+    int64_t                 last_jid_id;
+    struct strmap           persons;         /* by local part, loaded ones */
+    struct list             persons_idle;    /* no session: least recently used first */
+    int                     persons_idle_count;
+    struct intmap           sessions;        /* by session id */
+    struct list             sessions_all;
+    uint64_t                last_session_id;
+    int                     session_count;
+    struct strmap           streams;         /* resumable streams by their public id */
+    struct list             streams_dirty;   /* rows to write with this batch */
+    bool                    kick_queued;     /* an empty operation makes the batch leave */
+    struct strmap           addresses;       /* connections per address */
+    struct buf              disco_server, disco_account;  /* feature elements, computed once */
+    char                    caps_ver[32];    /* XEP-0115, base64 */
+    struct http_server     *websocket;
+    struct talk_door           *doors;           /* one per listener: its transport */
+    struct listener        *listeners[16];
+    int                     listener_count;
+    struct timer            tick;            /* one a second: dead streams, expiry */
+    bool                    stopping;
+    void                  (*stop_done)(void *arg);
+    void                   *stop_arg;
+    bool                    stopping_hard;   /* the process ends: what is resumable stays in the database */
+};
+
+/* `listen`: accepted sockets come from these descriptors (the keeper's, or bound by the caller). */
+struct talk_listen { int fd; enum talk_transport transport; };
+enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
+                  const struct talk_listen *listen, int listen_count,
+                  struct talk **out, struct arena *a, struct str *why);
+void     talk_free(struct talk **t);
+/* New certificate and settings that reload; sessions stay. On failure the old ones stay in force. */
+enum err talk_reload(struct talk *t, const struct settings *s, struct arena *a, struct str *why);
+/* Ends every stream with system-shutdown (resumable ones stay resumable) and calls `done` when all is written. */
+void     talk_stop(struct talk *t, void (*done)(void *arg), void *arg);
+
+/* A new archive id: now in microseconds, later than every one before it. */
+int64_t  talk_log_id(struct talk *t);
+/* The shared building buffer, cleared. Valid until the next call; never held across a callback. */
+struct buf *talk_scratch(struct talk *t);

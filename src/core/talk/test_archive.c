@@ -1,0 +1,148 @@
+/* test_archive.c: one message, two logs; what readers see is the same before, while and after settling.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include <stdio.h>
+#include "base/test.h"
+#include "talk/archive.h"
+
+enum { ALICE = 1, BOB = 2, CAROL = 3 };
+
+static struct db_conn *archive_with(struct test *t, struct arena *a, int messages)
+{
+    char               path[128];
+    struct db_settings s = { .path = path };
+    struct db_conn    *c = NULL;
+    struct str         why = STR_NULL;
+
+    snprintf(path, sizeof path, "%s/talk.db", test_dir(t));
+    CHECK_OK(t, db_conn_open(&s, true, &c, a, &why));
+    CHECK_OK(t, db_exec(c, archive_migrations[0].sql));
+    for (int i = 1; i <= messages; i++) {
+        char               text[160];
+        int                n = snprintf(text, sizeof text, "<message from='alice@x/%d' to='%s'><body>%d</body></message>", i % 2,
+                                        i % 3 ? "bob@x" : "carol@x", i);
+        struct archive_put p = {
+            .id = i * 10, .sender = ALICE, .recipient = i % 3 ? BOB : CAROL,
+            .keeps = ARCHIVE_SENDER_KEEPS | ARCHIVE_RECIPIENT_KEEPS, .origin = 1000 + i, .stanza = str_make(text, (size_t)n),
+        };
+        CHECK_OK(t, archive_write(c, &p));
+        CHECK(t, !p.duplicate);
+    }
+    return c;
+}
+
+/* Walks the whole archive in pages of three and compares with what it must be. */
+static void all_pages_are_right(struct test *t, struct db_conn *c, int messages, bool backwards)
+{
+    struct arena          a;
+    struct archive_filter f = { .owner = ALICE };
+    struct archive_page   page;
+    int64_t               want = backwards ? messages * 10 : 10, step = backwards ? -10 : 10;
+    int                   seen = 0;
+
+    arena_init(&a);
+    do {
+        if (!CHECK_OK(t, archive_read(c, &a, &f, 3, backwards, &page)))
+            break;
+        for (int i = 0; i < page.count; i++, want += step, seen++)
+            CHECK_INT(t, want, page.rows[backwards ? page.count - 1 - i : i].id);
+        if (page.count == 0)
+            break;
+        if (backwards)
+            f.before_id = page.rows[0].id;
+        else
+            f.after_id = page.rows[page.count - 1].id;
+    } while (!page.complete);
+    CHECK_INT(t, messages, seen);
+    arena_done(&a);
+}
+
+static void pages_are_the_same_wherever_settling_stands(struct test *t)
+{
+    struct arena    a;
+    struct db_conn *c;
+
+    arena_init(&a);
+    c = archive_with(t, &a, 20);
+    for (int settled = 0; settled <= 20; settled += 5) {
+        CHECK_OK(t, archive_settle(c, settled * 10));
+        all_pages_are_right(t, c, 20, false);
+        all_pages_are_right(t, c, 20, true);
+    }
+    db_conn_close(&c);
+    arena_done(&a);
+}
+
+static void a_message_sent_again_lands_once(struct test *t)
+{
+    struct arena       a;
+    struct db_conn    *c;
+    struct archive_put again = { .id = 999, .sender = ALICE, .recipient = BOB, .keeps = 3, .origin = 1002,
+                                 .stanza = STR("<message></message>") };
+    struct archive_put others = { .id = 1000, .sender = BOB, .recipient = ALICE, .keeps = 3, .origin = 1002,
+                                  .stanza = STR("<message></message>") };
+
+    arena_init(&a);
+    c = archive_with(t, &a, 4);
+    CHECK_OK(t, archive_settle(c, 40));     /* before that, archive_recent knows the tail's origin-ids */
+    CHECK_OK(t, archive_write(c, &again));
+    CHECK(t, again.duplicate);
+    CHECK_OK(t, archive_write(c, &others));     /* another sender may use the same id */
+    CHECK(t, !others.duplicate);
+    db_conn_close(&c);
+    arena_done(&a);
+}
+
+static void filters_hold_in_log_and_tail(struct test *t)
+{
+    struct arena          a;
+    struct db_conn       *c;
+    struct archive_page   page;
+    struct archive_filter with_carol = { .owner = ALICE, .peer = CAROL };
+    struct archive_filter middle = { .owner = ALICE, .start_us = 50, .end_us = 80 };
+    struct archive_filter one_device = { .owner = ALICE, .peer = BOB, .peer_full = STR("alice@x/1") };
+    struct archive_filter unknown = { .owner = ALICE, .after_id = 55 };
+    struct archive_filter of_bob = { .owner = BOB };
+    int64_t               n, first, last;
+
+    arena_init(&a);
+    c = archive_with(t, &a, 12);
+    CHECK_OK(t, archive_settle(c, 60));
+    CHECK_OK(t, archive_read(c, &a, &with_carol, 50, false, &page));
+    CHECK_INT(t, 4, page.count);
+    CHECK_OK(t, archive_read(c, &a, &middle, 50, false, &page));
+    CHECK_INT(t, 4, page.count);
+    CHECK(t, page.complete);
+    CHECK_OK(t, archive_read(c, &a, &one_device, 50, false, &page));
+    CHECK_INT(t, 4, page.count);
+    CHECK_OK(t, archive_read(c, &a, &unknown, 50, false, &page));
+    CHECK(t, page.missing);
+    CHECK_OK(t, archive_count(c, &of_bob, &n));
+    CHECK_INT(t, 8, n);
+    CHECK_OK(t, archive_ends(c, CAROL, &first, &last));
+    CHECK_INT(t, 30, first);
+    CHECK_INT(t, 120, last);
+    db_conn_close(&c);
+    arena_done(&a);
+}
+
+static void who_leaves_takes_only_their_side(struct test *t)
+{
+    struct arena          a;
+    struct db_conn       *c;
+    struct archive_filter of_alice = { .owner = ALICE }, of_bob = { .owner = BOB };
+    int64_t               n;
+
+    arena_init(&a);
+    c = archive_with(t, &a, 9);
+    CHECK_OK(t, archive_settle(c, 50));
+    CHECK_OK(t, archive_forget(c, BOB));
+    CHECK_OK(t, archive_count(c, &of_bob, &n));
+    CHECK_INT(t, 0, n);
+    CHECK_OK(t, archive_count(c, &of_alice, &n));
+    CHECK_INT(t, 9, n);
+    db_conn_close(&c);
+    arena_done(&a);
+}
+
+TEST_MAIN(TEST(pages_are_the_same_wherever_settling_stands), TEST(a_message_sent_again_lands_once),
+          TEST(filters_hold_in_log_and_tail), TEST(who_leaves_takes_only_their_side))
