@@ -1,0 +1,255 @@
+/* common.c: the settings that belong to no single role, and the doors.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "common.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "base/log.h"
+#include "id/settings.h"
+#include "net/conn.h"
+#include "talk/settings.h"
+
+const struct setting common_settings[] = {
+    { "domain", SETTING_TEXT, "localhost", 0, 0, false,
+      "The name behind the @ of everyone's address. It cannot be changed once there are messages." },
+    { "data_dir", SETTING_PATH, "/var/lib/bongsu", 0, 0, false,
+      "Where the databases are. Nobody but the server may read it." },
+    { "run_dir", SETTING_PATH, "run", 0, 0, false,
+      "Where the sockets between the processes are. A relative path, here and below, is below data_dir." },
+    { "user", SETTING_TEXT, "", 0, 0, false,
+      "Who the roles become when the server is started by root. Empty: the owner of data_dir." },
+    { "log.level", SETTING_TEXT, "info", 0, 0, true, "debug, info, warn or error. The log goes to standard error." },
+    { "log.json", SETTING_BOOL, "no", 0, 0, true, "One JSON object per line instead of readable text." },
+    { "tls.certificate", SETTING_PATH, "certificate.pem", 0, 0, true,
+      "The certificate and those that vouch for it (PEM). `bongsu cert` makes one to try with." },
+    { "tls.key", SETTING_PATH, "key.pem", 0, 0, true, "The key of the certificate (PEM), readable for the roles' user." },
+    { "tls.slim", SETTING_BOOL, "no", 0, 0, true,
+      "After a TLS 1.3 handshake, keep our own record layer instead of OpenSSL's: less than 1 kB for an idle connection where"
+      " it was 15 kB, and less CPU. Young code that touches every byte: off until it has been in use for a while." },
+    { "talk.listen", SETTING_ADDRESSES, "0.0.0.0:5222", 0, 0, false,
+      "Where clients connect and start TLS in the stream (RFC 6120). \"[::]:5222\" takes IPv6 and IPv4." },
+    { "talk.listen_tls", SETTING_ADDRESSES, "0.0.0.0:5223", 0, 0, false,
+      "Where clients connect with TLS from the first byte (XEP-0368)." },
+    { "talk.listen_websocket", SETTING_ADDRESSES, "0.0.0.0:5443", 0, 0, false,
+      "Where browsers connect: wss://host:port/xmpp-websocket (RFC 7395)." },
+    { "talk.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5291", 0, 0, false,
+      "Plain HTTP for machines that watch: /metrics, /health/live, /health/ready. Never open it to strangers." },
+    { "ident.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5292", 0, 0, false, "The same for ident." },
+    { "web.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5293", 0, 0, false, "The same for web." },
+    { "keeper.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5290", 0, 0, false,
+      "The same for the keeper; its /health/ready speaks for all roles." },
+    { "web.listen", SETTING_ADDRESSES, "0.0.0.0:5280", 0, 0, false,
+      "HTTPS: the app, and how clients find the WebSocket (XEP-0156)." },
+    { "web.files", SETTING_PATH, "/usr/share/bongsu/web", 0, 0, false,
+      "The built app. Read once at the start and served from memory." },
+    { "web.websocket_url", SETTING_TEXT, "", 0, 0, true,
+      "The address that clients are told for the WebSocket, when a proxy stands before it. "
+      "Empty: wss://domain:port/xmpp-websocket." },
+    { 0 },
+};
+
+const struct setting *const all_settings[] = { common_settings, talk_settings, id_settings, NULL };
+
+const struct door common_doors[] = {
+    { "talk", "talk.listen", "starttls", false },
+    { "talk", "talk.listen_tls", "tls", false },
+    { "talk", "talk.listen_websocket", "websocket", false },
+    { "talk", "talk.metrics_listen", "metrics", true },
+    { "ident", "ident.metrics_listen", "metrics", true },
+    { "web", "web.listen", "https", false },
+    { "web", "web.metrics_listen", "metrics", true },
+    { "keeper", "keeper.metrics_listen", "metrics", true },
+    { 0 },
+};
+
+/* ---- loading ---- */
+
+const char *common_settings_path(const char *given)
+{
+    const char *env = getenv("BONGSU_CONFIG");
+
+    return given ? given : env && *env ? env : COMMON_SETTINGS_PATH;
+}
+
+/* Reads it if it must be there or is there. */
+static enum err load_file(struct settings *s, const char *given, struct buf *report)
+{
+    const char *path = common_settings_path(given);
+    const char *env = getenv("BONGSU_CONFIG");
+    bool        named = given || (env && *env);
+
+    if (!named && access(path, F_OK) != 0 && errno == ENOENT) {
+        if (getenv("BONGSU_DOMAIN"))
+            return OK;
+        buf_printf(report, "there are no settings at \"%s\": write them with `bongsu config --sample`, or name another "
+                           "file with --config\n", path);
+        return ERR_NOT_FOUND;
+    }
+    return settings_load(s, path, report);
+}
+
+static void make_absolute(struct settings *s, const char *name, const char *below, struct buf *report)
+{
+    const char *path = settings_text(s, name);
+    char        whole[PATH_MAX];
+
+    if (path[0] == '\0' || path[0] == '/')
+        return;
+    if (snprintf(whole, sizeof whole, "%s/%s", below, path) < (int)sizeof whole)
+        settings_set(s, name, str_of(whole), report);
+}
+
+static enum err make_all_absolute(struct settings *s, struct buf *report)
+{
+    static const char *const names[] = { "run_dir", "tls.certificate", "tls.key", "web.files" };
+    char                     here[PATH_MAX];
+
+    if (!getcwd(here, sizeof here)) {
+        buf_printf(report, "could not find the working directory: %s\n", strerror(errno));
+        return ERR_IO;
+    }
+    make_absolute(s, "data_dir", here, report);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        make_absolute(s, names[i], settings_text(s, "data_dir"), report);
+    return OK;
+}
+
+static bool level_of(const char *text, enum log_level *out)
+{
+    static const char *const names[] = { "debug", "info", "warn", "error" };
+
+    for (int i = 0; i < 4; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *out = (enum log_level)i;
+            return true;
+        }
+    return false;
+}
+
+/* What a table row cannot say. */
+static enum err judge(struct settings *s, struct buf *report)
+{
+    enum log_level level;
+    enum err       e = OK;
+
+    if (settings_text(s, "domain")[0] == '\0') {
+        buf_put_z(report, "domain cannot be empty: it is the name behind the @ of everyone's address\n");
+        e = ERR_INVALID;
+    }
+    if (!level_of(settings_text(s, "log.level"), &level)) {
+        buf_printf(report, "log.level cannot be \"%s\"; write debug, info, warn or error\n", settings_text(s, "log.level"));
+        e = ERR_INVALID;
+    }
+    if (settings_text(s, "data_dir")[0] == '\0') {
+        buf_put_z(report, "data_dir cannot be empty: the databases need a place\n");
+        e = ERR_INVALID;
+    }
+    return e;
+}
+
+enum err common_load(const char *given, struct settings **out, struct buf *report)
+{
+    enum err e = settings_new(all_settings, out), e2;
+
+    if (e)
+        return e;
+    e = load_file(*out, given, report);
+    e2 = settings_load_env(*out, environ, report);     /* all mistakes are told at once */
+    if (!e)
+        e = e2;
+    if (!e)
+        e = judge(*out, report);
+    if (!e)
+        e = make_all_absolute(*out, report);
+    if (e)
+        settings_free(out);
+    return e;
+}
+
+enum err common_load_decided(const char *path, struct settings **out, struct buf *report)
+{
+    enum err e = settings_new(all_settings, out);
+
+    if (e)
+        return e;
+    e = settings_load(*out, path, report);
+    if (e)
+        settings_free(out);
+    return e;
+}
+
+void common_log_setup(const char *process, const struct settings *s)
+{
+    enum log_level level = LOG_LEVEL_INFO;
+
+    level_of(settings_text(s, "log.level"), &level);
+    log_setup(process, level, settings_bool(s, "log.json"));
+}
+
+struct str common_run_path(const struct settings *s, struct arena *a, const char *name)
+{
+    return arena_printf(a, "%s/%s", settings_text(s, "run_dir"), name);
+}
+
+/* ---- doors ---- */
+
+struct str door_first(const struct settings *s, const char *setting)
+{
+    struct str rest = str_of(settings_text(s, setting));
+
+    return str_trim(str_split(&rest, ','));
+}
+
+int door_port(struct str address)
+{
+    uint64_t port;
+
+    while (address.len && str_find(address, ':') >= 0)
+        str_split(&address, ':');
+    return str_to_u64(address, &port) && port <= 65535 ? (int)port : 0;
+}
+
+static enum err door_open(const struct door *d, struct str address, int number, struct proc_fd *out, struct arena *a,
+                          struct buf *report)
+{
+    enum err e = listen_socket(address, &out->fd);
+
+    if (!e) {
+        out->name = arena_printf(a, "%s%d", d->name, number).p;
+        return OK;
+    }
+    buf_printf(report, "could not listen on %.*s (%s): %s\n", STR_ARG(address), d->setting,
+               e == ERR_EXISTS ? "the address is in use by another program" : err_info(e)->sentence);
+    return d->optional ? OK : e;
+}
+
+enum err doors_open(const struct settings *s, const char *role, struct proc_fd *out, int fd_max, int *fd_count,
+                    struct arena *a, struct buf *report)
+{
+    enum err worst = OK;
+
+    for (const struct door *d = common_doors; d->role; d++) {
+        struct str rest = str_of(settings_text(s, d->setting));
+
+        if (*role && strcmp(role, d->role) != 0)
+            continue;
+        for (int number = 0; rest.len; number++) {
+            struct str address = str_trim(str_split(&rest, ','));
+            enum err   e;
+
+            if (*fd_count >= fd_max) {
+                buf_printf(report, "%s names too many addresses for one role; %d are possible\n", d->setting, fd_max);
+                return ERR_LIMIT;
+            }
+            out[*fd_count].fd = -1;
+            e = door_open(d, address, number, &out[*fd_count], a, report);
+            if (e)
+                worst = e;
+            if (out[*fd_count].fd >= 0)
+                ++*fd_count;
+        }
+    }
+    return worst;
+}

@@ -1,0 +1,6 @@
+/* ident_role.h: ident as a role.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#pragma once
+#include "role.h"
+
+extern struct role ident_role;

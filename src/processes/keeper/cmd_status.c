@@ -1,0 +1,220 @@
+/* cmd_status.c: status, top, reload and stop: asking the running server.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "keeper/cli.h"
+#include "keeper/prepare.h"
+
+/* The answer to a command without arguments; NULL: it has been said why not. */
+static json_t *ask(const struct settings *s, const char *command)
+{
+    json_t  *answer;
+    enum err e = cli_ask(s, json_pack("{s:s}", "command", command), &answer);
+
+    if (e == ERR_UNAVAILABLE)
+        cli_fail("no server runs with these settings (nobody answers in \"%s\"); `bongsu serve` starts one",
+                 settings_text(s, "run_dir"));
+    if (e) {
+        json_decref(answer);
+        return NULL;
+    }
+    return answer;
+}
+
+static int64_t number(const json_t *o, const char *key)
+{
+    return json_integer_value(json_object_get(o, key));
+}
+
+/* 93784000 → "1d 2h" */
+static const char *span(int64_t ms, char out[32])
+{
+    int64_t s = ms / 1000;
+
+    if (s >= 86400)
+        snprintf(out, 32, "%" PRId64 "d %" PRId64 "h", s / 86400, s / 3600 % 24);
+    else if (s >= 3600)
+        snprintf(out, 32, "%" PRId64 "h %" PRId64 "m", s / 3600, s / 60 % 60);
+    else if (s >= 60)
+        snprintf(out, 32, "%" PRId64 "m %" PRId64 "s", s / 60, s % 60);
+    else
+        snprintf(out, 32, "%" PRId64 "s", s);
+    return out;
+}
+
+/* ---- status ---- */
+
+static bool print_roles(const json_t *answer)
+{
+    json_t     *role;
+    const char *name;
+    bool        all = true;
+    char        up[32];
+
+    printf("%-8s %8s %9s %9s  %s\n", "role", "pid", "up", "restarts", "state");
+    json_object_foreach(json_object_get(answer, "roles"), name, role) {
+        all &= json_is_true(json_object_get(role, "ready"));
+        printf("%-8s %8" PRId64 " %9s %9" PRId64 "  %s\n", name, number(role, "pid"), span(number(role, "up_ms"), up),
+               number(role, "restarts"), json_string_value(json_object_get(role, "says")));
+    }
+    return all;
+}
+
+static int print_status(const json_t *answer)
+{
+    const json_t *talk = json_object_get(answer, "talk");
+    bool          all;
+
+    printf("Bongsu %s, %s\n\n", json_string_value(json_object_get(answer, "version")),
+           json_string_value(json_object_get(answer, "domain")));
+    all = print_roles(answer);
+    if (talk)
+        printf("\n%" PRId64 " sessions; disk: %s; %" PRId64 " writes wait; %" PRId64 " commits since the start\n",
+               number(talk, "sessions"), json_string_value(json_object_get(talk, "disk")), number(talk, "commits_waiting"),
+               number(talk, "batches"));
+    return all ? CLI_OK : CLI_FAILED;
+}
+
+int cmd_status(struct invocation *v)
+{
+    struct settings *s;
+    json_t          *answer;
+    int              status = CLI_FAILED;
+
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    answer = ask(s, "status");
+    if (answer && cli_value(v, "--json")) {
+        json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_SORT_KEYS);
+        printf("\n");
+        status = CLI_OK;
+    } else if (answer) {
+        status = print_status(answer);
+    }
+    json_decref(answer);
+    settings_free(&s);
+    return status;
+}
+
+/* ---- top: counters per second, gauges as they are ---- */
+
+/* Rows of one role: "name value" of its OpenMetrics text; a counter's is compared with the screen before. */
+static void print_metrics(const char *role, const char *text, const char *before, int64_t passed_ms)
+{
+    printf("\n%s\n", role);
+    while (text && *text) {
+        const char *end = strchr(text, '\n'), *value = end ? memrchr(text, ' ', (size_t)(end - text)) : NULL;
+        size_t      key = value ? (size_t)(value - text) + 1 : 0;
+        bool        counter = value && memmem(text, key, "_total", 6);
+        const char *was = before && key ? memmem(before, strlen(before), text, key) : NULL;
+        int64_t     now = value ? strtoll(value, NULL, 10) : 0;
+
+        if (*text != '#' && value && counter)
+            printf("  %-52.*s %14" PRId64 " %10.1f/s\n", (int)key - 1, text, now,
+                   was && passed_ms > 0 ? (double)(now - strtoll(was + key - 1, NULL, 10)) * 1000 / (double)passed_ms : 0.0);
+        else if (*text != '#' && value)
+            printf("  %-52.*s %14" PRId64 "\n", (int)key - 1, text, now);
+        text = end ? end + 1 : NULL;
+    }
+}
+
+static int screen(const json_t *status, const json_t *metrics, const json_t *before, int64_t passed_ms)
+{
+    const char *role;
+    json_t     *text;
+    int         all = print_status(status);
+
+    json_object_foreach(json_object_get(metrics, "metrics"), role, text)
+        print_metrics(role, json_string_value(text),
+                      json_string_value(json_object_get(json_object_get(before, "metrics"), role)), passed_ms);
+    fflush(stdout);
+    return all;
+}
+
+int cmd_top(struct invocation *v)
+{
+    struct settings *s;
+    json_t          *before = NULL, *status, *metrics;
+    int64_t          before_ms = 0;
+    int              result = CLI_FAILED;
+    bool             once = cli_value(v, "--once");
+
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    for (;;) {
+        int64_t now_ms = clock_mono_ms();
+
+        status = ask(s, "status");
+        metrics = status ? ask(s, "metrics") : NULL;
+        if (!metrics) {
+            json_decref(status);
+            result = CLI_FAILED;
+            break;
+        }
+        if (!once)
+            printf("\033[H\033[2J");
+        result = screen(status, metrics, before, now_ms - before_ms);
+        json_decref(before);
+        json_decref(status);
+        before = metrics;
+        before_ms = now_ms;
+        if (once)
+            break;
+        sleep(1);
+    }
+    json_decref(before);
+    settings_free(&s);
+    return result;
+}
+
+/* ---- reload, stop ---- */
+
+int cmd_reload(struct invocation *v)
+{
+    struct settings *s;
+    json_t          *answer;
+    const char      *text;
+
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    answer = ask(s, "reload");
+    settings_free(&s);
+    if (!answer)
+        return CLI_FAILED;
+    text = json_string_value(json_object_get(answer, "text"));
+    if (text && *text)
+        printf("%s\n", text);
+    printf("reloaded\n");
+    json_decref(answer);
+    return CLI_OK;
+}
+
+int cmd_stop(struct invocation *v)
+{
+    struct settings *s;
+    struct timespec  pause = { .tv_nsec = 50 * 1000 * 1000 };
+    json_t          *answer;
+    int              lock = -1;
+
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    answer = ask(s, "stop");
+    if (!answer) {
+        settings_free(&s);
+        return CLI_FAILED;
+    }
+    json_decref(answer);
+    /* The lock goes with the last of the keeper. */
+    for (int i = 0; i < 600 && prepare_lock(settings_text(s, "data_dir"), &lock) == ERR_EXISTS; i++)
+        nanosleep(&pause, NULL);
+    settings_free(&s);
+    if (lock < 0)
+        return cli_fail("the server was told to stop and still runs after 30 s");
+    printf("stopped\n");
+    return CLI_OK;
+}

@@ -1,0 +1,71 @@
+/* commands.c: every subcommand, in the order of the help.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "keeper/cli.h"
+
+static const struct cli_option user_add_options[] = {
+    { "--password-stdin", NULL, "read the password from standard input: one line" },
+    { "--from", "FILE", "add many: one \"name password\" per line; - is standard input" },
+    { 0 },
+};
+static const struct cli_option password_options[] = {
+    { "--password-stdin", NULL, "read the password from standard input: one line" },
+    { 0 },
+};
+static const struct cli_option status_options[] = {
+    { "--json", NULL, "the whole answer as JSON" },
+    { 0 },
+};
+static const struct cli_option top_options[] = {
+    { "--once", NULL, "print one screen and end" },
+    { 0 },
+};
+static const struct cli_option cert_options[] = {
+    { "--names", "A,B", "names to certify; default: the domain and localhost" },
+    { 0 },
+};
+
+const struct cli_option cli_common_options[] = {
+    { "--config", "FILE", "settings; default: $BONGSU_CONFIG, else " COMMON_SETTINGS_PATH },
+    { "--help", NULL, "this help" },
+    { 0 },
+};
+
+const struct command commands[] = {
+    { "serve", "", 0, 0, "run the server",
+      "Starts the keeper, which starts the roles (talk, ident, web), restarts one that dies, and stays in the foreground.\n"
+      "Prints \"bongsu: ready: …\" when people can connect. SIGHUP reloads, SIGTERM stops in order. The log goes to\n"
+      "standard error.",
+      NULL, cmd_serve },
+    { "user add", "[NAME]", 0, 1, "make an account",
+      "Asks for the password unless it is told otherwise. Works with and without a running server.", user_add_options,
+      cmd_user_add },
+    { "user passwd", "NAME", 1, 1, "change a password", "Open sessions stay; saved log-in tokens end.", password_options,
+      cmd_user_passwd },
+    { "user del", "NAME", 1, 1, "delete an account, its roster and its messages",
+      "The server must run.", NULL, cmd_user_del },
+    { "user list", "", 0, 0, "list the accounts", NULL, NULL, cmd_user_list },
+    { "status", "", 0, 0, "what runs, and how it is",
+      "Exit status 0 when every role is ready, 1 when one is not or no server runs.", status_options, cmd_status },
+    { "top", "", 0, 0, "what the server does now, refreshed each second", "Ends with Ctrl-C.", top_options, cmd_top },
+    { "reload", "", 0, 0, "take up changed settings and certificates", "No session is dropped. Says what needs a restart.", NULL,
+      cmd_reload },
+    { "stop", "", 0, 0, "stop the running server in order", NULL, NULL, cmd_stop },
+    { "backup", "DIR", 1, 1, "copy the databases while people go on chatting",
+      "DIR must not exist, or be empty. Each copy is checked before it is reported good.", NULL, cmd_backup },
+    { "restore", "DIR", 1, 1, "put a backup in place of the databases",
+      "The server must be stopped. The backup is checked first; the old databases are kept beside, in\n"
+      "before-restore-DATE of the data directory.",
+      NULL, cmd_restore },
+    { "config sample", "", 0, 0, "print every setting with its meaning and default", "Also: bongsu config --sample", NULL,
+      cmd_config_sample },
+    { "config check", "", 0, 0, "say what is wrong with the settings, in plain words", NULL, NULL, cmd_config_check },
+    { "cert", "", 0, 0, "make a self-signed certificate to try with",
+      "Written to tls.certificate and tls.key; nothing is overwritten. Clients will warn of it: for other people,\n"
+      "get one from an authority they trust.",
+      cert_options, cmd_cert },
+    { "db check", "", 0, 0, "prove that the databases are whole and match this program", NULL, NULL, cmd_db_check },
+    { "doap", "", 0, 0, "print what XMPP this server speaks (docs/xmpp.doap)", NULL, NULL, cmd_doap },
+    { "version", "", 0, 0, "print the version", NULL, NULL, cmd_version },
+    { "help", "[SUBCOMMAND]", 0, 2, "print this help, or a subcommand's", NULL, NULL, cmd_help },
+    { 0 },
+};

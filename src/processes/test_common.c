@@ -1,0 +1,149 @@
+/* test_common.c: where settings come from, and which doors they open.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include <stdlib.h>
+#include <unistd.h>
+#include "base/test.h"
+#include "common.h"
+
+static const char *write_file(struct test *t, struct arena *a, const char *text)
+{
+    const char *path = arena_printf(a, "%s/bongsu.conf", test_dir(t)).p;
+    FILE       *f = fopen(path, "w");
+
+    CHECK(t, f && fputs(text, f) >= 0);
+    if (f)
+        fclose(f);
+    return path;
+}
+
+struct loaded {
+    struct arena     a;
+    struct buf       report;
+    struct settings *s;
+    enum err         e;
+};
+
+static struct loaded load(struct test *t, const char *text)
+{
+    struct loaded l = { .s = NULL };
+
+    arena_init(&l.a);
+    buf_init(&l.report, 0);
+    l.e = common_load(write_file(t, &l.a, text), &l.s, &l.report);
+    return l;
+}
+
+static void loaded_done(struct loaded *l)
+{
+    settings_free(&l->s);
+    buf_done(&l->report);
+    arena_done(&l->a);
+}
+
+static bool says(const struct loaded *l, const char *words)
+{
+    return l->report.len && memmem(l->report.p, l->report.len, words, strlen(words));
+}
+
+static void relative_paths_are_below_data_dir(struct test *t)
+{
+    struct loaded l = load(t, "data_dir = /var/x\ntls.key = /etc/k.pem\n");
+
+    if (CHECK_OK(t, l.e)) {
+        CHECK_STR(t, "/var/x/run", str_of(settings_text(l.s, "run_dir")));
+        CHECK_STR(t, "/var/x/certificate.pem", str_of(settings_text(l.s, "tls.certificate")));
+        CHECK_STR(t, "/etc/k.pem", str_of(settings_text(l.s, "tls.key")));
+    }
+    loaded_done(&l);
+}
+
+static void what_no_row_can_say_is_said(struct test *t)
+{
+    struct loaded l = load(t, "domain =\nlog.level = loud\n");
+
+    CHECK_INT(t, ERR_INVALID, l.e);
+    CHECK(t, says(&l, "domain cannot be empty"));
+    CHECK(t, says(&l, "log.level cannot be \"loud\""));
+    CHECK(t, l.s == NULL);
+    loaded_done(&l);
+}
+
+static void the_environment_overrides(struct test *t)
+{
+    struct loaded l;
+
+    setenv("BONGSU_DOMAIN", "town.example", 1);
+    l = load(t, "domain = other.example\n");
+    unsetenv("BONGSU_DOMAIN");
+    if (CHECK_OK(t, l.e))
+        CHECK_STR(t, "town.example", str_of(settings_text(l.s, "domain")));
+    loaded_done(&l);
+}
+
+static void a_named_file_must_be_there(struct test *t)
+{
+    struct settings *s = NULL;
+    struct buf       report;
+
+    buf_init(&report, 0);
+    CHECK_INT(t, ERR_NOT_FOUND, common_load("/nowhere/bongsu.conf", &s, &report));
+    CHECK(t, report.len > 0 && s == NULL);
+    buf_done(&report);
+}
+
+static void what_is_decided_reads_the_same(struct test *t)
+{
+    struct loaded    l = load(t, "domain = town.example\ndata_dir = /var/x\ntalk.listen = 127.0.0.1:1, [::1]:2\n");
+    struct settings *again = NULL;
+    struct buf       text, second;
+
+    buf_init(&text, 0);
+    buf_init(&second, 0);
+    if (CHECK_OK(t, l.e)) {
+        settings_write(l.s, &text);
+        buf_put_c(&text, '\0');
+        if (CHECK_OK(t, common_load_decided(write_file(t, &l.a, text.p), &again, &l.report))) {
+            settings_write(again, &second);
+            buf_put_c(&second, '\0');
+            CHECK_STR(t, text.p, str_of(second.p));
+        }
+    }
+    settings_free(&again);
+    buf_done(&text);
+    buf_done(&second);
+    loaded_done(&l);
+}
+
+static void doors_are_named_and_counted(struct test *t)
+{
+    struct loaded  l = load(t, "talk.listen = 127.0.0.1:0, 127.0.0.1:0\ntalk.listen_tls = 127.0.0.1:0\n"
+                               "talk.listen_websocket =\ntalk.metrics_listen =\n");
+    struct proc_fd fds[PROC_FDS_MAX];
+    int            count = 0;
+
+    if (CHECK_OK(t, l.e) && CHECK_OK(t, doors_open(l.s, "talk", fds, PROC_FDS_MAX, &count, &l.a, &l.report))
+        && CHECK_INT(t, 3, count)) {
+        CHECK_STR(t, "starttls0", str_of(fds[0].name));
+        CHECK_STR(t, "starttls1", str_of(fds[1].name));
+        CHECK_STR(t, "tls0", str_of(fds[2].name));
+    }
+    for (int i = 0; i < count; i++)
+        close(fds[i].fd);
+    count = PROC_FDS_MAX - 2;
+    CHECK_INT(t, ERR_LIMIT, doors_open(l.s, "talk", fds, PROC_FDS_MAX, &count, &l.a, &l.report));
+    for (int i = PROC_FDS_MAX - 2; i < count; i++)
+        close(fds[i].fd);
+    loaded_done(&l);
+}
+
+static void ports_are_read(struct test *t)
+{
+    CHECK_INT(t, 5222, door_port(STR("0.0.0.0:5222")));
+    CHECK_INT(t, 443, door_port(STR("[::1]:443")));
+    CHECK_INT(t, 0, door_port(STR("unix:/x")));
+    CHECK_INT(t, 0, door_port(STR("")));
+}
+
+TEST_MAIN(TEST(relative_paths_are_below_data_dir), TEST(what_no_row_can_say_is_said), TEST(the_environment_overrides),
+          TEST(a_named_file_must_be_there), TEST(what_is_decided_reads_the_same), TEST(doors_are_named_and_counted),
+          TEST(ports_are_read))

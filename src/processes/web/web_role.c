@@ -1,0 +1,311 @@
+/* web_role.c: see web_role.h. The map of what is answered is `pages`, below.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "web/web_role.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "crypto/tls.h"
+#include "net/http.h"
+#include "web/files.h"
+#include "wire/json.h"
+#include "wire/uri.h"
+#include "wire/xml.h"
+
+METRIC_COUNTER(requests, "bongsu_web_requests", "HTTP requests answered.");
+METRIC_COUNTER(missing, "bongsu_web_not_found", "HTTP requests for what is not there.");
+
+enum { LISTENERS_MAX = 8, OUT_BYTES_MAX = FILE_BYTES_MAX + 64 * 1024 };
+
+struct web {
+    struct role       *role;
+    struct http_server server;
+    struct conn_limits limits;
+    struct tls_ctx    *tls;          /* current; replaced on reload; NULL: plain, behind a proxy */
+    struct listener   *listeners[LISTENERS_MAX];
+    int                listener_count;
+    struct files       files;
+    char              *websocket_url;
+    struct str         domain;
+};
+
+/* ---- where the WebSocket is ---- */
+
+static void put_websocket_url(struct buf *out, const struct settings *s)
+{
+    const char *given = settings_text(s, "web.websocket_url");
+
+    if (*given)
+        buf_put_z(out, given);
+    else
+        buf_printf(out, "wss://%s:%d/xmpp-websocket", settings_text(s, "domain"),
+                   door_port(door_first(s, "talk.listen_websocket")));
+}
+
+static void urls_set(struct web *w, const struct settings *s)
+{
+    struct buf b;
+
+    buf_init(&b, 0);
+    put_websocket_url(&b, s);
+    free(w->websocket_url);
+    w->websocket_url = str_dup(buf_str(&b));
+    w->domain = str_of(settings_text(s, "domain"));
+    buf_done(&b);
+}
+
+/* ---- pages ---- */
+
+/* XEP-0156 §3: both forms, for scripts of any site. */
+#define OPEN_TO_ALL "Access-Control-Allow-Origin: *\r\nCache-Control: max-age=300\r\n"
+#define WEBSOCKET_REL "urn:xmpp:alt-connections:websocket"
+
+static void host_meta(struct web *w, struct http_exchange *x, const struct http_request *rq)
+{
+    struct buf b;
+
+    buf_init(&b, 0);
+    BUF_LIT(&b, "<?xml version='1.0' encoding='utf-8'?>\n<XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'>\n"
+                "  <Link rel='" WEBSOCKET_REL "'");
+    xml_put_attr(&b, "href", str_of(w->websocket_url));
+    BUF_LIT(&b, "/>\n</XRD>\n");
+    http_answer(x, 200, STR("application/xrd+xml; charset=utf-8"), STR(OPEN_TO_ALL), buf_str(&b));
+    buf_done(&b);
+}
+
+static void answer_json(struct http_exchange *x, json_t *value, struct str headers)
+{
+    struct buf b;
+
+    buf_init(&b, 0);
+    json_write(&b, value);
+    json_decref(value);
+    http_answer(x, 200, STR("application/json"), headers, buf_str(&b));
+    buf_done(&b);
+}
+
+static void host_meta_json(struct web *w, struct http_exchange *x, const struct http_request *rq)
+{
+    answer_json(x, json_pack("{s:[{s:s,s:s}]}", "links", "rel", WEBSOCKET_REL, "href", w->websocket_url), STR(OPEN_TO_ALL));
+}
+
+/* What the app must know before anyone has logged in. */
+static void app_json(struct web *w, struct http_exchange *x, const struct http_request *rq)
+{
+    answer_json(x, json_pack("{s:s%,s:s}", "domain", w->domain.p, w->domain.len, "websocket", w->websocket_url),
+                STR("Cache-Control: no-cache\r\n"));
+}
+
+static const char not_built[] =
+    "<!doctype html><meta charset=\"utf-8\"><title>Bongsu</title>\n"
+    "<h1>Bongsu 봉수</h1>\n"
+    "<p lang=\"en\">The server runs; the web app is not built yet. In the source tree: "
+    "<code>cd web &amp;&amp; npm ci &amp;&amp; npm run build</code>, then set <code>web.files</code> to <code>web/dist</code>. "
+    "Any XMPP client can connect meanwhile.</p>\n"
+    "<p lang=\"ko\">서버는 작동 중이고, 웹 앱은 아직 빌드되지 않았습니다. 소스에서 "
+    "<code>cd web &amp;&amp; npm ci &amp;&amp; npm run build</code>를 실행한 뒤 <code>web.files</code>를 <code>web/dist</code>로 "
+    "설정하세요. 그동안 어떤 XMPP 클라이언트로도 접속할 수 있습니다.</p>\n";
+
+static void health(struct web *w, struct http_exchange *x, const struct http_request *rq)
+{
+    http_answer(x, 200, STR("text/plain"), STR("Cache-Control: no-store\r\n"), STR("live\n"));
+}
+
+static const struct {
+    const char *path;
+    void      (*answer)(struct web *w, struct http_exchange *x, const struct http_request *rq);
+} pages[] = {
+    { "/.well-known/host-meta", host_meta },
+    { "/.well-known/host-meta.json", host_meta_json },
+    { "/app.json", app_json },
+    { "/health/live", health },
+};
+
+/* ---- files ---- */
+
+static bool host_is_plain(struct str host)
+{
+    for (size_t i = 0; i < host.len; i++) {
+        char c = host.p[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == ':'
+              || c == '[' || c == ']'))
+            return false;
+    }
+    return host.len > 0 && host.len <= 255;
+}
+
+/* "[::1]:5280" → "[::1]" */
+static struct str host_without_port(struct str host)
+{
+    for (size_t i = host.len; i > 0 && host.p[i - 1] != ']'; i--)
+        if (host.p[i - 1] == ':')
+            return str_make(host.p, i - 1);
+    return host;
+}
+
+/* The page may speak to this server only: to the name it announces, and to the name it was opened under. */
+static void put_policy(struct buf *out, const struct web *w, const struct http_request *rq)
+{
+    struct uri u;
+    struct str host = http_header(rq, "Host");
+
+    BUF_LIT(out, "Content-Security-Policy: default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+                 "form-action 'none'; frame-ancestors 'none'; connect-src 'self'");
+    if (uri_parse(str_of(w->websocket_url), &u) == OK && host_is_plain(u.host)) {
+        buf_printf(out, " %.*s://%.*s", STR_ARG(u.scheme), STR_ARG(u.host));
+        if (u.port)
+            buf_printf(out, ":%d", u.port);
+        if (u.port && host_is_plain(host))
+            buf_printf(out, " wss://%.*s:%d", STR_ARG(host_without_port(host)), u.port);
+    }
+    BUF_LIT(out, "\r\n");
+}
+
+static void answer_file(struct web *w, struct http_exchange *x, const struct http_request *rq, const struct file *f)
+{
+    struct buf headers;
+
+    buf_init(&headers, 0);
+    buf_printf(&headers, "ETag: %s\r\nCache-Control: %s\r\n", f->etag,
+               f->lasting ? "public, max-age=31536000, immutable" : "no-cache");
+    BUF_LIT(&headers, "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n");
+    put_policy(&headers, w, rq);
+    if (http_header_has_token(rq, "If-None-Match", f->etag))
+        http_answer(x, 304, STR_NULL, buf_str(&headers), STR_NULL);
+    else
+        http_answer(x, 200, f->content_type, buf_str(&headers), f->bytes);
+    buf_done(&headers);
+}
+
+static void answer_path(struct web *w, struct http_exchange *x, const struct http_request *rq, struct str path)
+{
+    bool               is_root = str_is(path, "/");
+    const struct file *f = files_find(&w->files, is_root ? STR("/index.html") : path);
+
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
+        if (str_is(path, pages[i].path)) {
+            pages[i].answer(w, x, rq);
+            return;
+        }
+    if (f) {
+        answer_file(w, x, rq, f);
+    } else if (is_root) {
+        http_answer(x, 503, STR("text/html; charset=utf-8"), STR_NULL, str_of(not_built));
+    } else {
+        metric_add(&missing, 1);
+        http_answer(x, 404, STR("text/plain; charset=utf-8"), STR_NULL, STR("there is nothing here\n"));
+    }
+}
+
+static void asked(void *arg, struct http_exchange *x, const struct http_request *rq)
+{
+    struct web  *w = arg;
+    struct arena a;
+    struct str   path;
+
+    metric_add(&requests, 1);
+    arena_init(&a);
+    if (!str_is(rq->method, "GET") && !str_is(rq->method, "HEAD"))
+        http_answer(x, 405, STR("text/plain"), STR("Allow: GET, HEAD\r\n"), STR("only GET and HEAD are answered here\n"));
+    else if (uri_path(&a, rq->path, &path))
+        http_answer(x, 400, STR("text/plain"), STR_NULL, STR("this is not a path\n"));
+    else
+        answer_path(w, x, rq, path);
+    arena_done(&a);
+}
+
+/* ---- the role ---- */
+
+static void accepted(void *arg, int fd)
+{
+    http_serve(&((struct web *)arg)->server, fd);
+}
+
+static enum err tls_read(const struct settings *s, struct tls_ctx **out, struct arena *a, struct str *why)
+{
+    struct tls_settings ts = { .certificate_file = settings_text(s, "tls.certificate"), .key_file = settings_text(s, "tls.key"),
+                               .alpn = "http/1.1" };
+
+    *out = NULL;
+    return *ts.certificate_file ? tls_ctx_new(&ts, out, a, why) : OK;
+}
+
+static void doors_take(struct web *w)
+{
+    for (int i = 0; i < LISTENERS_MAX; i++) {
+        char name[16];
+        int  fd;
+
+        snprintf(name, sizeof name, "https%d", i);
+        fd = role_fd(w->role, name);
+        if (fd >= 0)
+            w->listeners[w->listener_count++] = listener_new(w->role->loop, fd, accepted, w);
+    }
+}
+
+static enum err start(struct role *r, struct arena *a, struct str *why)
+{
+    struct web *w = NEW(struct web);
+    enum err    e;
+
+    r->own = w;
+    w->role = r;
+    e = files_read(&w->files, settings_text(r->settings, "web.files"), why);
+    if (e == ERR_LIMIT)
+        return e;
+    if (e)
+        LOG_WARN("web.files", LF_STR("why", *why));     /* the page says how to build it */
+    e = tls_read(r->settings, &w->tls, a, why);
+    if (e)
+        return e;
+    urls_set(w, r->settings);
+    w->limits = (struct conn_limits){ .in_bytes_max = HTTP_HEAD_BYTES_MAX + HTTP_BODY_BYTES_MAX,
+                                      .out_bytes_max = OUT_BYTES_MAX, .stall_ms_max = 30000 };
+    w->server = (struct http_server){ .loop = r->loop, .limits = &w->limits, .request = asked, .arg = w,
+                                      .tls = w->tls ? &w->tls : NULL };
+    doors_take(w);
+    return OK;
+}
+
+static enum err reload(struct role *r, const struct settings *fresh, struct arena *a, struct str *why)
+{
+    struct web     *w = r->own;
+    struct tls_ctx *tls;
+    enum err        e = tls_read(fresh, &tls, a, why);
+
+    if (e)
+        return e;
+    if (tls && w->tls) {
+        tls_ctx_unref(&w->tls);
+        w->tls = tls;
+    } else if (tls) {
+        tls_ctx_unref(&tls);        /* from plain to TLS takes a restart */
+    }
+    urls_set(w, fresh);
+    return OK;
+}
+
+static void finish(struct role *r)
+{
+    struct web *w = r->own;
+
+    if (!w)
+        return;
+    for (int i = 0; i < w->listener_count; i++)
+        listener_free(&w->listeners[i]);
+    tls_ctx_unref(&w->tls);
+    files_done(&w->files);
+    free(w->websocket_url);
+    free(w);
+    r->own = NULL;
+}
+
+struct role web_role = {
+    .name = "web",
+    .rights = PROC_MAY_ACCEPT | PROC_MAY_FILES | PROC_MAY_CONNECT,
+    .start = start,
+    .reload = reload,
+    .finish = finish,
+};
