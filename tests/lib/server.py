@@ -1,0 +1,435 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""server.py: starts a server for a test: Bongsu, or a peer to prove the test with.
+
+    with make("prosody") as server:         # start() and stop()
+        server.add_user("alice", "secret")
+
+Every server serves the domain town.example on ports of 127.0.0.1 that were
+free a moment ago, with a certificate of a fresh test authority (server.ca).
+What Bongsu calls its commands and settings stands in BONGSU_* below, once.
+"""
+import ctypes
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+from xmpp import client_context
+
+DOMAIN = "town.example"
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+
+BONGSU = os.environ.get("BONGSU", os.path.join(TOP, "build/src/processes/bongsu"))
+BONGSU_SERVE = ["serve", "--config", "{config}"]
+BONGSU_ADD = ["user", "add", "{name}", "--password-stdin", "--config", "{config}"]
+BONGSU_READY = "ready"          # on stdout, once it serves
+BONGSU_WEBSOCKET_PATH = "/xmpp-websocket"
+BONGSU_CONFIG = """\
+domain = {domain}
+data_dir = {dir}/data
+run_dir = {dir}/run
+talk.listen = 127.0.0.1:{port}
+talk.listen_tls = 127.0.0.1:{tls_port}
+talk.listen_websocket = 127.0.0.1:{websocket_port}
+web.listen = 127.0.0.1:{web_port}
+talk.metrics_listen = 127.0.0.1:{metrics[0]}
+ident.metrics_listen = 127.0.0.1:{metrics[1]}
+web.metrics_listen = 127.0.0.1:{metrics[2]}
+keeper.metrics_listen = 127.0.0.1:{metrics[3]}
+tls.certificate = {crt}
+tls.key = {key}
+talk.registration = yes
+talk.connections_per_address_max = 2000
+ident.registration = yes
+ident.registrations_per_hour = 0
+ident.failures_per_address = 0
+ident.scram_iterations = 4096
+{extra}"""
+
+
+class ServerError(Exception):
+    pass
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def make_certificates(directory):
+    """An authority and one certificate of it; returns (ca, crt, key)."""
+    def path(name):
+        return os.path.join(directory, name)
+
+    def openssl(*args):
+        subprocess.run(["openssl", *args], check=True, capture_output=True, cwd=directory)
+
+    ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    openssl("req", "-x509", *ec, "-keyout", path("ca.key"), "-out", path("ca.pem"), "-days", "30",
+            "-subj", "/CN=Bongsu test authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    openssl("req", *ec, "-keyout", path("key.pem"), "-out", path("request.pem"), "-subj", f"/CN={DOMAIN}")
+    with open(path("extensions"), "w") as f:
+        f.write(f"subjectAltName=DNS:{DOMAIN},DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n"
+                "extendedKeyUsage=serverAuth\n")
+    openssl("x509", "-req", "-in", path("request.pem"), "-CA", path("ca.pem"), "-CAkey", path("ca.key"),
+            "-CAcreateserial", "-days", "30", "-extfile", path("extensions"), "-out", path("leaf.pem"))
+    with open(path("crt.pem"), "w") as f:
+        f.write(open(path("leaf.pem")).read())
+    os.chmod(path("key.pem"), 0o600)
+    return path("ca.pem"), path("crt.pem"), path("key.pem")
+
+
+class Server:
+    name = ""
+    domain = DOMAIN
+    websocket_path, websocket_tls = "/xmpp-websocket", False
+    web_tls = False
+
+    def __init__(self, extra=""):
+        self.dir = tempfile.mkdtemp(prefix=f"bongsu-test-{self.name}-")
+        self.port, self.tls_port, self.websocket_port, self.web_port = free_ports(4)
+        self.ca, self.crt, self.key = make_certificates(self.dir)
+        self.extra = extra
+        self.process = None
+        self.log = os.path.join(self.dir, "server.log")
+        self.prepare()
+
+    @classmethod
+    def missing(cls):
+        """Why it cannot run here, or None."""
+        return None
+
+    def prepare(self):
+        """Writes the configuration."""
+
+    def command(self):
+        raise NotImplementedError
+
+    def environment(self):
+        return {}
+
+    def add_user(self, name, password):
+        self.add_users({name: password})
+
+    def add_users(self, users):
+        """Accounts, before or after start()."""
+        raise NotImplementedError
+
+    def ready(self):
+        return True
+
+    def client_tls(self):
+        return client_context(self.ca)
+
+    def write(self, name, text):
+        path = os.path.join(self.dir, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as f:
+            f.write(text)
+        return path
+
+    def tail(self):
+        try:
+            return open(self.log, errors="replace").read()[-3000:]
+        except OSError:
+            return ""
+
+    def start(self):
+        def child():
+            os.setsid()
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)     # PR_SET_PDEATHSIG: not to outlive the test
+        self.log_start = os.path.getsize(self.log) if os.path.exists(self.log) else 0
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command(), cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, preexec_fn=child, env={**os.environ, **self.environment()})
+        deadline = time.monotonic() + 60
+        while not self.up():
+            if self.process.poll() is not None:
+                raise ServerError(f"{self.name} ended while starting:\n{self.tail()}")
+            if time.monotonic() > deadline:
+                raise ServerError(f"{self.name} did not get ready:\n{self.tail()}")
+            time.sleep(0.05)
+
+    def up(self):
+        for port in self.ports_expected():
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+            except OSError:
+                return False
+        return self.ready()
+
+    def ports_expected(self):
+        return [self.port, self.tls_port, self.websocket_port]
+
+    def signal_group(self, sig, seconds):
+        try:
+            os.killpg(self.process.pid, sig)
+        except ProcessLookupError:
+            pass
+        try:
+            self.process.wait(seconds)
+            return True
+        except subprocess.TimeoutExpired:
+            return False
+
+    def kill9(self):
+        """The end without warning, of every process of the server."""
+        self.signal_group(signal.SIGKILL, 10)
+        self.process = None
+
+    def stop(self):
+        """A polite end, as a service manager asks for it."""
+        if not self.process:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            pass
+        self.signal_group(signal.SIGKILL, 10)
+        self.process = None
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def remove(self):
+        """Stops it and takes its files away; KEEP=1 in the environment keeps them."""
+        self.stop()
+        if os.environ.get("KEEP"):
+            print(f"kept: {self.dir}")
+        else:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.remove()
+
+
+class Bongsu(Server):
+    name = "bongsu"
+    websocket_path = BONGSU_WEBSOCKET_PATH
+    websocket_tls = web_tls = os.environ.get("BONGSU_HTTP_TLS", "1") == "1"
+
+    @classmethod
+    def missing(cls):
+        return None if os.access(BONGSU, os.X_OK) else f"{BONGSU} is not built (or set BONGSU=PATH)"
+
+    def prepare(self):
+        os.makedirs(os.path.join(self.dir, "data"))
+        os.makedirs(os.path.join(self.dir, "run"))
+        self.config = self.write("bongsu.conf", BONGSU_CONFIG.format(
+            dir=self.dir, domain=DOMAIN, port=self.port, tls_port=self.tls_port, websocket_port=self.websocket_port,
+            web_port=self.web_port, crt=self.crt, key=self.key, extra=self.extra, metrics=free_ports(4)))
+        self.pending = {}
+
+    def fill(self, words, **kwargs):
+        return [BONGSU] + [w.format(config=self.config, **kwargs) for w in words]
+
+    def command(self):
+        return self.fill(BONGSU_SERVE)
+
+    def ready(self):
+        with open(self.log, "rb") as f:
+            f.seek(self.log_start)
+            return BONGSU_READY.encode() in f.read()
+
+    def start(self):
+        super().start()
+        pending, self.pending = self.pending, {}
+        if pending:
+            self.add_users(pending)
+
+    def add_users(self, users):
+        if not self.process:
+            self.pending.update(users)
+            return
+        for name, password in users.items():
+            done = subprocess.run(self.fill(BONGSU_ADD, name=name), input=password + "\n", text=True,
+                                  capture_output=True, cwd=self.dir)
+            if done.returncode:
+                raise ServerError(f"could not add {name}: {done.stdout}{done.stderr}{self.tail()}")
+
+
+PROSODY_CONFIG = """
+run_as_root = true
+daemonize = false
+pidfile = "{dir}/prosody.pid"
+data_path = "{dir}/data"
+certificates = "{dir}"
+interfaces = {{ "127.0.0.1" }}
+c2s_ports = {{ {port} }}
+c2s_direct_tls_ports = {{ {tls_port} }}
+http_ports = {{ {websocket_port} }}
+http_interfaces = {{ "127.0.0.1" }}
+https_ports = {{ {web_port} }}
+https_interfaces = {{ "127.0.0.1" }}
+https_ssl = {{ key = "{key}", certificate = "{crt}" }}
+consider_websocket_secure = true
+http_default_host = "{domain}"
+modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "carbons", "blocklist", "private", "version",
+    "time", "uptime", "lastactivity", "vcard_legacy", "register_ibr", "user_account_management", "csi", "csi_simple",
+    "smacks", "pep", "offline", "mam", "websocket" }}
+modules_disabled = {{ "s2s" }}
+authentication = "internal_hashed"
+password_hash = "SHA-256"
+allow_registration = true
+registration_throttle_max = 10000
+storage = {{ archive = "memory", offline = "internal" }}
+storage_archive_item_limit = 10000
+default_archive_policy = true
+max_archive_query_results = 50
+smacks_max_unacked_stanzas = 0
+ssl = {{ key = "{key}", certificate = "{crt}" }}
+log = {{ warn = "*console" }}
+{extra}
+VirtualHost "{domain}"
+"""
+
+
+class Prosody(Server):
+    """Debian's Prosody 0.12, with all that it has of our list."""
+    name = "prosody"
+
+    @classmethod
+    def missing(cls):
+        return None if shutil.which("prosody") else "the package prosody is not installed"
+
+    def prepare(self):
+        self.config = self.write("prosody.cfg.lua", PROSODY_CONFIG.format(
+            dir=self.dir, domain=DOMAIN, port=self.port, tls_port=self.tls_port, websocket_port=self.websocket_port,
+            web_port=self.web_port, crt=self.crt, key=self.key, extra=self.extra))
+
+    def command(self):
+        return ["prosody", "--config", self.config, "-F"]
+
+    def add_users(self, users):
+        """The file that prosodyctl would write, without 0.3 s for each."""
+        for name, password in users.items():
+            salt = hashlib.sha1(name.encode()).hexdigest()
+            salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), 10000)
+            stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).hexdigest()
+            key = hmac.digest(salted, b"Server Key", "sha256").hex()
+            escaped = "".join(c if c.isalnum() else f"%{ord(c):02x}" for c in name)
+            self.write(f"data/{DOMAIN.replace('.', '%2e')}/accounts/{escaped}.dat",
+                       f'return {{\n\t["iteration_count"] = 10000;\n\t["salt"] = "{salt}";\n'
+                       f'\t["stored_key"] = "{stored}";\n\t["server_key"] = "{key}";\n}};\n')
+
+
+EJABBERD_CONFIG = """
+loglevel: warning
+hosts: ["{domain}"]
+certfiles: ["{dir}/both.pem"]
+listen:
+  - {{ port: {port}, ip: "127.0.0.1", module: ejabberd_c2s, max_stanza_size: 262144, starttls_required: true }}
+  - {{ port: {tls_port}, ip: "127.0.0.1", module: ejabberd_c2s, max_stanza_size: 262144, tls: true }}
+  - port: {websocket_port}
+    ip: "127.0.0.1"
+    module: ejabberd_http
+    request_handlers:
+      /xmpp-websocket: ejabberd_http_ws
+      /.well-known/host-meta: mod_host_meta
+      /.well-known/host-meta.json: mod_host_meta
+      /api: mod_http_api
+auth_password_format: scram
+auth_scram_hash: sha256
+disable_sasl_mechanisms: ["digest-md5", "X-OAUTH2"]
+registration_timeout: infinity
+api_permissions:
+  test: {{ from: [mod_http_api], who: all, what: "*" }}
+shaper: {{}}
+shaper_rules: {{ max_user_sessions: 10, max_user_offline_messages: 100 }}
+modules:
+  mod_roster: {{ versioning: true }}
+  mod_disco: {{}}
+  mod_ping: {{}}
+  mod_caps: {{}}
+  mod_carboncopy: {{}}
+  mod_privacy: {{}}
+  mod_blocking: {{}}
+  mod_offline: {{}}
+  mod_stream_mgmt: {{ resend_on_timeout: if_offline }}
+  mod_private: {{}}
+  mod_vcard: {{ search: false }}
+  mod_version: {{}}
+  mod_time: {{}}
+  mod_last: {{}}
+  mod_client_state: {{}}
+  mod_host_meta: {{ websocket_url: "ws://{domain}:{websocket_port}/xmpp-websocket" }}
+  mod_register: {{ ip_access: all }}
+  mod_pubsub: {{ plugins: [flat, pep] }}
+  mod_mam: {{ default: always, request_activates_archiving: false }}
+"""
+
+
+class Ejabberd(Server):
+    """Debian's ejabberd 23.01."""
+    name = "ejabberd"
+
+    @classmethod
+    def missing(cls):
+        if not shutil.which("erl") or not shutil.which("ejabberdctl"):
+            return "the package ejabberd is not installed"
+        return None
+
+    def prepare(self):
+        self.write("both.pem", open(self.crt).read() + open(self.key).read())
+        self.config = self.write("ejabberd.yml", EJABBERD_CONFIG.format(
+            dir=self.dir, domain=DOMAIN, port=self.port, tls_port=self.tls_port, websocket_port=self.websocket_port))
+        os.makedirs(os.path.join(self.dir, "mnesia"), exist_ok=True)
+        self.pending = {}
+        self.web_port = self.websocket_port
+
+    def command(self):
+        return ["erl", "+K", "true", "-noinput", "-mnesia", "dir", f'"{self.dir}/mnesia"',
+                "-eval", "{ok, _} = ejabberd:start()."]
+
+    def environment(self):
+        return {"EJABBERD_CONFIG_PATH": self.config, "EJABBERD_LOG_PATH": f"{self.dir}/ejabberd.log", "HOME": self.dir,
+                "ERL_LIBS": "/usr/lib/x86_64-linux-gnu", "ERL_CRASH_DUMP": "/dev/null", "ERL_CRASH_DUMP_BYTES": "0"}
+
+    def start(self):
+        super().start()
+        pending, self.pending = self.pending, {}
+        if pending:
+            self.add_users(pending)
+
+    def add_users(self, users):
+        if not self.process:
+            self.pending.update(users)
+            return
+        for name, password in users.items():
+            body = json.dumps({"user": name, "host": DOMAIN, "password": password}).encode()
+            request = urllib.request.Request(f"http://127.0.0.1:{self.websocket_port}/api/register", body,
+                                             {"Content-Type": "application/json"})
+            try:
+                urllib.request.urlopen(request, timeout=20).read()
+            except OSError as e:
+                raise ServerError(f"could not add {name}: {e}")
+
+
+SERVERS = {s.name: s for s in (Bongsu, Prosody, Ejabberd)}
+
+
+def make(name, extra=""):
+    """A server of that kind, not started; ServerError says why it cannot be."""
+    why = SERVERS[name].missing()
+    if why:
+        raise ServerError(why)
+    return SERVERS[name](extra)
