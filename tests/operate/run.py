@@ -1,0 +1,300 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""run.py: the operator's commands against a real server."""
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
+import server as servers                                                    # noqa: E402
+import xmpp                                                                 # noqa: E402
+
+COUNT = "<query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>0</max></set></query>"
+
+
+class Failure(Exception):
+    pass
+
+
+def check(true, what):
+    if not true:
+        raise Failure(what)
+
+
+class Bongsu(servers.Bongsu):
+    """With a command line, and metrics for this test only."""
+
+    def prepare(self):
+        super().prepare()
+        self.metrics = servers.free_ports(4)
+        text = open(self.config).read()
+        for role, port in zip(("keeper", "talk", "ident", "web"), self.metrics):
+            text = re.sub(rf"^{role}\.metrics_listen =.*$", f"{role}.metrics_listen = 127.0.0.1:{port}", text, flags=re.M)
+        open(self.config, "w").write(text)
+
+    def run(self, *words, input="", fails=False):
+        done = subprocess.run([servers.BONGSU, *words, "--config", self.config], input=input, text=True, capture_output=True,
+                              cwd=self.dir, timeout=120)
+        if (done.returncode != 0) != fails:
+            raise Failure(f"bongsu {' '.join(words)} → {done.returncode}: {done.stdout}{done.stderr}")
+        return done.stderr if fails else done.stdout
+
+    def status(self):
+        return json.loads(self.run("status", "--json"))
+
+    def edit(self, before, after):
+        text = open(self.config).read()
+        check(before in text, f"{before} is not in the settings")
+        open(self.config, "w").write(text.replace(before, after))
+
+
+async def archived(stream):
+    """How many messages its archive holds."""
+    answer = await stream.ask("set", COUNT)
+    count = answer.find(".//{http://jabber.org/protocol/rsm}count")
+    check(count is not None, "the archive counts nothing: " + xmpp.show(answer))
+    return int(count.text)
+
+
+# ---- the promises ----
+
+def accounts_without_a_server(s):
+    """accounts are made, listed and changed while no server runs"""
+    s.run("user", "add", "alice", "--password-stdin", input="one\n")
+    s.run("user", "add", "--from", "-", input="# comment\nbob two\ncarol three\n")
+    check("there is such an account" in s.run("user", "add", "alice", "--password-stdin", input="x\n", fails=True), "twice")
+    s.run("user", "passwd", "carol", "--password-stdin", input="four\n")
+    names = [line.split("@")[0] for line in s.run("user", "list").splitlines()]
+    check(names == ["alice", "bob", "carol"], f"{names}")
+
+
+def nothing_runs(s):
+    """without a server, status and reload say so, and a typing error is understood"""
+    check("no server runs" in s.run("status", fails=True), "status")
+    check("no server runs" in s.run("reload", fails=True), "reload")
+    check('did you mean "status"' in s.run("statsu", fails=True), "typing error")
+    check("needs one more word" in s.run("user", fails=True), "user alone")
+
+
+def help_of_each(s):
+    """--help lists every subcommand, and each has its own"""
+    text = s.run("help")
+    names = re.findall(r"^  ([a-z]+(?: [a-z]+)?) ", text, re.M)
+    check(len(names) >= 15, f"{names}")
+    for name in names:
+        done = subprocess.run([servers.BONGSU, *name.split(), "--help"], capture_output=True, text=True)
+        check(done.returncode == 0 and f"usage: bongsu {name}" in done.stdout, f"{name} --help: {done.stdout}{done.stderr}")
+
+
+def settings_mistakes(s):
+    """`config check` names file, line, what and what would be right"""
+    check("the settings are good" in s.run("config", "check"), "good settings")
+    text = open(s.config).read()
+    with open(s.config, "a") as f:
+        f.write("talk.login_tries_mx = 5\ntalk.idle_time_max = soon\n")
+    try:
+        said = s.run("config", "check", fails=True)
+    finally:
+        open(s.config, "w").write(text)
+    check("did you mean \"talk.login_tries_max\"" in said, said)
+    check("talk.idle_time_max cannot be \"soon\"" in said and f"{s.config}:" in said, said)
+
+
+def accounts_with_a_server(s):
+    """accounts are made, changed and deleted while the server runs, and the change holds at once"""
+    s.start()
+    s.run("user", "add", "dora", "--password-stdin", input="five\n")
+    s.run("user", "passwd", "dora", "--password-stdin", input="six\n")
+    asyncio.run(xmpp.log_in(s, "dora", "six"))
+    check("there is no such account" in s.run("user", "passwd", "nobody", "--password-stdin", input="x\n", fails=True), "nobody")
+    s.run("user", "del", "dora")
+    check("dora" not in s.run("user", "list"), "dora is listed")
+    lines = "".join(f"many{n} pw{n}\n" for n in range(30))
+    check("added 30 accounts" in s.run("user", "add", "--from", "-", input=lines), "many")
+
+
+def second_server(s):
+    """a second server on the same data is refused with a plain sentence"""
+    check("works on" in s.run("serve", fails=True), "a second server")
+
+
+def status_and_top(s):
+    """status and top show every role; metrics and health answer on each"""
+    roles = s.status()["roles"]
+    check(set(roles) == {"ident", "talk", "web"} and all(r["ready"] for r in roles.values()), f"{roles}")
+    check("bongsu_commit_batches_total" in s.run("top", "--once"), "top")
+    for port in s.metrics:
+        for path, word in (("/metrics", "# EOF"), ("/health/live", "live"), ("/health/ready", "ready")):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                check(word in answer.read().decode(), f"{port}{path}")
+
+
+def reload_keeps_sessions(s):
+    """a reload takes up a new certificate and settings, and drops no session"""
+    async def play():
+        stream = await xmpp.log_in(s, "alice", "one")
+        before = served_certificate(s)
+        extra = os.path.join(s.dir, "renewed")
+        os.makedirs(extra)
+        s.ca, crt, key = servers.make_certificates(extra)
+        shutil.copy(crt, s.crt)
+        shutil.copy(key, s.key)
+        said = s.run("reload")
+        check("reloaded" in said, said)
+        check(served_certificate(s) != before, "the old certificate is still served")
+        check((await stream.ask("get", "<ping xmlns='urn:xmpp:ping'/>", s.domain)) is not None, "the session is gone")
+        s.edit(f"domain = {s.domain}", "domain = elsewhere.example")
+        said = s.run("reload")
+        s.edit("domain = elsewhere.example", f"domain = {s.domain}")
+        check("domain is taken up at the next start only" in said, said)
+        with open(s.config, "a") as f:
+            f.write("no.such = 1\n")
+        check("there is no setting" in s.run("reload", fails=True), "a mistake was taken")
+        s.edit("no.such = 1\n", "")
+        check((await stream.ask("get", "<ping xmlns='urn:xmpp:ping'/>", s.domain)) is not None, "the session is gone")
+    asyncio.run(play())
+
+
+def served_certificate(s):
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{s.tls_port}", "-alpn", "xmpp-client"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+    return re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", done.stdout, re.S).group()
+
+
+def backup_and_restore(s):
+    """a backup made under traffic restores what had been acknowledged before it, and nothing else"""
+    backup = os.path.join(s.dir, "copy")
+
+    async def talk(first, count):
+        stream = await xmpp.log_in(s, "alice", "one")
+        for n in range(first, first + count):
+            stream.send(f"<message to='bob@{s.domain}' type='chat' id='m{n}'><body>{n}</body></message>")
+        await stream.ask("get", "<ping xmlns='urn:xmpp:ping'/>", s.domain)
+        return await archived(stream)
+
+    before = asyncio.run(talk(0, 20))
+    check(before >= 20, f"{before} in the archive")
+    s.run("backup", backup)
+    check("something in it already" in s.run("backup", backup, fails=True), "a backup over a backup")
+    after = asyncio.run(talk(100, 10))
+    check(after == before + 10, f"{after} after {before} + 10")
+    check("stop it first" in s.run("restore", backup, fails=True), "restored under a running server")
+    s.run("stop")
+    s.process.wait(20)
+    with open(os.path.join(backup, "talk.db"), "r+b") as f:
+        whole = f.read()
+        f.seek(4096 * 3)
+        f.write(b"\xff" * 4096)
+    check("nothing was changed" in s.run("restore", backup, fails=True), "a broken backup was taken")
+    open(os.path.join(backup, "talk.db"), "wb").write(whole)
+    s.run("restore", backup)
+    s.run("db", "check")
+    s.start()
+    restored = asyncio.run(talk(200, 0))
+    check(restored == before, f"{restored} restored, {before} were there")
+
+
+def killed_roles_come_back(s):
+    """a killed role comes back, and the keeper counts it; ident's death ends no session"""
+    async def play():
+        stream = await xmpp.log_in(s, "alice", "one")
+        os.kill(s.status()["roles"]["ident"]["pid"], signal.SIGKILL)
+        check((await stream.ask("get", "<ping xmlns='urn:xmpp:ping'/>", s.domain)) is not None, "the session is gone")
+        until(s, lambda roles: roles["ident"]["restarts"] == 1 and roles["ident"]["ready"])
+        await xmpp.log_in(s, "bob", "two")
+    asyncio.run(play())
+    os.kill(s.status()["roles"]["talk"]["pid"], signal.SIGKILL)
+    until(s, lambda roles: roles["talk"]["restarts"] == 1 and roles["talk"]["ready"])
+    asyncio.run(xmpp.log_in(s, "alice", "one"))
+
+
+def until(s, true, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not true(s.status()["roles"]):
+        check(time.monotonic() < deadline, f"{s.status()['roles']}")
+        time.sleep(0.1)
+
+
+def rights_are_given_up(s):
+    """no role may gain privileges, and each is filtered"""
+    for role, about in s.status()["roles"].items():
+        text = open(f"/proc/{about['pid']}/status").read()
+        check(re.search(r"^NoNewPrivs:\s+1$", text, re.M), f"{role} may gain privileges")
+        if "sanitizer" not in open(s.log).read():
+            check(re.search(r"^Seccomp:\s+2$", text, re.M), f"{role} is not filtered")
+
+
+def stops_in_order(s):
+    """SIGTERM ends streams with system-shutdown, and every process"""
+    pids = [r["pid"] for r in s.status()["roles"].values()]
+
+    async def play():
+        stream = await xmpp.log_in(s, "alice", "one")
+        s.process.terminate()
+        said = ""
+        while "system-shutdown" not in said:
+            item = await stream.take(10)
+            check(item is not xmpp.GONE, "the stream ended without a word")
+            said = xmpp.show(item) if hasattr(item, "tag") else ""
+    asyncio.run(play())
+    check(s.process.wait(20) == 0, "exit status")
+    check(not any(os.path.exists(f"/proc/{p}") for p in pids), "a role outlived the keeper")
+    s.process = None
+
+
+def one_process(s):
+    """bongsu-one does the same in one process"""
+    one = os.path.join(os.path.dirname(servers.BONGSU), "bongsu-one")
+    process = subprocess.Popen([one, "--config", s.config], stdout=subprocess.PIPE, stderr=open(s.log, "a"), text=True)
+    try:
+        check("bongsu: ready:" in process.stdout.readline(), "it did not start")
+        asyncio.run(xmpp.log_in(s, "alice", "one"))
+        check(all(r["ready"] for r in s.status()["roles"].values()), "status")
+        s.run("stop")
+        check(process.wait(20) == 0, "exit status")
+    finally:
+        process.kill()
+
+
+TESTS = (help_of_each, nothing_runs, settings_mistakes, accounts_without_a_server, accounts_with_a_server, second_server,
+         status_and_top, reload_keeps_sessions, rights_are_given_up, backup_and_restore, killed_roles_come_back, stops_in_order,
+         one_process)
+
+
+def main():
+    why = servers.Bongsu.missing()
+    if why:
+        print(f"skip  {why}\n0 passed, 0 failed, {len(TESTS)} skipped")
+        return 0
+    only = sys.argv[1:]
+    server = Bongsu()
+    failed = 0
+    try:
+        for test in TESTS:
+            if only and test.__name__ not in only and test is not accounts_without_a_server:
+                continue
+            try:
+                test(server)
+                print(f"ok    {test.__doc__}", flush=True)
+            except Exception as e:
+                failed += 1
+                print(f"FAIL  {test.__doc__}\n      {type(e).__name__}: {e}", flush=True)
+                if not isinstance(e, Failure):
+                    traceback.print_exc(file=sys.stdout)
+    finally:
+        server.remove()
+    print(f"{(len(only) or len(TESTS)) - failed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
