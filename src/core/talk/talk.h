@@ -77,7 +77,7 @@ struct talk {
     struct buf              disco_server, disco_account;  /* feature elements, computed once */
     char                    caps_ver[32];    /* XEP-0115, base64 */
     struct http_server     *websocket;
-    struct talk_door           *doors;           /* one per listener: its transport */
+    struct talk_door        *doors;            /* one per listener: its transport */
     struct listener        *listeners[16];
     int                     listener_count;
     struct timer            tick;            /* one a second: dead streams, expiry */
