@@ -14,6 +14,8 @@ import os
 import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -151,6 +153,50 @@ async def ident_dies(s):
         await log_in_again(s)
         check(pair.streams() == before, f"a stream ended: {before}, {pair.streams()}")
         return f"{await pair.settle()} messages"
+
+
+async def enabled_stream(s, name):
+    """A stream with a resumable XEP-0198, and its id; what is sent on it from here counts from 1."""
+    stream = await xmpp.log_in(s, name, "secret-" + name, "phone", "tls")
+    stream.send(f"<enable xmlns='{crash.NS_SM}' resume='true'/>")
+    enabled = await stream.take_where(lambda i: i.tag == f"{{{crash.NS_SM}}}enabled")
+    stream.sm, stream.sm_in = True, 0
+    return stream, enabled.get("id")
+
+
+def reset(stream):
+    """Ends the connection so that the server hears of it at once, also while it does not read (RST instead of FIN)."""
+    stream.link.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stream.link.abort()
+
+
+async def ident_hangs(s):
+    """ident hangs while a message waits for its word: a stream that breaks then does not count it, and sent again it lands once"""
+    await asyncio.get_running_loop().run_in_executor(None, s.add_users, {"far": "secret-far"})
+    message = "<message to='far@town.example' type='chat' id='m1'><body>across</body></message>"     # no origin-id: h alone must tell
+    stream, ident = await enabled_stream(s, NAMES[0])
+    pid = (await s.roles())["ident"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    stream.send(message)
+    await asyncio.sleep(0.5)
+    reset(stream)
+    await asyncio.sleep(0.5)
+    os.kill(pid, signal.SIGCONT)
+    again, features = await xmpp.connect(s, "tls")
+    await xmpp.authenticate(again, features, NAMES[0], "secret-" + NAMES[0])
+    await xmpp.open_stream(again, s.domain)
+    again.send(f"<resume xmlns='{crash.NS_SM}' previd='{ident}' h='0'/>")
+    answer = await again.take_where(lambda i: i.tag.startswith(f"{{{crash.NS_SM}}}"))
+    check(answer is not None and answer.get("h") == "0", f"h should be 0: {answer is not None and xmpp.show(answer)}")
+    again.send(message)
+    far = await xmpp.log_in(s, "far", "secret-far", "home", "tls")
+    far.send("<presence/>")
+    first = await far.take_where(lambda i: xmpp.local(i) == "message")
+    await far.ask("get", "<ping xmlns='urn:xmpp:ping'/>", to=s.domain)
+    await asyncio.sleep(1)
+    more = [i for i in far.items if i is not xmpp.GONE and xmpp.local(i) == "message"]
+    check(first is not None and not more, f"far should see it once: {first is not None}, and {len(more)} more")
+    return "1 message"
 
 
 async def host_meta(s):
@@ -362,7 +408,7 @@ async def root_is_given_up(s):
         other.remove()
 
 
-TESTS = (ident_dies, web_dies, talk_dies, all_roles_die, role_hangs, keeper_dies, stops_in_order, certificate_is_renewed,
+TESTS = (ident_dies, ident_hangs, web_dies, talk_dies, all_roles_die, role_hangs, keeper_dies, stops_in_order, certificate_is_renewed,
          backup_is_whole, rights_are_given_up, root_is_given_up)
 
 

@@ -395,11 +395,6 @@ static void launch(struct session *s, struct message *m, struct plan *plan, stru
     struct message_op *o;
 
     stanza_forward(b, m->stanza, s->jid.full, m->stanza->has_to ? m->stanza->to.full : s->jid.bare);
-    if (m->extra.len) {
-        b->len -= CLOSING_BYTES;
-        buf_put_str(b, m->extra);
-        buf_put(b, CLOSING, CLOSING_BYTES);
-    }
     o = op_new(m, plan, to, buf_str(b), m->stanza->has_to ? m->stanza->to.full : s->jid.bare);
     if (m->archive || offline)
         keep(o, m, to, offline);

@@ -25,6 +25,7 @@ static enum place place_of(const struct session *s, const struct stanza *st)
 
 struct waiting {
     uint64_t session_id;
+    uint32_t received;      /* which stanza of the stream it is */
     char    *xml;
 };
 
@@ -46,7 +47,9 @@ static void person_found(struct talk *t, struct person *p, enum err e, void *arg
     struct stanza    st;
     const char      *condition;
 
-    if (s && s->state == SESSION_BOUND) {
+    /* if the connection went meanwhile, the client was not told that we have it and sends it again (session_lost) */
+    if (s && s->state == SESSION_BOUND && s->unhandled && s->received == w->received) {
+        s->unhandled = false;
         arena_reset(&t->round);
         if (xml_parse(&t->round, str_of(w->xml), NULL, &n) == XML_FINE &&
             stanza_read(&t->round, n, &s->jid, &st, &condition) == OK) {
@@ -75,6 +78,8 @@ static struct person *person_of(struct session *s, const struct stanza *st)
         return p;
     w = NEW(struct waiting);
     w->session_id = s->id;
+    w->received = s->received;
+    s->unhandled = true;
     buf_init(&b, 0);
     xml_put_node(&b, st->node, STR_NULL);
     w->xml = str_dup(buf_str(&b));

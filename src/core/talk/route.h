@@ -11,7 +11,6 @@ struct message {
     bool  archive;             /* keep in both archives; default by archive_wanted() */
     bool  offline;             /* keep for a recipient who is away */
     bool  carbons;             /* eligible for carbon copies (XEP-0280 §6.1) */
-    struct str extra;          /* XML to append for the recipient; usually empty */
 
     struct session      *sender;     /* NULL: from the server itself */
     struct person       *from;       /* sender's account; NULL: the server */

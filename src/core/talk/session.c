@@ -490,7 +490,8 @@ void session_lost(struct session *s, enum err why)
     s->conn = NULL;
     if (s->state == SESSION_BOUND && s->sm && s->sm->resumable && !s->talk->stopping_hard) {
         s->state = SESSION_DETACHED;
-        s->held = s->dirty_read = false;
+        s->received -= s->unhandled;    /* nobody handled it: the client sends it again when it resumes */
+        s->held = s->dirty_read = s->unhandled = false;
         LOG_INFO("session.detached", LF_I64("session", (int64_t)s->id), LF_ERR(why));
         csi_free(s);
         sm_detached(s);

@@ -331,8 +331,8 @@ static void row_queue(struct session *s)
     o->session_id = s->id;
     o->key = m->key;
     o->whole = !m->stored || m->row_changed;
-    /* everything taken so far is in this batch or an earlier one, but for a stanza that is held */
-    o->received = s->received - (s->held && !s->dirty_read ? 1 : 0);
+    /* everything taken so far is in this batch or an earlier one, but for a stanza that waits for ident */
+    o->received = s->received - s->unhandled;
     o->acked = m->acked;
     o->log_pos = m->log_pos;
     put_entries(m, &o->entries);
@@ -956,6 +956,8 @@ enum resume_outcome sm_resume(struct session *s, const struct xml_node *resume)
     old = m->session;
     if (old->commits)
         return wait_for_commits(s, old);
+    old->received -= old->unhandled;    /* as in session_lost: it is the client's to send again */
+    old->unhandled = false;
     /* After a crash the client may have seen volatile stanzas we no longer know of: they stand behind
      * everything in the list, so confirming the whole list is right. */
     if (m->restored && h - m->acked > (uint32_t)m->count && h - m->acked < UINT32_MAX / 2) {
