@@ -9,6 +9,7 @@
  * Payloads are written and read with codec.h; the receiver checks them like a stranger's.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
@@ -51,3 +52,23 @@ enum err bus_ask(struct bus *b, const char *subject, struct str payload, int tim
 typedef void bus_event_fn(void *arg, struct str subject, struct str payload);
 enum err bus_subscribe(struct bus *b, const char *subject, bus_event_fn *fn, void *arg);
 enum err bus_publish(struct bus *b, const char *subject, struct str payload);
+/* The same subject, function and argument as subscribed. Its events of this round may still come. */
+void     bus_unsubscribe(struct bus *b, const char *subject, bus_event_fn *fn, void *arg);
+
+/* ---- between machines: NATS ---- */
+struct bus_nats {
+    const char *servers;            /* "nats://10.0.1.1:4222,nats://10.0.2.1:4222", nearest first */
+    const char *user, *password;    /* may be NULL */
+    const char *ca, *certificate, *key;   /* PEM files; ca NULL: no TLS */
+    int         ping_ms, ping_out_max, reconnect_ms, connect_ms;   /* 0: the measured defaults, nats.c */
+};
+/* Differs from the others in four things. Any subject may be served and asked, not only those of the role; several that serve the
+ * same subject share the work (queue group). bus_ask of a subject that nobody serves is ERR_UNAVAILABLE at once. An event does not
+ * come back to the one that published it. And connections break: OK is returned and the connecting goes on for good,
+ * so that a machine can start alone; what is published meanwhile is lost (ERR_UNAVAILABLE). */
+enum err bus_new_nats(struct loop *l, const char *role, const struct bus_nats *s, struct bus **out, struct arena *a, struct str *why);
+/* Called in the loop when the connection is lost (false) and when it is there again, subscriptions included (true):
+ * events in between are missing. Also with true at the first connection, and after events were dropped at a bound. */
+typedef void bus_break_fn(void *arg, bool connected);
+void     bus_on_break(struct bus *b, bus_break_fn *fn, void *arg);
+bool     bus_connected(const struct bus *b);

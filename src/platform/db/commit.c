@@ -58,6 +58,7 @@ struct db_writer {
     /* the loop's */
     struct list          filling;
     size_t               filling_count, in_flight_count;
+    int64_t              left_ms;       /* when the batch in flight left */
     bool                 in_flight, sealing, closing;
     struct loop_task     end_of_round;
     struct timer         probe_timer;
@@ -328,6 +329,7 @@ static void batch_leave(struct db_writer *w)
     w->wake->post.run = wake_run;
     w->wake->writer = w;
     w->in_flight = true;
+    w->left_ms = mono_us() / 1000;
     pthread_mutex_lock(&w->mutex);
     list_move(&w->batch, &w->filling);
     w->in_flight_count = w->filling_count;
@@ -478,6 +480,11 @@ size_t commit_waiting(const struct db *d)
 enum err commit_health(const struct db *d)
 {
     return d->writer->health;
+}
+
+int64_t commit_stalled_ms(const struct db *d)
+{
+    return d->writer->in_flight ? mono_us() / 1000 - d->writer->left_ms : 0;
 }
 
 struct commit_stats commit_stats(const struct db *d)

@@ -42,5 +42,7 @@ size_t   commit_waiting(const struct db *d);     /* operations added and not don
 /* The state of the disk as the last batch found it: OK, ERR_FULL, ERR_IO. While not OK,
  * one small probe transaction a second looks whether it has come back. */
 enum err commit_health(const struct db *d);
+/* How long the batch in flight has been waiting to become durable; 0 when none is. */
+int64_t  commit_stalled_ms(const struct db *d);
 struct commit_stats { int64_t batches, ops, failed_batches, sync_us_total; };
 struct commit_stats commit_stats(const struct db *d);

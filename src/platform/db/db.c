@@ -150,3 +150,17 @@ struct db_conn *db_loop_conn(struct db *d)
 {
     return d->loop_conn;
 }
+
+bool db_is_shared(const struct db *d)
+{
+    return false;
+}
+
+int64_t db_position(const struct db *d)
+{
+    return 0;
+}
+
+void db_position_need(struct db *d, int64_t position)
+{
+}

@@ -34,6 +34,8 @@ struct db_migration {
 };
 
 struct db_settings {
+    const char *server;           /* libpq's connection string, hosts nearest first; NULL or "": SQLite at `path` */
+    const char *schema;           /* PostgreSQL: where the tables are ("talk") */
     const char *path;             /* SQLite file; "" a private in-memory one */
     int         read_workers;     /* default 2 */
     int         busy_ms_max;      /* default 5,000 */
@@ -67,6 +69,11 @@ void     db_done(struct db_stmt *s);                                /* after the
 enum err db_run(struct db_conn *c, struct db_sql *sql, const char *types, ...);
 /* As db_run, but leaves the first row ready: read it, then db_done. ERR_NOT_FOUND if none. */
 enum err db_get(struct db_conn *c, struct db_stmt **out, struct db_sql *sql, const char *types, ...);
+/* As db_run for a statement that gives at most one row of numbers (a RETURNING, a SELECT). They are in `out` before `done` of
+ * the operation is called (NULL reads as 0), and *rows says whether there was a row. For an apply: on PostgreSQL the statement
+ * travels with its batch and costs no round trip, so apply itself must not look at them. `out` lies in the operation. */
+enum err db_run_later(struct db_conn *c, struct db_sql *sql, int64_t *out, int out_count, int64_t *rows, const char *types, ...);
+int64_t  db_transaction(const struct db_conn *c);                   /* which one this is: another number after each BEGIN */
 int64_t  db_changes(struct db_conn *c);                             /* rows touched by the last statement */
 enum err db_exec(struct db_conn *c, const char *sql);               /* plain text, several statements; tools and migrations */
 /* A connection of its own, for tools and tests, without threads. */
@@ -75,6 +82,13 @@ void     db_conn_close(struct db_conn **c);
 const char *db_conn_error(const struct db_conn *c);                 /* the engine's words for the last failure */
 /* An online copy into a new file (SQLite backup API), while others write. Checked before it is reported good. */
 enum err db_backup(struct db_conn *c, const char *to_path, struct arena *a, struct str *why);
+
+/* ---- one database, several processes (PostgreSQL) ---- */
+bool     db_is_shared(const struct db *d);                          /* others write it too */
+/* How far this process knows the log of the database to be durable, and a place that another process told us of: reads
+ * that start from now on see everything up to it, or fail with ERR_UNAVAILABLE. SQLite: 0, and nothing to do. */
+int64_t  db_position(const struct db *d);
+void     db_position_need(struct db *d, int64_t position);
 
 /* ---- reads off the loop ---- */
 struct db_read {

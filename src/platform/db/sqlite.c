@@ -307,6 +307,7 @@ enum err conn_begin(struct db_conn *c, bool write)
     if (e)
         return e;
     c->broken = OK;
+    c->transaction++;
     return db_run(c, write ? &sql_begin_write : &sql_begin, "");
 }
 
@@ -523,6 +524,28 @@ enum err db_run(struct db_conn *c, struct db_sql *sql, const char *types, ...)
     while (e == OK);
     db_done(s);
     return e == ERR_NOT_FOUND ? OK : e;
+}
+
+enum err db_run_later(struct db_conn *c, struct db_sql *sql, int64_t *out, int out_count, int64_t *rows, const char *types, ...)
+{
+    struct db_stmt *s = db_prepare(c, sql);
+    enum err e;
+    va_list ap;
+
+    va_start(ap, types);
+    bind_all(s, types, ap);
+    va_end(ap);
+    *rows = 0;
+    while ((e = db_step(s)) == OK)
+        for (int i = 0; (*rows)++ == 0 && i < out_count; i++)
+            out[i] = db_i64(s, i);
+    db_done(s);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+int64_t db_transaction(const struct db_conn *c)
+{
+    return c->transaction;
 }
 
 enum err db_get(struct db_conn *c, struct db_stmt **out, struct db_sql *sql, const char *types, ...)
