@@ -50,12 +50,12 @@ class Verdict:
 class Checker:
     def __init__(self):
         self.rank, self.ranks = {}, 0               # key: its place in the order
-        self.acked = {}                             # key: (time, address)
+        self.acked = {}                             # key: (time, site)
         self.refused = set()                        # at some time
         self.screens = collections.defaultdict(Screen)
         self.faults = {k: [] for k in Verdict.KINDS}    # found on the way, not yet told
         self.told = set()                           # a message that stays lost is told once
-        self.archives = {}                          # (owner, address): the last reading
+        self.archives = {}                          # (owner, site): the last reading
         self.handlers = {"s": self.sent, "a": self.counted, "e": self.was_refused, "l": self.live,
                          "c": self.caught, "b": self.back, "k": self.caught_up, "h": self.read}
 
@@ -66,12 +66,12 @@ class Checker:
 
     # ---- the sender's side ----
 
-    def sent(self, t, me, to, n, address):
+    def sent(self, t, me, to, n, site):
         self.ranks += 1
         self.rank[(me, to, n)] = self.ranks
 
-    def counted(self, t, me, to, n, address):
-        self.acked[(me, to, n)] = (t, address)
+    def counted(self, t, me, to, n, site):
+        self.acked[(me, to, n)] = (t, site)
 
     def was_refused(self, t, me, to, n, condition):
         """An error is an answer, so h counts it: it stands for "not kept"."""
@@ -88,12 +88,12 @@ class Checker:
 
     # ---- the recipient's side ----
 
-    def back(self, t, me, address, how):
+    def back(self, t, me, site, how):
         screen = self.screens[me]
         if how == "bound" and screen.waiting is None:
             screen.waiting = []
 
-    def live(self, t, me, sender, n, stanza_id, address):
+    def live(self, t, me, sender, n, stanza_id, site):
         screen, key = self.screens[me], (sender, me, n)
         screen.live_ids.setdefault(key, []).append(stanza_id)
         if not stanza_id:
@@ -103,7 +103,7 @@ class Checker:
         else:
             self.show(screen, stanza_id, key)
 
-    def caught(self, t, me, sender, n, stanza_id, address):
+    def caught(self, t, me, sender, n, stanza_id, site):
         self.show(self.screens[me], stanza_id, (sender, me, n))
 
     def caught_up(self, t, me):
@@ -130,11 +130,11 @@ class Checker:
 
     # ---- the archives ----
 
-    def read(self, t, me, address, found):
-        self.archives[(me, address)] = found
+    def read(self, t, owner, site, found):
+        self.archives[(owner, site)] = found
 
-    def judge_archive(self, verdict, owner, address, found):
-        where = f"in the archive of {owner} (address {address})"
+    def judge_archive(self, verdict, owner, site, found):
+        where = f"in the archive of {owner} at {site}"
         times, newest, live = collections.Counter(), {}, self.screens[owner].live_ids
         for stanza_id, sender, to, n in found:
             key = (sender, to, n)
@@ -151,28 +151,28 @@ class Checker:
 
     def missing(self, key, held, present):
         """Where an acknowledged message should be and is not: ([archives], [screens]), in words."""
-        archives = [f"the archive of {o} (address {a})" for o, a in held if o in key[:2] and not held[(o, a)][key]]
+        archives = [f"the archive of {o} at {s}" for o, s in held if o in key[:2] and not held[(o, s)][key]]
         screen = self.screens[key[1]]
         hidden = key[1] in present and key not in screen.shown and all(k != key for _, k in screen.waiting or ())
         return archives, [f"what {key[1]} saw"] if hidden else []
 
     def judge_lost(self, verdict, held, present):
-        for key, (t, address) in self.acked.items():
+        for key, (t, site) in self.acked.items():
             archives, screens = self.missing(key, held, present)
             kind = (key, bool(archives), bool(screens))
             if (archives or screens) and kind not in self.told:
                 self.told.add(kind)
-                verdict.lost.append(f"{name(key)}, acknowledged at {t:.3f} by address {address}, is missing in "
+                verdict.lost.append(f"{name(key)}, acknowledged at {t:.3f} by {site}, is missing in "
                                     + ", ".join(archives + screens))
 
     def judge(self, expected, present):
-        """With the readings since the last time. `expected`: (owner, address) that should have been read;
+        """With the readings since the last time. `expected`: (owner, site) that should have been read;
         `present`: who is in and settled, so that everything acknowledged must have reached their screens."""
         verdict, held = Verdict(), {}
         readings, self.archives = self.archives, {}
-        verdict.unread = sorted(f"{o} at address {a}" for o, a in set(expected) - set(readings))
-        for (owner, address), found in readings.items():
-            held[(owner, address)] = self.judge_archive(verdict, owner, address, found)
+        verdict.unread = sorted(f"{o} at {s}" for o, s in set(expected) - set(readings))
+        for (owner, site), found in readings.items():
+            held[(owner, site)] = self.judge_archive(verdict, owner, site, found)
         self.judge_lost(verdict, held, present)
         for kind, found in self.faults.items():
             setattr(verdict, kind, found + [f for f in getattr(verdict, kind) if f not in self.told])

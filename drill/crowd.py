@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """crowd.py: people.py's processes, seen from the drill: starts them, asks them, feeds the checker from their journals.
 
-A group is one process, in one network namespace. Addresses are (host, port) of direct TLS (XEP-0368).
+A group is one process, in one network namespace. Addresses are [site, host, port], the port for direct TLS (XEP-0368).
 """
 import ctypes
 import json
@@ -119,13 +119,10 @@ class Crowd:
             self.each("where")
         return left, unseen
 
-    def archives(self, pairs, seconds=300):
-        """Reads them; what could not be read, with the reason."""
-        asked = [(g, [p for p in pairs if p[0] in g.names]) for g in self.groups]
-        asked = [(g, own) for g, own in asked if own]
-        for g, own in asked:
-            g.send("archives", pairs=own)
-        left = [tuple(x) for g, _ in asked for x in g.wait(seconds)["left"]]
+    def archives(self, wanted, seconds=20):
+        """The first group reads them: [owner, site, host, port]. What could not be read, with the reason."""
+        self.groups[0].send("archives", wanted=wanted, seconds=seconds)
+        left = self.groups[0].wait(seconds + 10 * PATIENCE_S)["left"]
         self.listen()
         return left
 

@@ -11,16 +11,16 @@ A process of its own, so that it can live in a network namespace: commands come 
 Crowd.do_*), answers leave on stdout, and the journal is a file of one event a line, read by checker.py. Times are
 CLOCK_MONOTONIC in seconds, the same for every process of the machine.
 
-  ["s", t, me, to, n, address]         handed to the server for the first time
-  ["r", t, me, to, n, address]         handed over again
-  ["a", t, me, to, n, address]         counted by an <a h/>, <resumed h/> or <failed h/>
+  ["s", t, me, to, n, site]            handed to the server for the first time
+  ["r", t, me, to, n, site]            handed over again
+  ["a", t, me, to, n, site]            counted by an <a h/>, <resumed h/> or <failed h/>
   ["e", t, me, to, n, condition]       refused: it is ours again
-  ["l", t, me, from, n, id, address]   arrived live, with its stanza-id ("" if it had none)
-  ["c", t, me, from, n, id, address]   came in a catch-up
-  ["b", t, me, address, how]           in: "resumed" or "bound" (then live arrivals wait for "k")
+  ["l", t, me, from, n, id, site]      arrived live, with its stanza-id ("" if it had none)
+  ["c", t, me, from, n, id, site]      came in a catch-up
+  ["b", t, me, site, how]              in: "resumed" or "bound" (then live arrivals wait for "k")
   ["k", t, me]                         caught up: what arrived live since "bound" takes its place behind it
-  ["x", t, me, address, why]           the connection is lost or given up
-  ["h", t, me, address, [[id, from, to, n], …]]   the whole archive, as that address tells it
+  ["x", t, me, site, why]              the connection is lost or given up
+  ["h", t, owner, site, [[id, from, to, n], …]]   a whole archive, as that site tells it
 """
 import argparse
 import asyncio
@@ -53,6 +53,10 @@ TROUBLES = (OSError, xmpp.XMPPError, asyncio.TimeoutError, EOFError, asyncio.Inc
 
 def now():
     return time.monotonic()
+
+
+def password_of(name):
+    return "secret-" + name
 
 
 class Journal:
@@ -102,9 +106,8 @@ def authenticate_text(who, inline):
             "</authenticate>")
 
 
-async def enter(who, address, context, domain, inline):
+async def enter(who, host, port, context, domain, inline):
     """A stream, and the <success/> of SASL2. Nothing waits for the features: the log-in rides with the header."""
-    host, port = address
     stream = Stream(await xmpp.link_open(host, port, context, domain))
     try:
         stream.send_raw(f"<?xml version='1.0'?><stream:stream to='{domain}' version='1.0' xmlns='{xmpp.NS_CLIENT}' "
@@ -133,7 +136,7 @@ class Person:
     def __init__(self, crowd, name, addresses, friends, interval, rng):
         self.crowd, self.name, self.addresses, self.friends, self.interval, self.rng = \
             crowd, name, addresses, friends, interval, rng
-        self.password, self.agent, self.token = "secret-" + name, str(uuid.UUID(int=rng.getrandbits(128), version=4)), None
+        self.password, self.agent, self.token = password_of(name), str(uuid.UUID(int=rng.getrandbits(128), version=4)), None
         self.note = lambda kind, *rest: crowd.journal.note(kind, now(), name, *rest)
         self.unacked = []           # Outgoing, in order
         self.sent = {f: 0 for f in friends}
@@ -149,7 +152,9 @@ class Person:
         self.lost = asyncio.Event()
         self.catching = self.task = None
         self.leaving = ""           # why the connection is given up
-        self.reader = Reader(self)
+
+    def site(self):
+        return self.addresses[self.at][0]
 
     # ---- hearing ----
 
@@ -170,7 +175,7 @@ class Person:
     def take_h(self, h):
         while self.unacked and self.unacked[0].count is not None and self.unacked[0].count <= h:
             o = self.unacked.pop(0)
-            self.note("a", o.to, o.number, self.at)
+            self.note("a", o.to, o.number, self.site())
 
     def take_message(self, m):
         if m.get("type") == "error":
@@ -191,7 +196,7 @@ class Person:
             return
         mine = f"{self.name}@{self.crowd.domain}"
         ids = [e.get("id") for e in m.findall(f"{{{NS_SID}}}stanza-id") if e.get("by") == mine]
-        self.note("l", sender, number, ids[0] if ids else "", self.at)
+        self.note("l", sender, number, ids[0] if ids else "", self.site())
         line = self.known if self.owed is None else self.ahead
         line += ids[:1]
         del line[:-IDS_KEPT]
@@ -216,7 +221,7 @@ class Person:
     def say(self, o):
         self.sm_out += 1
         o.count = self.sm_out
-        self.note("r" if o.written else "s", o.to, o.number, self.at)
+        self.note("r" if o.written else "s", o.to, o.number, self.site())
         o.written = True
         self.stream.send_raw(o.text)
         if self.asked is None:
@@ -248,7 +253,7 @@ class Person:
         return resume + f"<bind xmlns='{NS_BIND2}'><tag>drill</tag><enable xmlns='{NS_SM}' resume='true'/></bind>"
 
     async def come_in(self):
-        stream, success = await enter(self, self.addresses[self.at], self.crowd.context, self.crowd.domain, self.inline())
+        stream, success = await enter(self, *self.addresses[self.at][1:], self.crowd.context, self.crowd.domain, self.inline())
         resumed, failed = success.find(f"{{{NS_SM}}}resumed"), success.find(f"{{{NS_SM}}}failed")
         answer = resumed if resumed is not None else failed
         if answer is not None and answer.get("h"):
@@ -268,7 +273,7 @@ class Person:
             self.sm_id, self.sm_in, self.sm_out = enabled.get("id"), 0, 0
         stream.sm, stream.hears, self.stream = True, self.hears, stream
         stream.me = success.find(f"{{{NS_SASL2}}}authorization-identifier").text
-        self.note("b", self.at, "resumed" if resumed is not None else "bound")
+        self.note("b", self.site(), "resumed" if resumed is not None else "bound")
         if resumed is None:
             self.sm_out += 1
             stream.send_raw("<presence/>")
@@ -309,7 +314,7 @@ class Person:
             return False
         for stanza_id, sender, to, number in self.page:
             if to == self.name:
-                self.note("c", sender, number, stanza_id, self.at)
+                self.note("c", sender, number, stanza_id, self.site())
         if self.page:
             self.owed = [self.page[-1][0]]
         return not self.page or answer.find(f"{{{NS_MAM}}}fin").get("complete") == "true"
@@ -331,7 +336,7 @@ class Person:
         await self.lost.wait()
         stream, self.stream = self.stream, None
         self.sm_in = stream.sm_in
-        self.note("x", self.at, self.leaving or "closed")
+        self.note("x", self.site(), self.leaving or "closed")
         stream.hears = lambda item: True
         stream.link.abort()
         if self.catching:
@@ -372,8 +377,10 @@ LAST = re.compile(rb"<last[^>]*>([^<]+)</last>")
 
 
 class Reader:
-    def __init__(self, person):
-        self.name, self.password, self.token = person.name, person.password, None
+    """Reads anybody's; whoever sits in a site that is cut off has an archive all the same."""
+
+    def __init__(self, name):
+        self.name, self.password, self.token = name, password_of(name), None
         self.agent = str(uuid.uuid4())
         self.bytes, self.news = b"", asyncio.Event()
 
@@ -390,10 +397,10 @@ class Reader:
         await asyncio.wait_for(self.news.wait(), 20)
         return self.bytes
 
-    async def read(self, address, context, domain):
+    async def read(self, host, port, context, domain):
         """[[id, from, to, n], …] in the archive's order. XMPPError, OSError, TimeoutError."""
         async with asyncio.timeout(10):
-            stream, _ = await enter(self, address, context, domain, f"<bind xmlns='{NS_BIND2}'><tag>reader</tag></bind>")
+            stream, _ = await enter(self, host, port, context, domain, f"<bind xmlns='{NS_BIND2}'><tag>reader</tag></bind>")
         found, after = [], ""
         try:
             await stream.take(2)            # the features
@@ -420,6 +427,7 @@ class Crowd:
         self.context.set_alpn_protocols(["xmpp-client"])
         self.journal, self.talking = Journal(journal), False
         self.amnesia = plan.get("amnesia", 0)       # share of resumptions that ask for a stream nobody knows
+        self.readers = {}
         rng = random.Random(plan.get("seed", "bongsu"))
         self.people = {p["name"]: Person(self, p["name"], [tuple(a) for a in p["addresses"]], p["friends"], p["interval"],
                                          random.Random(f"{rng.random()}{p['name']}")) for p in plan["people"]}
@@ -474,23 +482,27 @@ class Crowd:
             if not left or now() > deadline:
                 return {"left": left}
 
-    async def do_archives(self, pairs):
-        """Reads the archives of `pairs`: [[name, index of the address], …], a few at a time; says whose could not be."""
-        left, gate = [], asyncio.Semaphore(4)
+    async def do_archives(self, wanted, seconds):
+        """`wanted`: [[owner, site, host, port], …], read a few at a time; says which could not be, and why."""
+        left, gate, deadline = [], asyncio.Semaphore(4), now() + seconds
 
-        async def one(name, at):
-            p = self.people[name]
+        async def one(owner, site, host, port):
             async with gate:
-                try:
-                    found = await p.reader.read(p.addresses[at % len(p.addresses)], self.context, self.domain)
-                    p.note("h", at, found)
-                except TROUBLES as e:
-                    left.append([name, at, f"{type(e).__name__} {e}"])
-        await asyncio.gather(*(one(*pair) for pair in pairs))
+                while True:
+                    try:
+                        found = await self.readers.setdefault(owner, Reader(owner)).read(host, port, self.context, self.domain)
+                        self.journal.note("h", now(), owner, site, found)
+                        return
+                    except TROUBLES as e:
+                        if now() > deadline:
+                            left.append([owner, site, f"{type(e).__name__} {e}"])
+                            return
+                        await asyncio.sleep(0.3)
+        await asyncio.gather(*(one(*row) for row in wanted))
         return {"left": left}
 
     async def do_where(self):
-        return {"where": {p.name: p.at if p.stream else None for p in self.people.values()}}
+        return {"where": {p.name: p.site() if p.stream else None for p in self.people.values()}}
 
     async def answer(self, request):
         try:
@@ -516,7 +528,7 @@ def died(task):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("plan", help="JSON file: domain, ca, people [name, addresses [[host, port], …], friends, interval]")
+    p.add_argument("plan", help="JSON file: domain, ca, people [name, addresses [[site, host, port], …], friends, interval]")
     p.add_argument("journal", help="where the events go")
     args = p.parse_args()
     with open(args.plan) as f:

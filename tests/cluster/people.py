@@ -40,7 +40,7 @@ def chat(server, args):
     names = [f"p{i}" for i in range(args.people)]
     friends = {n: [names[(i + step) % len(names)] for step in (1, 2, 5)] for i, n in enumerate(names)}
     server.add_users({n: "secret-" + n for n in names})
-    people = [{"name": n, "addresses": [["127.0.0.1", server.tls_port]], "friends": friends[n], "interval": args.interval}
+    people = [{"name": n, "addresses": [["here", "127.0.0.1", server.tls_port]], "friends": friends[n], "interval": args.interval}
               for n in names]
     group = crowd.Group("people", server.dir, server.domain, server.ca, people, amnesia=args.amnesia)
     everybody = crowd.Crowd([group])
@@ -52,8 +52,8 @@ def chat(server, args):
         breaks = break_it(server, args, random.Random(args.seed))
         everybody.talk(False)
         left = everybody.settle(names, 60)
-        everybody.archives([[n, 0] for n in names])
-        return everybody.checker.judge([(n, 0) for n in names], set(names)), left, breaks, everybody
+        everybody.archives([[n, "here", "127.0.0.1", server.tls_port] for n in names])
+        return everybody.checker.judge([(n, "here") for n in names], set(names)), left, breaks, everybody
     finally:
         everybody.stop()
 
