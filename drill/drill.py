@@ -26,12 +26,14 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import crowd                                                                # noqa: E402
 import measures                                                             # noqa: E402
 import rows                                                                 # noqa: E402
+import storm                                                                # noqa: E402
 import table                                                                # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SKIPPED = 77                    # exit status: it could not run here
 BEFORE_S, SETTLE_S, HOLD_S_MAX, HEALTHY_S = 2.0, 30.0, 45.0, 120.0
 FRESH_S = 1.0                   # acknowledgements younger than this show that writes flow
+PEOPLE = "people"               # the namespace of the people outside
 INSIDERS = 2                    # people in each site's own network, cut off with it
 SHORT = {"cut-primary": 2}      # times in the short form; others once
 
@@ -44,9 +46,10 @@ def name_of(site, i, inside=False):
     return f"{'inside' if inside else 'p'}{i}-{site}"
 
 
-def plan_people(place, count, interval):
-    """Who there is, where, and whose friend: {group: [people]}. Everybody has a friend at each site; some have one inside."""
-    sites = place.sites
+def plan_people(place, count):
+    """Everybody, as people.py wants them: about 60 messages a second in all. Each has a friend at each site; some have
+    one inside a site besides, that is cut off with it."""
+    sites, interval = place.sites, count / 60
     homes = {s: [name_of(s, i) for i in range(count // len(sites))] for s in sites}
     inside = {s: [name_of(s, i, True) for i in range(INSIDERS)] for s in sites}
 
@@ -56,27 +59,26 @@ def plan_people(place, count, interval):
         friends = [homes[site][(i + 1) % len(homes[site])]] + [homes[o][i] for o in order[1:]]
         if i < len(sites):
             friends.append(inside[sites[i]][turn % INSIDERS])
-        return {"name": homes[site][i], "addresses": [[s, *place.address(s)] for s in order], "friends": friends, "interval": interval}
+        return {"name": homes[site][i], "addresses": [[s, *place.address(s)] for s in order], "friends": friends,
+                "interval": interval, "net": place.net(PEOPLE)}
 
     def insider(site, i):
         after = sites[(sites.index(site) + 1) % len(sites)]
-        friends = [inside[site][(i + 1) % INSIDERS], homes[site][0], homes[after][1]]
-        return {"name": inside[site][i], "addresses": [[site, *place.inner_address(site)]], "friends": friends, "interval": interval * 2}
+        friends = [inside[site][(i + 1) % INSIDERS], homes[site][0], homes[after][1 % len(homes[after])]]
+        return {"name": inside[site][i], "addresses": [[site, *place.address(site)]], "friends": friends,
+                "interval": 2 * interval, "net": place.net(site)}
 
-    groups = {"people": [outsider(s, i) for s in sites for i in range(len(homes[s]))]}
-    groups |= {"inside-" + s: [insider(s, i) for i in range(INSIDERS)] for s in sites}
-    return groups
+    return [outsider(s, i) for s in sites for i in range(len(homes[s]))] + [insider(s, i) for s in sites for i in range(INSIDERS)]
 
 
 class Drill:
-    def __init__(self, place, people, seed):
-        self.place, self.rng = place, random.Random(seed)
-        groups = plan_people(place, people, people / 60 if people else 1)
-        self.homes = {p["name"]: p["addresses"][0][0] for g in groups.values() for p in g}
-        self.outside = [p["name"] for p in groups["people"]]
+    def __init__(self, place, args):
+        self.place, self.args, self.rng, self.stormy = place, args, random.Random(args.seed), False
+        people = plan_people(place, args.people)
+        self.homes = {p["name"]: p["addresses"][0][0] for p in people}
+        self.outside = [p["name"] for p in people if len(p["addresses"]) > 1]
         place.add_users(list(self.homes))
-        self.crowd = crowd.Crowd([crowd.Group(g, place.directory, place.domain, place.ca, people, place.prefix(g))
-                                  for g, people in groups.items()])
+        self.crowd = crowd.Crowd(place.directory, {"domain": place.domain, "ca": place.ca, "net": place.net(PEOPLE), "people": people})
 
     def living_at(self, site, outside=True):
         return {n for n, s in self.homes.items() if s == site and (n in self.outside or not outside)}
@@ -103,14 +105,16 @@ class Drill:
         newest = max((e[1] for e in self.crowd.events if e[0] == "a" and e[2] in people), default=0)
         return time.monotonic() - newest < FRESH_S
 
-    def hold(self, row, site, since):
+    def hold(self, row, site, since, gale):
         """As long as the fault is to last, and until writes flow and the dead site's people are in; the time then."""
         alive = set(self.outside) - (self.living_at(site) if row.dead else set())
         while True:
             time.sleep(0.5)
-            where = {n: s for r in self.crowd.each("where") for n, s in r["where"].items()}
+            where = self.crowd.where()
             over = time.monotonic() - since
             moved = not row.dead or all(where[n] not in (None, site) for n in self.living_at(site))
+            if gale and not gale.over():
+                continue
             if over > HOLD_S_MAX or over > row.hold_s and moved and self.flowing(alive):
                 return time.monotonic()
 
@@ -170,20 +174,46 @@ class Drill:
         healthy = self.place.wait_healthy(HEALTHY_S)
         return time.monotonic() - since if healthy else None
 
+    def gather(self, site):
+        """The storm's people, made at the first time."""
+        if not self.stormy:
+            self.place.add_users(storm.names(self.args.storm))
+            self.stormy = True
+        return storm.Storm(self.place, site, self.args.storm)
+
+    def felt_storm(self, told, gale, alive, since):
+        r = gale.result
+        told["back"] = max(told["back"] or 0, r["max_ms"] / 1000)
+        told["in"] = told["in"] and r["back"] == r["clients"]
+        told["others_p99"] = measures.percentile(measures.live_waits(self.crowd.events, alive, since, since + r["max_ms"] / 1000), 0.99)
+        told["storm"] = r
+        say(f"  storm: {r['back']} of {r['clients']} back, p50 {r['p50_ms'] / 1000:.1f} s, p99 {r['p99_ms'] / 1000:.1f} s, max "
+            f"{r['max_ms'] / 1000:.1f} s, {r['resumed']} resumed, {r['bound']} bound anew, {r['failures']} attempts failed; "
+            f"the others' p99 {told['others_p99']:.3f} s")
+
     def round(self, row):
-        broken = []
+        """One fault and its end; a dict for table.Line."""
+        broken, gale = [], None
         if not self.place.wait_healthy(HEALTHY_S):
             broken.append("the sites were not healthy before it began")
         self.crowd.talk(True)
         time.sleep(BEFORE_S)
-        self.crowd.each("where")
+        self.crowd.where()
         self.crowd.forget()
         sites = self.sites_for(row)
+        if row.storm:
+            gale = self.gather(sites[0])
+            self.crowd.forget()
         since = time.monotonic()
         row.begin(self.place.lab, *sites)
-        until = self.hold(row, sites[0], since)
+        if gale:
+            gale.go()
+        until = self.hold(row, sites[0], since, gale)
         settled, before = self.after_fault(row, sites[0])
         told = self.felt(row, sites[0], since, until)
+        if gale:
+            self.felt_storm(told, gale, set(self.outside) - self.living_at(sites[0]), since)
+            gale.stop()
         self.crowd.talk(True)
         home_s = self.mend(row, sites)
         settled_again, after = self.after_heal()
@@ -272,7 +302,7 @@ def run(place, chosen, args):
     """The lines that came to be, and whether the drill itself broke."""
     lines, began, drill = [], time.monotonic(), None
     try:
-        drill = Drill(place, args.people, args.seed)
+        drill = Drill(place, args)
         drill.begin()
         for row, times in chosen:
             lines.append(drill.play(row, times))

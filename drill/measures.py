@@ -2,16 +2,20 @@
 """measures.py: how long a fault was felt, from the events of people.py between two moments. Times in seconds."""
 
 
-def live_pause(events, people, since, until):
-    """The longest time from a send to its live arrival, both ends among `people`; one that had not come at the
-    end counts up to there. For a pair that writes evenly that is the largest gap beyond its interval, and more
-    exact: whoever wrote at the beginning of the pause has waited for all of it."""
+def live_waits(events, people, since, until):
+    """Times from a send to its arrival, both ends among `people`; one that had not come at the end counts up to there."""
     sent = {(e[2], e[3], e[4]): e[1] for e in events if e[0] == "s" and e[2] in people and e[3] in people and since <= e[1] < until}
     arrived = {}
     for e in events:
         if e[0] in "lc" and e[2] in people:
             arrived.setdefault((e[3], e[2], e[4]), e[1])
-    return max((arrived.get(key, until) - t for key, t in sent.items()), default=0.0)
+    return [arrived.get(key, until) - t for key, t in sent.items()]
+
+
+def live_pause(events, people, since, until):
+    """The longest of them. For a pair that writes evenly that is the largest gap beyond its interval, and more exact:
+    whoever wrote at the beginning of the pause has waited for all of it."""
+    return max(live_waits(events, people, since, until), default=0.0)
 
 
 def ack_pause(events, people, since, until):

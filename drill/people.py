@@ -7,9 +7,9 @@ They do what our app does: SASL2, Bind2 and FAST in one round trip, XEP-0198 wit
 0.3 s; they ask to resume, and where that fails bind anew, take h as counted, catch up by XEP-0313 from the last
 stanza-id they know, and send again (same origin-id, same order) what was not counted.
 
-A process of its own, so that it can live in a network namespace: commands come as JSON lines on stdin (see
-Crowd.do_*), answers leave on stdout, and the journal is a file of one event a line, read by checker.py. Times are
-CLOCK_MONOTONIC in seconds, the same for every process of the machine.
+A process of its own, so that nobody's work delays a client: commands come as JSON lines on stdin (see Crowd.do_*),
+answers leave on stdout, and the journal is a file of one event a line, read by checker.py. Times are CLOCK_MONOTONIC in
+seconds. A person may live in another network namespace: sockets are made there, by a thread that has entered it.
 
   ["s", t, me, to, n, site]            handed to the server for the first time
   ["r", t, me, to, n, site]            handed over again
@@ -25,12 +25,16 @@ CLOCK_MONOTONIC in seconds, the same for every process of the machine.
 import argparse
 import asyncio
 import collections
+import concurrent.futures
+import ctypes
+import functools
 import gc
 import hmac
 import json
 import os
 import random
 import re
+import socket
 import sys
 import time
 import uuid
@@ -47,6 +51,7 @@ JITTER_S, SILENCE_S, TICK_S = 0.3, 2.0, 0.05
 ENTER_S_MIN, ENTER_S_MAX = 3.0, 12.0        # how long a log-in may take before the next address is tried
 UNACKED_MAX = 64                            # beyond it a person writes nothing new
 PAGE, IDS_KEPT = 250, 64
+CLONE_NEWNET = 0x40000000
 # What may be wrong with a server or a network; anything else is a mistake of ours.
 TROUBLES = (OSError, xmpp.XMPPError, asyncio.TimeoutError, EOFError, asyncio.IncompleteReadError)
 
@@ -106,9 +111,36 @@ def authenticate_text(who, inline):
             "</authenticate>")
 
 
+def enter_namespace(path):
+    with open(path) as f:
+        if ctypes.CDLL(None, use_errno=True).setns(f.fileno(), CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), f"could not enter {path}")
+
+
+@functools.cache
+def socket_maker(path):
+    return concurrent.futures.ThreadPoolExecutor(1, initializer=enter_namespace, initargs=(path,))
+
+
+async def link_open(net, host, port, context, domain):
+    """From the namespace `net` (a path), or from our own."""
+    if not net:
+        return await xmpp.link_open(host, port, context, domain)
+    loop = asyncio.get_running_loop()
+    made = await loop.run_in_executor(socket_maker(net), socket.socket)
+    try:
+        made.setblocking(False)
+        await loop.sock_connect(made, (host, port))
+        _, link = await loop.create_connection(xmpp.Link, sock=made, ssl=context, server_hostname=domain)
+    except BaseException:
+        made.close()
+        raise
+    return link
+
+
 async def enter(who, host, port, context, domain, inline):
     """A stream, and the <success/> of SASL2. Nothing waits for the features: the log-in rides with the header."""
-    stream = Stream(await xmpp.link_open(host, port, context, domain))
+    stream = Stream(await link_open(who.net, host, port, context, domain))
     try:
         stream.send_raw(f"<?xml version='1.0'?><stream:stream to='{domain}' version='1.0' xmlns='{xmpp.NS_CLIENT}' "
                         f"xmlns:stream='{xmpp.NS_STREAMS}'>" + authenticate_text(who, inline))
@@ -133,9 +165,9 @@ async def enter(who, host, port, context, domain, inline):
 class Person:
     """One device of one person. The order of the methods is the order of a life."""
 
-    def __init__(self, crowd, name, addresses, friends, interval, rng):
-        self.crowd, self.name, self.addresses, self.friends, self.interval, self.rng = \
-            crowd, name, addresses, friends, interval, rng
+    def __init__(self, crowd, rng, name, addresses, friends, interval, net=None):
+        self.crowd, self.rng, self.name, self.addresses, self.friends, self.interval, self.net = \
+            crowd, rng, name, addresses, friends, interval, net
         self.password, self.agent, self.token = password_of(name), str(uuid.UUID(int=rng.getrandbits(128), version=4)), None
         self.note = lambda kind, *rest: crowd.journal.note(kind, now(), name, *rest)
         self.unacked = []           # Outgoing, in order
@@ -379,8 +411,8 @@ LAST = re.compile(rb"<last[^>]*>([^<]+)</last>")
 class Reader:
     """Reads anybody's; whoever sits in a site that is cut off has an archive all the same."""
 
-    def __init__(self, name):
-        self.name, self.password, self.token = name, password_of(name), None
+    def __init__(self, name, net):
+        self.name, self.net, self.password, self.token = name, net, password_of(name), None
         self.agent = str(uuid.uuid4())
         self.bytes, self.news = b"", asyncio.Event()
 
@@ -427,10 +459,9 @@ class Crowd:
         self.context.set_alpn_protocols(["xmpp-client"])
         self.journal, self.talking = Journal(journal), False
         self.amnesia = plan.get("amnesia", 0)       # share of resumptions that ask for a stream nobody knows
-        self.readers = {}
+        self.readers, self.net = {}, plan.get("net")
         rng = random.Random(plan.get("seed", "bongsu"))
-        self.people = {p["name"]: Person(self, p["name"], [tuple(a) for a in p["addresses"]], p["friends"], p["interval"],
-                                         random.Random(f"{rng.random()}{p['name']}")) for p in plan["people"]}
+        self.people = {p["name"]: Person(self, random.Random(f"{rng.random()}{p['name']}"), **p) for p in plan["people"]}
 
     def chosen(self, names):
         return [self.people[n] for n in names] if names is not None else list(self.people.values())
@@ -490,7 +521,7 @@ class Crowd:
             async with gate:
                 while True:
                     try:
-                        found = await self.readers.setdefault(owner, Reader(owner)).read(host, port, self.context, self.domain)
+                        found = await self.reader(owner).read(host, port, self.context, self.domain)
                         self.journal.note("h", now(), owner, site, found)
                         return
                     except TROUBLES as e:
@@ -500,6 +531,11 @@ class Crowd:
                         await asyncio.sleep(0.3)
         await asyncio.gather(*(one(*row) for row in wanted))
         return {"left": left}
+
+    def reader(self, owner):
+        if owner not in self.readers:
+            self.readers[owner] = Reader(owner, self.net)
+        return self.readers[owner]
 
     async def do_where(self):
         return {"where": {p.name: p.site() if p.stream else None for p in self.people.values()}}
@@ -528,7 +564,8 @@ def died(task):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("plan", help="JSON file: domain, ca, people [name, addresses [[site, host, port], …], friends, interval]")
+    p.add_argument("plan", help="JSON file: domain, ca, net (a namespace, for reading archives), amnesia, people: "
+                   "[{name, addresses: [[site, host, port], …], friends: [name, …], interval: seconds, net}, …]")
     p.add_argument("journal", help="where the events go")
     args = p.parse_args()
     with open(args.plan) as f:

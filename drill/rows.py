@@ -31,6 +31,7 @@ class Row:
     aim: Aim = dataclasses.field(default_factory=Aim)
     hold_s: float = 10              # how long it lasts, at least
     short: bool = True              # part of the short form
+    storm: bool = False             # with thousands more at the site
 
 
 # Issue 3: over 100 cuts of the primary's site.
@@ -61,7 +62,7 @@ ROWS = (
     Row("stop-postgres", "the primary's PostgreSQL is stopped", 5, "primary", False,
         lambda lab, s, o: lab.stop_postgres(s), lambda lab, s, o: None),
     Row("storm", "the primary's site is cut off with thousands of people in it", 1, "primary", True,
-        lambda lab, s, o: lab.cut(s), lambda lab, s, o: lab.heal(s), STORM, hold_s=20, short=False),
+        lambda lab, s, o: lab.cut(s), lambda lab, s, o: lab.heal(s), STORM, short=False, storm=True),
 )
 
 

@@ -28,10 +28,8 @@ class OneMachine:
     def address(self, site):
         return "127.0.0.1", self.server.tls_port
 
-    inner_address = address
-
-    def prefix(self, group):
-        return []
+    def net(self, place):
+        return None
 
     def add_users(self, names):
         self.server.add_users({n: "secret-" + n for n in names})

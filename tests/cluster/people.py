@@ -42,8 +42,7 @@ def chat(server, args):
     server.add_users({n: "secret-" + n for n in names})
     people = [{"name": n, "addresses": [["here", "127.0.0.1", server.tls_port]], "friends": friends[n], "interval": args.interval}
               for n in names]
-    group = crowd.Group("people", server.dir, server.domain, server.ca, people, amnesia=args.amnesia)
-    everybody = crowd.Crowd([group])
+    everybody = crowd.Crowd(server.dir, {"domain": server.domain, "ca": server.ca, "people": people, "amnesia": args.amnesia})
     try:
         out = everybody.start()
         if out:
@@ -61,7 +60,7 @@ def chat(server, args):
 def report(verdict, left, breaks, everybody):
     resumed = sum(1 for e in everybody.events if e[0] == "b" and e[4] == "resumed")
     bound = sum(1 for e in everybody.events if e[0] == "b" and e[4] == "bound")
-    print(f"{breaks} kills, {len(everybody.group_of)} people, {verdict.messages} messages, {verdict.acked} acknowledged, "
+    print(f"{breaks} kills, {len(everybody.names)} people, {verdict.messages} messages, {verdict.acked} acknowledged, "
           f"{resumed} resumed, {bound} bound anew, {verdict.repeats} deliveries hidden by their stanza-id")
     checks = [("acknowledged messages missing from an archive or a screen", verdict.lost), ("messages twice", verdict.twice),
               ("messages out of order", verdict.order), ("live with another stanza-id than the archive's", verdict.id),
