@@ -116,6 +116,11 @@ static enum err conn_fail(struct db_conn *c, int code)
     return conn_note(c, err_from_sqlite(code), c->sqlite ? sqlite3_errmsg(c->sqlite) : "the file is not open");
 }
 
+enum err db_conn_state(const struct db_conn *c)
+{
+    return c->broken;
+}
+
 const char *db_conn_error(const struct db_conn *c)
 {
     return c->error[0] ? c->error : "no error";
@@ -546,6 +551,11 @@ enum err db_run_later(struct db_conn *c, struct db_sql *sql, int64_t *out, int o
 int64_t db_transaction(const struct db_conn *c)
 {
     return c->transaction;
+}
+
+int64_t db_undos(const struct db_conn *c)
+{
+    return c->undos;
 }
 
 enum err db_get(struct db_conn *c, struct db_stmt **out, struct db_sql *sql, const char *types, ...)
