@@ -542,8 +542,9 @@ enum err db_run_later(struct db_conn *c, struct db_sql *sql, int64_t *out, int o
     va_end(ap);
     *rows = 0;
     while ((e = db_step(s)) == OK)
-        for (int i = 0; (*rows)++ == 0 && i < out_count; i++)
-            out[i] = db_i64(s, i);
+        if ((*rows)++ == 0)
+            for (int i = 0; i < out_count; i++)
+                out[i] = db_i64(s, i);
     db_done(s);
     return e == ERR_NOT_FOUND ? OK : e;
 }
