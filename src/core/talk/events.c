@@ -86,6 +86,29 @@ static void take_to_device(struct person *p, const struct event *e)
     }
 }
 
+bool event_holds_message(struct str text)
+{
+    const char *end = text.len ? memchr(text.p, '>', text.len) : NULL;
+
+    return str_starts(text, STR("<message")) && str_ends(text, STR("</message>")) && end && end < text.p + text.len - 10 &&
+           (text.p[8] == ' ' || text.p[8] == '>');
+}
+
+static bool makes_sense(const struct event *e)
+{
+    switch (e->kind) {
+    case EVENT_LOGGED:
+    case EVENT_AHEAD:
+    case EVENT_PASSED:
+        return event_holds_message(e->text);
+    case EVENT_STANZA:
+    case EVENT_TO_DEVICE:
+        return e->text.len > 2 && e->text.p[0] == '<';
+    default:
+        return true;
+    }
+}
+
 void event_take(struct talk *t, struct person *p, const struct event *e)
 {
     static void (*const takes[EVENT_KINDS])(struct person *p, const struct event *e) = {
@@ -97,5 +120,6 @@ void event_take(struct talk *t, struct person *p, const struct event *e)
     };
 
     (void)t;
-    takes[e->kind](p, e);
+    if (makes_sense(e))
+        takes[e->kind](p, e);
 }

@@ -59,6 +59,7 @@ void event_send(struct talk *t, const struct event *e);
 void event_send_node(struct talk *t, int64_t node, const struct event *e);
 void event_write(struct buf *b, const struct event *e, int64_t position);
 enum err event_read(struct str payload, struct event *out, int64_t *position);
+bool event_holds_message(struct str text);      /* is it a message as we write it? */
 /* What a worker does when one arrives (events.c). `p`: in memory. */
 void event_take(struct talk *t, struct person *p, const struct event *e);
 

@@ -8,6 +8,7 @@
 #include "bus/codec.h"
 #include "crypto/digest.h"
 #include "net/http.h"
+#include "talk/admission.h"
 #include "talk/archive.h"
 #include "talk/archive_id.h"
 #include "talk/feature.h"
@@ -69,7 +70,10 @@ struct talk_door {
 static void accept_one(void *arg, int fd)
 {
     struct talk_door *d = arg;
+    int               rest_ms = admission_rest_ms(d->talk);
 
+    if (rest_ms)
+        listener_pause(d->talk->listeners[d - d->talk->doors], rest_ms);
     if (d->transport == TALK_WEBSOCKET)
         websocket_accept(d->talk, fd);
     else

@@ -42,6 +42,7 @@ struct talk_limits {                 /* from the settings; see talk/settings.c f
     bool     plain_without_tls;      /* never true in the sample; benchmarks without TLS */
     bool     registration;
     bool     log_messages;
+    int      accepts_per_second_max; /* new connections; 0: no bound */
 };
 
 struct talk {
@@ -97,6 +98,8 @@ struct talk {
     struct talk_door        *doors;            /* one per listener: its transport */
     struct listener        *listeners[16];
     int                     listener_count;
+    int64_t                 admission_ms;    /* admission.c: the window that runs, and who came in it */
+    int                     admitted;
     struct timer            tick;            /* one a second: dead streams, expiry */
     bool                    stopping;
     void                  (*stop_done)(void *arg);
