@@ -72,12 +72,13 @@ void message_put_carbon(struct buf *b, struct str kept, struct str owner_bare, s
 {
     const char *end = memchr(kept.p, '>', kept.len);
     const char *type = memmem(kept.p, (size_t)(end - kept.p), " type='", 7);
+    const char *type_end = type ? memchr(type + 7, '\'', (size_t)(end - type - 7)) : NULL;
 
     BUF_LIT(b, "<message");
     xml_put_attr(b, "from", owner_bare);
     xml_put_attr(b, "to", full);
-    if (type)       /* XEP-0280 §7: the type of the copy is that of the original */
-        buf_put(b, type, (size_t)((char *)memchr(type + 7, '\'', (size_t)(end - type - 7)) + 1 - type));
+    if (type_end)   /* XEP-0280 §7: the type of the copy is that of the original */
+        buf_put(b, type, (size_t)(type_end + 1 - type));
     buf_put_z(b, sent ? "><sent xmlns='urn:xmpp:carbons:2'>" : "><received xmlns='urn:xmpp:carbons:2'>");
     BUF_LIT(b, "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='" NS_CLIENT "'");
     message_put(b, str_make(kept.p + 8, kept.len - 8), log_id ? owner_bare : STR_NULL, log_id, 0, STR_NULL);
