@@ -1,4 +1,4 @@
-/* db.h: one small interface over SQLite (here) and PostgreSQL (the cluster).
+/* db.h: one small interface over SQLite (one machine) and PostgreSQL (the cluster).
  *
  * The SQL is a common subset: INSERT … ON CONFLICT, RETURNING, window functions;
  * int64, text, blob; times as int64 microseconds UTC; parameters as ?1, ?2, …
@@ -75,6 +75,10 @@ enum err db_get(struct db_conn *c, struct db_stmt **out, struct db_sql *sql, con
 enum err db_run_later(struct db_conn *c, struct db_sql *sql, int64_t *out, int out_count, int64_t *rows, const char *types, ...);
 int64_t  db_transaction(const struct db_conn *c);                   /* which one this is: another number after each BEGIN */
 int64_t  db_undos(const struct db_conn *c);                         /* how often part of a transaction was rolled back, in all */
+/* Statements that hold together: begin … end(e) gives e, or what the commit of them gives. Inside the commit batch it costs
+ * nothing, because an operation is whole there anyhow; elsewhere it is a transaction. */
+enum err db_atomic_begin(struct db_conn *c);
+enum err db_atomic_end(struct db_conn *c, enum err e);
 int64_t  db_changes(struct db_conn *c);                             /* rows touched by the last statement */
 enum err db_exec(struct db_conn *c, const char *sql);               /* plain text, several statements; tools and migrations */
 /* A connection of its own, for tools and tests, without threads. */
