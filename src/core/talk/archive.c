@@ -397,7 +397,7 @@ static struct db_sql message_one = { "SELECT id, stanza, ahead FROM message WHER
 static struct db_sql log_first = { "SELECT id FROM log WHERE owner = ?1 ORDER BY id LIMIT 1" };
 static struct db_sql log_last = { "SELECT id FROM log WHERE owner = ?1 ORDER BY id DESC LIMIT 1" };
 static struct db_sql log_count = {
-    "SELECT count(*) FROM (SELECT 1 FROM log WHERE owner = ?1 AND id > ?2 AND id < ?3 AND (?4 = 0 OR peer = ?4) LIMIT 10000)" };
+    "SELECT count(*) FROM (SELECT 1 FROM log WHERE owner = ?1 AND id > ?2 AND id < ?3 AND (?4 = 0 OR peer = ?4) LIMIT 10000) AS bounded" };
 
 static int64_t settled_id(struct db_conn *c)
 {

@@ -111,6 +111,7 @@ bool devices_reach(const struct person *p)
 struct device_op {
     struct change  change;
     struct person *person;
+    uint64_t       session_id;      /* not the change's: what a client sends does not wait for this row */
     int64_t        key, owner, node, priority;
     bool           gone, reach;
     char          *resource;
@@ -138,7 +139,7 @@ static void tell(struct talk *t, const struct device_op *o)
 static void device_done(struct talk *t, struct change *ch, enum err e)
 {
     struct device_op *o = (struct device_op *)ch;
-    struct session   *s = o->gone ? NULL : session_find(t, (uint64_t)ch->session_id);
+    struct session   *s = o->gone ? NULL : session_find(t, o->session_id);
 
     if (e) {
         LOG_WARN("device.failed", LF_STR("user", o->person->jid.local), LF_ERR(e));
@@ -164,6 +165,7 @@ static void queue(struct session *s, bool gone)
     o->change.apply = device_apply;
     o->change.done = device_done;
     o->person = s->person;
+    o->session_id = s->id;
     o->key = s->key;
     o->owner = person_number(s->person);
     o->node = t->node;
@@ -177,7 +179,7 @@ static void queue(struct session *s, bool gone)
         o->person->has_offline = true;      /* until it was looked at */
         o->person->offline_pending++;
     }
-    if (session_change(gone ? NULL : s, t, &o->change) != OK)
+    if (session_change(NULL, t, &o->change) != OK)
         device_done(t, &o->change, ERR_LIMIT);
 }
 

@@ -53,6 +53,8 @@ static void done(struct db_read *self, enum err e)
             if (r->id <= p->log_last)
                 continue;
             p->log_last = r->id;
+            if (p->log_first == 0)
+                p->log_first = r->id;
             message_deliver_logged(p, &m);
         }
         /* what is not in this owner's log (a preference) does not hold it up */
@@ -108,6 +110,8 @@ void follow_logged(struct person *p, int64_t before, const struct logged *m)
         return;
     }
     p->log_last = m->id;
+    if (p->log_first == 0)
+        p->log_first = m->id;
     if (p->log_want < m->id)
         p->log_want = m->id;
     if (p->session_count && !m->offline)

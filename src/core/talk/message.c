@@ -135,7 +135,7 @@ static enum fate to_bare(struct plan *plan, struct person *to, const struct stan
         return FATE_IGNORE;
     if (st->type == TYPE_GROUPCHAT)
         return FATE_BOUNCE;
-    if (!to->offline_busy)
+    if (!to->offline_busy || to->talk->shared)      /* there the log keeps the order */
         plan_reachable(plan, to);
     if (plan->count || devices_reach(to))
         return FATE_DELIVER;
@@ -147,7 +147,7 @@ static enum fate to_full(struct plan *plan, struct person *to, const struct stan
 {
     struct session *s = person_session(to, st->to.resource);
 
-    if (s && !(to->offline_busy && st->type == TYPE_CHAT)) {
+    if (s && !(to->offline_busy && !to->talk->shared && st->type == TYPE_CHAT)) {
         plan_add(plan, s, DELIVERY_DIRECT);
         return FATE_DELIVER;
     }

@@ -198,17 +198,16 @@ static enum err share_state(struct talk *t, struct arena *a, struct str *why)
     if (e)
         return e;
     random_bytes(key, sizeof key);
-    e = db_exec(c, "BEGIN");
+    e = db_atomic_begin(c);
     if (!e)
         e = db_run(c, &secret_insert, "b", str_make((char *)key, sizeof key));
     if (!e)
         e = archive_share(c);
-    if (!e)
-        e = db_exec(c, "COMMIT");
+    e = db_atomic_end(c, e);
     if (!e)
         e = read_shared(t, c);
     if (e)
-        *why = arena_printf(a, "could not prepare the message database: %s", db_conn_error(c));
+        *why = arena_printf(a, "could not prepare the message database: %s (%s)", err_info(e)->sentence, db_conn_error(c));
     db_conn_close(&c);
     return e;
 }
