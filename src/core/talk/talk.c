@@ -111,6 +111,8 @@ static enum err database_open(struct talk *t, struct arena *a, struct str *why)
     const char        *name = settings_text(t->settings, "talk.database");
     const char        *dir = settings_text(t->settings, "data_dir");
     struct db_settings ds = {
+        .server = settings_text(t->settings, "db.server"),
+        .schema = "talk",
         .path = name[0] == '/' ? name : arena_printf(a, "%s/%s", dir, name).p,
         .read_workers = (int)settings_int(t->settings, "talk.read_workers"),
         .bytes_max = getenv("BONGSU_DATABASE_BYTES_MAX") ? atoll(getenv("BONGSU_DATABASE_BYTES_MAX")) : 0,
