@@ -267,6 +267,35 @@ class Bongsu(Server):
                 raise ServerError(f"could not add {name}: {done.stdout}{done.stderr}{self.tail()}")
 
 
+class BongsuPostgreSQL(Bongsu):
+    """The same messenger over PostgreSQL, as in a cluster: a database of its own in the server that BONGSU_TEST_POSTGRESQL
+    names (tools/with-postgres)."""
+    name = "bongsu-postgresql"
+
+    @classmethod
+    def missing(cls):
+        if not os.environ.get("BONGSU_TEST_POSTGRESQL"):
+            return "there is no PostgreSQL to use: run it with tools/with-postgres"
+        return super().missing()
+
+    def psql(self, database, sql):
+        done = subprocess.run(["psql", "-qAtX", "-d", f"{os.environ['BONGSU_TEST_POSTGRESQL']} dbname={database}", "-c", sql],
+                              capture_output=True, text=True)
+        if done.returncode:
+            raise ServerError(f"psql: {done.stderr}")
+        return done.stdout
+
+    def prepare(self):
+        self.database = "t" + os.urandom(6).hex()
+        self.psql("postgres", f"CREATE DATABASE {self.database}")
+        self.extra += f"\ndb.server = {os.environ['BONGSU_TEST_POSTGRESQL']} dbname={self.database}\n"
+        super().prepare()
+
+    def remove(self):
+        super().remove()
+        self.psql("postgres", f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
+
+
 PROSODY_CONFIG = """
 run_as_root = true
 daemonize = false
@@ -424,7 +453,7 @@ class Ejabberd(Server):
                 raise ServerError(f"could not add {name}: {e}")
 
 
-SERVERS = {s.name: s for s in (Bongsu, Prosody, Ejabberd)}
+SERVERS = {s.name: s for s in (Bongsu, BongsuPostgreSQL, Prosody, Ejabberd)}
 
 
 def make(name, extra=""):
