@@ -191,6 +191,7 @@ def etcd_environment(s):
         "ADVERTISE_CLIENT_URLS": f"https://{s.address}:{ETCD}",
         "INITIAL_CLUSTER": peers, "INITIAL_CLUSTER_STATE": "new", "INITIAL_CLUSTER_TOKEN": SCOPE,
         "HEARTBEAT_INTERVAL": "50", "ELECTION_TIMEOUT": "500",
+        "PRE_VOTE": "true",             # a member that comes back must not depose the leader: a second without etcd
         "AUTO_COMPACTION_MODE": "periodic", "AUTO_COMPACTION_RETENTION": "1h", "SNAPSHOT_COUNT": "10000",
         "LOG_LEVEL": "warn", "LOGGER": "zap",
         "CERT_FILE": s.certificate, "KEY_FILE": s.key, "TRUSTED_CA_FILE": s.ca, "CLIENT_CERT_AUTH": "true",
@@ -214,7 +215,7 @@ def postgresql_parameters(s):
         "unix_socket_directories": s.run("postgresql"),
         "archive_mode": "on", "archive_timeout": "60s" if s.backup_sites else 0,
         "archive_command": f"{os.path.join(HERE, 'backup')} --settings {s.config('site.conf')} push %p" if s.backup_sites else "/bin/true",
-        "log_checkpoints": "off", "log_line_prefix": "%m [%p] %u ",
+        "cluster_name": SCOPE, "log_checkpoints": "off", "log_line_prefix": "%m [%p] %u ",
         **s.passed("postgresql."),
     }
 
@@ -265,7 +266,7 @@ def patroni(s):
             "create_replica_methods": ["basebackup"], "basebackup": [{"checkpoint": "fast"}],
             # A copy that cannot be rewound is made anew; it never was the only one.
             "remove_data_directory_on_rewind_failure": True, "remove_data_directory_on_diverged_timelines": True},
-        "watchdog": {"mode": "off"},
+        "watchdog": {"mode": False},
     }, indent=2) + "\n"
 
 
@@ -474,6 +475,8 @@ def units(s):
     made = {
         "bongsu-etcd.service": unit("etcd of the site", "etcd", "/usr/bin/etcd", [
             f"EnvironmentFile={s.config('etcd.env')}", f"EnvironmentFile=-{s.data('etcd-join.env')}",
+            # Data that vanished: commit-watch makes a new member of it. The old one could vote twice.
+            f"ExecStartPre=/bin/sh -c 'test -d {s.data('etcd/member/wal')} || test ! -e {s.data('etcd-joined')} || test -e {s.data('etcd-join.env')}'",
             writes + s.data("etcd"), "LimitNOFILE=65536", "Nice=-5", "OOMScoreAdjust=-900"]),
         "bongsu-haproxy.service": unit("HAProxy of the site", "", f"/usr/sbin/haproxy -W -f {s.config('haproxy.cfg')}", [
             f"ExecStartPre=/usr/sbin/haproxy -c -q -f {s.config('haproxy.cfg')}", "ExecReload=/bin/kill -USR2 $MAINPID",

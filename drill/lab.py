@@ -467,10 +467,10 @@ class Lab:
         """{site: {unit: path}}"""
         return {n: {os.path.basename(p)[:-4]: p for p in sorted(glob.glob(os.path.join(self.dir, n, "logs/*.log")))} for n in self.names}
 
-    def tails(self, lines=12):
+    def tails(self, lines=12, units=("bongsu", "bongsu-patroni", "bongsu-commit-watch")):
         out = []
-        for site, units in self.logs.items():
-            for unit, path in units.items():
+        for site, paths in self.logs.items():
+            for unit, path in ((u, p) for u, p in paths.items() if u in units):
                 text = open(path, errors="replace").read().splitlines()[-lines:]
                 out += [f"--- {site} {unit}", *text]
         return "\n".join(out)
