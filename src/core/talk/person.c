@@ -16,10 +16,11 @@
 const struct db_migration person_migrations[] = {
     { 1, "person",
       "CREATE TABLE person(id INTEGER PRIMARY KEY, user TEXT NOT NULL UNIQUE, archive_default INTEGER NOT NULL DEFAULT 0);" },
+    { 2, "person", "ALTER TABLE person ADD COLUMN lists INTEGER NOT NULL DEFAULT 0;" },     /* counts changes: roster.c */
     { 0 },
 };
 
-static struct db_sql person_select = { "SELECT id, archive_default FROM person WHERE user = ?1" };
+static struct db_sql person_select = { "SELECT id, archive_default, lists FROM person WHERE user = ?1" };
 static struct db_sql offline_number = { "SELECT count(*) FROM offline WHERE owner = ?1" };
 static struct db_sql person_insert = { "INSERT INTO person(id, user) VALUES (?1, ?2) ON CONFLICT DO NOTHING" };
 
@@ -41,6 +42,7 @@ static struct person *person_blank(struct talk *t, struct str local)
     p->jid.domain = str_make(text + local.len + 1, t->domain.len);
     list_init(&p->sessions);
     list_init(&p->idle);
+    list_init(&p->later);
     return p;
 }
 
@@ -77,8 +79,13 @@ static void lists_free(struct person *p)
     p->item_count = p->item_cap = p->blocked_count = p->pref_count = 0;
 }
 
+static void later_run(struct person *p);
+
 static void person_done(struct person *p)
 {
+    p->deleted = true;
+    p->reloading = NULL;
+    later_run(p);
     lists_free(p);
     devices_free(p);
     free(p->aheads);
@@ -277,6 +284,7 @@ static enum err load_work(struct db_conn *c, struct db_read *self)
     if (l->found) {
         p->id = db_i64(s, 0);
         p->archive_default = (uint8_t)db_i64(s, 1);
+        p->lists = db_i64(s, 2);
     }
     if (s)
         db_done(s);
@@ -362,11 +370,48 @@ static void swap_lists(struct person *p, struct person *fresh)
     if (fresh->roster_version > p->roster_version)
         p->roster_version = fresh->roster_version;
     p->removed_version = fresh->removed_version;
+    p->lists = fresh->lists;
     fresh->items = NULL;
     fresh->blocked = NULL;
     fresh->prefs = NULL;
     fresh->item_count = fresh->blocked_count = fresh->pref_count = 0;
     devices_take(p, fresh);
+}
+
+struct later {
+    struct list link;
+    void      (*fn)(struct talk *t, struct person *p, void *arg);
+    void       *arg;
+};
+
+enum err person_when_read(struct person *p, void (*fn)(struct talk *t, struct person *p, void *arg), void *arg)
+{
+    struct later *l;
+
+    if (!p->reloading && list_empty(&p->later)) {
+        fn(p->talk, p, arg);
+        return OK;
+    }
+    if (p->later_count >= PERSON_LATER_MAX)
+        return ERR_LIMIT;
+    l = NEW(struct later);
+    *l = (struct later){ .fn = fn, .arg = arg };
+    list_append(&p->later, &l->link);
+    p->later_count++;
+    return OK;
+}
+
+static void later_run(struct person *p)
+{
+    while (!list_empty(&p->later) && !p->reloading) {
+        struct later *l = LIST_ITEM(p->later.next, struct later, link);
+
+        list_remove(&l->link);
+        p->later_count--;
+        arena_reset(&p->talk->round);
+        l->fn(p->talk, p->deleted ? NULL : p, l->arg);
+        free(l);
+    }
 }
 
 enum { RELOAD_AGAIN_MS = 100 };
@@ -388,6 +433,7 @@ static void reload_end(struct load *l, enum err e)
         if (l->again)
             person_reload(p);
     }
+    later_run(p);
     person_unref(p);
     load_free(l);
 }
