@@ -344,11 +344,15 @@ static void a_killed_session_is_no_failure(struct test *t)
 {
     struct fixture f = opened(t);
     struct count_op count = count_of(count_apply);
+    struct db_sql lock = { "LOCK TABLE note" };
+    struct db_settings s = settings_at(t, "");
+    struct db_conn *locker;
     struct put p = put_of(5);
+    struct str why;
 
-    CHECK_OK(t, db_exec(f.beside, "SELECT 1"));
-    CHECK_OK(t, conn_begin(f.beside, true));
-    beside(t, &f, "LOCK TABLE note");
+    CHECK_OK(t, db_conn_open(&s, true, &locker, &f.arena, &why));
+    CHECK_OK(t, conn_begin(locker, true));
+    CHECK_OK(t, db_run(locker, &lock, ""));
     CHECK_OK(t, commit_add(f.d, &p.op));
     CHECK_OK(t, commit_add(f.d, &count.op));
     loop_round(f.l, 0);
@@ -356,7 +360,8 @@ static void a_killed_session_is_no_failure(struct test *t)
     beside(t, &f, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO note%'");
     rounds_for(f.l, 100);
     CHECK(t, !p.told && !count.done);
-    CHECK_OK(t, conn_commit(f.beside));
+    CHECK_OK(t, conn_commit(locker));
+    db_conn_close(&locker);
     rounds_until(f.l, &count.done);
     CHECK(t, p.e == OK && count.e == OK);
     CHECK_INT(t, 1, times_counted(&f));
