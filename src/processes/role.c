@@ -289,7 +289,7 @@ static enum err process_prepare(struct role *r, struct arena *a, struct str *why
     loop_signal(r->loop, SIGHUP, on_reload, r);
     proc_files_max();
     proc_title(r->name);
-    e = proc_drop(user_of(r->settings), r->rights);
+    e = proc_drop(user_of(r->settings), r->rights | (*settings_text(r->settings, "db.server") ? PROC_MAY_REACH : 0));
     if (e)
         *why = arena_printf(a, "could not become the user \"%s\": %s", settings_text(r->settings, "user"),
                             err_info(e)->sentence);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "talk/feature.h"
+#include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/subscription.h"
 #include "talk/xep/xep0191_blocking.h"
@@ -77,6 +78,8 @@ static void roster_loaded(struct person *p, struct db_conn *c)
             p->roster_version = db_i64(row, 6);
         if (db_text(row, 0).len)
             load_item(p, row);
+        else
+            p->removed_version = db_i64(row, 6);
     }
     db_done(row);
 }
@@ -98,6 +101,12 @@ void roster_leave(struct person *p, enum err e)
 {
     p->changing--;
     p->stale |= e != OK;
+    if (e == OK)
+        person_tell_changed(p);
+    if (p->talk->shared && p->changing) {
+        person_unref(p);        /* the last one reads: earlier, its change would not be there yet */
+        return;
+    }
     if (p->stale && !p->deleted)
         person_reload(p);
     if (p->changing == 0)
@@ -250,7 +259,7 @@ static void push_removal(struct roster_work *w, struct person *p, struct str jid
 {
     struct buf b;
 
-    next_version(p);
+    p->removed_version = next_version(p);
     row_add(w, p, STR(""));
     buf_init(&b, 0);
     put_query_open(&b, p->roster_version);
@@ -334,12 +343,23 @@ static void send_each(struct person *p, bool interested, bool available, struct 
     buf_done(&b);
 }
 
-static void push(struct person *p, struct str query)
+void roster_push_here(struct person *p, struct str query)
 {
     char head[64];
     int  n = snprintf(head, sizeof head, "<iq type='set' id='push%lld'", (long long)talk_log_id(p->talk));
 
     send_each(p, true, false, str_make(head, (size_t)n), query);
+}
+
+static void push(struct person *p, struct str query)
+{
+    roster_push_here(p, query);
+    event_send(p->talk, &(struct event){ .kind = EVENT_ROSTER_PUSH, .local = p->jid.local, .text = query });
+}
+
+static void send_far(struct person *p, unsigned whom, struct str text)
+{
+    event_send(p->talk, &(struct event){ .kind = EVENT_STANZA, .local = p->jid.local, .flags = whom, .text = text });
 }
 
 static void effect_run(struct effect *x)
@@ -351,12 +371,16 @@ static void effect_run(struct effect *x)
         push(x->a, x->text);
         break;
     case EFFECT_REQUEST:
-        if (!blocking_has(x->a, &x->b->jid))
-            send_each(x->a, false, true, STR_NULL, x->text);
+        if (blocking_has(x->a, &x->b->jid))
+            break;
+        send_each(x->a, false, true, STR_NULL, x->text);
+        send_far(x->a, EVENT_AVAILABLE, x->text);
         break;
     case EFFECT_ANSWER:
-        if (!blocking_has(x->a, &x->b->jid))
-            send_each(x->a, true, true, STR_NULL, x->text);
+        if (blocking_has(x->a, &x->b->jid))
+            break;
+        send_each(x->a, true, true, STR_NULL, x->text);
+        send_far(x->a, EVENT_INTERESTED | EVENT_AVAILABLE, x->text);
         break;
     case EFFECT_SHOW:
         presence_show(x->a, x->b);
@@ -478,6 +502,8 @@ static int64_t last_removal(struct person *p)
     struct db_stmt *row;
     int64_t         version = 0;
 
+    if (p->talk->shared)
+        return p->removed_version;
     if (db_get(db_loop_conn(p->talk->db), &row, &removed_select, "i", p->id) == OK)
         version = db_i64(row, 0);
     if (row)

@@ -3,8 +3,10 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/route.h"
 #include "base/mem.h"
+#include "talk/devices.h"
 #include "talk/feature.h"
 #include "talk/message.h"
+#include "talk/nodes.h"
 #include "talk/presence.h"
 #include <stdlib.h>
 
@@ -123,19 +125,31 @@ static bool stages_pass(struct session *s, const struct stanza *st, struct perso
 }
 
 struct relay {
-    uint64_t target_id;
-    char    *text;
+    uint64_t target_id;     /* a session here, or… */
+    int64_t  node, key;     /* …another worker's */
+    char    *local, *text;
 };
 
 static void relay_now(struct talk *t, void *arg)
 {
     struct relay   *r = arg;
-    struct session *s = session_find(t, r->target_id);
+    struct session *s = r->node ? NULL : session_find(t, r->target_id);
 
     if (s)
         session_send(s, str_of(r->text));
+    if (r->node)
+        event_send_node(t, r->node, &(struct event){ .kind = EVENT_TO_DEVICE, .local = str_of(r->local), .key = r->key, .text = str_of(r->text) });
+    free(r->local);
     free(r->text);
     free(r);
+}
+
+static void relay_far(struct session *from, struct person *p, const struct device *d, struct str text)
+{
+    struct relay *r = NEW(struct relay);
+
+    *r = (struct relay){ .node = d->node, .key = d->key, .local = str_dup(p->jid.local), .text = str_dup(text) };
+    session_after_commits(from, relay_now, r);
 }
 
 /* To one session, behind what the sender has in the batch (RFC 6120 §10.1). */
@@ -157,10 +171,17 @@ void route_iq(struct session *s, const struct stanza *iq)
 {
     struct person  *p = person_known(s->talk, iq->to.local);
     struct session *to = p ? person_session(p, iq->to.resource) : NULL;
+    struct device  *far = p && !to ? device_find(p, iq->to.resource) : NULL;
     struct buf     *b;
 
     if (p && !stages_pass(s, iq, p))
         return;
+    if (far) {
+        b = talk_scratch(s->talk);
+        stanza_forward(b, iq, s->jid.full, iq->to.full);
+        relay_far(s, p, far, buf_str(b));
+        return;
+    }
     if (!to) {      /* §8.5.3.2.3 */
         session_bounce(s, iq, "cancel", "service-unavailable", NULL);
         return;
@@ -175,7 +196,7 @@ static void iq_to_person(struct session *s, const struct stanza *iq)
     struct person *p;
 
     if (iq->type == TYPE_RESULT || iq->type == TYPE_ERROR) {
-        if (iq->to.resource.len)
+        if (iq->to.resource.len && (!s->talk->shared || person_of(s, iq)))
             route_iq(s, iq);
         return;
     }
@@ -238,7 +259,7 @@ void route_stanza(struct session *s, const struct stanza *st)
 
 void route_presence(struct talk *t, struct person *to, struct str resource, struct str stanza)
 {
-    (void)t;
+    event_send(t, &(struct event){ .kind = EVENT_STANZA, .local = to->jid.local, .jid = resource, .flags = EVENT_AVAILABLE, .text = stanza });
     LIST_EACH(it, &to->sessions) {
         struct session *s = LIST_ITEM(it, struct session, in_person);
 

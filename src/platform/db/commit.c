@@ -140,8 +140,10 @@ static enum err apply_one_by_one(struct db_conn *c, struct list *batch)
         e = op_apply(c, op);
         if (c->broken)
             return c->broken;
-        if (e)
+        if (e) {
+            c->undos++;
             e = db_run(c, &sql_undo, "");
+        }
         if (!e)
             e = db_run(c, &sql_release, "");
         if (e)

@@ -74,6 +74,7 @@ struct db_conn {
     bool            lasting;          /* its file has no name any more: never close and open again */
     bool            in_batch;         /* inside the commit batch's transaction */
     int64_t         transaction;      /* counts BEGINs */
+    int64_t         undos;            /* counts savepoints rolled back */
     enum err        broken;           /* what took the transaction away: ERR_FULL, ERR_IO, ERR_UNAVAILABLE */
     struct db_stmt **stmts;           /* by slot */
     int             stmt_count;

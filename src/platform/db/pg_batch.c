@@ -227,6 +227,7 @@ static enum err op_alone(struct pg_conn *c, struct commit_op *op)
         return c->base.broken;
     if (!op->result)
         return OK;
+    c->base.undos++;
     if (pg_command(c, "ROLLBACK TO one") || pg_command(c, "RELEASE one"))
         return ERR_UNAVAILABLE;
     return OK;

@@ -436,8 +436,9 @@ static enum err run_later(struct db_stmt *s, int64_t *out, int out_count, int64_
 
     *rows = 0;
     while ((e = step(s)) == OK)
-        for (int i = 0; (*rows)++ == 0 && i < out_count; i++)
-            out[i] = i64(s, i);
+        if ((*rows)++ == 0)
+            for (int i = 0; i < out_count; i++)
+                out[i] = i64(s, i);
     return e == ERR_NOT_FOUND ? OK : e;
 }
 

@@ -37,6 +37,16 @@ void db_conn_close(struct db_conn **cp)
     *cp = NULL;
 }
 
+enum err db_conn_state(const struct db_conn *c)
+{
+    return c->broken;
+}
+
+int64_t db_undos(const struct db_conn *c)
+{
+    return c->undos;
+}
+
 int64_t db_transaction(const struct db_conn *c)
 {
     return c->transaction;

@@ -688,6 +688,14 @@ static enum err address_parse(struct str text, union address *out, socklen_t *si
     return str_copy(text, host, sizeof host) && inet_pton(AF_INET, host, &out->v4.sin_addr) == 1 ? OK : ERR_INVALID;
 }
 
+bool conn_address_is_valid(struct str address)
+{
+    union address a;
+    socklen_t     size;
+
+    return address_parse(address, &a, &size) == OK;
+}
+
 enum err conn_connect(struct loop *l, struct str address, const struct conn_limits *limits,
                       const struct conn_handlers *h, void *arg, struct conn **out)
 {
