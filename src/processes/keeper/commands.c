@@ -24,6 +24,11 @@ static const struct cli_option cert_options[] = {
     { 0 },
 };
 
+static const struct cli_option move_options[] = {
+    { "--to", "CONNINFO", "libpq's connection string; default: db.server. A password is better kept in a passfile" },
+    { 0 },
+};
+
 const struct cli_option cli_common_options[] = {
     { "--config", "FILE", "settings; default: $BONGSU_CONFIG, else " COMMON_SETTINGS_PATH },
     { "--help", NULL, "this help" },
@@ -64,6 +69,10 @@ const struct command commands[] = {
       "get one from an authority they trust.",
       cert_options, cmd_cert },
     { "db check", "", 0, 0, "prove that the databases are whole and match this program", NULL, NULL, cmd_db_check },
+    { "db move", "", 0, 0, "carry a stopped server's databases from SQLite into PostgreSQL",
+      "Into an empty PostgreSQL, in one transaction for each database, and then proves that both sides hold the same.\n"
+      "Nothing is changed in the files.",
+      move_options, cmd_db_move },
     { "doap", "", 0, 0, "print what XMPP this server speaks (docs/xmpp.doap)", NULL, NULL, cmd_doap },
     { "version", "", 0, 0, "print the version", NULL, NULL, cmd_version },
     { "help", "[SUBCOMMAND]", 0, 2, "print this help, or a subcommand's", NULL, NULL, cmd_help },
