@@ -47,7 +47,8 @@ enum {
     CALM_MS = 20,                   /* nothing published for so long is a calm moment … */
     CALM_TRIES_MAX = 250,           /* … that is not waited for longer than this many times */
     LEAVING_MS = 1000,              /* how long the way that was left still brings answers */
-    SUBS_AT_ONCE = 4096,            /* unconfirmed; a server busy with more would not answer pings in time */
+    SUBS_AT_ONCE = 1024,            /* unconfirmed changes; a server busy with many more does not answer pings in time … */
+    BUSY_FACTOR = 5,                /* … and while it is busy with them its silence may take this much longer */
     SID_INBOX = 1,                  /* a topic's is its id plus this */
 };
 
@@ -65,9 +66,10 @@ struct way {
     uint64_t       pings, pongs;
     bool           heard;           /* since the last ping */
     int            silent;          /* pings in a row without a sign of life */
-    int            subs_unknown;    /* sent and not confirmed */
+    int            subs_unknown;    /* SUB and UNSUB sent and not confirmed */
     uint64_t       subs_ping;       /* this pong confirms them; 0: none under way */
     struct list    queued;          /* bus_topic: to be subscribed */
+    struct buf     gone;            /* int64: topics to be unsubscribed */
     size_t         payload_bytes_max;
     const char    *why;             /* it ends, if we know; borrowed literal */
 };
@@ -214,9 +216,32 @@ static void way_sub(struct way *w, struct bus_topic *t)
 
 static void way_ready(struct way *w);
 
-/* Subscribes what is queued, not too much at once. While subscribing, a last pong tells that all is known. */
+static void way_unsub(struct way *w, int64_t id)
+{
+    char line[64];
+
+    snprintf(line, sizeof line, "UNSUB %lld\r\n", (long long)(id + SID_INBOX));
+    conn_write(w->conn, str_of(line));
+    w->subs_unknown++;
+}
+
+static void way_pump_gone(struct way *w)
+{
+    size_t done = 0;
+
+    for (; done < w->gone.len && w->subs_unknown < SUBS_AT_ONCE; done += sizeof(int64_t)) {
+        int64_t id;
+
+        memcpy(&id, w->gone.p + done, sizeof id);
+        way_unsub(w, id);
+    }
+    buf_consume(&w->gone, done);
+}
+
+/* Tells the server what is queued, not too much at once. While subscribing, a last pong tells that all is known. */
 static void way_pump(struct way *w)
 {
+    way_pump_gone(w);
     while (!list_empty(&w->queued) && w->subs_unknown < SUBS_AT_ONCE) {
         struct bus_topic *t = LIST_ITEM(w->queued.next, struct bus_topic, queued[w->slot]);
 
@@ -274,7 +299,6 @@ static void topic_gone(struct bus *b, struct bus_topic *t)
 {
     struct nats *n = nats_of(b);
     struct way *ways[] = { n->now, n->home, n->leaving };
-    char line[64];
 
     intmap_del(&b->by_id, t->id);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
@@ -283,8 +307,8 @@ static void topic_gone(struct bus *b, struct bus_topic *t)
         list_remove(&t->queued[ways[i]->slot]);
         if (!t->known[ways[i]->slot])
             continue;
-        snprintf(line, sizeof line, "UNSUB %lld\r\n", (long long)(t->id + SID_INBOX));
-        conn_write(ways[i]->conn, str_of(line));
+        buf_put(&ways[i]->gone, &t->id, sizeof t->id);
+        way_pump(ways[i]);
     }
 }
 
@@ -530,7 +554,7 @@ static void ping_due(struct timer *t)
 
     w->silent = w->heard ? 0 : w->silent + 1;
     w->heard = false;
-    if (w->silent >= n->ping_out_max) {
+    if (w->silent >= n->ping_out_max * (w->subs_ping ? BUSY_FACTOR : 1)) {
         way_end(w, ERR_TIMEOUT, "it is silent");
         return;
     }
@@ -607,6 +631,7 @@ static void way_closed(void *arg, struct conn *c, enum err why)
     const char *reason = w->why ? w->why : why ? err_info(why)->sentence : "it hung up";
 
     timer_stop(n->bus->loop, &w->timer);
+    buf_done(&w->gone);
     if (w->state >= WAY_SUBSCRIBING && w != n->leaving)
         LOG_WARN("nats.lost", LF_Z("server", n->servers[w->server].address), LF_Z("why", reason));
     else
@@ -642,6 +667,7 @@ static struct way *way_open(struct nats *n, int server, int slot)
     w->server = server;
     w->slot = slot;
     list_init(&w->queued);
+    buf_init(&w->gone, 0);
     w->payload_bytes_max = BUS_PAYLOAD_BYTES_MAX;
     if (conn_connect(n->bus->loop, str_of(n->servers[server].address), &n->limits, &way_handlers, w, &w->conn) != OK) {
         free(w);
@@ -752,6 +778,7 @@ static void way_drop(struct nats *n, struct way *w)
     if (!w)
         return;
     timer_stop(n->bus->loop, &w->timer);
+    buf_done(&w->gone);
     conn_set_handlers(w->conn, &quiet_handlers, NULL);
     conn_abort(w->conn, ERR_CLOSED);
     free(w);
