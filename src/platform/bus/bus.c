@@ -563,6 +563,11 @@ void bus_answer(struct bus_request *rq, enum err e, struct str payload)
     free(rq);
 }
 
+struct str bus_role(const struct bus *b)
+{
+    return str_of(b->role);
+}
+
 struct str bus_asker(const struct bus_request *rq)
 {
     return str_of(rq->asker);

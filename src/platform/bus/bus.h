@@ -39,6 +39,7 @@ typedef void bus_serve_fn(void *arg, struct bus_request *rq, struct str subject,
 /* `subject` exact, or "ident.*" for everything below. ERR_EXISTS if taken. */
 enum err bus_serve(struct bus *b, const char *subject, bus_serve_fn *fn, void *arg);
 void     bus_answer(struct bus_request *rq, enum err e, struct str payload);
+struct str bus_role(const struct bus *b);                  /* our own */
 struct str bus_asker(const struct bus_request *rq);        /* role of the asker: "talk" */
 
 /* The answer: e == OK and payload from bus_answer; or the error it gave; ERR_UNAVAILABLE: the role is away

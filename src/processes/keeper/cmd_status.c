@@ -1,4 +1,4 @@
-/* cmd_status.c: status, top, reload and stop: asking the running server.
+/* cmd_status.c: status, top, reload, restart and stop: asking the running server.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <inttypes.h>
 #include <stdio.h>
@@ -172,7 +172,7 @@ int cmd_top(struct invocation *v)
     return result;
 }
 
-/* ---- reload, stop ---- */
+/* ---- reload, restart, stop ---- */
 
 int cmd_reload(struct invocation *v)
 {
@@ -190,6 +190,22 @@ int cmd_reload(struct invocation *v)
     if (text && *text)
         printf("%s\n", text);
     printf("reloaded\n");
+    json_decref(answer);
+    return CLI_OK;
+}
+
+int cmd_restart(struct invocation *v)
+{
+    struct settings *s;
+    json_t          *answer;
+
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    answer = ask(s, "restart");
+    settings_free(&s);
+    if (!answer)
+        return CLI_FAILED;
+    printf("%s\n", json_string_value(json_object_get(answer, "text")));
     json_decref(answer);
     return CLI_OK;
 }

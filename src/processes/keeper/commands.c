@@ -49,6 +49,10 @@ const struct command commands[] = {
     { "top", "", 0, 0, "what the server does now, refreshed each second", "Ends with Ctrl-C.", top_options, cmd_top },
     { "reload", "", 0, 0, "take up changed settings and certificates", "No session is dropped. Says what needs a restart.", NULL,
       cmd_reload },
+    { "restart", "", 0, 0, "restart the roles one after the other, so that a new version is taken up",
+      "Each is ready again before the next one ends: with several workers of talk, somebody always serves. Clients resume\n"
+      "their sessions. The keeper itself stays the old one until the next `bongsu stop` and `bongsu serve`.",
+      NULL, cmd_restart },
     { "stop", "", 0, 0, "stop the running server in order", NULL, NULL, cmd_stop },
     { "backup", "DIR", 1, 1, "copy the databases while people go on chatting",
       "DIR must not exist, or be empty. Each copy is checked before it is reported good.", NULL, cmd_backup },
