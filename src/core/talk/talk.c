@@ -84,6 +84,8 @@ static enum err doors_open(struct talk *t, const struct talk_listen *listen, int
         t->listeners[t->listener_count] = listener_new(t->loop, listen[i].fd, accept_one, d);
         if (!t->listeners[t->listener_count])
             return ERR_IO;
+        if (settings_int(t->settings, "talk.workers") > 1)
+            listener_share(t->listeners[t->listener_count]);
         t->listener_count++;
     }
     return OK;
