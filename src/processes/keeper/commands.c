@@ -45,7 +45,9 @@ const struct command commands[] = {
       "The server must run.", NULL, cmd_user_del },
     { "user list", "", 0, 0, "list the accounts", NULL, NULL, cmd_user_list },
     { "status", "", 0, 0, "what runs, and how it is",
-      "Exit status 0 when every role is ready, 1 when one is not or no server runs.", status_options, cmd_status },
+      "Exit status 0 when every role is ready and, in a cluster, the loss of any one site would lose nothing that was\n"
+      "acknowledged; 1 when not, with the reasons, or when no server runs.",
+      status_options, cmd_status },
     { "top", "", 0, 0, "what the server does now, refreshed each second", "Ends with Ctrl-C.", top_options, cmd_top },
     { "reload", "", 0, 0, "take up changed settings and certificates", "No session is dropped. Says what needs a restart.", NULL,
       cmd_reload },
