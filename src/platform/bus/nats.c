@@ -46,6 +46,7 @@ enum {
     HOME_MS = 4000,                 /* between tries of a nearer server; up to half more */
     CALM_MS = 20,                   /* nothing published for so long is a calm moment … */
     CALM_TRIES_MAX = 250,           /* … that is not waited for longer than this many times */
+    COMPLAIN_MS = 10000,            /* between log lines of what a server does not like */
     LEAVING_MS = 1000,              /* how long the way that was left still brings answers */
     SUBS_AT_ONCE = 1024,            /* unconfirmed changes; a server busy with many more does not answer pings in time … */
     BUSY_FACTOR = 5,                /* … and while it is busy with them its silence may take this much longer */
@@ -88,7 +89,8 @@ struct nats {
     int                round_ms;
     bool               told_down;   /* the log has said that nobody is there */
     struct timer       dial, settle, home_try, calm;
-    int                calm_tries;
+    int                calm_tries, home_tries;
+    int64_t            complained_ms;
     int64_t            published_ms;
 };
 
@@ -466,7 +468,13 @@ static void came_info(struct way *w, struct str text)
 
 static void came_err(struct way *w, struct str text)
 {
-    LOG_WARN("nats.refused", LF_Z("server", w->nats->servers[w->server].address), LF_STR("why", text));
+    struct nats *n = w->nats;
+    int64_t now_ms = loop_now_ms(n->bus->loop);
+
+    if (!n->complained_ms || now_ms - n->complained_ms > COMPLAIN_MS) {
+        LOG_WARN("nats.refused", LF_Z("server", n->servers[w->server].address), LF_STR("why", text));
+        n->complained_ms = now_ms;
+    }
     if (w->state < WAY_SUBSCRIBING)
         way_end(w, ERR_DENIED, "it refuses us");
 }
@@ -570,6 +578,7 @@ static void in_use(struct nats *n, struct way *w)
     n->tried = 0;
     n->failed = -1;
     n->round_ms = n->reconnect_ms;
+    n->home_tries = 0;
     n->told_down = false;
     metric_set(&connected_now, 1);
     metric_set(&server_now, w->server + 1);
@@ -744,12 +753,13 @@ static void calm(struct timer *t)
         change_over(n);
 }
 
+/* The nearest first, then the others before the one in use. */
 static void home_due(struct timer *t)
 {
     struct nats *n = LIST_ITEM(t, struct nats, home_try);
 
     if (!n->home && !n->leaving && n->now->state == WAY_READY)
-        n->home = way_open(n, 0, free_slot(n));
+        n->home = way_open(n, n->home_tries++ % n->now->server, free_slot(n));
     if (!n->home)
         home_later(n);
 }
