@@ -71,6 +71,7 @@ int cmd_user_list(struct invocation *v);
 int cmd_status(struct invocation *v);
 int cmd_top(struct invocation *v);
 int cmd_reload(struct invocation *v);
+int cmd_restart(struct invocation *v);
 int cmd_stop(struct invocation *v);
 int cmd_backup(struct invocation *v);
 int cmd_restore(struct invocation *v);

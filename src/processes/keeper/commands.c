@@ -50,10 +50,16 @@ const struct command commands[] = {
       "The server must run.", NULL, cmd_user_del },
     { "user list", "", 0, 0, "list the accounts", NULL, NULL, cmd_user_list },
     { "status", "", 0, 0, "what runs, and how it is",
-      "Exit status 0 when every role is ready, 1 when one is not or no server runs.", status_options, cmd_status },
+      "Exit status 0 when every role is ready and, in a cluster, the loss of any one site would lose nothing that was\n"
+      "acknowledged; 1 when not, with the reasons, or when no server runs.",
+      status_options, cmd_status },
     { "top", "", 0, 0, "what the server does now, refreshed each second", "Ends with Ctrl-C.", top_options, cmd_top },
     { "reload", "", 0, 0, "take up changed settings and certificates", "No session is dropped. Says what needs a restart.", NULL,
       cmd_reload },
+    { "restart", "", 0, 0, "restart the roles one after the other, so that a new version is taken up",
+      "Each is ready again before the next one ends: with several workers of talk, somebody always serves. Clients resume\n"
+      "their sessions. The keeper itself stays the old one until the next `bongsu stop` and `bongsu serve`.",
+      NULL, cmd_restart },
     { "stop", "", 0, 0, "stop the running server in order", NULL, NULL, cmd_stop },
     { "backup", "DIR", 1, 1, "copy the databases while people go on chatting",
       "DIR must not exist, or be empty. Each copy is checked before it is reported good.", NULL, cmd_backup },
