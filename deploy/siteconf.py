@@ -214,7 +214,7 @@ def postgresql_parameters(s):
         "ssl": "on", "ssl_ca_file": s.ca, "ssl_cert_file": s.certificate, "ssl_key_file": s.key,
         "unix_socket_directories": s.run("postgresql"),
         "archive_mode": "on", "archive_timeout": "60s" if s.backup_sites else 0,
-        "archive_command": f"{os.path.join(HERE, 'backup')} --settings {s.config('site.conf')} push %p" if s.backup_sites else "/bin/true",
+        "archive_command": f"pgbackrest --config={s.config('pgbackrest.conf')} --stanza={STANZA} archive-push %p" if s.backup_sites else "/bin/true",
         "cluster_name": SCOPE, "log_checkpoints": "off", "log_line_prefix": "%m [%p] %u ",
         **s.passed("postgresql."),
     }
@@ -406,22 +406,38 @@ def pgpass(s):
 
 # ---- pgBackRest ----
 
+def pgbackrest_common(s):
+    return ["# Made by deploy/site from site.conf.", "[global]", f"log-path={s.data('backup-log')}", f"spool-path={s.data('backup-spool')}",
+            f"lock-path={s.run('postgresql')}", "log-level-console=warn", "log-level-file=off", "compress-type=lz4", "start-fast=y",
+            "archive-timeout=30", "io-timeout=20", "protocol-timeout=30"]
+
+
+def pgbackrest_host(s, prefix, name):
+    return [f"{prefix}-host={s.sites[name]}", f"{prefix}-host-type=tls", f"{prefix}-host-port={PGBACKREST}", f"{prefix}-host-user=postgres",
+            f"{prefix}-host-config={s.config('pgbackrest.conf')}", f"{prefix}-host-ca-file={s.ca}", f"{prefix}-host-cert-file={s.certificate}",
+            f"{prefix}-host-key-file={s.key}"]
+
+
+def pgbackrest_database(s, i):
+    return [f"pg{i}-path={s.data('postgresql/data')}", f"pg{i}-socket-path={s.run('postgresql')}", f"pg{i}-user=postgres"]
+
+
 def pgbackrest(s):
-    """Each site of backup.sites keeps a repository and serves it by TLS; the primary writes to all of them."""
-    tls = {"host-ca-file": s.ca, "host-cert-file": s.certificate, "host-key-file": s.key}
-    out = ["# Made by deploy/site from site.conf.", "[global]", f"log-path={s.data('backup-log')}", f"spool-path={s.data('backup-spool')}",
-           f"lock-path={s.run('postgresql')}", "log-level-console=warn", "log-level-file=off", "compress-type=lz4", "start-fast=y",
-           "process-max=2", "archive-timeout=30", "io-timeout=20", "protocol-timeout=30", "archive-push-queue-max=4GiB",
-           f"tls-server-address={s.address}", f"tls-server-port={PGBACKREST}", f"tls-server-ca-file={s.ca}",
-           f"tls-server-cert-file={s.certificate}", f"tls-server-key-file={s.key}"]
-    out += [f"tls-server-auth={name}={STANZA}" for name in s.sites]
+    """As a site with a database: it archives into the repositories of all backup.sites, and restores from one. The server lets the
+    other sites in by their certificates."""
+    out = pgbackrest_common(s) + [
+        "archive-push-queue-max=4GiB", f"tls-server-address={s.address}", f"tls-server-port={PGBACKREST}", f"tls-server-ca-file={s.ca}",
+        f"tls-server-cert-file={s.certificate}", f"tls-server-key-file={s.key}"] + [f"tls-server-auth={name}={STANZA}" for name in s.sites]
     for i, name in enumerate(s.backup_sites, 1):
-        out += [f"repo{i}-path={s.backup_dir}", f"repo{i}-retention-full={s['backup.keep']}", f"repo{i}-bundle=y"]
-        if name != s.site:
-            out += [f"repo{i}-host={s.sites[name]}", f"repo{i}-host-type=tls", f"repo{i}-host-port={PGBACKREST}",
-                    f"repo{i}-host-config={s.config('pgbackrest.conf')}", f"repo{i}-host-user=postgres"]
-            out += [f"repo{i}-{k}={v}" for k, v in tls.items()]
-    out += [f"[{STANZA}]", f"pg1-path={s.data('postgresql/data')}", f"pg1-socket-path={s.run('postgresql')}", "pg1-user=postgres"]
+        out += [f"repo{i}-path={s.backup_dir}/{name}"] + (pgbackrest_host(s, f"repo{i}", name) if name != s.site else [])
+    return "\n".join(out + [f"[{STANZA}]"] + pgbackrest_database(s, 1)) + "\n"
+
+
+def pgbackrest_repository(s):
+    """As a site with a repository: it fetches full backups from whichever site is primary or, better, from a standby: its own."""
+    out = pgbackrest_common(s) + [f"repo1-path={s.backup_dir}/{s.site}", f"repo1-retention-full={s['backup.keep']}", "repo1-bundle=y", f"[{STANZA}]"]
+    for i, (name, _) in enumerate(s.own_first, 1):
+        out += pgbackrest_database(s, i) + (pgbackrest_host(s, f"pg{i}", name) if name != s.site else [])
     return "\n".join(out) + "\n"
 
 
@@ -491,33 +507,33 @@ def units(s):
             "RuntimeDirectoryPreserve=yes", writes + f"{s.data('postgresql')} {s.data('backup-spool')} {s.data('backup-log')}",
             "OOMScoreAdjust=-900", "LimitNOFILE=65536"]),
         "bongsu-commit-watch.service": unit("The site's watch on its primary", "", f"{os.path.join(HERE, 'commit-watch')} --settings {conf}", [
-            writes + s["data_dir"]], "CAP_KILL CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER"),
+            writes + s["data_dir"]], "CAP_KILL CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER CAP_SETUID CAP_SETGID"),
         "bongsu.service": unit("Bongsu messenger", "bongsu", f"{s['program']} serve --config {s.config('bongsu.conf')}", [
             "Type=notify", f"ExecReload={s['program']} reload --config {s.config('bongsu.conf')}", writes + s.data("bongsu"),
             "RuntimeDirectory=bongsu/bongsu", "RuntimeDirectoryMode=0700", "LimitNOFILE=65536", "LogRateLimitIntervalSec=0",
             "MemoryDenyWriteExecute=yes", "ProtectProc=invisible", "RemoveIPC=yes",
             "SystemCallFilter=@system-service seccomp", "SystemCallErrorNumber=EPERM"]),
     }
-    if s.site in s.backup_sites:
+    if s.backup_sites:
         made["bongsu-backup-server.service"] = unit(
-            "The site's backup repository", "postgres", f"/usr/bin/pgbackrest --config={s.config('pgbackrest.conf')} server",
-            [writes + f"{s.backup_dir} {s.data('backup-log')} {s.run('postgresql')}", "RuntimeDirectory=bongsu/postgresql",
-             "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes"])
+            "Backups: what the other sites may fetch and store here", "postgres", f"/usr/bin/pgbackrest --config={s.config('pgbackrest.conf')} server",
+            [writes + " ".join([s.data("backup-log"), s.run("postgresql")] + ([s.backup_dir] if s.site in s.backup_sites else [])),
+             "RuntimeDirectory=bongsu/postgresql", "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes"])
     return made
 
 
 def unit_extras(s):
-    """What only systemd uses: the target, and the daily backup at the site that is primary then."""
+    """What only systemd uses: the target, and the daily backup of a site with a repository."""
     extras = {"bongsu-site.target": "[Unit]\nDescription=A site of Bongsu\n\n[Install]\nWantedBy=multi-user.target\n"}
-    if s.backup_sites:
+    if s.site in s.backup_sites:
         extras["bongsu-backup.service"] = f"""[Unit]
-Description=Full backup, if the primary is here
+Description=Full backup into this site's repository
 
 [Service]
 Type=oneshot
 User=postgres
 Group=postgres
-ExecStart={os.path.join(HERE, 'backup')} --settings {s.config('site.conf')} full --if-primary
+ExecStart={os.path.join(HERE, 'backup')} --settings {s.config('site.conf')} full
 """
         extras["bongsu-backup.timer"] = "[Unit]\nDescription=Full backup each day\n\n[Timer]\nOnCalendar=*-*-* 03:10\nRandomizedDelaySec=600\n\n" \
                                         "[Install]\nWantedBy=timers.target\n"
@@ -558,6 +574,8 @@ def files(s):
     ]
     if s.backup_sites:
         made.append(File(s.config("pgbackrest.conf"), pgbackrest(s), "root", "postgres", 0o640))
+    if s.site in s.backup_sites:
+        made.append(File(s.config("pgbackrest-repository.conf"), pgbackrest_repository(s), "root", "postgres", 0o640))
     for name, text in {**units(s), **unit_extras(s)}.items():
         made.append(File(s.config("units/" + name), text, "root", "root", 0o644))
     return made

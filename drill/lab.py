@@ -28,7 +28,8 @@ import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(HERE)
-sys.path.insert(0, os.path.join(TOP, "deploy"))
+sys.path[:0] = [HERE, os.path.join(TOP, "deploy")]
+from faults import Faults, kill_namespace, namespace_processes               # noqa: E402
 import etcdapi                                                              # noqa: E402
 import siteconf                                                             # noqa: E402
 
@@ -79,40 +80,12 @@ def missing():
     return None
 
 
-def namespace_processes(inode, but=()):
-    found = []
-    for path in glob.glob("/proc/[0-9]*"):
-        try:
-            if os.stat(path + "/ns/net").st_ino == inode and int(path[6:]) not in but:
-                found.append(int(path[6:]))
-        except OSError:
-            pass
-    return found
-
-
-def signal_all(pids, number):
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-
-def kill_namespace(inode, but=()):
-    """All at once: stopped first, so that none sees another go."""
-    for _ in range(100):
-        pids = namespace_processes(inode, but)
-        if not pids:
-            return
-        signal_all(pids, signal.SIGSTOP)
-        signal_all(pids, signal.SIGKILL)
-        time.sleep(0.02)
-
-
 class Place:
     """A network namespace with a mount namespace: a site, or the people's."""
 
     def __init__(self, name, number, address):
         self.name, self.number, self.address = name, number, address
-        self.started = False            # its units
+        self.started = self.frozen = self.stuck = False
         self.manager = None
         self.holder = subprocess.Popen(["unshare", "--net", "--mount", "--propagation", "private", "sleep", "infinity"],
                                        stdin=subprocess.DEVNULL, preexec_fn=in_own_session)
@@ -137,8 +110,8 @@ class Place:
         return namespace_processes(self.inode, (self.holder.pid,))
 
 
-class Lab:
-    """See the list of faults below; sites are named s1, s2, …; `sites` of `sites_max` are there from the start."""
+class Lab(Faults):
+    """The faults are in faults.py. Sites are named s1, s2, …; `sites` of `sites_max` are there from the start."""
 
     def __init__(self, dir=None, sites=3, workers=1, bongsu=None, delay_us=500, backup=False, domain="town.example", settings=None, sites_max=None):
         self.made_dir = dir is None
@@ -190,6 +163,8 @@ class Lab:
         """KEEP=1 in the environment keeps the directory."""
         self.is_up = False
         for p in self.places.values():
+            with contextlib.suppress(OSError):
+                self.unstick_disk(p.name)
             kill_namespace(p.inode, (p.holder.pid,))
         for p in self.places.values():
             p.holder.kill()
@@ -295,7 +270,7 @@ class Lab:
             raise LabError(f"{name} runs already")
         p.frozen = False
         self.exec(name, ["sh", "-c", "rm -rf /run/bongsu/*"])
-        units = UNITS + (["bongsu-backup-server"] if name in self.settings[name].backup_sites else []) + (["bongsu"] if self.bongsu else [])
+        units = UNITS + (["bongsu-backup-server"] if self.backup else []) + (["bongsu"] if self.bongsu else [])
         logs = os.path.join(self.dir, name, "logs")
         with open(os.path.join(logs, "units.log"), "ab") as log:
             p.manager = subprocess.Popen(p.command([sys.executable, os.path.join(HERE, "units.py"), "run", "/etc/bongsu/units", "/run/bongsu/units", logs,
@@ -379,7 +354,7 @@ class Lab:
 
     def alive(self):
         """Sites whose processes run and are not frozen."""
-        return [n for n in self.names if self.places[n].started and not getattr(self.places[n], "frozen", False)]
+        return [n for n in self.names if self.places[n].started and not self.places[n].frozen]
 
     def roles(self):
         """{site: what its Patroni says}, of those that answer."""
@@ -474,79 +449,6 @@ class Lab:
                 text = open(path, errors="replace").read().splitlines()[-lines:]
                 out += [f"--- {site} {unit}", *text]
         return "\n".join(out)
-
-    # ---- faults ----
-
-    def cut(self, site):
-        """All its links, silently; people cannot reach it either."""
-        self.net(f"cut {site}")
-
-    def heal(self, site):
-        self.net(f"heal {site}")
-
-    def cut_link(self, a, b):
-        self.net(f"cut {a} {b}")
-
-    def heal_link(self, a, b):
-        self.net(f"heal {a} {b}")
-
-    def loss(self, percent):
-        self.net(f"loss {percent}")
-
-    def kill_site(self, site):
-        """SIGKILL to every process of it at once; the network is alive and answers with resets."""
-        p = self.places[site]
-        kill_namespace(p.inode, (p.holder.pid,))
-        p.manager.wait()
-        p.started = p.frozen = False
-
-    def freeze(self, site):
-        p = self.places[site]
-        p.frozen = True
-        for _ in range(3):              # children of a process that was forking
-            signal_all(p.processes(), signal.SIGSTOP)
-
-    def thaw(self, site):
-        p = self.places[site]
-        signal_all(p.processes(), signal.SIGCONT)
-        p.frozen = False
-
-    def fill_disk(self, site):
-        """PostgreSQL's file system has not a block left."""
-        path = self.places[site].root("/var/lib/bongsu/postgresql/ballast")
-        with open(path, "wb") as f:
-            for size in (1 << 20, 4096):
-                while True:
-                    free = os.fstatvfs(f.fileno())
-                    take = free.f_bavail * free.f_frsize // size * size
-                    if not take:
-                        break
-                    try:
-                        os.posix_fallocate(f.fileno(), os.fstat(f.fileno()).st_size, take)
-                    except OSError:
-                        break
-
-    def free_disk(self, site):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.places[site].root("/var/lib/bongsu/postgresql/ballast"))
-
-    def stop_postgres(self, site):
-        """PostgreSQL alone ends at once; everything around it lives."""
-        postmaster = self.places[site].root("/var/lib/bongsu/postgresql/data/postmaster.pid")
-        os.kill(int(open(postmaster).readline()), signal.SIGQUIT)
-
-    def kill_nats(self, site):
-        self.systemctl(site, "kill", "--signal=KILL", "bongsu-nats")
-        self.systemctl(site, "stop", "bongsu-nats")
-
-    def start_nats(self, site):
-        self.systemctl(site, "start", "bongsu-nats")
-
-    def wipe_etcd(self, site):
-        """It dies and its data is gone."""
-        self.systemctl(site, "kill", "--signal=KILL", "bongsu-etcd")
-        for path in glob.glob(self.places[site].root("/var/lib/bongsu/etcd/*")):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def janitor(directory, inodes):
