@@ -215,9 +215,18 @@ def postgresql_parameters(s):
         "unix_socket_directories": s.run("postgresql"),
         "archive_mode": "on", "archive_timeout": "60s" if s.backup_sites else 0,
         "archive_command": f"pgbackrest --config={s.config('pgbackrest.conf')} --stanza={STANZA} archive-push %p" if s.backup_sites else "/bin/true",
-        "cluster_name": SCOPE, "log_checkpoints": "off", "log_line_prefix": "%m [%p] %u ",
+        "log_checkpoints": "off", "log_line_prefix": "%m [%p] %u ",
         **s.passed("postgresql."),
     }
+
+
+# PostgreSQL wants these alike at all sites, so Patroni takes them from what the members share only.
+SHARED_PARAMETERS = {"max_connections", "max_locks_per_transaction", "max_worker_processes", "max_prepared_transactions", "wal_level",
+                     "track_commit_timestamp", "max_wal_senders", "max_replication_slots", "wal_log_hints", "wal_keep_size", "hot_standby"}
+
+
+def parameters(s, shared):
+    return {n: v for n, v in postgresql_parameters(s).items() if (n in SHARED_PARAMETERS) == shared}
 
 
 def hba(s):
@@ -237,8 +246,7 @@ def patroni_dcs(s):
         "ttl": 5, "loop_wait": 1, "retry_timeout": 2, "primary_start_timeout": 0, "primary_stop_timeout": 3,
         "maximum_lag_on_failover": 64 << 20,
         "synchronous_mode": "quorum", "synchronous_mode_strict": True, "synchronous_node_count": 1, "failsafe_mode": True,
-        "postgresql": {"use_pg_rewind": True, "use_slots": True, "parameters": postgresql_parameters(s), "pg_hba": hba(s),
-                       "pg_ident": ["watch root bongsu_watch", "watch postgres bongsu_watch"]},
+        "postgresql": {"use_pg_rewind": True, "use_slots": True, "parameters": parameters(s, shared=True)},
     }
 
 
@@ -258,6 +266,8 @@ def patroni(s):
                       "post_init": f"{os.path.join(HERE, 'site')} database --settings {s.config('site.conf')}"},
         "postgresql": {
             "listen": f"{s.address}:{POSTGRESQL}", "connect_address": f"{s.address}:{POSTGRESQL}", "use_unix_socket": True,
+            "parameters": parameters(s, shared=False), "pg_hba": hba(s),
+            "pg_ident": ["watch root bongsu_watch", "watch postgres bongsu_watch"],
             "data_dir": s.data("postgresql/data"), "bin_dir": "/usr/lib/postgresql/15/bin", "pgpass": s.run("postgresql/pgpass"),
             "authentication": {
                 "superuser": {"username": "postgres", "password": secret["postgresql"], **tls},
@@ -464,8 +474,9 @@ UMask=0077
 """
 
 
-def unit(what, user, command, lines=(), capabilities="", restart_s="1"):
+def unit(what, user, command, lines=(), capabilities="", restart_s="1", needs=""):
     identity = f"User={user}\nGroup={user}\n" if user else ""
+    condition = f"ConditionPathExists={needs}\n" if needs else ""
     return f"""# systemd unit, made by deploy/site from site.conf.
 [Unit]
 Description={what}
@@ -473,7 +484,7 @@ After=network-online.target
 Wants=network-online.target
 StartLimitIntervalSec=0
 PartOf=bongsu-site.target
-
+{condition}
 [Service]
 {identity}ExecStart={command}
 Restart=always
@@ -491,8 +502,7 @@ def units(s):
     made = {
         "bongsu-etcd.service": unit("etcd of the site", "etcd", "/usr/bin/etcd", [
             f"EnvironmentFile={s.config('etcd.env')}", f"EnvironmentFile=-{s.data('etcd-join.env')}",
-            # Data that vanished: commit-watch makes a new member of it. The old one could vote twice.
-            f"ExecStartPre=/bin/sh -c 'test -d {s.data('etcd/member/wal')} || test ! -e {s.data('etcd-joined')} || test -e {s.data('etcd-join.env')}'",
+            f"ExecStartPre={os.path.join(HERE, 'site')} may-start-etcd --settings {conf}",
             writes + s.data("etcd"), "LimitNOFILE=65536", "Nice=-5", "OOMScoreAdjust=-900"]),
         "bongsu-haproxy.service": unit("HAProxy of the site", "", f"/usr/sbin/haproxy -W -f {s.config('haproxy.cfg')}", [
             f"ExecStartPre=/usr/sbin/haproxy -c -q -f {s.config('haproxy.cfg')}", "ExecReload=/bin/kill -USR2 $MAINPID",
@@ -512,7 +522,7 @@ def units(s):
             "Type=notify", f"ExecReload={s['program']} reload --config {s.config('bongsu.conf')}", writes + s.data("bongsu"),
             "RuntimeDirectory=bongsu/bongsu", "RuntimeDirectoryMode=0700", "LimitNOFILE=65536", "LogRateLimitIntervalSec=0",
             "MemoryDenyWriteExecute=yes", "ProtectProc=invisible", "RemoveIPC=yes",
-            "SystemCallFilter=@system-service seccomp", "SystemCallErrorNumber=EPERM"]),
+            "SystemCallFilter=@system-service seccomp", "SystemCallErrorNumber=EPERM"], needs=s["program"]),
     }
     if s.backup_sites:
         made["bongsu-backup-server.service"] = unit(

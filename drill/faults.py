@@ -64,6 +64,18 @@ class Faults:
         p.manager.wait()
         p.started = p.frozen = False
 
+    def burn(self, site):
+        """The machine and all its data are gone; an empty one stands in its place, switched on."""
+        if self.places[site].started:
+            self.kill_site(site)
+        points = ["/var/lib/bongsu/postgresql", "/var/lib/bongsu", "/etc/bongsu", "/etc/systemd/system", "/run/bongsu", "/usr/lib/bongsu/deploy"]
+        self.exec(site, ["umount", *points])
+        for part in ("var", "etc", "systemd", "disk"):
+            path = os.path.join(self.dir, site, part)
+            shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.unlink(path)
+        self.machine(site)
+        self.power_on(site)
+
     def freeze(self, site):
         p = self.places[site]
         p.frozen = True

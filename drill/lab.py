@@ -38,7 +38,7 @@ PEOPLE, PEOPLE_NUMBER = "people", 100
 DISK_MB = 1024                  # what PostgreSQL has at each site
 RUNS_MAX = 200
 DEPLOY, PROGRAMS, WEB = "/usr/lib/bongsu/deploy", "/usr/lib/bongsu/bin", "/usr/share/bongsu/web"
-MOUNT_POINTS = ["/etc/bongsu", "/var/lib/bongsu", "/run/bongsu", DEPLOY, PROGRAMS, WEB]
+MOUNT_POINTS = ["/etc/bongsu", "/var/lib/bongsu", "/run/bongsu", "/etc/systemd/system", DEPLOY, PROGRAMS, WEB]
 NEEDED = {"patroni": "/usr/bin/patroni", "etcd-server": "/usr/bin/etcd", "nats-server": "/usr/sbin/nats-server", "haproxy": "/usr/sbin/haproxy",
           "postgresql-15": "/usr/lib/postgresql/15/bin/postgres", "python3-psycopg2": "/usr/lib/python3/dist-packages/psycopg2"}
 UNITS = ["bongsu-etcd", "bongsu-haproxy", "bongsu-nats", "bongsu-patroni", "bongsu-commit-watch"]
@@ -236,48 +236,65 @@ class Lab(Faults):
         run(os.path.join(TOP, "deploy/site"), "init", "--settings", self.conf, "--out", self.made)
         self.ca = os.path.join(self.made, "authority/ca.pem")
 
-    def install(self, name):
-        """The machine of a site, with files but nothing running: mounts, settings, certificates, configurations."""
-        p, base = self.places[name], os.path.join(self.dir, name)
-        for part in ("var", "logs"):
+    def machine(self, name):
+        """A machine with disks and programs, and nothing of a site yet but what its data says."""
+        base, image = os.path.join(self.dir, name), os.path.join(self.dir, name, "disk")
+        for part in ("var", "logs", "etc", "systemd"):
             os.makedirs(os.path.join(base, part), exist_ok=True)
-        image = os.path.join(base, "disk")
         if not os.path.exists(image):
             with open(image, "w") as f:
                 f.truncate(DISK_MB << 20)
             run("mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", image)
-        binds = [(os.path.join(self.made, name), "/etc/bongsu"), (os.path.join(base, "var"), "/var/lib/bongsu"), (os.path.join(TOP, "deploy"), DEPLOY)]
+        binds = [(f"{base}/etc", "/etc/bongsu"), (f"{base}/systemd", "/etc/systemd/system"), (f"{base}/var", "/var/lib/bongsu"), (os.path.join(TOP, "deploy"), DEPLOY)]
         if self.bongsu:
             binds.append((os.path.dirname(self.bongsu), PROGRAMS))
             if os.path.isdir(os.path.join(TOP, "web/dist")):
                 binds.append((os.path.join(TOP, "web/dist"), WEB))
         script = ["set -e"] + [f"mount --bind {a} {b}" for a, b in binds] + [
             "mount -t tmpfs -o mode=755 none /run/bongsu", "mkdir -p /var/lib/bongsu/postgresql",
-            f"mount -o loop {image} /var/lib/bongsu/postgresql", "rmdir /var/lib/bongsu/postgresql/lost+found 2>/dev/null || true",
-            f"{DEPLOY}/site prepare", f"{DEPLOY}/site render"]
+            f"mount -o loop {image} /var/lib/bongsu/postgresql", "rmdir /var/lib/bongsu/postgresql/lost+found 2>/dev/null || true"]
         self.exec(name, ["sh", "-c", "\n".join(script)])
-        self.settings[name] = self._outside(siteconf.Settings.read(os.path.join(self.made, name, "site.conf")), name)
 
-    def _outside(self, s, name):
-        """The settings of a site for use by this process, which sees its files elsewhere."""
+    def install(self, name):
+        """A site's machine, with its settings, certificates and configurations, and nothing running."""
+        self.machine(name)
+        shutil.copytree(os.path.join(self.made, name), os.path.join(self.dir, name, "etc"), dirs_exist_ok=True)
+        self.exec(name, ["sh", "-c", f"set -e; {DEPLOY}/site prepare; {DEPLOY}/site render; cp /etc/bongsu/units/* /etc/systemd/system/"])
+        self.learn(name)
+
+    def learn(self, name):
+        """The settings of a site for this process, which sees its files elsewhere."""
+        s = siteconf.Settings.read(os.path.join(self.made, name, "site.conf"))
         s.values["secrets_dir"] = os.path.join(self.made, name, "secrets")
-        return s
+        self.settings[name] = s
+        self.names = list(s.sites)
 
     def start_site(self, name):
         """Cold: as a machine that was switched on, with whatever data is there."""
+        units = UNITS + (["bongsu-backup-server"] if self.backup else []) + (["bongsu"] if self.bongsu else [])
+        self.power_on(name, units)
+
+    def power_on(self, name, units=()):
         p = self.places[name]
         if p.manager and p.manager.poll() is None:
             raise LabError(f"{name} runs already")
         p.frozen = False
         self.exec(name, ["sh", "-c", "rm -rf /run/bongsu/*"])
-        units = UNITS + (["bongsu-backup-server"] if self.backup else []) + (["bongsu"] if self.bongsu else [])
         logs = os.path.join(self.dir, name, "logs")
         with open(os.path.join(logs, "units.log"), "ab") as log:
-            p.manager = subprocess.Popen(p.command([sys.executable, os.path.join(HERE, "units.py"), "run", "/etc/bongsu/units", "/run/bongsu/units", logs,
+            p.manager = subprocess.Popen(p.command([sys.executable, os.path.join(HERE, "units.py"), "run", "/etc/systemd/system", "/run/bongsu/units", logs,
                                                     *(u + ".service" for u in units)]),
                                          stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=in_own_session, env=self.environment())
         self.children.append(p.manager)
         p.started = True
+        self._wait_socket(p)
+
+    def _wait_socket(self, p):
+        for _ in range(500):
+            if os.path.exists(p.root("/run/bongsu/units")):
+                return
+            time.sleep(0.01)
+        raise LabError(f"{p.name} did not start")
 
     def environment(self):
         return {**os.environ, "PATH": os.path.join(HERE, "bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
