@@ -100,3 +100,7 @@ def delete_if(s, address, key, value):
     name = base64.b64encode(key.encode()).decode()
     compare = {"key": name, "target": "VALUE", "result": "EQUAL", "value": base64.b64encode(value.encode()).decode()}
     return call(s, address, "kv/txn", {"compare": [compare], "success": [{"requestDeleteRange": {"key": name}}]}).get("succeeded", False)
+
+
+def delete(s, address, key):
+    call(s, address, "kv/deleterange", {"key": base64.b64encode(key.encode()).decode()})

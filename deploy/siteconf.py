@@ -214,10 +214,19 @@ def postgresql_parameters(s):
         "ssl": "on", "ssl_ca_file": s.ca, "ssl_cert_file": s.certificate, "ssl_key_file": s.key,
         "unix_socket_directories": s.run("postgresql"),
         "archive_mode": "on", "archive_timeout": "60s" if s.backup_sites else 0,
-        "archive_command": f"{os.path.join(HERE, 'backup')} --settings {s.config('site.conf')} push %p" if s.backup_sites else "/bin/true",
-        "cluster_name": SCOPE, "log_checkpoints": "off", "log_line_prefix": "%m [%p] %u ",
+        "archive_command": f"pgbackrest --config={s.config('pgbackrest.conf')} --stanza={STANZA} archive-push %p" if s.backup_sites else "/bin/true",
+        "log_checkpoints": "off", "log_line_prefix": "%m [%p] %u ",
         **s.passed("postgresql."),
     }
+
+
+# PostgreSQL wants these alike at all sites, so Patroni takes them from what the members share only.
+SHARED_PARAMETERS = {"max_connections", "max_locks_per_transaction", "max_worker_processes", "max_prepared_transactions", "wal_level",
+                     "track_commit_timestamp", "max_wal_senders", "max_replication_slots", "wal_log_hints", "wal_keep_size", "hot_standby"}
+
+
+def parameters(s, shared):
+    return {n: v for n, v in postgresql_parameters(s).items() if (n in SHARED_PARAMETERS) == shared}
 
 
 def hba(s):
@@ -237,8 +246,7 @@ def patroni_dcs(s):
         "ttl": 5, "loop_wait": 1, "retry_timeout": 2, "primary_start_timeout": 0, "primary_stop_timeout": 3,
         "maximum_lag_on_failover": 64 << 20,
         "synchronous_mode": "quorum", "synchronous_mode_strict": True, "synchronous_node_count": 1, "failsafe_mode": True,
-        "postgresql": {"use_pg_rewind": True, "use_slots": True, "parameters": postgresql_parameters(s), "pg_hba": hba(s),
-                       "pg_ident": ["watch root bongsu_watch", "watch postgres bongsu_watch"]},
+        "postgresql": {"use_pg_rewind": True, "use_slots": True, "parameters": parameters(s, shared=True)},
     }
 
 
@@ -258,6 +266,8 @@ def patroni(s):
                       "post_init": f"{os.path.join(HERE, 'site')} database --settings {s.config('site.conf')}"},
         "postgresql": {
             "listen": f"{s.address}:{POSTGRESQL}", "connect_address": f"{s.address}:{POSTGRESQL}", "use_unix_socket": True,
+            "parameters": parameters(s, shared=False), "pg_hba": hba(s),
+            "pg_ident": ["watch root bongsu_watch", "watch postgres bongsu_watch"],
             "data_dir": s.data("postgresql/data"), "bin_dir": "/usr/lib/postgresql/15/bin", "pgpass": s.run("postgresql/pgpass"),
             "authentication": {
                 "superuser": {"username": "postgres", "password": secret["postgresql"], **tls},
@@ -406,22 +416,38 @@ def pgpass(s):
 
 # ---- pgBackRest ----
 
+def pgbackrest_common(s):
+    return ["# Made by deploy/site from site.conf.", "[global]", f"log-path={s.data('backup-log')}", f"spool-path={s.data('backup-spool')}",
+            f"lock-path={s.run('postgresql')}", "log-level-console=warn", "log-level-file=off", "compress-type=lz4", "start-fast=y",
+            "archive-timeout=30", "io-timeout=20", "protocol-timeout=30"]
+
+
+def pgbackrest_host(s, prefix, name):
+    return [f"{prefix}-host={s.sites[name]}", f"{prefix}-host-type=tls", f"{prefix}-host-port={PGBACKREST}", f"{prefix}-host-user=postgres",
+            f"{prefix}-host-config={s.config('pgbackrest.conf')}", f"{prefix}-host-ca-file={s.ca}", f"{prefix}-host-cert-file={s.certificate}",
+            f"{prefix}-host-key-file={s.key}"]
+
+
+def pgbackrest_database(s, i):
+    return [f"pg{i}-path={s.data('postgresql/data')}", f"pg{i}-socket-path={s.run('postgresql')}", f"pg{i}-user=postgres"]
+
+
 def pgbackrest(s):
-    """Each site of backup.sites keeps a repository and serves it by TLS; the primary writes to all of them."""
-    tls = {"host-ca-file": s.ca, "host-cert-file": s.certificate, "host-key-file": s.key}
-    out = ["# Made by deploy/site from site.conf.", "[global]", f"log-path={s.data('backup-log')}", f"spool-path={s.data('backup-spool')}",
-           f"lock-path={s.run('postgresql')}", "log-level-console=warn", "log-level-file=off", "compress-type=lz4", "start-fast=y",
-           "process-max=2", "archive-timeout=30", "io-timeout=20", "protocol-timeout=30", "archive-push-queue-max=4GiB",
-           f"tls-server-address={s.address}", f"tls-server-port={PGBACKREST}", f"tls-server-ca-file={s.ca}",
-           f"tls-server-cert-file={s.certificate}", f"tls-server-key-file={s.key}"]
-    out += [f"tls-server-auth={name}={STANZA}" for name in s.sites]
+    """As a site with a database: it archives into the repositories of all backup.sites, and restores from one. The server lets the
+    other sites in by their certificates."""
+    out = pgbackrest_common(s) + [
+        "archive-push-queue-max=4GiB", f"tls-server-address={s.address}", f"tls-server-port={PGBACKREST}", f"tls-server-ca-file={s.ca}",
+        f"tls-server-cert-file={s.certificate}", f"tls-server-key-file={s.key}"] + [f"tls-server-auth={name}={STANZA}" for name in s.sites]
     for i, name in enumerate(s.backup_sites, 1):
-        out += [f"repo{i}-path={s.backup_dir}", f"repo{i}-retention-full={s['backup.keep']}", f"repo{i}-bundle=y"]
-        if name != s.site:
-            out += [f"repo{i}-host={s.sites[name]}", f"repo{i}-host-type=tls", f"repo{i}-host-port={PGBACKREST}",
-                    f"repo{i}-host-config={s.config('pgbackrest.conf')}", f"repo{i}-host-user=postgres"]
-            out += [f"repo{i}-{k}={v}" for k, v in tls.items()]
-    out += [f"[{STANZA}]", f"pg1-path={s.data('postgresql/data')}", f"pg1-socket-path={s.run('postgresql')}", "pg1-user=postgres"]
+        out += [f"repo{i}-path={s.backup_dir}/{name}"] + (pgbackrest_host(s, f"repo{i}", name) if name != s.site else [])
+    return "\n".join(out + [f"[{STANZA}]"] + pgbackrest_database(s, 1)) + "\n"
+
+
+def pgbackrest_repository(s):
+    """As a site with a repository: it fetches full backups from whichever site is primary or, better, from a standby: its own."""
+    out = pgbackrest_common(s) + [f"repo1-path={s.backup_dir}/{s.site}", f"repo1-retention-full={s['backup.keep']}", "repo1-bundle=y", f"[{STANZA}]"]
+    for i, (name, _) in enumerate(s.own_first, 1):
+        out += pgbackrest_database(s, i) + (pgbackrest_host(s, f"pg{i}", name) if name != s.site else [])
     return "\n".join(out) + "\n"
 
 
@@ -448,8 +474,9 @@ UMask=0077
 """
 
 
-def unit(what, user, command, lines=(), capabilities="", restart_s="1"):
+def unit(what, user, command, lines=(), capabilities="", restart_s="1", needs=""):
     identity = f"User={user}\nGroup={user}\n" if user else ""
+    condition = f"ConditionPathExists={needs}\n" if needs else ""
     return f"""# systemd unit, made by deploy/site from site.conf.
 [Unit]
 Description={what}
@@ -457,7 +484,7 @@ After=network-online.target
 Wants=network-online.target
 StartLimitIntervalSec=0
 PartOf=bongsu-site.target
-
+{condition}
 [Service]
 {identity}ExecStart={command}
 Restart=always
@@ -475,8 +502,7 @@ def units(s):
     made = {
         "bongsu-etcd.service": unit("etcd of the site", "etcd", "/usr/bin/etcd", [
             f"EnvironmentFile={s.config('etcd.env')}", f"EnvironmentFile=-{s.data('etcd-join.env')}",
-            # Data that vanished: commit-watch makes a new member of it. The old one could vote twice.
-            f"ExecStartPre=/bin/sh -c 'test -d {s.data('etcd/member/wal')} || test ! -e {s.data('etcd-joined')} || test -e {s.data('etcd-join.env')}'",
+            f"ExecStartPre={os.path.join(HERE, 'site')} may-start-etcd --settings {conf}",
             writes + s.data("etcd"), "LimitNOFILE=65536", "Nice=-5", "OOMScoreAdjust=-900"]),
         "bongsu-haproxy.service": unit("HAProxy of the site", "", f"/usr/sbin/haproxy -W -f {s.config('haproxy.cfg')}", [
             f"ExecStartPre=/usr/sbin/haproxy -c -q -f {s.config('haproxy.cfg')}", "ExecReload=/bin/kill -USR2 $MAINPID",
@@ -491,33 +517,33 @@ def units(s):
             "RuntimeDirectoryPreserve=yes", writes + f"{s.data('postgresql')} {s.data('backup-spool')} {s.data('backup-log')}",
             "OOMScoreAdjust=-900", "LimitNOFILE=65536"]),
         "bongsu-commit-watch.service": unit("The site's watch on its primary", "", f"{os.path.join(HERE, 'commit-watch')} --settings {conf}", [
-            writes + s["data_dir"]], "CAP_KILL CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER"),
+            writes + s["data_dir"]], "CAP_KILL CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER CAP_SETUID CAP_SETGID"),
         "bongsu.service": unit("Bongsu messenger", "bongsu", f"{s['program']} serve --config {s.config('bongsu.conf')}", [
             "Type=notify", f"ExecReload={s['program']} reload --config {s.config('bongsu.conf')}", writes + s.data("bongsu"),
             "RuntimeDirectory=bongsu/bongsu", "RuntimeDirectoryMode=0700", "LimitNOFILE=65536", "LogRateLimitIntervalSec=0",
             "MemoryDenyWriteExecute=yes", "ProtectProc=invisible", "RemoveIPC=yes",
-            "SystemCallFilter=@system-service seccomp", "SystemCallErrorNumber=EPERM"]),
+            "SystemCallFilter=@system-service seccomp", "SystemCallErrorNumber=EPERM"], needs=s["program"]),
     }
-    if s.site in s.backup_sites:
+    if s.backup_sites:
         made["bongsu-backup-server.service"] = unit(
-            "The site's backup repository", "postgres", f"/usr/bin/pgbackrest --config={s.config('pgbackrest.conf')} server",
-            [writes + f"{s.backup_dir} {s.data('backup-log')} {s.run('postgresql')}", "RuntimeDirectory=bongsu/postgresql",
-             "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes"])
+            "Backups: what the other sites may fetch and store here", "postgres", f"/usr/bin/pgbackrest --config={s.config('pgbackrest.conf')} server",
+            [writes + " ".join([s.data("backup-log"), s.run("postgresql")] + ([s.backup_dir] if s.site in s.backup_sites else [])),
+             "RuntimeDirectory=bongsu/postgresql", "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes"])
     return made
 
 
 def unit_extras(s):
-    """What only systemd uses: the target, and the daily backup at the site that is primary then."""
+    """What only systemd uses: the target, and the daily backup of a site with a repository."""
     extras = {"bongsu-site.target": "[Unit]\nDescription=A site of Bongsu\n\n[Install]\nWantedBy=multi-user.target\n"}
-    if s.backup_sites:
+    if s.site in s.backup_sites:
         extras["bongsu-backup.service"] = f"""[Unit]
-Description=Full backup, if the primary is here
+Description=Full backup into this site's repository
 
 [Service]
 Type=oneshot
 User=postgres
 Group=postgres
-ExecStart={os.path.join(HERE, 'backup')} --settings {s.config('site.conf')} full --if-primary
+ExecStart={os.path.join(HERE, 'backup')} --settings {s.config('site.conf')} full
 """
         extras["bongsu-backup.timer"] = "[Unit]\nDescription=Full backup each day\n\n[Timer]\nOnCalendar=*-*-* 03:10\nRandomizedDelaySec=600\n\n" \
                                         "[Install]\nWantedBy=timers.target\n"
@@ -558,6 +584,8 @@ def files(s):
     ]
     if s.backup_sites:
         made.append(File(s.config("pgbackrest.conf"), pgbackrest(s), "root", "postgres", 0o640))
+    if s.site in s.backup_sites:
+        made.append(File(s.config("pgbackrest-repository.conf"), pgbackrest_repository(s), "root", "postgres", 0o640))
     for name, text in {**units(s), **unit_extras(s)}.items():
         made.append(File(s.config("units/" + name), text, "root", "root", 0o644))
     return made

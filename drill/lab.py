@@ -28,7 +28,8 @@ import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(HERE)
-sys.path.insert(0, os.path.join(TOP, "deploy"))
+sys.path[:0] = [HERE, os.path.join(TOP, "deploy")]
+from faults import Faults, kill_namespace, namespace_processes               # noqa: E402
 import etcdapi                                                              # noqa: E402
 import siteconf                                                             # noqa: E402
 
@@ -37,7 +38,7 @@ PEOPLE, PEOPLE_NUMBER = "people", 100
 DISK_MB = 1024                  # what PostgreSQL has at each site
 RUNS_MAX = 200
 DEPLOY, PROGRAMS, WEB = "/usr/lib/bongsu/deploy", "/usr/lib/bongsu/bin", "/usr/share/bongsu/web"
-MOUNT_POINTS = ["/etc/bongsu", "/var/lib/bongsu", "/run/bongsu", DEPLOY, PROGRAMS, WEB]
+MOUNT_POINTS = ["/etc/bongsu", "/var/lib/bongsu", "/run/bongsu", "/etc/systemd/system", DEPLOY, PROGRAMS, WEB]
 NEEDED = {"patroni": "/usr/bin/patroni", "etcd-server": "/usr/bin/etcd", "nats-server": "/usr/sbin/nats-server", "haproxy": "/usr/sbin/haproxy",
           "postgresql-15": "/usr/lib/postgresql/15/bin/postgres", "python3-psycopg2": "/usr/lib/python3/dist-packages/psycopg2"}
 UNITS = ["bongsu-etcd", "bongsu-haproxy", "bongsu-nats", "bongsu-patroni", "bongsu-commit-watch"]
@@ -79,40 +80,12 @@ def missing():
     return None
 
 
-def namespace_processes(inode, but=()):
-    found = []
-    for path in glob.glob("/proc/[0-9]*"):
-        try:
-            if os.stat(path + "/ns/net").st_ino == inode and int(path[6:]) not in but:
-                found.append(int(path[6:]))
-        except OSError:
-            pass
-    return found
-
-
-def signal_all(pids, number):
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-
-def kill_namespace(inode, but=()):
-    """All at once: stopped first, so that none sees another go."""
-    for _ in range(100):
-        pids = namespace_processes(inode, but)
-        if not pids:
-            return
-        signal_all(pids, signal.SIGSTOP)
-        signal_all(pids, signal.SIGKILL)
-        time.sleep(0.02)
-
-
 class Place:
     """A network namespace with a mount namespace: a site, or the people's."""
 
     def __init__(self, name, number, address):
         self.name, self.number, self.address = name, number, address
-        self.started = False            # its units
+        self.started = self.frozen = self.stuck = False
         self.manager = None
         self.holder = subprocess.Popen(["unshare", "--net", "--mount", "--propagation", "private", "sleep", "infinity"],
                                        stdin=subprocess.DEVNULL, preexec_fn=in_own_session)
@@ -137,8 +110,8 @@ class Place:
         return namespace_processes(self.inode, (self.holder.pid,))
 
 
-class Lab:
-    """See the list of faults below; sites are named s1, s2, …; `sites` of `sites_max` are there from the start."""
+class Lab(Faults):
+    """The faults are in faults.py. Sites are named s1, s2, …; `sites` of `sites_max` are there from the start."""
 
     def __init__(self, dir=None, sites=3, workers=1, bongsu=None, delay_us=500, backup=False, domain="town.example", settings=None, sites_max=None):
         self.made_dir = dir is None
@@ -190,6 +163,8 @@ class Lab:
         """KEEP=1 in the environment keeps the directory."""
         self.is_up = False
         for p in self.places.values():
+            with contextlib.suppress(OSError):
+                self.unstick_disk(p.name)
             kill_namespace(p.inode, (p.holder.pid,))
         for p in self.places.values():
             p.holder.kill()
@@ -261,48 +236,65 @@ class Lab:
         run(os.path.join(TOP, "deploy/site"), "init", "--settings", self.conf, "--out", self.made)
         self.ca = os.path.join(self.made, "authority/ca.pem")
 
-    def install(self, name):
-        """The machine of a site, with files but nothing running: mounts, settings, certificates, configurations."""
-        p, base = self.places[name], os.path.join(self.dir, name)
-        for part in ("var", "logs"):
+    def machine(self, name):
+        """A machine with disks and programs, and nothing of a site yet but what its data says."""
+        base, image = os.path.join(self.dir, name), os.path.join(self.dir, name, "disk")
+        for part in ("var", "logs", "etc", "systemd"):
             os.makedirs(os.path.join(base, part), exist_ok=True)
-        image = os.path.join(base, "disk")
         if not os.path.exists(image):
             with open(image, "w") as f:
                 f.truncate(DISK_MB << 20)
             run("mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", image)
-        binds = [(os.path.join(self.made, name), "/etc/bongsu"), (os.path.join(base, "var"), "/var/lib/bongsu"), (os.path.join(TOP, "deploy"), DEPLOY)]
+        binds = [(f"{base}/etc", "/etc/bongsu"), (f"{base}/systemd", "/etc/systemd/system"), (f"{base}/var", "/var/lib/bongsu"), (os.path.join(TOP, "deploy"), DEPLOY)]
         if self.bongsu:
             binds.append((os.path.dirname(self.bongsu), PROGRAMS))
             if os.path.isdir(os.path.join(TOP, "web/dist")):
                 binds.append((os.path.join(TOP, "web/dist"), WEB))
         script = ["set -e"] + [f"mount --bind {a} {b}" for a, b in binds] + [
             "mount -t tmpfs -o mode=755 none /run/bongsu", "mkdir -p /var/lib/bongsu/postgresql",
-            f"mount -o loop {image} /var/lib/bongsu/postgresql", "rmdir /var/lib/bongsu/postgresql/lost+found 2>/dev/null || true",
-            f"{DEPLOY}/site prepare", f"{DEPLOY}/site render"]
+            f"mount -o loop {image} /var/lib/bongsu/postgresql", "rmdir /var/lib/bongsu/postgresql/lost+found 2>/dev/null || true"]
         self.exec(name, ["sh", "-c", "\n".join(script)])
-        self.settings[name] = self._outside(siteconf.Settings.read(os.path.join(self.made, name, "site.conf")), name)
 
-    def _outside(self, s, name):
-        """The settings of a site for use by this process, which sees its files elsewhere."""
+    def install(self, name):
+        """A site's machine, with its settings, certificates and configurations, and nothing running."""
+        self.machine(name)
+        shutil.copytree(os.path.join(self.made, name), os.path.join(self.dir, name, "etc"), dirs_exist_ok=True)
+        self.exec(name, ["sh", "-c", f"set -e; {DEPLOY}/site prepare; {DEPLOY}/site render; cp /etc/bongsu/units/* /etc/systemd/system/"])
+        self.learn(name)
+
+    def learn(self, name):
+        """The settings of a site for this process, which sees its files elsewhere."""
+        s = siteconf.Settings.read(os.path.join(self.made, name, "site.conf"))
         s.values["secrets_dir"] = os.path.join(self.made, name, "secrets")
-        return s
+        self.settings[name] = s
+        self.names = list(s.sites)
 
     def start_site(self, name):
         """Cold: as a machine that was switched on, with whatever data is there."""
+        units = UNITS + (["bongsu-backup-server"] if self.backup else []) + (["bongsu"] if self.bongsu else [])
+        self.power_on(name, units)
+
+    def power_on(self, name, units=()):
         p = self.places[name]
         if p.manager and p.manager.poll() is None:
             raise LabError(f"{name} runs already")
         p.frozen = False
         self.exec(name, ["sh", "-c", "rm -rf /run/bongsu/*"])
-        units = UNITS + (["bongsu-backup-server"] if name in self.settings[name].backup_sites else []) + (["bongsu"] if self.bongsu else [])
         logs = os.path.join(self.dir, name, "logs")
         with open(os.path.join(logs, "units.log"), "ab") as log:
-            p.manager = subprocess.Popen(p.command([sys.executable, os.path.join(HERE, "units.py"), "run", "/etc/bongsu/units", "/run/bongsu/units", logs,
+            p.manager = subprocess.Popen(p.command([sys.executable, os.path.join(HERE, "units.py"), "run", "/etc/systemd/system", "/run/bongsu/units", logs,
                                                     *(u + ".service" for u in units)]),
                                          stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=in_own_session, env=self.environment())
         self.children.append(p.manager)
         p.started = True
+        self._wait_socket(p)
+
+    def _wait_socket(self, p):
+        for _ in range(500):
+            if os.path.exists(p.root("/run/bongsu/units")):
+                return
+            time.sleep(0.01)
+        raise LabError(f"{p.name} did not start")
 
     def environment(self):
         return {**os.environ, "PATH": os.path.join(HERE, "bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -379,7 +371,7 @@ class Lab:
 
     def alive(self):
         """Sites whose processes run and are not frozen."""
-        return [n for n in self.names if self.places[n].started and not getattr(self.places[n], "frozen", False)]
+        return [n for n in self.names if self.places[n].started and not self.places[n].frozen]
 
     def roles(self):
         """{site: what its Patroni says}, of those that answer."""
@@ -474,79 +466,6 @@ class Lab:
                 text = open(path, errors="replace").read().splitlines()[-lines:]
                 out += [f"--- {site} {unit}", *text]
         return "\n".join(out)
-
-    # ---- faults ----
-
-    def cut(self, site):
-        """All its links, silently; people cannot reach it either."""
-        self.net(f"cut {site}")
-
-    def heal(self, site):
-        self.net(f"heal {site}")
-
-    def cut_link(self, a, b):
-        self.net(f"cut {a} {b}")
-
-    def heal_link(self, a, b):
-        self.net(f"heal {a} {b}")
-
-    def loss(self, percent):
-        self.net(f"loss {percent}")
-
-    def kill_site(self, site):
-        """SIGKILL to every process of it at once; the network is alive and answers with resets."""
-        p = self.places[site]
-        kill_namespace(p.inode, (p.holder.pid,))
-        p.manager.wait()
-        p.started = p.frozen = False
-
-    def freeze(self, site):
-        p = self.places[site]
-        p.frozen = True
-        for _ in range(3):              # children of a process that was forking
-            signal_all(p.processes(), signal.SIGSTOP)
-
-    def thaw(self, site):
-        p = self.places[site]
-        signal_all(p.processes(), signal.SIGCONT)
-        p.frozen = False
-
-    def fill_disk(self, site):
-        """PostgreSQL's file system has not a block left."""
-        path = self.places[site].root("/var/lib/bongsu/postgresql/ballast")
-        with open(path, "wb") as f:
-            for size in (1 << 20, 4096):
-                while True:
-                    free = os.fstatvfs(f.fileno())
-                    take = free.f_bavail * free.f_frsize // size * size
-                    if not take:
-                        break
-                    try:
-                        os.posix_fallocate(f.fileno(), os.fstat(f.fileno()).st_size, take)
-                    except OSError:
-                        break
-
-    def free_disk(self, site):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.places[site].root("/var/lib/bongsu/postgresql/ballast"))
-
-    def stop_postgres(self, site):
-        """PostgreSQL alone ends at once; everything around it lives."""
-        postmaster = self.places[site].root("/var/lib/bongsu/postgresql/data/postmaster.pid")
-        os.kill(int(open(postmaster).readline()), signal.SIGQUIT)
-
-    def kill_nats(self, site):
-        self.systemctl(site, "kill", "--signal=KILL", "bongsu-nats")
-        self.systemctl(site, "stop", "bongsu-nats")
-
-    def start_nats(self, site):
-        self.systemctl(site, "start", "bongsu-nats")
-
-    def wipe_etcd(self, site):
-        """It dies and its data is gone."""
-        self.systemctl(site, "kill", "--signal=KILL", "bongsu-etcd")
-        for path in glob.glob(self.places[site].root("/var/lib/bongsu/etcd/*")):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def janitor(directory, inodes):

@@ -3,7 +3,7 @@
 """units.py: what a site of the laboratory has in place of systemd; it runs the very units that deploy/site made.
 
     units.py run DIR SOCKET LOGS UNIT…      starts them, restarts what ends, until SIGTERM
-    systemctl …                             (by that name) start, stop, restart, kill, is-active, list-units
+    systemctl …                             (by that name) start, stop, restart, reload, kill, enable, is-active, daemon-reload, list-units
 
 Of a unit it takes User, Environment(File), ExecStartPre, ExecStart, ExecReload, Restart, RestartSec, RuntimeDirectory,
 KillMode, TimeoutStopSec and LimitNOFILE. The hardening is systemd's business. A process belongs to a unit by the variable
@@ -112,6 +112,9 @@ class Unit:
 
     def start(self):
         self.load()
+        if not self.one("ExecStart") or not os.path.exists(self.one("ConditionPathExists", "/")):
+            self.wanted = False         # a target, a timer, or a service whose program is not there
+            return
         self.runtime_directory()
         for line in self.keys.get("ExecStartPre", []):
             if os.waitpid(self.spawn(line), 0)[1]:
@@ -217,6 +220,8 @@ class Manager:
 
     def do(self, words):
         """Like systemctl: (status, output)."""
+        if words[0] == "daemon-reload":
+            return 0, ""
         words, number = [w for w in words if not w.startswith("-")], next((w for w in words if w.startswith("--signal=")), "--signal=TERM")
         verb, units = words[0], [self.unit(w) for w in words[1:]]
         if verb == "list-units":
