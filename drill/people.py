@@ -49,7 +49,7 @@ NS_MAM, NS_RSM, NS_SID = "urn:xmpp:mam:2", "http://jabber.org/protocol/rsm", "ur
 CLIENT = "{jabber:client}"
 MECHANISM = "HT-SHA-256-NONE"
 JITTER_S, SILENCE_S, TICK_S = 0.3, 2.0, 0.05
-ENTER_S_MIN, ENTER_S_MAX = 3.0, 12.0        # how long a log-in may take before the next address is tried
+CONNECT_S, ENTER_S = 3.0, 10.0              # until the first byte comes; until the log-in is answered. Then the next address
 UNACKED_MAX = 64                            # beyond it a person writes nothing new
 PAGE, IDS_KEPT = 250, 64
 CLONE_NEWNET = 0x40000000
@@ -141,12 +141,15 @@ async def link_open(net, host, port, context, domain):
 
 async def enter(who, host, port, context, domain, inline):
     """A stream, and the <success/> of SASL2. Nothing waits for the features: the log-in rides with the header."""
-    stream = Stream(await link_open(who.net, host, port, context, domain))
+    async with asyncio.timeout(CONNECT_S):
+        stream = Stream(await link_open(who.net, host, port, context, domain))
     try:
         stream.send_raw(f"<?xml version='1.0'?><stream:stream to='{domain}' version='1.0' xmlns='{xmpp.NS_CLIENT}' "
                         f"xmlns:stream='{xmpp.NS_STREAMS}'>" + authenticate_text(who, inline))
+        if await stream.take(CONNECT_S) is None:
+            raise xmpp.XMPPError("nothing came in time")
         answer = await stream.take_where(lambda i: i.tag in (f"{{{NS_SASL2}}}success", f"{{{NS_SASL2}}}failure",
-                                                             f"{{{xmpp.NS_STREAMS}}}error"), ENTER_S_MAX)
+                                                             f"{{{xmpp.NS_STREAMS}}}error"), ENTER_S)
         if answer is None:
             raise xmpp.XMPPError("the log-in was not answered")
         if not answer.tag.endswith("success"):
@@ -371,6 +374,8 @@ class Person:
         self.sm_in = stream.sm_in
         self.note("x", self.site(), self.leaving or "closed")
         stream.hears = lambda item: True
+        stream.items.append(xmpp.GONE)      # who still waits for an answer need not go on
+        stream.news.set()
         stream.link.abort()
         if self.catching:
             self.catching.cancel()
@@ -382,8 +387,7 @@ class Person:
         while True:
             began = now()
             try:
-                async with asyncio.timeout(min(ENTER_S_MIN * (1 + tries / 4), ENTER_S_MAX)):
-                    await self.come_in()
+                await self.come_in()
                 tries = 0
                 await self.stay()
             except TROUBLES as e:
@@ -434,8 +438,7 @@ class Reader:
 
     async def read(self, host, port, context, domain):
         """[[id, from, to, n], …] in the archive's order. XMPPError, OSError, TimeoutError."""
-        async with asyncio.timeout(10):
-            stream, _ = await enter(self, host, port, context, domain, f"<bind xmlns='{NS_BIND2}'><tag>reader</tag></bind>")
+        stream, _ = await enter(self, host, port, context, domain, f"<bind xmlns='{NS_BIND2}'><tag>reader</tag></bind>")
         found, after = [], ""
         try:
             await stream.take(2)            # the features
