@@ -11,6 +11,15 @@ METRIC_COUNTER(followed, "bongsu_talk_log_gaps", "Times a person's log was read 
 
 enum { AGAIN_MS = 100 };
 
+/* A message that may be shown ahead, but not before those that are missing here. */
+struct held {
+    struct list   link;
+    struct logged m;
+    char          text[];
+};
+
+enum { HELD_MAX = 1000 };
+
 struct follow {
     struct db_read      read;
     struct person      *person;
@@ -48,7 +57,7 @@ static void done(struct db_read *self, enum err e)
     } else {
         for (int i = 0; i < f->page.count; i++) {
             const struct archive_row *r = &f->page.rows[i];
-            struct logged             m = { .id = r->id, .shown = r->shown, .carbons = true, .stanza = r->stanza };
+            struct logged             m = { .id = r->id, .shown = r->shown, .ahead = r->ahead, .carbons = true, .stanza = r->stanza };
 
             if (r->id <= p->log_last)
                 continue;
@@ -83,10 +92,53 @@ static void start(struct person *p)
         done(&f->read, ERR_LIMIT);
 }
 
+static void held_show(struct person *p)
+{
+    while (!list_empty(&p->held)) {
+        struct held *h = LIST_ITEM(p->held.next, struct held, link);
+
+        list_remove(&h->link);
+        p->held_count--;
+        message_deliver_ahead(p, &h->m);
+        free(h);
+    }
+}
+
+void follow_ahead(struct person *p, const struct logged *m)
+{
+    struct held *h;
+
+    if ((!p->following && list_empty(&p->held)) || p->held_count >= HELD_MAX) {
+        message_deliver_ahead(p, m);
+        return;
+    }
+    h = mem_new(sizeof *h + m->stanza.len);
+    h->m = *m;
+    memcpy(h->text, m->stanza.p, m->stanza.len);
+    h->m.stanza = str_make(h->text, m->stanza.len);
+    list_append(&p->held, &h->link);
+    p->held_count++;
+}
+
+void follow_done(struct person *p)
+{
+    while (!list_empty(&p->held)) {
+        struct held *h = LIST_ITEM(p->held.next, struct held, link);
+
+        list_remove(&h->link);
+        free(h);
+    }
+    p->held_count = 0;
+}
+
 void follow_go(struct person *p)
 {
-    if (p->following || p->offline_busy || p->deleted || p->log_want <= p->log_last)
+    if (p->following || p->offline_busy || p->deleted)
         return;
+    if (p->log_want <= p->log_last) {
+        held_show(p);
+        return;
+    }
     if (p->session_count == 0)
         p->log_last = p->log_want;      /* nobody here to tell */
     else
