@@ -318,11 +318,20 @@ static int usage(const char *name)
     return 2;
 }
 
+/* What another machine keeps from starting, time mends: the keeper tries again. */
+static int exit_status(enum err e, bool on_server)
+{
+    if (!e)
+        return 0;
+    return e == ERR_UNAVAILABLE && on_server ? EXIT_FAILURE : EXIT_NEEDS_MENDING;
+}
+
 int role_main(struct role *r, int argc, char **argv)
 {
     struct arena a;
     struct buf   report;
     struct str   why = STR_NULL;
+    bool         on_server;
     enum err     e;
 
     if ((argc != 3 && argc != 5) || strcmp(argv[1], "--settings") != 0 || (argc == 5 && strcmp(argv[3], "--name") != 0))
@@ -346,6 +355,7 @@ int role_main(struct role *r, int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     r->loop = loop_new();
     r->stopped = process_stopped;
+    on_server = *settings_text(r->settings, "db.server");
     e = process_run(r, &a, &why);
     if (e)
         fprintf(stderr, "bongsu: %s could not start: %.*s\n", r->name, STR_ARG(why));
@@ -355,5 +365,5 @@ int role_main(struct role *r, int argc, char **argv)
     loop_free(&r->loop);
     settings_free(&r->settings);
     arena_done(&a);
-    return e ? EXIT_NEEDS_MENDING : 0;
+    return exit_status(e, on_server);
 }

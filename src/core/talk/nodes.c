@@ -42,6 +42,7 @@ struct nodes {
     struct intmap all;              /* id → struct node; not this one */
     struct timer  beat;
     uint64_t      pulse;
+    int64_t       sweep_ms;
     int64_t       repair_until_ms, repaired_ms, calm_ms;
     int64_t       highest, calm, calm_next;   /* places in the log: heard of; all before is here; the one after that */
     bool          repairing;
@@ -163,7 +164,7 @@ static void event_hold(struct person *p, struct str payload)
 
     buf_init(&h->payload, 0);
     buf_put_str(&h->payload, payload);
-    if (person_when_read(p, event_later, h) == OK)
+    if (person_hold(p, event_later, h) == OK)
         return;
     metric_add(&events_bad, 1);
     buf_done(&h->payload);
@@ -246,6 +247,8 @@ static void event_came(void *arg, struct str subject, struct str payload)
         event_take(t, p, &e);
     else if (e.kind == EVENT_CHANGED)
         person_load_again(t, e.local);      /* it is being read just now, perhaps from before the change */
+    else if (e.kind == EVENT_DEVICE && (p = person_loading(t, e.local)))
+        event_hold(p, payload);
     arena_reset(&t->round);
 }
 
@@ -361,6 +364,63 @@ static void look_at_log(struct nodes *n, int64_t now, bool all_heard)
         n->calm = n->calm_next;
         n->calm_next = n->highest;
     }
+}
+
+/* ---- workers that nobody has heard for long, or ever: those that died while nobody looked ---- */
+
+enum { SWEEP_FIRST_MS = 3000, SWEEP_MS = 30000, SWEEP_MAX = 64 };
+
+struct sweep {
+    struct db_read read;
+    struct talk   *talk;
+    int            count;
+    int64_t        nodes[SWEEP_MAX];
+};
+
+static struct db_sql nodes_in_table = { "SELECT node FROM device GROUP BY node LIMIT 64" };
+
+static enum err sweep_work(struct db_conn *c, struct db_read *self)
+{
+    struct sweep   *w = (struct sweep *)self;
+    struct db_stmt *s = db_prepare(c, &nodes_in_table);
+    enum err        e;
+
+    while ((e = db_step(s)) == OK && w->count < SWEEP_MAX)
+        w->nodes[w->count++] = db_i64(s, 0);
+    db_done(s);
+    return e == ERR_NOT_FOUND || e == OK ? OK : e;
+}
+
+static void sweep_done(struct db_read *self, enum err e)
+{
+    struct sweep *w = (struct sweep *)self;
+    struct nodes *n = w->talk->nodes;
+
+    for (int i = 0; n && !e && i < w->count; i++) {
+        const struct node *o = intmap_get(&n->all, w->nodes[i]);
+
+        if (w->nodes[i] != w->talk->node && (!o || o->dead) && bus_connected(w->talk->wide))
+            devices_node_died(w->talk, w->nodes[i]);
+    }
+    free(w);
+}
+
+static void sweep(struct nodes *n, int64_t now)
+{
+    struct sweep *w;
+
+    if (!bus_connected(n->talk->wide)) {
+        n->sweep_ms = now + SWEEP_FIRST_MS;     /* counted anew from the connection on */
+        return;
+    }
+    if (now < n->sweep_ms)
+        return;
+    n->sweep_ms = now + SWEEP_MS;
+    w = NEW(struct sweep);
+    w->read = (struct db_read){ .work = sweep_work, .done = sweep_done };
+    w->talk = n->talk;
+    if (db_read_start(n->talk->db, &w->read) != OK)
+        free(w);
 }
 
 /* ---- pulses ---- */
@@ -482,6 +542,7 @@ static void beat(struct timer *timer)
             node_died(n, o, "silent");
     }
     look_at_log(n, now, all_heard);
+    sweep(n, now);
     metric_set(&nodes_alive, nodes_count(n->talk));
 }
 

@@ -24,6 +24,7 @@ enum {
 enum event_kind {
     EVENT_CHANGED = 1,  /* the person's lists in the database are others now */
     EVENT_DELETED,      /* the account is gone */
+    EVENT_WHO,          /* which devices are there? Each worker answers with DEVICE for its own */
     EVENT_DEVICE,       /* key, node, jid: resource, number: priority, flags; or it is gone */
     EVENT_CONFLICT,     /* jid: a resource that another node has just bound, key: by whom */
     EVENT_LOGGED,       /* id, before, shown, flags, text: a message of the person's log */

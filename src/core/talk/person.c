@@ -329,6 +329,7 @@ static void load_end(struct load *l, struct person *p, enum err e)
         person_enter(p);
         person_ref(p);
         person_number(p);
+        later_run(p);
     } else {
         nodes_person_leave(l->talk, l->fresh->jid.local);
     }
@@ -386,12 +387,16 @@ struct later {
 
 enum err person_when_read(struct person *p, void (*fn)(struct talk *t, struct person *p, void *arg), void *arg)
 {
+    if (p->reloading || !list_empty(&p->later))
+        return person_hold(p, fn, arg);
+    fn(p->talk, p, arg);
+    return OK;
+}
+
+enum err person_hold(struct person *p, void (*fn)(struct talk *t, struct person *p, void *arg), void *arg)
+{
     struct later *l;
 
-    if (!p->reloading && list_empty(&p->later)) {
-        fn(p->talk, p, arg);
-        return OK;
-    }
     if (p->later_count >= PERSON_LATER_MAX)
         return ERR_LIMIT;
     l = NEW(struct later);
@@ -456,6 +461,18 @@ static void load_done(struct db_read *self, enum err e)
     }
 }
 
+static void later_move(struct person *to, struct person *from)
+{
+    while (!list_empty(&from->later)) {
+        struct list *n = from->later.next;
+
+        list_remove(n);
+        list_append(&to->later, n);
+    }
+    to->later_count = from->later_count;
+    from->later_count = 0;
+}
+
 static void load_start(struct load *l)
 {
     struct person *before = l->fresh;
@@ -463,6 +480,7 @@ static void load_start(struct load *l)
     l->read = (struct db_read){ .work = load_work, .done = load_done };
     if (before && before->id) {         /* a second time: from the beginning */
         l->fresh = person_blank(l->talk, before->jid.local);
+        later_move(l->fresh, before);
         if (!l->old) {
             strmap_del(&l->talk->loads, before->jid.local);
             strmap_put(&l->talk->loads, l->fresh->jid.local, l);
@@ -486,11 +504,19 @@ static void load(struct talk *t, struct str local, bool exists, person_fn *fn, v
         list_init(&l->waiters);
         strmap_put(&t->loads, l->fresh->jid.local, l);
         nodes_person_enter(t, l->fresh->jid.local);     /* before reading, so that no change is missed */
+        event_send(t, &(struct event){ .kind = EVENT_WHO, .local = local });
     }
     *w = (struct waiter){ .fn = fn, .arg = arg, .exists = exists };
     list_append(&l->waiters, &w->link);
     if (fresh)
         load_start(l);
+}
+
+struct person *person_loading(struct talk *t, struct str local)
+{
+    struct load *l = strmap_get(&t->loads, local);
+
+    return l ? l->fresh : NULL;
 }
 
 void person_load_again(struct talk *t, struct str local)

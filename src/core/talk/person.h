@@ -88,6 +88,8 @@ void person_reload(struct person *p);       /* after a failed change, or another
  * ERR_LIMIT: too much waits already. */
 enum { PERSON_LATER_MAX = 1000 };
 enum err person_when_read(struct person *p, void (*fn)(struct talk *t, struct person *p, void *arg), void *arg);
+enum err person_hold(struct person *p, void (*fn)(struct talk *t, struct person *p, void *arg), void *arg);  /* in any case later */
+struct person *person_loading(struct talk *t, struct str local);    /* one that is being read for the first time; NULL: none */
 void person_load_again(struct talk *t, struct str local);   /* it is being read: what was read may be old */
 void persons_reload_all(struct talk *t);    /* those with sessions; the others are forgotten */
 /* Others have to know: this worker has changed the person's lists. */

@@ -39,9 +39,8 @@ static struct db_sql item_delete = { "DELETE FROM roster WHERE owner = ?1 AND ji
 static struct db_sql items_select = {
     "SELECT jid, name, item_groups, subscription, flags, request, version FROM roster WHERE owner = ?1 ORDER BY jid" };
 static struct db_sql removed_select = { "SELECT version FROM roster WHERE owner = ?1 AND jid = ''" };
-/* Fails when the lists are not those any more: there is no number whose reciprocal is that of nothing. */
-static struct db_sql lists_claim = {
-    "UPDATE person SET lists = lists + 1 / (CASE WHEN lists = ?2 THEN 1 ELSE 0 END) WHERE id = ?1" };
+/* Fails when the lists are not those any more: the column takes no NULL. */
+static struct db_sql lists_claim = { "UPDATE person SET lists = CASE WHEN lists = ?2 THEN lists + 1 ELSE NULL END WHERE id = ?1" };
 static struct db_sql items_delete = { "DELETE FROM roster WHERE owner = ?1" };
 
 /* ---- loading ---- */
@@ -620,6 +619,10 @@ static void get_answer(struct talk *t, struct change *ch, enum err e)
     struct session *s = session_find(t, g->iq.session_id);
 
     (void)e;
+    if (s && !s->interested) {      /* from this answer on it is told of changes */
+        s->interested = true;
+        sm_row_changed(s);
+    }
     if (g->version < 0 || g->version > g->person->roster_version || g->version < last_removal(g->person)) {
         answer_whole(t, g->person, &g->iq);
     } else {
@@ -654,10 +657,6 @@ static enum err roster_get(struct session *s, const struct stanza *iq)
 
     if (!is_own(s, iq))
         return ERR_DENIED;      /* §2.1.3 */
-    if (!s->interested) {
-        s->interested = true;
-        sm_row_changed(s);
-    }
     g = NEW(struct get);
     g->change.done = get_answer;
     g->person = s->person;

@@ -55,7 +55,7 @@ static struct db_sql sql_marker = {
 static struct db_sql sql_confirm = { "UPDATE db_writer SET at = ?2 WHERE id = ?1" };
 static struct db_sql sql_forget = { "DELETE FROM db_writer WHERE at < ?1" };
 
-static const char position_select[] = "SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint";
+static struct db_sql sql_position = { "SELECT CAST(pg_current_wal_flush_lsn() - '0/0' AS BIGINT)" };
 
 /* What became of one sending. */
 enum attempt { LANDED, FAILED, GUILTY, UNKNOWN };
@@ -78,12 +78,12 @@ static struct commit_op *op_at(struct list *node)
 
 /* ---- pieces ---- */
 
-static void position_learn(struct pg_conn *c)
+static void position_learn(struct pg_conn *c, int64_t position)
 {
     struct db_shared *h = c->base.shared;
 
-    if (h && c->answer[0] > atomic_load(&h->position))
-        atomic_store(&h->position, c->answer[0]);
+    if (h && position > atomic_load(&h->position))
+        atomic_store(&h->position, position);
 }
 
 static bool marker_was_there(const struct pg_conn *c)
@@ -144,17 +144,15 @@ static enum attempt commit_and_await(struct landing *l)
 {
     struct pg_conn *c = l->c;
     enum err pretended = FAULT("db.commit"), e;
-    int64_t start_us = pg_now_us();
+    int64_t start_us = pg_now_us(), position = 0, rows = 0;
 
     if (pretended && pretended != ERR_UNCERTAIN) {
         l->e = pretended == ERR_UNAVAILABLE ? pg_lose(c, "a pretended failure") : conn_note(&c->base, pretended, "a pretended failure");
         return FAILED;
     }
-    c->tag[0] = '\0';
-    c->answers = 0;
     e = pg_send_command(c, "COMMIT");
     if (!e)
-        e = pg_send_command(c, position_select);
+        e = db_run_later(&c->base, &sql_position, &position, 1, &rows, "");
     if (!e)
         e = pg_send_sync(c);
     while (!e && pretended && PQflush(c->pg) > 0)
@@ -167,12 +165,12 @@ static enum attempt commit_and_await(struct landing *l)
     l->e = e ? e : c->failed;
     if (l->e == ERR_UNAVAILABLE)
         return UNKNOWN;
-    if (l->e)
+    if (strcmp(c->tag, "COMMIT") != 0)       /* skipped, or answered with ROLLBACK: a statement failed */
         return FAILED;
     c->in_transaction = false;
-    if (c->warned || c->answers != 1)
+    if (l->e || c->warned || rows != 1)
         return UNKNOWN;
-    position_learn(c);
+    position_learn(c, position);
     return LANDED;
 }
 
@@ -420,11 +418,12 @@ enum err pg_batch_write(struct db_conn *base, struct list *batch, int64_t *sync_
 enum err pg_writer_begin(struct db_conn *base)
 {
     struct pg_conn *c = pg_of(base);
-    enum err e = db_run(&c->base, &sql_forget, "i", clock_us() - MARKER_DAYS * 86400 * 1000000LL);
+    int64_t position = 0, rows;
+    enum err e = db_run(base, &sql_forget, "i", clock_us() - MARKER_DAYS * 86400 * 1000000LL);
 
     if (!e)
-        e = pg_command(c, position_select);
-    if (!e && c->answers == 1)
-        position_learn(c);
+        e = db_run_later(base, &sql_position, &position, 1, &rows, "");
+    if (!e)
+        position_learn(c, position);
     return e;
 }

@@ -127,7 +127,7 @@ static void values_of_ours(struct pg_hosts *h, int host, const char *options)
         value_set(h, host, fixed[i][0], str_of(fixed[i][1]));
     buf_init(&b, 0);
     buf_printf(&b, "%s -c search_path=%s -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
-                   " -c client_connection_check_interval=2000 -c jit=off",
+                   " -c synchronous_commit=on -c client_connection_check_interval=2000 -c jit=off",
                options ? options : "", h->schema);
     value_set(h, host, "options", buf_str(&b));
     buf_done(&b);

@@ -150,13 +150,19 @@ static void *proxy_run(void *arg)
     return NULL;
 }
 
+static int port_of(const char *variable)
+{
+    const char *server = getenv(variable), *port = server ? strstr(server, "port=") : NULL;
+
+    return port ? atoi(port + 5) : 0;
+}
+
 static void proxy_start(void)
 {
     struct sockaddr_in here = loopback(0);
     socklen_t n = sizeof here;
-    const char *port = strstr(getenv("BONGSU_TEST_POSTGRESQL"), "port=");
 
-    proxy.upstream = atoi(port + 5);
+    proxy.upstream = port_of("BONGSU_TEST_POSTGRESQL");
     proxy.mode = PROXY_PASS;
     proxy.stop = false;
     for (int i = 0; i < PAIRS_MAX; i++)
@@ -188,7 +194,14 @@ struct fixture {
     struct arena    arena;
 };
 
-static struct fixture opened(struct test *t)
+static int replica_port(void)
+{
+    return port_of("BONGSU_TEST_POSTGRESQL_REPLICA");
+}
+
+enum servers { PRIMARY, PRIMARY_REPLICA, REPLICA_PRIMARY };
+
+static struct fixture opened_at(struct test *t, enum servers which)
 {
     struct fixture f = { .l = loop_new() };
     struct db_settings s = settings_at(t, "");
@@ -197,12 +210,21 @@ static struct fixture opened(struct test *t)
 
     arena_init(&f.arena);
     proxy_start();
-    snprintf(server, sizeof server, "host=127.0.0.1 port=%d user=bongsu dbname=bongsu", proxy.port);
+    if (which == PRIMARY)
+        snprintf(server, sizeof server, "host=127.0.0.1 port=%d user=bongsu dbname=bongsu", proxy.port);
+    else
+        snprintf(server, sizeof server, "host=127.0.0.1,127.0.0.1 port=%d,%d user=bongsu dbname=bongsu",
+                 which == PRIMARY_REPLICA ? proxy.port : replica_port(), which == PRIMARY_REPLICA ? replica_port() : proxy.port);
     CHECK_OK(t, db_conn_open(&s, true, &f.beside, &f.arena, &why));
     s.server = server;
     f.d = notes_open_at(t, f.l, &s);
     puts_told = 0;
     return f;
+}
+
+static struct fixture opened(struct test *t)
+{
+    return opened_at(t, PRIMARY);
 }
 
 static void closed(struct fixture *f)
@@ -230,16 +252,21 @@ static void beside(struct test *t, struct fixture *f, const char *sql)
     CHECK_OK(t, db_run(f->beside, &once, ""));
 }
 
-static int64_t number_beside(struct fixture *f, const char *sql)
+static int64_t number_of(struct db_conn *c, const char *sql)
 {
     struct db_sql once = { .text = sql };
     struct db_stmt *s;
     int64_t n = -1;
 
-    if (db_get(f->beside, &s, &once, "") == OK)
+    if (db_get(c, &s, &once, "") == OK)
         n = db_i64(s, 0);
     db_done(s);
     return n;
+}
+
+static int64_t number_beside(struct fixture *f, const char *sql)
+{
+    return number_of(f->beside, sql);
 }
 
 static void await_number(struct test *t, struct fixture *f, const char *sql)
@@ -344,11 +371,15 @@ static void a_killed_session_is_no_failure(struct test *t)
 {
     struct fixture f = opened(t);
     struct count_op count = count_of(count_apply);
+    struct db_sql lock = { "LOCK TABLE note" };
+    struct db_settings s = settings_at(t, "");
+    struct db_conn *locker;
     struct put p = put_of(5);
+    struct str why;
 
-    CHECK_OK(t, db_exec(f.beside, "SELECT 1"));
-    CHECK_OK(t, conn_begin(f.beside, true));
-    beside(t, &f, "LOCK TABLE note");
+    CHECK_OK(t, db_conn_open(&s, true, &locker, &f.arena, &why));
+    CHECK_OK(t, conn_begin(locker, true));
+    CHECK_OK(t, db_run(locker, &lock, ""));
     CHECK_OK(t, commit_add(f.d, &p.op));
     CHECK_OK(t, commit_add(f.d, &count.op));
     loop_round(f.l, 0);
@@ -356,7 +387,8 @@ static void a_killed_session_is_no_failure(struct test *t)
     beside(t, &f, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO note%'");
     rounds_for(f.l, 100);
     CHECK(t, !p.told && !count.done);
-    CHECK_OK(t, conn_commit(f.beside));
+    CHECK_OK(t, conn_commit(locker));
+    db_conn_close(&locker);
     rounds_until(f.l, &count.done);
     CHECK(t, p.e == OK && count.e == OK);
     CHECK_INT(t, 1, times_counted(&f));
@@ -498,6 +530,127 @@ static void a_read_goes_on_after_a_cut(struct test *t)
     closed(&f);
 }
 
+/* ---- two servers ---- */
+
+static struct db_conn *replica_open(struct test *t, struct fixture *f)
+{
+    struct db_settings s = { .server = getenv("BONGSU_TEST_POSTGRESQL_REPLICA"), .schema = test_schema(t), .path = "" };
+    struct db_conn *c = NULL;
+    struct str why;
+
+    CHECK_OK(t, db_conn_open(&s, false, &c, &f->arena, &why));
+    return c;
+}
+
+static bool has_replica(struct test *t)
+{
+    struct db_settings s = { .server = getenv("BONGSU_TEST_POSTGRESQL_REPLICA"), .path = "" };
+    struct db_conn *c = NULL;
+    struct arena a;
+    struct str why;
+    bool has;
+
+    arena_init(&a);
+    has = replica_port() && db_conn_open(&s, false, &c, &a, &why) == OK && number_of(c, "SELECT pg_is_in_recovery()") == 1;
+    db_conn_close(&c);
+    arena_done(&a);
+    if (!has)
+        test_skip(t, "there is no replica, or it has been promoted before");
+    return has;
+}
+
+struct where_read {
+    struct plain_read plain;
+    int64_t           counted, replica;
+};
+
+static enum err where_work(struct db_conn *c, struct db_read *r)
+{
+    struct where_read *w = LIST_ITEM(r, struct where_read, plain.read);
+
+    w->replica = number_of(c, "SELECT pg_is_in_recovery()");
+    w->counted = number_of(c, "SELECT length(text) - length('first') FROM note WHERE id = 0");
+    return OK;
+}
+
+static struct where_read read_where(struct test *t, struct fixture *f)
+{
+    struct where_read w = { .plain.read = { .work = where_work, .done = plain_done } };
+
+    CHECK_OK(t, db_read_start(f->d, &w.plain.read));
+    rounds_until(f->l, &w.plain.told);
+    CHECK_OK(t, w.plain.e);
+    return w;
+}
+
+static void count_once(struct test *t, struct fixture *f)
+{
+    struct count_op count = count_of(count_apply);
+
+    CHECK_OK(t, commit_add(f->d, &count.op));
+    rounds_until(f->l, &count.done);
+    CHECK_OK(t, count.e);
+}
+
+static void the_nearest_replica_answers_what_it_has(struct test *t)
+{
+    struct fixture f;
+    int there = 0;
+
+    if (!has_replica(t))
+        return;
+    f = opened_at(t, REPLICA_PRIMARY);
+    for (int i = 1; i <= 20; i++) {
+        struct where_read w;
+
+        count_once(t, &f);
+        w = read_where(t, &f);
+        CHECK_INT(t, i, w.counted);
+        there += (int)w.replica;
+    }
+    CHECK(t, there > 0);
+    closed(&f);
+}
+
+/* The first server dies with a batch in flight, the second is promoted, the first comes back and still thinks that it is
+ * the primary. */
+static void the_writer_follows_a_promotion(struct test *t)
+{
+    struct count_op count = count_of(count_apply);
+    struct db_conn *second;
+    struct where_read w;
+    struct fixture f;
+    int64_t start_us;
+
+    if (!has_replica(t))
+        return;
+    f = opened_at(t, PRIMARY_REPLICA);
+    count_once(t, &f);
+    second = replica_open(t, &f);
+    for (int i = 0; i < 500 && number_of(second, "SELECT length(text) - length('first') FROM note WHERE id = 0") != 1; i++)
+        rounds_for(f.l, 10);
+    proxy.mode = PROXY_DEAD;
+    rounds_for(f.l, 50);
+    CHECK_OK(t, commit_add(f.d, &count.op));
+    rounds_for(f.l, 300);
+    CHECK(t, !count.done);
+    CHECK_INT(t, 1, number_of(second, "SELECT pg_promote(true, 30)"));
+    start_us = pg_now_us();
+    rounds_until(f.l, &count.done);
+    printf("        the next commit: %lld ms after the promotion\n", (long long)(pg_now_us() - start_us) / 1000);
+    CHECK_OK(t, count.e);
+    CHECK_INT(t, 1, times_counted(&f));              /* on the first, which is behind the dead proxy */
+    CHECK_INT(t, 2, number_of(second, "SELECT length(text) - length('first') FROM note WHERE id = 0"));
+    proxy.mode = PROXY_PASS;
+    rounds_for(f.l, 2200);                           /* the readers look at it again */
+    count_once(t, &f);
+    w = read_where(t, &f);
+    CHECK_INT(t, 3, w.counted);
+    CHECK_INT(t, 1, times_counted(&f));
+    db_conn_close(&second);
+    closed(&f);
+}
+
 /* ---- texts ---- */
 
 static void what_is_no_text_is_refused(struct test *t)
@@ -515,4 +668,5 @@ static void what_is_no_text_is_refused(struct test *t)
 DB_TEST_MAIN(TEST(a_batch_lands_once_though_its_answer_is_lost), TEST(an_old_sending_does_nothing_when_it_thaws),
              TEST(a_killed_session_is_no_failure), TEST(a_cancelled_wait_is_no_acknowledgement),
              TEST(the_primary_may_go_and_come_back), TEST(closing_does_not_wait_for_a_dead_primary),
-             TEST(a_read_waits_for_its_position), TEST(a_read_goes_on_after_a_cut), TEST(what_is_no_text_is_refused))
+             TEST(a_read_waits_for_its_position), TEST(a_read_goes_on_after_a_cut), TEST(what_is_no_text_is_refused),
+             TEST(the_nearest_replica_answers_what_it_has), TEST(the_writer_follows_a_promotion))
