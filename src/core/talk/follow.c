@@ -23,7 +23,7 @@ enum { HELD_MAX = 1000 };
 struct follow {
     struct db_read      read;
     struct person      *person;
-    int64_t             from;
+    int64_t             from, upto;     /* what came while it was read may not be in it */
     struct arena        arena;
     struct archive_page page;
 };
@@ -67,8 +67,8 @@ static void done(struct db_read *self, enum err e)
             message_deliver_logged(p, &m);
         }
         /* what is not in this owner's log (a preference) does not hold it up */
-        if (f->page.complete && p->log_last < p->log_want)
-            p->log_last = p->log_want;
+        if (f->page.complete && p->log_last < f->upto)
+            p->log_last = f->upto;
         p->following = false;
         follow_go(p);
         person_unref(p);
@@ -84,6 +84,7 @@ static void start(struct person *p)
     f->read = (struct db_read){ .work = work, .done = done };
     f->person = p;
     f->from = p->log_last;
+    f->upto = p->log_want;
     arena_init(&f->arena);
     person_ref(p);
     p->following = true;
