@@ -275,6 +275,13 @@ static const char *user_of(const struct settings *s)
     return *user ? user : NULL;
 }
 
+static unsigned role_rights(const struct role *r)
+{
+    bool reaches = settings_text(r->settings, "db.server")[0] || settings_text(r->settings, "bus.servers")[0];
+
+    return r->rights | (reaches ? r->rights_clustered : 0);
+}
+
 static enum err process_prepare(struct role *r, struct arena *a, struct str *why)
 {
     enum err e = bus_new_local(r->loop, r->name, settings_text(r->settings, "run_dir"), role_fd(r, "bus"), &r->bus);
@@ -289,7 +296,7 @@ static enum err process_prepare(struct role *r, struct arena *a, struct str *why
     loop_signal(r->loop, SIGHUP, on_reload, r);
     proc_files_max();
     proc_title(r->name);
-    e = proc_drop(user_of(r->settings), r->rights | (*settings_text(r->settings, "db.server") ? PROC_MAY_REACH : 0));
+    e = proc_drop(user_of(r->settings), role_rights(r));
     if (e)
         *why = arena_printf(a, "could not become the user \"%s\": %s", settings_text(r->settings, "user"),
                             err_info(e)->sentence);
@@ -329,8 +336,10 @@ int role_main(struct role *r, int argc, char **argv)
     bool         on_server;
     enum err     e;
 
-    if (argc != 3 || strcmp(argv[1], "--settings") != 0)
+    if ((argc != 3 && argc != 5) || strcmp(argv[1], "--settings") != 0 || (argc == 5 && strcmp(argv[3], "--name") != 0))
         return usage(r->name);
+    if (argc == 5)
+        r->name = argv[4];
     hide_powercut(r->name);
     if (!arm_faults(r->name))
         return EXIT_NEEDS_MENDING;

@@ -121,6 +121,8 @@ class Server:
     def environment(self):
         return {}
 
+    settle_s = 0
+
     def add_user(self, name, password):
         self.add_users({name: password})
 
@@ -300,6 +302,7 @@ class BongsuThree(BongsuPostgreSQL):
     """Three messengers over one database, with one NATS server between them. Each connection goes to the next of them, so that
     whoever talks to each other, and whoever comes back, does so on another machine."""
     name = "bongsu-three"
+    settle_s = 0.1              # until all have heard of what one of them did
 
     @classmethod
     def missing(cls):
@@ -328,6 +331,18 @@ class BongsuThree(BongsuPostgreSQL):
         self.nats = None
         self.pending = {}
 
+    @staticmethod
+    def start_node(node):
+        """A port that was free may be the other end of somebody's connection for a moment."""
+        for _ in range(20):
+            try:
+                return node.start()
+            except ServerError as e:
+                if "in use" not in str(e):
+                    raise
+                time.sleep(0.5)
+        return node.start()
+
     def next(self):
         self.turn += 1
         return self.nodes[self.turn % len(self.nodes)]
@@ -336,7 +351,7 @@ class BongsuThree(BongsuPostgreSQL):
         with open(os.path.join(self.dir, "nats.log"), "ab") as log:
             self.nats = subprocess.Popen(["nats-server", "-a", "127.0.0.1", "-p", str(self.nats_port)], stdout=log, stderr=log)
         for node in self.nodes:
-            node.start()
+            self.start_node(node)
         self.process = self.nodes[0].process
         deadline = time.monotonic() + 20        # until they hear each other
         while any(open(n.log, errors="replace").read()[n.log_start:].count("node.found") < 2 for n in self.nodes):

@@ -25,9 +25,10 @@ static const struct ident_row rows[] = {
     { "ident.backup",        ident_backup,   true },
 };
 
+/* talk, its further workers talk2, talk3 …, and web. */
 static bool faces_strangers(struct str asker)
 {
-    return str_is(asker, "talk") || str_is(asker, "web");
+    return str_starts(asker, STR("talk")) || str_is(asker, "web");
 }
 
 static void serve(void *arg, struct bus_request *rq, struct str subject, struct str payload)

@@ -157,6 +157,23 @@ static void device_done(struct talk *t, struct change *ch, enum err e)
     free(o);
 }
 
+/* Before the row is durable: whoever answers at once must find the device. */
+static void tell_now(const struct session *s)
+{
+    event_send(s->talk, &(struct event){ .kind = EVENT_DEVICE, .local = s->jid.local, .key = s->key, .node = s->talk->node,
+                                         .jid = s->jid.resource, .number = s->priority, .flags = s->reached ? EVENT_REACH : 0 });
+}
+
+void devices_tell(struct person *p)
+{
+    LIST_EACH(it, &p->sessions) {
+        const struct session *s = LIST_ITEM(it, struct session, in_person);
+
+        if (s->key && !s->closing)
+            tell_now(s);
+    }
+}
+
 static void queue(struct session *s, bool gone)
 {
     struct talk      *t = s->talk;
@@ -185,14 +202,16 @@ static void queue(struct session *s, bool gone)
 
 void device_changed(struct session *s)
 {
-    if (s->talk->shared && s->key)
-        queue(s, false);
+    if (!s->talk->shared || !s->key)
+        return;
+    queue(s, false);
+    tell_now(s);
 }
 
 void device_presence(struct session *s)
 {
-    if (s->talk->shared && s->key && s->reached != session_takes_messages(s))
-        queue(s, false);
+    if (s->key && s->reached != session_takes_messages(s))
+        device_changed(s);
 }
 
 void device_gone(struct session *s)

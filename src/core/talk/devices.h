@@ -28,6 +28,7 @@ void devices_load(struct person *p, struct db_conn *c);     /* on a worker */
 void devices_free(struct person *p);
 void devices_take(struct person *p, struct person *fresh);  /* the lists of a copy that was read again */
 void devices_event(struct person *p, const struct event *e);
+void devices_tell(struct person *p);            /* of those here, to whoever asks */
 void devices_tell_all(struct talk *t);
 void devices_node_died(struct talk *t, int64_t node);
 struct device *device_find(struct person *p, struct str resource);   /* NULL: none on another worker */

@@ -23,6 +23,12 @@ static void take_deleted(struct person *p, const struct event *e)
     person_dismiss(p);
 }
 
+static void take_who(struct person *p, const struct event *e)
+{
+    (void)e;
+    devices_tell(p);
+}
+
 static void take_conflict(struct person *p, const struct event *e)
 {
     struct session *s = person_session(p, e->jid);
@@ -112,7 +118,8 @@ static bool makes_sense(const struct event *e)
 void event_take(struct talk *t, struct person *p, const struct event *e)
 {
     static void (*const takes[EVENT_KINDS])(struct person *p, const struct event *e) = {
-        [EVENT_CHANGED] = take_changed, [EVENT_DELETED] = take_deleted, [EVENT_DEVICE] = devices_event,
+        [EVENT_CHANGED] = take_changed, [EVENT_DELETED] = take_deleted, [EVENT_WHO] = take_who,
+        [EVENT_DEVICE] = devices_event,
         [EVENT_CONFLICT] = take_conflict, [EVENT_LOGGED] = take_logged, [EVENT_AHEAD] = take_ahead,
         [EVENT_PASSED] = take_passed, [EVENT_PRESENCE] = take_presence, [EVENT_STANZA] = take_stanza,
         [EVENT_PROBE] = take_probe, [EVENT_SHOW] = take_show, [EVENT_HIDE] = take_hide,

@@ -97,6 +97,7 @@ enum fate { FATE_DELIVER, FATE_OFFLINE, FATE_IGNORE, FATE_BOUNCE };
 
 struct plan {
     enum fate      fate;
+    bool           named;       /* for one device of another worker */
     int            count, cap;
     struct target *targets;     /* in the round's arena */
 };
@@ -151,8 +152,10 @@ static enum fate to_full(struct plan *plan, struct person *to, const struct stan
         plan_add(plan, s, DELIVERY_DIRECT);
         return FATE_DELIVER;
     }
-    if (!s && device_find(to, st->to.resource))
+    if (!s && device_find(to, st->to.resource)) {
+        plan->named = true;
         return FATE_DELIVER;
+    }
     switch (st->type) {
     case TYPE_CHAT:
         return to_bare(plan, to, st);
@@ -575,7 +578,7 @@ static void launch(struct session *s, struct message *m, struct plan *plan, stru
     struct message_op *o;
 
     /* What is known of other workers' devices may be old: whether anyone is there is decided with the commit. */
-    if (s->talk->shared && plan->fate == FATE_DELIVER && plan->count == 0 && m->offline)
+    if (s->talk->shared && plan->fate == FATE_DELIVER && plan->count == 0 && !plan->named && m->offline)
         offline = m->stanza->type == TYPE_CHAT || m->stanza->type == TYPE_NORMAL;
 
     stanza_forward(b, m->stanza, s->jid.full, m->stanza->has_to ? m->stanza->to.full : s->jid.bare);

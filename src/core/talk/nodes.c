@@ -42,10 +42,23 @@ struct nodes {
     struct intmap all;              /* id → struct node; not this one */
     struct timer  beat;
     uint64_t      pulse;
+    int64_t       sweep_ms;
     int64_t       repair_until_ms, repaired_ms, calm_ms;
     int64_t       highest, calm, calm_next;   /* places in the log: heard of; all before is here; the one after that */
     bool          repairing;
+    struct strmap routes;           /* full JID → struct route */
 };
+
+static void routes_clear(struct nodes *n)
+{
+    struct str key;
+    void      *value;
+
+    for (size_t it = 0; strmap_next(&n->routes, &it, &key, &value);) {
+        strmap_del(&n->routes, key);
+        free(value);
+    }
+}
 
 /* ---- events ---- */
 
@@ -128,6 +141,86 @@ void event_send_node(struct talk *t, int64_t node, const struct event *e)
     publish(t, subject, e);
 }
 
+/* An event that says what follows from a change waits until the change has been read. */
+struct held_event {
+    struct buf payload;
+};
+
+static void event_later(struct talk *t, struct person *p, void *arg)
+{
+    struct held_event *h = arg;
+    struct event       e;
+    int64_t            position;
+
+    if (p && event_read(buf_str(&h->payload), &e, &position) == OK)
+        event_take(t, p, &e);
+    buf_done(&h->payload);
+    free(h);
+}
+
+static void event_hold(struct person *p, struct str payload)
+{
+    struct held_event *h = NEW(struct held_event);
+
+    buf_init(&h->payload, 0);
+    buf_put_str(&h->payload, payload);
+    if (person_hold(p, event_later, h) == OK)
+        return;
+    metric_add(&events_bad, 1);
+    buf_done(&h->payload);
+    free(h);
+}
+
+static bool needs_lists(enum event_kind kind)
+{
+    switch (kind) {
+    case EVENT_PRESENCE: case EVENT_STANZA: case EVENT_PROBE: case EVENT_SHOW: case EVENT_HIDE:
+    case EVENT_ROSTER_PUSH: case EVENT_BLOCK_PUSH:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Where a device is that has just asked something: its row may not be there yet when the answer comes. */
+struct route {
+    int64_t node, key, at_ms;
+    size_t  len;
+    char    jid[];
+};
+
+enum { ROUTES_MAX = 4096 };
+
+static void route_learn(struct talk *t, const struct event *e)
+{
+    struct route *r;
+
+    if (!e->jid.len || !e->node)
+        return;
+    r = strmap_get(&t->nodes->routes, e->jid);
+    if (!r) {
+        if (t->nodes->routes.count >= ROUTES_MAX)
+            routes_clear(t->nodes);
+        r = mem_new(sizeof *r + e->jid.len + 1);
+        r->len = e->jid.len;
+        memcpy(r->jid, e->jid.p, e->jid.len);
+        strmap_put(&t->nodes->routes, str_make(r->jid, r->len), r);
+    }
+    r->node = e->node;
+    r->key = e->number;
+}
+
+bool nodes_route(const struct talk *t, struct str full, int64_t *node, int64_t *key)
+{
+    const struct route *r = t->nodes ? strmap_get(&t->nodes->routes, full) : NULL;
+
+    if (!r || !node_alive(t, r->node))
+        return false;
+    *node = r->node;
+    *key = r->key;
+    return true;
+}
+
 static void event_came(void *arg, struct str subject, struct str payload)
 {
     struct talk  *t = arg;
@@ -144,12 +237,18 @@ static void event_came(void *arg, struct str subject, struct str payload)
     db_position_need(t->db, position);
     if (e.kind == EVENT_LOGGED)
         nodes_note_id(t, e.id);
+    if (e.kind == EVENT_TO_DEVICE)
+        route_learn(t, &e);
     arena_reset(&t->round);
     p = person_known(t, e.local);
-    if (p)
+    if (p && p->reloading && needs_lists(e.kind))
+        event_hold(p, payload);
+    else if (p)
         event_take(t, p, &e);
     else if (e.kind == EVENT_CHANGED)
         person_load_again(t, e.local);      /* it is being read just now, perhaps from before the change */
+    else if (e.kind == EVENT_DEVICE && (p = person_loading(t, e.local)))
+        event_hold(p, payload);
     arena_reset(&t->round);
 }
 
@@ -265,6 +364,63 @@ static void look_at_log(struct nodes *n, int64_t now, bool all_heard)
         n->calm = n->calm_next;
         n->calm_next = n->highest;
     }
+}
+
+/* ---- workers that nobody has heard for long, or ever: those that died while nobody looked ---- */
+
+enum { SWEEP_FIRST_MS = 3000, SWEEP_MS = 30000, SWEEP_MAX = 64 };
+
+struct sweep {
+    struct db_read read;
+    struct talk   *talk;
+    int            count;
+    int64_t        nodes[SWEEP_MAX];
+};
+
+static struct db_sql nodes_in_table = { "SELECT node FROM device GROUP BY node LIMIT 64" };
+
+static enum err sweep_work(struct db_conn *c, struct db_read *self)
+{
+    struct sweep   *w = (struct sweep *)self;
+    struct db_stmt *s = db_prepare(c, &nodes_in_table);
+    enum err        e;
+
+    while ((e = db_step(s)) == OK && w->count < SWEEP_MAX)
+        w->nodes[w->count++] = db_i64(s, 0);
+    db_done(s);
+    return e == ERR_NOT_FOUND || e == OK ? OK : e;
+}
+
+static void sweep_done(struct db_read *self, enum err e)
+{
+    struct sweep *w = (struct sweep *)self;
+    struct nodes *n = w->talk->nodes;
+
+    for (int i = 0; n && !e && i < w->count; i++) {
+        const struct node *o = intmap_get(&n->all, w->nodes[i]);
+
+        if (w->nodes[i] != w->talk->node && (!o || o->dead) && bus_connected(w->talk->wide))
+            devices_node_died(w->talk, w->nodes[i]);
+    }
+    free(w);
+}
+
+static void sweep(struct nodes *n, int64_t now)
+{
+    struct sweep *w;
+
+    if (!bus_connected(n->talk->wide)) {
+        n->sweep_ms = now + SWEEP_FIRST_MS;     /* counted anew from the connection on */
+        return;
+    }
+    if (now < n->sweep_ms)
+        return;
+    n->sweep_ms = now + SWEEP_MS;
+    w = NEW(struct sweep);
+    w->read = (struct db_read){ .work = sweep_work, .done = sweep_done };
+    w->talk = n->talk;
+    if (db_read_start(n->talk->db, &w->read) != OK)
+        free(w);
 }
 
 /* ---- pulses ---- */
@@ -386,6 +542,7 @@ static void beat(struct timer *timer)
             node_died(n, o, "silent");
     }
     look_at_log(n, now, all_heard);
+    sweep(n, now);
     metric_set(&nodes_alive, nodes_count(n->talk));
 }
 
@@ -414,6 +571,7 @@ void nodes_init(struct talk *t)
     n = t->nodes = NEW(struct nodes);
     n->talk = t;
     intmap_init(&n->all);
+    strmap_init(&n->routes);
     n->highest = n->calm = n->calm_next = t->last_log_id;
     nodes_subject(subject, t->node, "");
     bus_subscribe(t->wide, subject, event_came, t);
@@ -435,6 +593,8 @@ void nodes_done(struct talk *t)
     for (size_t it = 0; intmap_next(&n->all, &it, &id, &value);)
         free(value);
     intmap_done(&n->all);
+    routes_clear(n);
+    strmap_done(&n->routes);
     free(n);
     t->nodes = NULL;
 }

@@ -24,6 +24,7 @@ enum {
 enum event_kind {
     EVENT_CHANGED = 1,  /* the person's lists in the database are others now */
     EVENT_DELETED,      /* the account is gone */
+    EVENT_WHO,          /* which devices are there? Each worker answers with DEVICE for its own */
     EVENT_DEVICE,       /* key, node, jid: resource, number: priority, flags; or it is gone */
     EVENT_CONFLICT,     /* jid: a resource that another node has just bound, key: by whom */
     EVENT_LOGGED,       /* id, before, shown, flags, text: a message of the person's log */
@@ -36,7 +37,7 @@ enum event_kind {
     EVENT_HIDE,
     EVENT_ROSTER_PUSH,  /* text: the <query/> */
     EVENT_BLOCK_PUSH,   /* text: <block/> or <unblock/> */
-    EVENT_TO_DEVICE,    /* key, text: a stanza for one session; to node.<id> */
+    EVENT_TO_DEVICE,    /* key, text: a stanza for one session; jid, node, number: the sender's address, node and key. To node.<id> */
     EVENT_KINDS
 };
 
@@ -72,4 +73,6 @@ void nodes_subject(char out[NODE_SUBJECT_BYTES], int64_t node, const char *verb 
 /* A person came into memory, or leaves it. */
 void nodes_person_enter(struct talk *t, struct str local);
 void nodes_person_leave(struct talk *t, struct str local);
+/* A device that has asked one here something lately. */
+bool nodes_route(const struct talk *t, struct str full, int64_t *node, int64_t *key);
 void nodes_note_id(struct talk *t, int64_t id);             /* a place in the log that this worker has heard of */

@@ -16,10 +16,11 @@
 const struct db_migration person_migrations[] = {
     { 1, "person",
       "CREATE TABLE person(id INTEGER PRIMARY KEY, user TEXT NOT NULL UNIQUE, archive_default INTEGER NOT NULL DEFAULT 0);" },
+    { 2, "person", "ALTER TABLE person ADD COLUMN lists INTEGER NOT NULL DEFAULT 0;" },     /* counts changes: roster.c */
     { 0 },
 };
 
-static struct db_sql person_select = { "SELECT id, archive_default FROM person WHERE user = ?1" };
+static struct db_sql person_select = { "SELECT id, archive_default, lists FROM person WHERE user = ?1" };
 static struct db_sql offline_number = { "SELECT count(*) FROM offline WHERE owner = ?1" };
 static struct db_sql person_insert = { "INSERT INTO person(id, user) VALUES (?1, ?2) ON CONFLICT DO NOTHING" };
 
@@ -41,6 +42,7 @@ static struct person *person_blank(struct talk *t, struct str local)
     p->jid.domain = str_make(text + local.len + 1, t->domain.len);
     list_init(&p->sessions);
     list_init(&p->idle);
+    list_init(&p->later);
     return p;
 }
 
@@ -77,8 +79,13 @@ static void lists_free(struct person *p)
     p->item_count = p->item_cap = p->blocked_count = p->pref_count = 0;
 }
 
+static void later_run(struct person *p);
+
 static void person_done(struct person *p)
 {
+    p->deleted = true;
+    p->reloading = NULL;
+    later_run(p);
     lists_free(p);
     devices_free(p);
     free(p->aheads);
@@ -277,6 +284,7 @@ static enum err load_work(struct db_conn *c, struct db_read *self)
     if (l->found) {
         p->id = db_i64(s, 0);
         p->archive_default = (uint8_t)db_i64(s, 1);
+        p->lists = db_i64(s, 2);
     }
     if (s)
         db_done(s);
@@ -321,6 +329,7 @@ static void load_end(struct load *l, struct person *p, enum err e)
         person_enter(p);
         person_ref(p);
         person_number(p);
+        later_run(p);
     } else {
         nodes_person_leave(l->talk, l->fresh->jid.local);
     }
@@ -362,11 +371,52 @@ static void swap_lists(struct person *p, struct person *fresh)
     if (fresh->roster_version > p->roster_version)
         p->roster_version = fresh->roster_version;
     p->removed_version = fresh->removed_version;
+    p->lists = fresh->lists;
     fresh->items = NULL;
     fresh->blocked = NULL;
     fresh->prefs = NULL;
     fresh->item_count = fresh->blocked_count = fresh->pref_count = 0;
     devices_take(p, fresh);
+}
+
+struct later {
+    struct list link;
+    void      (*fn)(struct talk *t, struct person *p, void *arg);
+    void       *arg;
+};
+
+enum err person_when_read(struct person *p, void (*fn)(struct talk *t, struct person *p, void *arg), void *arg)
+{
+    if (p->reloading || !list_empty(&p->later))
+        return person_hold(p, fn, arg);
+    fn(p->talk, p, arg);
+    return OK;
+}
+
+enum err person_hold(struct person *p, void (*fn)(struct talk *t, struct person *p, void *arg), void *arg)
+{
+    struct later *l;
+
+    if (p->later_count >= PERSON_LATER_MAX)
+        return ERR_LIMIT;
+    l = NEW(struct later);
+    *l = (struct later){ .fn = fn, .arg = arg };
+    list_append(&p->later, &l->link);
+    p->later_count++;
+    return OK;
+}
+
+static void later_run(struct person *p)
+{
+    while (!list_empty(&p->later) && !p->reloading) {
+        struct later *l = LIST_ITEM(p->later.next, struct later, link);
+
+        list_remove(&l->link);
+        p->later_count--;
+        arena_reset(&p->talk->round);
+        l->fn(p->talk, p->deleted ? NULL : p, l->arg);
+        free(l);
+    }
 }
 
 enum { RELOAD_AGAIN_MS = 100 };
@@ -388,6 +438,7 @@ static void reload_end(struct load *l, enum err e)
         if (l->again)
             person_reload(p);
     }
+    later_run(p);
     person_unref(p);
     load_free(l);
 }
@@ -410,6 +461,18 @@ static void load_done(struct db_read *self, enum err e)
     }
 }
 
+static void later_move(struct person *to, struct person *from)
+{
+    while (!list_empty(&from->later)) {
+        struct list *n = from->later.next;
+
+        list_remove(n);
+        list_append(&to->later, n);
+    }
+    to->later_count = from->later_count;
+    from->later_count = 0;
+}
+
 static void load_start(struct load *l)
 {
     struct person *before = l->fresh;
@@ -417,6 +480,7 @@ static void load_start(struct load *l)
     l->read = (struct db_read){ .work = load_work, .done = load_done };
     if (before && before->id) {         /* a second time: from the beginning */
         l->fresh = person_blank(l->talk, before->jid.local);
+        later_move(l->fresh, before);
         if (!l->old) {
             strmap_del(&l->talk->loads, before->jid.local);
             strmap_put(&l->talk->loads, l->fresh->jid.local, l);
@@ -440,11 +504,19 @@ static void load(struct talk *t, struct str local, bool exists, person_fn *fn, v
         list_init(&l->waiters);
         strmap_put(&t->loads, l->fresh->jid.local, l);
         nodes_person_enter(t, l->fresh->jid.local);     /* before reading, so that no change is missed */
+        event_send(t, &(struct event){ .kind = EVENT_WHO, .local = local });
     }
     *w = (struct waiter){ .fn = fn, .arg = arg, .exists = exists };
     list_append(&l->waiters, &w->link);
     if (fresh)
         load_start(l);
+}
+
+struct person *person_loading(struct talk *t, struct str local)
+{
+    struct load *l = strmap_get(&t->loads, local);
+
+    return l ? l->fresh : NULL;
 }
 
 void person_load_again(struct talk *t, struct str local)

@@ -58,9 +58,12 @@ struct person {
     int                 device_count;
     struct device      *devices;       /* of other workers (devices.h) */
     int64_t             log_first, log_last, log_want;  /* of the person's log: its begin, what we have, how far it goes (follow.h) */
+    int64_t             lists;         /* how often they were changed: a change holds only if it was made to the newest (roster.c) */
     bool                following;     /* it is being read */
     struct timer        follow_again, reload_again;
     struct load        *reloading;     /* person.c: the lists are being read again */
+    struct list         later;         /* person_when_read: what waits for that */
+    int                 later_count;
     int                 ahead_count;
     struct ahead       *aheads;        /* what its devices were shown before it was stored (deliver.c) */
 };
@@ -81,6 +84,12 @@ void person_ref(struct person *p);
 void person_unref(struct person *p);
 void persons_done(struct talk *t);          /* frees everyone; no session is left */
 void person_reload(struct person *p);       /* after a failed change, or another worker's; later, in a shared database */
+/* Runs fn(t, p, arg) now, or, while the lists are being read again, when they have been; p NULL: the person is gone.
+ * ERR_LIMIT: too much waits already. */
+enum { PERSON_LATER_MAX = 1000 };
+enum err person_when_read(struct person *p, void (*fn)(struct talk *t, struct person *p, void *arg), void *arg);
+enum err person_hold(struct person *p, void (*fn)(struct talk *t, struct person *p, void *arg), void *arg);  /* in any case later */
+struct person *person_loading(struct talk *t, struct str local);    /* one that is being read for the first time; NULL: none */
 void person_load_again(struct talk *t, struct str local);   /* it is being read: what was read may be old */
 void persons_reload_all(struct talk *t);    /* those with sessions; the others are forgotten */
 /* Others have to know: this worker has changed the person's lists. */

@@ -44,6 +44,7 @@ struct session {
     char             *presence;      /* last available presence as sent out, NUL-terminated; NULL: unavailable */
     int8_t            priority;
     uint8_t           state;         /* enum session_state */
+    uint8_t           roster_tries;  /* how often the stanza at hand has been handled before (roster.c) */
     uint8_t           transport;     /* enum talk_transport */
     bool              secure : 1;    /* TLS is on */
     bool              carbons : 1;

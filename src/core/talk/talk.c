@@ -18,6 +18,7 @@
 #include "talk/settings.h"
 #include "talk/stream.h"
 #include "talk/xep/xep0198_sm.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -89,6 +90,8 @@ static enum err doors_open(struct talk *t, const struct talk_listen *listen, int
         t->listeners[t->listener_count] = listener_new(t->loop, listen[i].fd, accept_one, d);
         if (!t->listeners[t->listener_count])
             return ERR_IO;
+        if (settings_int(t->settings, "talk.workers") > 1)
+            listener_share(t->listeners[t->listener_count]);
         t->listener_count++;
     }
     return OK;
@@ -323,6 +326,16 @@ static void status_request(void *arg, struct bus_request *rq, struct str subject
     buf_done(&b);
 }
 
+/* Under the worker's own name: "talk2.status". */
+static void serve(struct talk *t, const char *verb, bus_serve_fn *fn)
+{
+    struct str role = bus_role(t->bus);
+    char       subject[BUS_SUBJECT_BYTES_MAX];
+
+    snprintf(subject, sizeof subject, "%.*s.%s", STR_ARG(role), verb);
+    bus_serve(t->bus, subject, fn, t);
+}
+
 enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
                   const struct talk_listen *listen, int listen_count,
                   struct talk **out, struct arena *a, struct str *why)
@@ -378,8 +391,8 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
     sm_restore(t);
     websocket_init(t);
     bus_subscribe(b, "account.deleted", account_deleted, t);
-    bus_serve(b, "talk.backup", backup_request, t);
-    bus_serve(b, "talk.status", status_request, t);
+    serve(t, "backup", backup_request);
+    serve(t, "status", status_request);
     timer_start(l, &t->tick, 1000, tick);
     e = doors_open(t, listen, listen_count);
     if (e)

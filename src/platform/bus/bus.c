@@ -356,7 +356,7 @@ static enum err ask_later(struct bus *b, struct bus_pending *p, const struct fra
 /* Over the transport's own way: what nobody can take is told "unavailable" a moment later. */
 static enum err ask_directly(struct bus *b, struct bus_pending *p, const char *subject, struct str payload, int timeout_ms)
 {
-    enum err e = b->transport->ask(b, p->id, subject, payload);
+    enum err e = b->transport->ask ? b->transport->ask(b, p->id, subject, payload) : ERR_UNAVAILABLE;
 
     if (e && e != ERR_UNAVAILABLE) {
         pending_free(p);
@@ -387,8 +387,6 @@ static enum err ask_over_links(struct bus *b, struct bus_pending *p, struct bus_
     return OK;
 }
 
-static const struct bus_topic *serve_find(const struct bus *b, struct str subject);
-
 enum err bus_ask(struct bus *b, const char *subject, struct str payload, int timeout_ms, bus_reply_fn *fn, void *arg)
 {
     struct str role = first_word(str_of(subject));
@@ -401,10 +399,10 @@ enum err bus_ask(struct bus *b, const char *subject, struct str payload, int tim
     metric_add(&asks, 1);
     p = pending_new(b, role, timeout_ms, fn, arg);
     if (b->transport->ask)          /* what we serve ourselves needs no way out */
-        k = serve_find(b, str_of(subject)) ? link_to(b, str_of(b->role)) : NULL;
+        k = bus_served(b, str_of(subject)) ? link_to(b, str_of(b->role)) : NULL;
     else
-        k = link_to(b, role);
-    if (b->transport->ask && !k)
+        k = b->transport->route ? b->transport->route(b, str_of(subject)) : link_to(b, role);
+    if (!k && (b->transport->ask || b->transport->route))
         return ask_directly(b, p, subject, payload, timeout_ms);
     return ask_over_links(b, p, k, &(struct frame){ .kind = FRAME_ASK, .id = (uint64_t)p->id, .name = str_of(subject),
                                                     .payload = payload }, timeout_ms);
@@ -489,7 +487,7 @@ static void *map_match(const struct strmap *m, struct str subject, size_t *at)
     return NULL;
 }
 
-static const struct bus_topic *serve_find(const struct bus *b, struct str subject)
+const struct bus_topic *bus_served(const struct bus *b, struct str subject)
 {
     size_t at = subject.len + 1;
 
@@ -507,7 +505,7 @@ static struct bus_request *request_new(struct bus *b, struct str asker)
 
 static bool frame_ask(struct bus_link *k, const struct frame *f)
 {
-    const struct bus_topic *t = serve_find(k->bus, f->name);
+    const struct bus_topic *t = bus_served(k->bus, f->name);
     enum err refusal = !t ? ERR_UNSUPPORTED : k->request_count >= BUS_PENDING_MAX ? ERR_LIMIT : OK;
     struct bus_request *rq;
 
@@ -563,6 +561,11 @@ void bus_answer(struct bus_request *rq, enum err e, struct str payload)
     }
     free(rq->reply_to);
     free(rq);
+}
+
+struct str bus_role(const struct bus *b)
+{
+    return str_of(b->role);
 }
 
 struct str bus_asker(const struct bus_request *rq)
@@ -693,10 +696,14 @@ enum err bus_publish(struct bus *b, const char *subject, struct str payload)
         return ERR_LIMIT;
     if (b->transport->publish)
         return b->transport->publish(b, subject, payload);
+    if (!b->connected)
+        return ERR_UNAVAILABLE;
     LIST_EACH(it, &b->links) {
         struct bus_link *k = LIST_ITEM(it, struct bus_link, link);
 
         if (!link_wants_event(k, f.name) || is_second_link(k, f.name))
+            continue;
+        if (b->transport->is_silent && b->transport->is_silent(k))
             continue;
         if (link_send(k, &f) == OK)
             continue;

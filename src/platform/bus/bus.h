@@ -39,6 +39,7 @@ typedef void bus_serve_fn(void *arg, struct bus_request *rq, struct str subject,
 /* `subject` exact, or "ident.*" for everything below. ERR_EXISTS if taken. */
 enum err bus_serve(struct bus *b, const char *subject, bus_serve_fn *fn, void *arg);
 void     bus_answer(struct bus_request *rq, enum err e, struct str payload);
+struct str bus_role(const struct bus *b);                  /* our own */
 struct str bus_asker(const struct bus_request *rq);        /* role of the asker: "talk" */
 
 /* The answer: e == OK and payload from bus_answer; or the error it gave; ERR_UNAVAILABLE: the role is away
@@ -70,6 +71,9 @@ struct bus_nats {
  * A payload is at most the server's max_payload (1 MiB unless set) less 64 bytes, else ERR_LIMIT. What is published in a round
  * leaves at its end. `why` (in `a`) says what a person can mend: a server's name that is no address, an unreadable file. */
 enum err bus_new_nats(struct loop *l, const char *role, const struct bus_nats *s, struct bus **out, struct arena *a, struct str *why);
+/* Stands in for it in tests, without a server: the members of one hub hear each other as over NATS. */
+enum err bus_new_standin(struct loop *l, const char *role, struct bus_hub **hub, struct bus **out);
+void     bus_standin_break(struct bus *b, bool connected);     /* as if the connection were lost, or there again */
 /* Called in the loop when the connection is lost (false) and when it is there again, subscriptions included (true):
  * events in between are missing. Also with true at the first connection. A reader too slow for the server is hung up on, so
  * dropped events are a break too. Going back to a nearer server is told as false and true at once. Where no connection can

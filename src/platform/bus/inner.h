@@ -36,6 +36,9 @@ struct bus_topic {
 };
 
 struct bus_transport {
+    bool     (*is_silent)(const struct bus_link *k);    /* no event goes over it. May be NULL */
+    /* The link for a question; NULL: unavailable at once. May be NULL: the link to the role that the first word names. */
+    struct bus_link *(*route)(struct bus *b, struct str subject);
     /* A link to `role` is wanted; `keep`: for good. May be called again and again. */
     void     (*want)(struct bus *b, struct str role, bool keep);
     void     (*free)(struct bus *b);    /* all links go, without a word to anybody of this bus */
@@ -91,6 +94,7 @@ void link_down(struct bus_link *k);             /* whoever waits is told; `k` ma
 void link_forget(struct bus_link *k);           /* the same, without telling: its bus is being freed */
 bool bus_wants(const struct bus *b, struct str role);   /* a question waits for a link to it */
 
+const struct bus_topic *bus_served(const struct bus *b, struct str subject);
 void bus_scratch_shrink(struct bus *b);         /* after each use of b->scratch */
 
 /* ---- for a transport with ways of its own ---- */

@@ -46,8 +46,10 @@ enum {
     HOME_MS = 4000,                 /* between tries of a nearer server; up to half more */
     CALM_MS = 20,                   /* nothing published for so long is a calm moment … */
     CALM_TRIES_MAX = 250,           /* … that is not waited for longer than this many times */
+    COMPLAIN_MS = 10000,            /* between log lines of what a server does not like */
     LEAVING_MS = 1000,              /* how long the way that was left still brings answers */
-    SUBS_AT_ONCE = 4096,            /* unconfirmed; a server busy with more would not answer pings in time */
+    SUBS_AT_ONCE = 1024,            /* unconfirmed changes; a server busy with many more does not answer pings in time … */
+    BUSY_FACTOR = 5,                /* … and while it is busy with them its silence may take this much longer */
     SID_INBOX = 1,                  /* a topic's is its id plus this */
 };
 
@@ -65,9 +67,10 @@ struct way {
     uint64_t       pings, pongs;
     bool           heard;           /* since the last ping */
     int            silent;          /* pings in a row without a sign of life */
-    int            subs_unknown;    /* sent and not confirmed */
+    int            subs_unknown;    /* SUB and UNSUB sent and not confirmed */
     uint64_t       subs_ping;       /* this pong confirms them; 0: none under way */
     struct list    queued;          /* bus_topic: to be subscribed */
+    struct buf     gone;            /* int64: topics to be unsubscribed */
     size_t         payload_bytes_max;
     const char    *why;             /* it ends, if we know; borrowed literal */
 };
@@ -86,7 +89,8 @@ struct nats {
     int                round_ms;
     bool               told_down;   /* the log has said that nobody is there */
     struct timer       dial, settle, home_try, calm;
-    int                calm_tries;
+    int                calm_tries, home_tries;
+    int64_t            complained_ms;
     int64_t            published_ms;
 };
 
@@ -214,9 +218,32 @@ static void way_sub(struct way *w, struct bus_topic *t)
 
 static void way_ready(struct way *w);
 
-/* Subscribes what is queued, not too much at once. While subscribing, a last pong tells that all is known. */
+static void way_unsub(struct way *w, int64_t id)
+{
+    char line[64];
+
+    snprintf(line, sizeof line, "UNSUB %lld\r\n", (long long)(id + SID_INBOX));
+    conn_write(w->conn, str_of(line));
+    w->subs_unknown++;
+}
+
+static void way_pump_gone(struct way *w)
+{
+    size_t done = 0;
+
+    for (; done < w->gone.len && w->subs_unknown < SUBS_AT_ONCE; done += sizeof(int64_t)) {
+        int64_t id;
+
+        memcpy(&id, w->gone.p + done, sizeof id);
+        way_unsub(w, id);
+    }
+    buf_consume(&w->gone, done);
+}
+
+/* Tells the server what is queued, not too much at once. While subscribing, a last pong tells that all is known. */
 static void way_pump(struct way *w)
 {
+    way_pump_gone(w);
     while (!list_empty(&w->queued) && w->subs_unknown < SUBS_AT_ONCE) {
         struct bus_topic *t = LIST_ITEM(w->queued.next, struct bus_topic, queued[w->slot]);
 
@@ -274,7 +301,6 @@ static void topic_gone(struct bus *b, struct bus_topic *t)
 {
     struct nats *n = nats_of(b);
     struct way *ways[] = { n->now, n->home, n->leaving };
-    char line[64];
 
     intmap_del(&b->by_id, t->id);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
@@ -283,8 +309,8 @@ static void topic_gone(struct bus *b, struct bus_topic *t)
         list_remove(&t->queued[ways[i]->slot]);
         if (!t->known[ways[i]->slot])
             continue;
-        snprintf(line, sizeof line, "UNSUB %lld\r\n", (long long)(t->id + SID_INBOX));
-        conn_write(ways[i]->conn, str_of(line));
+        buf_put(&ways[i]->gone, &t->id, sizeof t->id);
+        way_pump(ways[i]);
     }
 }
 
@@ -442,7 +468,13 @@ static void came_info(struct way *w, struct str text)
 
 static void came_err(struct way *w, struct str text)
 {
-    LOG_WARN("nats.refused", LF_Z("server", w->nats->servers[w->server].address), LF_STR("why", text));
+    struct nats *n = w->nats;
+    int64_t now_ms = loop_now_ms(n->bus->loop);
+
+    if (!n->complained_ms || now_ms - n->complained_ms > COMPLAIN_MS) {
+        LOG_WARN("nats.refused", LF_Z("server", n->servers[w->server].address), LF_STR("why", text));
+        n->complained_ms = now_ms;
+    }
     if (w->state < WAY_SUBSCRIBING)
         way_end(w, ERR_DENIED, "it refuses us");
 }
@@ -530,7 +562,7 @@ static void ping_due(struct timer *t)
 
     w->silent = w->heard ? 0 : w->silent + 1;
     w->heard = false;
-    if (w->silent >= n->ping_out_max) {
+    if (w->silent >= n->ping_out_max * (w->subs_ping ? BUSY_FACTOR : 1)) {
         way_end(w, ERR_TIMEOUT, "it is silent");
         return;
     }
@@ -546,6 +578,7 @@ static void in_use(struct nats *n, struct way *w)
     n->tried = 0;
     n->failed = -1;
     n->round_ms = n->reconnect_ms;
+    n->home_tries = 0;
     n->told_down = false;
     metric_set(&connected_now, 1);
     metric_set(&server_now, w->server + 1);
@@ -607,6 +640,7 @@ static void way_closed(void *arg, struct conn *c, enum err why)
     const char *reason = w->why ? w->why : why ? err_info(why)->sentence : "it hung up";
 
     timer_stop(n->bus->loop, &w->timer);
+    buf_done(&w->gone);
     if (w->state >= WAY_SUBSCRIBING && w != n->leaving)
         LOG_WARN("nats.lost", LF_Z("server", n->servers[w->server].address), LF_Z("why", reason));
     else
@@ -642,6 +676,7 @@ static struct way *way_open(struct nats *n, int server, int slot)
     w->server = server;
     w->slot = slot;
     list_init(&w->queued);
+    buf_init(&w->gone, 0);
     w->payload_bytes_max = BUS_PAYLOAD_BYTES_MAX;
     if (conn_connect(n->bus->loop, str_of(n->servers[server].address), &n->limits, &way_handlers, w, &w->conn) != OK) {
         free(w);
@@ -718,12 +753,13 @@ static void calm(struct timer *t)
         change_over(n);
 }
 
+/* The nearest first, then the others before the one in use. */
 static void home_due(struct timer *t)
 {
     struct nats *n = LIST_ITEM(t, struct nats, home_try);
 
     if (!n->home && !n->leaving && n->now->state == WAY_READY)
-        n->home = way_open(n, 0, free_slot(n));
+        n->home = way_open(n, n->home_tries++ % n->now->server, free_slot(n));
     if (!n->home)
         home_later(n);
 }
@@ -752,6 +788,7 @@ static void way_drop(struct nats *n, struct way *w)
     if (!w)
         return;
     timer_stop(n->bus->loop, &w->timer);
+    buf_done(&w->gone);
     conn_set_handlers(w->conn, &quiet_handlers, NULL);
     conn_abort(w->conn, ERR_CLOSED);
     free(w);

@@ -487,7 +487,7 @@ static void many_subscriptions_come_and_go(struct test *t)
         snprintf(subject, sizeof subject, "person.n%d", i);
         bus_unsubscribe(b, subject, hear, &h);
     }
-    rounds_ms(f.l, 500);
+    rounds_ms(f.l, 1000);
     CHECK_INT(t, 0, told[0].lost);
     CHECK_INT(t, 1, told[1].lost);
     closed(&f);

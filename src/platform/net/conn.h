@@ -80,5 +80,7 @@ typedef void listener_fn(void *arg, int fd);
  *   ERR_EXISTS  the address is in use */
 enum err listen_socket(struct str address, int *fd_out);    /* bind and listen; for the keeper to pass on */
 struct listener *listener_new(struct loop *l, int fd, listener_fn *fn, void *arg);
+/* Several processes accept from this socket: take turns. */
+void     listener_share(struct listener *ls);
 void     listener_pause(struct listener *ls, int ms);       /* out of descriptors or over the accept rate */
 void     listener_free(struct listener **ls);

@@ -29,6 +29,21 @@ static const struct cli_option move_options[] = {
     { 0 },
 };
 
+static const struct cli_option drill_options[] = {
+    { "--short", NULL, "each fault once or twice; default: 100 cuts of the primary's site, and each other several times" },
+    { "--cuts", "N", "how often the primary's site is cut off" },
+    { "--times", "N", "how often each other fault is taken" },
+    { "--faults", "A,B,C", "only these, in this order" },
+    { "--delay", "MS", "one way between sites; default: 0.5" },
+    { "--workers", "N", "talk processes a site; default: 1" },
+    { "--people", "N", "who chat, on all sites together; default: 24" },
+    { "--storm", "N", "people who come back at once in the fault storm; default: 5000" },
+    { "--keep", NULL, "leave the files of the sites" },
+    { "--json", "FILE", "every round, for programs" },
+    { "--write", "FILE", "put the result into this document (docs/drill.md)" },
+    { 0 },
+};
+
 const struct cli_option cli_common_options[] = {
     { "--config", "FILE", "settings; default: $BONGSU_CONFIG, else " COMMON_SETTINGS_PATH },
     { "--help", NULL, "this help" },
@@ -50,10 +65,16 @@ const struct command commands[] = {
       "The server must run.", NULL, cmd_user_del },
     { "user list", "", 0, 0, "list the accounts", NULL, NULL, cmd_user_list },
     { "status", "", 0, 0, "what runs, and how it is",
-      "Exit status 0 when every role is ready, 1 when one is not or no server runs.", status_options, cmd_status },
+      "Exit status 0 when every role is ready and, in a cluster, the loss of any one site would lose nothing that was\n"
+      "acknowledged; 1 when not, with the reasons, or when no server runs.",
+      status_options, cmd_status },
     { "top", "", 0, 0, "what the server does now, refreshed each second", "Ends with Ctrl-C.", top_options, cmd_top },
     { "reload", "", 0, 0, "take up changed settings and certificates", "No session is dropped. Says what needs a restart.", NULL,
       cmd_reload },
+    { "restart", "", 0, 0, "restart the roles one after the other, so that a new version is taken up",
+      "Each is ready again before the next one ends: with several workers of talk, somebody always serves. Clients resume\n"
+      "their sessions. The keeper itself stays the old one until the next `bongsu stop` and `bongsu serve`.",
+      NULL, cmd_restart },
     { "stop", "", 0, 0, "stop the running server in order", NULL, NULL, cmd_stop },
     { "backup", "DIR", 1, 1, "copy the databases while people go on chatting",
       "DIR must not exist, or be empty. Each copy is checked before it is reported good.", NULL, cmd_backup },
@@ -73,6 +94,12 @@ const struct command commands[] = {
       "Into an empty PostgreSQL, in one transaction for each database, and then proves that both sides hold the same.\n"
       "Nothing is changed in the files.",
       move_options, cmd_db_move },
+    { "drill", "", 0, 0, "lose sites on purpose, on this machine, and count what people lost",
+      "Builds three sites as network namespaces, lets people chat on all of them, and takes one fault after the other:\n"
+      "cut-primary, kill-site, freeze-site, cut-standby, cut-link, loss-10, disk-full, wipe-etcd, kill-nats, stop-postgres,\n"
+      "storm. Prints one table and \"N passed, N failed, N skipped\". A server that runs is not touched. Needs root,\n"
+      "/dev/net/tun, and the packages of a site.",
+      drill_options, cmd_drill },
     { "doap", "", 0, 0, "print what XMPP this server speaks (docs/xmpp.doap)", NULL, NULL, cmd_doap },
     { "version", "", 0, 0, "print the version", NULL, NULL, cmd_version },
     { "help", "[SUBCOMMAND]", 0, 2, "print this help, or a subcommand's", NULL, NULL, cmd_help },

@@ -211,6 +211,7 @@ static void blocking_done(struct talk *t, struct change *ch, enum err e)
     if (e) {
         iq_later_error(t, &o->iq, e);
     } else {
+        person_tell_changed(o->person);
         iq_later_result(t, &o->iq, STR_NULL);
         push(o);
         for (int i = 0; i < o->count; i++)
