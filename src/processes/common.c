@@ -48,8 +48,11 @@ const struct setting common_settings[] = {
       "Where clients connect with TLS from the first byte (XEP-0368)." },
     { "talk.listen_websocket", SETTING_ADDRESSES, "0.0.0.0:5443", 0, 0, false,
       "Where browsers connect: wss://host:port/xmpp-websocket (RFC 7395)." },
-    { "talk.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5291", 0, 0, false,
-      "Plain HTTP for machines that watch: /metrics, /health/live, /health/ready. Never open it to strangers." },
+    { "talk.workers", SETTING_INT, "1", 1, TALK_WORKERS_MAX, false,
+      "How many processes share the clients of this machine. More than one needs a cluster: db.server and bus.servers." },
+    { "talk.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5300", 0, 0, false,
+      "Plain HTTP for machines that watch: /metrics, /health/live, /health/ready. Never open it to strangers. The second worker's"
+      " port is one higher, and so on." },
     { "ident.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5292", 0, 0, false, "The same for ident." },
     { "web.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5293", 0, 0, false, "The same for web." },
     { "keeper.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5290", 0, 0, false,
@@ -117,7 +120,7 @@ static void make_absolute(struct settings *s, const char *name, const char *belo
 
 static enum err make_all_absolute(struct settings *s, struct buf *report)
 {
-    static const char *const names[] = { "run_dir", "tls.certificate", "tls.key", "web.files" };
+    static const char *const names[] = { "run_dir", "tls.certificate", "tls.key", "web.files", "bus.ca", "bus.certificate", "bus.key" };
     char                     here[PATH_MAX];
 
     if (!getcwd(here, sizeof here)) {
@@ -158,6 +161,11 @@ static enum err judge(struct settings *s, struct buf *report)
     }
     if (settings_text(s, "data_dir")[0] == '\0') {
         buf_put_z(report, "data_dir cannot be empty: the databases need a place\n");
+        e = ERR_INVALID;
+    }
+    if (common_talk_workers(s) > 1 && !common_is_clustered(s)) {
+        buf_printf(report, "talk.workers cannot be %d on a machine that is alone: workers share one PostgreSQL (db.server) and speak "
+                           "over NATS (bus.servers); with SQLite there is one\n", common_talk_workers(s));
         e = ERR_INVALID;
     }
     return e;
@@ -202,6 +210,28 @@ void common_log_setup(const char *process, const struct settings *s)
     log_setup(process, level, settings_bool(s, "log.json"));
 }
 
+bool common_is_clustered(const struct settings *s)
+{
+    return settings_text(s, "db.server")[0] && settings_text(s, "bus.servers")[0];
+}
+
+int common_talk_workers(const struct settings *s)
+{
+    return (int)settings_int(s, "talk.workers");
+}
+
+int common_worker_number(const char *role)
+{
+    struct str name = str_of(role);
+    uint64_t   number;
+
+    if (str_is(name, "talk"))
+        return 1;
+    if (!str_starts(name, STR("talk")) || !str_to_u64(str_make(name.p + 4, name.len - 4), &number) || number > TALK_WORKERS_MAX)
+        return 0;
+    return (int)number;
+}
+
 struct str common_run_path(const struct settings *s, struct arena *a, const char *name)
 {
     return arena_printf(a, "%s/%s", settings_text(s, "run_dir"), name);
@@ -225,6 +255,16 @@ int door_port(struct str address)
     return str_to_u64(address, &port) && port <= 65535 ? (int)port : 0;
 }
 
+/* "127.0.0.1:5300" → "127.0.0.1:5301" */
+static struct str port_raised(struct str address, int by, struct arena *a)
+{
+    struct str host = address;
+
+    while (by && host.len && host.p[host.len - 1] != ':')
+        host.len--;
+    return by ? arena_printf(a, "%.*s%d", STR_ARG(host), door_port(address) + by) : address;
+}
+
 static enum err door_open(const struct door *d, struct str address, int number, struct proc_fd *out, struct arena *a,
                           struct buf *report)
 {
@@ -242,15 +282,17 @@ static enum err door_open(const struct door *d, struct str address, int number, 
 enum err doors_open(const struct settings *s, const char *role, struct proc_fd *out, int fd_max, int *fd_count,
                     struct arena *a, struct buf *report)
 {
+    int      worker = common_worker_number(role);
     enum err worst = OK;
 
     for (const struct door *d = common_doors; d->role; d++) {
         struct str rest = str_of(settings_text(s, d->setting));
+        bool       further = worker > 1 && d->optional && strcmp(d->role, "talk") == 0;
 
-        if (*role && strcmp(role, d->role) != 0)
+        if (*role && strcmp(role, d->role) != 0 && !further)
             continue;
         for (int number = 0; rest.len; number++) {
-            struct str address = str_trim(str_split(&rest, ','));
+            struct str address = port_raised(str_trim(str_split(&rest, ',')), further ? worker - 1 : 0, a);
             enum err   e;
 
             if (*fd_count >= fd_max) {

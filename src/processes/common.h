@@ -26,6 +26,12 @@ enum err common_load(const char *given, struct settings **out, struct buf *repor
 enum err common_load_decided(const char *path, struct settings **out, struct buf *report);
 void     common_log_setup(const char *process, const struct settings *s);
 
+/* ---- talk's workers: "talk", "talk2", "talk3" … ---- */
+enum { TALK_WORKERS_MAX = 16 };
+bool common_is_clustered(const struct settings *s);     /* the database and the bus are shared with other machines */
+int  common_talk_workers(const struct settings *s);
+int  common_worker_number(const char *role);            /* 1 for "talk", 2 for "talk2"; 0: no worker of talk */
+
 /* run_dir/name */
 struct str common_run_path(const struct settings *s, struct arena *a, const char *name);
 
@@ -39,7 +45,8 @@ struct door {
 };
 extern const struct door common_doors[];        /* ended by role NULL */
 
-/* Opens every socket of `role` ("": of all roles). Names live in `a`. What fails is told in `report`. */
+/* Opens every socket of `role` ("": of all roles). A further worker of talk shares the first one's, and has only
+ * its own for metrics: the port is raised by its number less one. Names live in `a`. What fails is told in `report`. */
 enum err doors_open(const struct settings *s, const char *role, struct proc_fd *out, int fd_max, int *fd_count,
                     struct arena *a, struct buf *report);
 /* "host:port" split; the first address of a setting, or empty. */

@@ -275,6 +275,13 @@ static const char *user_of(const struct settings *s)
     return *user ? user : NULL;
 }
 
+static unsigned role_rights(const struct role *r)
+{
+    bool reaches = settings_text(r->settings, "db.server")[0] || settings_text(r->settings, "bus.servers")[0];
+
+    return r->rights | (reaches ? r->rights_clustered : 0);
+}
+
 static enum err process_prepare(struct role *r, struct arena *a, struct str *why)
 {
     enum err e = bus_new_local(r->loop, r->name, settings_text(r->settings, "run_dir"), role_fd(r, "bus"), &r->bus);
@@ -289,7 +296,7 @@ static enum err process_prepare(struct role *r, struct arena *a, struct str *why
     loop_signal(r->loop, SIGHUP, on_reload, r);
     proc_files_max();
     proc_title(r->name);
-    e = proc_drop(user_of(r->settings), r->rights);
+    e = proc_drop(user_of(r->settings), role_rights(r));
     if (e)
         *why = arena_printf(a, "could not become the user \"%s\": %s", settings_text(r->settings, "user"),
                             err_info(e)->sentence);
@@ -313,15 +320,26 @@ static int usage(const char *name)
     return 2;
 }
 
+/* What another machine keeps from starting, time mends: the keeper tries again. */
+static int exit_status(enum err e, bool on_server)
+{
+    if (!e)
+        return 0;
+    return e == ERR_UNAVAILABLE && on_server ? EXIT_FAILURE : EXIT_NEEDS_MENDING;
+}
+
 int role_main(struct role *r, int argc, char **argv)
 {
     struct arena a;
     struct buf   report;
     struct str   why = STR_NULL;
+    bool         on_server;
     enum err     e;
 
-    if (argc != 3 || strcmp(argv[1], "--settings") != 0)
+    if ((argc != 3 && argc != 5) || strcmp(argv[1], "--settings") != 0 || (argc == 5 && strcmp(argv[3], "--name") != 0))
         return usage(r->name);
+    if (argc == 5)
+        r->name = argv[4];
     hide_powercut(r->name);
     if (!arm_faults(r->name))
         return EXIT_NEEDS_MENDING;
@@ -339,6 +357,7 @@ int role_main(struct role *r, int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     r->loop = loop_new();
     r->stopped = process_stopped;
+    on_server = *settings_text(r->settings, "db.server");
     e = process_run(r, &a, &why);
     if (e)
         fprintf(stderr, "bongsu: %s could not start: %.*s\n", r->name, STR_ARG(why));
@@ -348,5 +367,5 @@ int role_main(struct role *r, int argc, char **argv)
     loop_free(&r->loop);
     settings_free(&r->settings);
     arena_done(&a);
-    return e ? EXIT_NEEDS_MENDING : 0;
+    return exit_status(e, on_server);
 }

@@ -4,7 +4,8 @@
  *   started ──start──▶ ready ──SIGTERM──▶ stopping ──role_stopped──▶ finish, exit
  *      └── start fails: says why, exits with EXIT_NEEDS_MENDING
  *
- * A role is one static struct. Its process is `return role_main(&talk_role, argc, argv)`; the
+ * A role is one static struct. Its process is `return role_main(&talk_role, argc, argv)`, which `--name talk2` gives
+ * another name than its own: for its bus, its log, its sockets. The
  * process `one` runs the same structs side by side.
  *
  * On the bus every role answers (version 1 of codec.h):
@@ -25,6 +26,7 @@ struct role_http;
 struct role {
     const char *name;
     unsigned    rights;      /* enum proc_right, kept after start-up */
+    unsigned    rights_clustered;   /* those besides, when the database or the bus is on other machines too */
     /* With user and rights given up already. On failure `why` (in `a`) says what a person can mend. */
     enum err  (*start)(struct role *r, struct arena *a, struct str *why);
     /* `fresh` replaces r->settings when this returns OK, else the old ones stay. May be NULL. */

@@ -1,6 +1,8 @@
 /* test_common.c: where settings come from, and which doors they open.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "base/test.h"
 #include "common.h"
@@ -144,6 +146,52 @@ static void ports_are_read(struct test *t)
     CHECK_INT(t, 0, door_port(STR("")));
 }
 
+static void workers_need_a_cluster(struct test *t)
+{
+    struct loaded alone = load(t, "talk.workers = 2\n"), half = load(t, "talk.workers = 2\ndb.server = host=10.0.1.1\n");
+    struct loaded both = load(t, "talk.workers = 2\ndb.server = host=10.0.1.1\nbus.servers = nats://10.0.1.1:4222\n");
+
+    CHECK_INT(t, ERR_INVALID, alone.e);
+    CHECK(t, says(&alone, "talk.workers cannot be 2"));
+    CHECK_INT(t, ERR_INVALID, half.e);
+    if (CHECK_OK(t, both.e))
+        CHECK(t, common_is_clustered(both.s) && common_talk_workers(both.s) == 2);
+    loaded_done(&alone);
+    loaded_done(&half);
+    loaded_done(&both);
+}
+
+static void workers_have_numbers(struct test *t)
+{
+    CHECK_INT(t, 1, common_worker_number("talk"));
+    CHECK_INT(t, 2, common_worker_number("talk2"));
+    CHECK_INT(t, 16, common_worker_number("talk16"));
+    CHECK_INT(t, 0, common_worker_number("talk17"));
+    CHECK_INT(t, 0, common_worker_number("talkative"));
+    CHECK_INT(t, 0, common_worker_number("ident"));
+}
+
+static void a_further_worker_has_its_own_metrics(struct test *t)
+{
+    struct loaded  l = load(t, "talk.listen = 127.0.0.1:0\ntalk.metrics_listen = 127.0.0.1:20300\n");
+    struct sockaddr_in at;
+    socklen_t      size = sizeof at;
+    struct proc_fd fds[PROC_FDS_MAX];
+    int            count = 0;
+
+    CHECK_OK(t, doors_open(l.s, "talk3", fds, PROC_FDS_MAX, &count, &l.a, &l.report));
+    if (l.report.len) {
+        test_skip(t, "port 20302 is taken");
+    } else if (CHECK_INT(t, 1, count)) {
+        CHECK_STR(t, "metrics0", str_of(fds[0].name));
+        CHECK(t, getsockname(fds[0].fd, (struct sockaddr *)&at, &size) == 0);
+        CHECK_INT(t, 20302, ntohs(at.sin_port));
+        close(fds[0].fd);
+    }
+    loaded_done(&l);
+}
+
 TEST_MAIN(TEST(relative_paths_are_below_data_dir), TEST(what_no_row_can_say_is_said), TEST(the_environment_overrides),
           TEST(a_named_file_must_be_there), TEST(what_is_decided_reads_the_same), TEST(doors_are_named_and_counted),
-          TEST(ports_are_read))
+          TEST(ports_are_read),
+          TEST(workers_need_a_cluster), TEST(workers_have_numbers), TEST(a_further_worker_has_its_own_metrics))

@@ -267,6 +267,141 @@ class Bongsu(Server):
                 raise ServerError(f"could not add {name}: {done.stdout}{done.stderr}{self.tail()}")
 
 
+class BongsuPostgreSQL(Bongsu):
+    """The same messenger over PostgreSQL, as in a cluster: a database of its own in the server that BONGSU_TEST_POSTGRESQL
+    names (tools/with-postgres)."""
+    name = "bongsu-postgresql"
+
+    @classmethod
+    def missing(cls):
+        if not os.environ.get("BONGSU_TEST_POSTGRESQL"):
+            return "there is no PostgreSQL to use: run it with tools/with-postgres"
+        return super().missing()
+
+    def psql(self, database, sql):
+        done = subprocess.run(["psql", "-qAtX", "-d", f"{os.environ['BONGSU_TEST_POSTGRESQL']} dbname={database}", "-c", sql],
+                              capture_output=True, text=True)
+        if done.returncode:
+            raise ServerError(f"psql: {done.stderr}")
+        return done.stdout
+
+    def prepare(self):
+        self.database = "t" + os.urandom(6).hex()
+        self.psql("postgres", f"CREATE DATABASE {self.database}")
+        self.extra += f"\ndb.server = {os.environ['BONGSU_TEST_POSTGRESQL']} dbname={self.database}\n"
+        super().prepare()
+
+    def remove(self):
+        super().remove()
+        self.psql("postgres", f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
+
+
+class BongsuThree(BongsuPostgreSQL):
+    """Three messengers over one database, with one NATS server between them. Each connection goes to the next of them, so that
+    whoever talks to each other, and whoever comes back, does so on another machine."""
+    name = "bongsu-three"
+
+    @classmethod
+    def missing(cls):
+        return None if shutil.which("nats-server") else "the package nats-server is not installed"
+
+    class Node(Bongsu):
+        def __init__(self, extra, crt, key):
+            self.shared = crt, key
+            super().__init__(extra)
+
+        def prepare(self):
+            self.crt, self.key = self.shared
+            super().prepare()
+
+    def prepare(self):
+        why = super().missing()
+        if why:
+            raise ServerError(why)
+        self.nats_port, = free_ports(1)
+        self.database = "t" + os.urandom(6).hex()
+        self.psql("postgres", f"CREATE DATABASE {self.database}")
+        extra = (f"{self.extra}\ndb.server = {os.environ['BONGSU_TEST_POSTGRESQL']} dbname={self.database}\n"
+                 f"bus.servers = nats://127.0.0.1:{self.nats_port}\n")
+        self.nodes = [self.Node(f"{extra}site = {site}\n", self.crt, self.key) for site in ("one", "two", "three")]
+        self.turn = 0
+        self.nats = None
+        self.pending = {}
+
+    @staticmethod
+    def start_node(node):
+        """A port that was free may be the other end of somebody's connection for a moment."""
+        for _ in range(20):
+            try:
+                return node.start()
+            except ServerError as e:
+                if "in use" not in str(e):
+                    raise
+                time.sleep(0.5)
+        return node.start()
+
+    def next(self):
+        self.turn += 1
+        return self.nodes[self.turn % len(self.nodes)]
+
+    def start(self):
+        with open(os.path.join(self.dir, "nats.log"), "ab") as log:
+            self.nats = subprocess.Popen(["nats-server", "-a", "127.0.0.1", "-p", str(self.nats_port)], stdout=log, stderr=log)
+        for node in self.nodes:
+            self.start_node(node)
+        self.process = self.nodes[0].process
+        deadline = time.monotonic() + 20        # until they hear each other
+        while any(open(n.log, errors="replace").read()[n.log_start:].count("node.found") < 2 for n in self.nodes):
+            if time.monotonic() > deadline:
+                raise ServerError("the messengers do not hear each other:\n" + self.nodes[0].tail())
+            time.sleep(0.05)
+        pending, self.pending = self.pending, {}
+        self.add_users(pending)
+
+    def add_users(self, users):
+        if not self.process:
+            self.pending.update(users)
+        else:
+            self.nodes[0].add_users(users)
+
+    def tail(self):
+        return "".join(f"--- {n.dir}\n{n.tail()}" for n in self.nodes)
+
+    def kill9(self):
+        for node in self.nodes:
+            node.kill9()
+        self.end_nats()
+        self.process = None
+
+    def stop(self):
+        for node in self.nodes:
+            node.stop()
+        self.end_nats()
+        self.process = None
+
+    def end_nats(self):
+        if self.nats:
+            self.nats.kill()
+            self.nats.wait()
+        self.nats = None
+
+    def remove(self):
+        self.stop()
+        for node in self.nodes:
+            node.remove()
+        super().remove()
+
+
+def _turns(name):
+    """The port of the next messenger, each time it is asked for."""
+    return property(lambda self: getattr(self.next(), name) if "nodes" in self.__dict__ else self.__dict__[name],
+                    lambda self, value: self.__dict__.__setitem__(name, value))
+
+
+for _name in ("port", "tls_port", "websocket_port", "web_port"):
+    setattr(BongsuThree, _name, _turns(_name))
+
+
 PROSODY_CONFIG = """
 run_as_root = true
 daemonize = false
@@ -424,7 +559,7 @@ class Ejabberd(Server):
                 raise ServerError(f"could not add {name}: {e}")
 
 
-SERVERS = {s.name: s for s in (Bongsu, Prosody, Ejabberd)}
+SERVERS = {s.name: s for s in (Bongsu, BongsuPostgreSQL, BongsuThree, Prosody, Ejabberd)}
 
 
 def make(name, extra=""):

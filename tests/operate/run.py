@@ -14,7 +14,9 @@ import traceback
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
+import patroni                                                              # noqa: E402
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
 
@@ -49,7 +51,9 @@ class Bongsu(servers.Bongsu):
         return done.stderr if fails else done.stdout
 
     def status(self):
-        return json.loads(self.run("status", "--json"))
+        done = subprocess.run([servers.BONGSU, "status", "--json", "--config", self.config], text=True, capture_output=True, timeout=60)
+        check(done.stdout, f"status: {done.stderr}")
+        return json.loads(done.stdout)
 
     def edit(self, before, after):
         text = open(self.config).read()
@@ -107,6 +111,22 @@ def settings_mistakes(s):
         open(s.config, "w").write(text)
     check("did you mean \"talk.login_tries_max\"" in said, said)
     check("talk.idle_time_max cannot be \"soon\"" in said and f"{s.config}:" in said, said)
+
+
+def workers_need_a_cluster(s):
+    """several workers of talk are refused on a machine that is alone, by `config check` and by serve"""
+    text = open(s.config).read()
+    with open(s.config, "a") as f:
+        f.write("talk.workers = 2\n")
+    try:
+        for word in (("config", "check"), ("serve",)):
+            said = s.run(*word, fails=True)
+            check("talk.workers cannot be 2" in said and "db.server" in said and "bus.servers" in said, said)
+        with open(s.config, "a") as f:
+            f.write("db.server = host=127.0.0.1 dbname=bongsu\nbus.servers = nats://127.0.0.1:4222\n")
+        s.run("config", "check")
+    finally:
+        open(s.config, "w").write(text)
 
 
 def accounts_with_a_server(s):
@@ -224,6 +244,80 @@ def until(s, true, seconds=20):
         time.sleep(0.1)
 
 
+def restart_goes_from_role_to_role(s):
+    """a restart replaces the process of every role, never two at a time, and counts no death"""
+    before = s.status()["roles"]
+    restart = subprocess.Popen([servers.BONGSU, "restart", "--config", s.config], text=True, stdout=subprocess.PIPE)
+    away = set()
+    while restart.poll() is None:
+        missing = [name for name, role in s.status()["roles"].items() if not role["ready"]]
+        check(len(missing) <= 1, f"{missing} are away at once")
+        away |= set(missing)
+    said = restart.stdout.read()
+    check(restart.returncode == 0 and "3 roles were restarted" in said, said)
+    after = s.status()["roles"]
+    check(all(r["ready"] for r in after.values()), f"{after}")
+    check(all(after[r]["pid"] != before[r]["pid"] and after[r]["restarts"] == before[r]["restarts"] for r in before), f"{after}")
+    asyncio.run(xmpp.log_in(s, "alice", "one"))
+
+
+def cluster_is_judged(s):
+    """in a cluster, status says whether the loss of a site is outlived, and if not, what to do about it"""
+    sites = patroni.Sites(3)
+    config = os.path.join(s.dir, "cluster.conf")
+
+    def judged(urls, ca=""):
+        text = open(s.config).read() + "site = s1\ndb.server = host=127.0.0.1 dbname=bongsu\nbus.servers = nats://127.0.0.1:4222\n"
+        open(config, "w").write(text + f"sites.patroni = {','.join(urls)}\nbus.ca = {ca}\n")
+        done = subprocess.run([servers.BONGSU, "status", "--json", "--config", config], text=True, capture_output=True, timeout=20)
+        cluster = json.loads(done.stdout)["cluster"]
+        check(cluster["safe"] == (not cluster["reasons"]) == (done.returncode == 0), f"{done.returncode}: {cluster}")
+        return cluster
+
+    def unsafe(*words, count=1, urls=None):
+        reasons = judged(urls or sites.urls)["reasons"]
+        check(len(reasons) == count and all(any(w in r for r in reasons) for w in words), f"{words}: {reasons}")
+
+    well = judged(sites.urls)
+    check(well["safe"] and well["primary"] == "s1" and well["primary_host"] == "10.0.1.1" and well["site"] == "s1", f"{well}")
+    said = subprocess.run([servers.BONGSU, "status", "--config", config], text=True, capture_output=True)
+    check(said.returncode == 0 and "safe: yes" in said.stdout and "primary: s1 (10.0.1.1)" in said.stdout, said.stdout)
+    sites.versions[1] = "3.0.2"
+    unsafe("3.0.2", "install 3.0.3 or newer")
+    sites.versions[1] = "3.0.3"
+    sites.config["synchronous_mode"] = True
+    unsafe("synchronous_mode is on", "patronictl edit-config")
+    sites.config["postgresql"] = {"parameters": {"synchronous_standby_names": "ANY 1 (s1,s2,s3)"}}
+    check(judged(sites.urls)["safe"], "ANY 1 is a quorum")
+    sites.members[2]["state"] = "stopped"
+    unsafe("s3", "patronictl reinit")
+    sites.members[2]["state"] = "running"
+    unsafe("s3", "patronictl reinit")
+    sites.members[2]["state"] = "streaming"
+    sites.pause = True
+    unsafe("patronictl resume")
+    sites.pause = False
+    sites.members[0]["role"] = "replica"
+    sites.members[0]["state"] = "streaming"
+    unsafe("no site is the primary")
+    sites.members[0].update(role="leader", state="running")
+    gone = sites.members.pop()
+    unsafe("2 copies")
+    sites.members.append(gone)
+    unsafe("names 2 sites", urls=sites.urls[:2])
+    unsafe("sites.patroni is empty", urls=[""])
+    unsafe("does not answer", urls=sites.urls[:2] + ["http://patroni.example:8008"])
+    sites.close(2)
+    unsafe("does not answer (nobody listens there)")
+    sites.silent = True
+    began = time.monotonic()
+    check(not judged(sites.urls)["safe"] and time.monotonic() - began < 2.5, "silence takes too long")
+    secure = patroni.Sites(3, s.crt, s.key)
+    check(judged(secure.urls, s.ca)["safe"], "over https")
+    check(not judged(secure.urls)["safe"], "an unknown authority is believed")
+    secure.close_all()
+
+
 def rights_are_given_up(s):
     """no role may gain privileges, and each is filtered"""
     for role, about in s.status()["roles"].items():
@@ -265,8 +359,8 @@ def one_process(s):
         process.kill()
 
 
-TESTS = (help_of_each, nothing_runs, settings_mistakes, accounts_without_a_server, accounts_with_a_server, second_server,
-         status_and_top, reload_keeps_sessions, rights_are_given_up, backup_and_restore, killed_roles_come_back, stops_in_order,
+TESTS = (help_of_each, nothing_runs, settings_mistakes, workers_need_a_cluster, accounts_without_a_server, accounts_with_a_server, second_server,
+         status_and_top, cluster_is_judged, reload_keeps_sessions, restart_goes_from_role_to_role, rights_are_given_up, backup_and_restore, killed_roles_come_back, stops_in_order,
          one_process)
 
 

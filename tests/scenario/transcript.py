@@ -19,7 +19,7 @@ from xmpp import CLOSE, GONE, NS_CLIENT, NS_STREAMS, escape, local, namespace, s
 TEST = "urn:bongsu:test"
 LINE = re.compile(r"^([a-z][\w-]*(?:/[\w.-]+)?)(>|<~|<=|<\?|<)(?:\s+(.*))?$")
 ACTOR = re.compile(r"^([a-z][\w-]*(?:/[\w.-]+)?) (.*)$")
-DIFFERS = re.compile(r"^# (\w+) differs: (.*)$")
+DIFFERS = re.compile(r"^# ([\w-]+) differs: (.*)$")
 HOLE = re.compile(r"\{([^{}]*)\}")
 PATTERNS = {
     "*": r".*",

@@ -79,33 +79,18 @@ void credential_fake(struct credential *out, enum digest_kind kind, const uint8_
 
 /* ---- the database ---- */
 
-enum err accounts_open(const char *path, struct db_conn **out, struct arena *a, struct str *why)
+enum err accounts_open(const struct db_settings *s, struct db_conn **out, struct arena *a, struct str *why)
 {
-    struct db_settings s = { .path = path, .read_workers = 1 };
     struct loop *l = loop_new();
     struct db *d = NULL;
     enum err e;
 
-    e = db_open(l, &s, id_migrations, &d, a, why);
+    e = db_open(l, s, id_migrations, &d, a, why);
     if (!e) {
         db_close(&d);
-        e = db_conn_open(&s, true, out, a, why);
+        e = db_conn_open(s, true, out, a, why);
     }
     loop_free(&l);
-    return e;
-}
-
-/* A savepoint nests in the commit batch's transaction and is one by itself in a tool. */
-static enum err atomic_begin(struct db_conn *c)
-{
-    return db_exec(c, "SAVEPOINT account");
-}
-
-static enum err atomic_end(struct db_conn *c, enum err e)
-{
-    if (!e)
-        return db_exec(c, "RELEASE account");
-    db_exec(c, "ROLLBACK TO account; RELEASE account");
     return e;
 }
 
@@ -178,9 +163,9 @@ static enum err add_rows(struct db_conn *c, struct str user, const struct accoun
 
 enum err account_add(struct db_conn *c, struct str user, const struct account_keys *k, int64_t now_us)
 {
-    enum err e = atomic_begin(c);
+    enum err e = db_atomic_begin(c);
 
-    return e ? e : atomic_end(c, add_rows(c, user, k, now_us));
+    return e ? e : db_atomic_end(c, add_rows(c, user, k, now_us));
 }
 
 enum err account_passwd(struct db_conn *c, struct str user, const struct account_keys *k)
@@ -189,19 +174,19 @@ enum err account_passwd(struct db_conn *c, struct str user, const struct account
 
     if (e)
         return e;
-    e = atomic_begin(c);
+    e = db_atomic_begin(c);
     if (e)
         return e;
     e = keys_put(c, user, k);
     if (!e)
         e = tokens_delete(c, user);
-    return atomic_end(c, e);
+    return db_atomic_end(c, e);
 }
 
 enum err account_disable(struct db_conn *c, struct str user, bool disabled)
 {
     static struct db_sql set = { "UPDATE account SET disabled = ?2 WHERE name = ?1" };
-    enum err e = atomic_begin(c);
+    enum err e = db_atomic_begin(c);
 
     if (e)
         return e;
@@ -210,7 +195,7 @@ enum err account_disable(struct db_conn *c, struct str user, bool disabled)
         e = ERR_NOT_FOUND;
     if (!e)
         e = tokens_delete(c, user);
-    return atomic_end(c, e);
+    return db_atomic_end(c, e);
 }
 
 static enum err delete_rows(struct db_conn *c, struct str user)
@@ -229,9 +214,9 @@ static enum err delete_rows(struct db_conn *c, struct str user)
 
 enum err account_delete(struct db_conn *c, struct str user)
 {
-    enum err e = atomic_begin(c);
+    enum err e = db_atomic_begin(c);
 
-    return e ? e : atomic_end(c, delete_rows(c, user));
+    return e ? e : db_atomic_end(c, delete_rows(c, user));
 }
 
 /* Bytes from the disk are checked like a stranger's. */

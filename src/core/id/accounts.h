@@ -38,8 +38,8 @@ struct account_keys { struct credential sha1, sha256; };
 
 extern const struct db_migration id_migrations[];     /* ended by number 0 */
 
-/* For tools: opens the identity database at `path` for writing, made and migrated when needed. */
-enum err accounts_open(const char *path, struct db_conn **out, struct arena *a, struct str *why);
+/* For tools: opens the identity database for writing, made and migrated when needed. */
+enum err accounts_open(const struct db_settings *s, struct db_conn **out, struct arena *a, struct str *why);
 
 /* The normal form of a name (nodeprep), or ERR_INVALID. */
 enum err account_name(struct arena *a, struct str in, struct str *out);

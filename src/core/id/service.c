@@ -25,9 +25,10 @@ static const struct ident_row rows[] = {
     { "ident.backup",        ident_backup,   true },
 };
 
+/* talk, its further workers talk2, talk3 …, and web. */
 static bool faces_strangers(struct str asker)
 {
-    return str_is(asker, "talk") || str_is(asker, "web");
+    return str_starts(asker, STR("talk")) || str_is(asker, "web");
 }
 
 static void serve(void *arg, struct bus_request *rq, struct str subject, struct str payload)
@@ -61,22 +62,21 @@ static void env_init(struct ident *id)
 }
 
 /* The loop's connection may only read, so the first start writes the secret through a connection of its own. */
-static enum err secret_open(struct ident *id, const char *path, struct arena *a, struct str *why)
+static enum err secret_open(struct ident *id, const struct db_settings *s, struct arena *a, struct str *why)
 {
-    struct db_settings s = { .path = path };
     struct db_conn *c = NULL;
     enum err e;
 
-    if (!*path) {                       /* in memory: nobody else can see it, and nothing outlives us */
+    if (!*s->path && !db_is_shared(id->db)) {                       /* in memory: nobody else can see it, and nothing outlives us */
         random_bytes(id->secret, sizeof id->secret);
         return OK;
     }
-    e = db_conn_open(&s, true, &c, a, why);
+    e = db_conn_open(s, true, &c, a, why);
     if (e)
         return e;
     e = ident_secret(c, id->secret);
     if (e)
-        *why = arena_printf(a, "could not read the secret in \"%s\": %s", path, db_conn_error(c));
+        *why = arena_printf(a, "could not read the secret in the identity database: %s", db_conn_error(c));
     db_conn_close(&c);
     return e;
 }
@@ -84,14 +84,14 @@ static enum err secret_open(struct ident *id, const char *path, struct arena *a,
 enum err ident_new(struct loop *l, struct bus *b, const struct ident_options *o, struct ident **out,
                    struct arena *a, struct str *why)
 {
-    struct db_settings s = { .path = o->database, .read_workers = 1 };
+    struct db_settings s = { .server = o->server, .schema = o->schema, .path = o->database, .read_workers = 1 };
     struct ident *id = NEW(struct ident);
     enum err e;
 
     id->loop = l;
     id->bus = b;
     id->o = *o;
-    id->o.database = NULL;              /* borrowed; not needed again */
+    id->o.server = id->o.schema = id->o.database = NULL;     /* borrowed; not needed again */
     id->o.domain = id->domain = str_dup(str_of(o->domain));
     arena_init(&id->arena);
     buf_init(&id->out, BUS_PAYLOAD_BYTES_MAX);
@@ -99,7 +99,7 @@ enum err ident_new(struct loop *l, struct bus *b, const struct ident_options *o,
     limits_init(&id->registrations, o->registrations_per_hour, 3600 * 1000);
     e = db_open(l, &s, id_migrations, &id->db, a, why);
     if (!e)
-        e = secret_open(id, o->database, a, why);
+        e = secret_open(id, &s, a, why);
     if (!e) {
         *why = STR("could not start the password threads or serve on the bus");
         e = hashpool_new(l, o->hash_threads, &id->pool);

@@ -18,6 +18,8 @@ enum {
 struct ident;
 
 struct ident_options {
+    const char *server;                 /* PostgreSQL's connection string; NULL or "": SQLite at `database` */
+    const char *schema;                 /* where its tables are there */
     const char *database;               /* path; "" in memory, for tests */
     const char *domain;
     int         scram_iterations;

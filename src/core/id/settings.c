@@ -36,9 +36,17 @@ struct str ident_database_path(const struct settings *s, struct arena *a)
     return arena_printf(a, "%s/%s", settings_text(s, "data_dir"), path);
 }
 
+struct db_settings ident_database(const struct settings *s, struct arena *a)
+{
+    return (struct db_settings){ .server = settings_text(s, "db.server"), .schema = "ident",
+                                 .path = ident_database_path(s, a).p, .read_workers = 1 };
+}
+
 void ident_options_read(const struct settings *s, struct arena *a, struct ident_options *out)
 {
     *out = (struct ident_options){
+        .server = settings_text(s, "db.server"),
+        .schema = "ident",
         .database = ident_database_path(s, a).p,
         .domain = settings_text(s, "domain"),
         .scram_iterations = (int)settings_int(s, "ident.scram_iterations"),

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdlib.h>
 #include "base/clock.h"
-#include "base/test.h"
+#include "db/test_engine.h"
 #include "id/sasl.h"
 #include "id/test_client.h"
 
@@ -22,11 +22,13 @@ static bool setup(struct test *t, struct fixture *f)
 {
     struct account_keys k;
     struct str why;
+    struct db_settings s;
 
     memset(f, 0, sizeof *f);
     clock_set_us(START_US);
     arena_init(&f->a);
-    if (!CHECK_OK(t, accounts_open(arena_printf(&f->a, "%s/ident.db", test_dir(t)).p, &f->c, &f->a, &why)))
+    s = settings_at(t, arena_printf(&f->a, "%s/ident.db", test_dir(t)).p);
+    if (!CHECK_OK(t, accounts_open(&s, &f->c, &f->a, &why)))
         return false;
     CHECK_OK(t, ident_secret(f->c, f->secret));
     f->env = (struct sasl_env){ .conn = f->c, .secret = f->secret, .domain = STR("town.example"),
@@ -518,7 +520,7 @@ static void unknown_mechanisms_are_refused(struct test *t)
     teardown(&f);
 }
 
-TEST_MAIN(TEST(scram_lets_the_owner_in), TEST(a_name_is_normalised), TEST(a_binding_must_be_this_streams),
+DB_TEST_MAIN(TEST(scram_lets_the_owner_in), TEST(a_name_is_normalised), TEST(a_binding_must_be_this_streams),
           TEST(a_downgrade_is_refused), TEST(nobody_acts_for_another), TEST(challenges_do_not_tell_who_exists),
           TEST(a_disabled_account_shows_only_to_its_owner), TEST(a_replay_is_refused), TEST(plain_lets_the_owner_in),
           TEST(a_token_lets_its_client_in), TEST(a_token_keeps_to_its_mechanism), TEST(rotation_survives_a_lost_answer),

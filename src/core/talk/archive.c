@@ -3,6 +3,7 @@
 #include "talk/archive.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "talk/person.h"
 #include "talk/session.h"
 #include <stdlib.h>
 
@@ -18,6 +19,11 @@ const struct db_migration archive_migrations[] = {
       "CREATE TABLE settled(one INTEGER PRIMARY KEY CHECK(one = 1), id INTEGER NOT NULL);"
       "INSERT INTO settled(one, id) VALUES (1, 0);"
       "CREATE TABLE secret(name TEXT PRIMARY KEY, value BLOB NOT NULL);" },
+    { 2, "archive",
+      "ALTER TABLE message ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;"
+      "CREATE INDEX message_ahead ON message(ahead) WHERE ahead <> 0;"
+      "CREATE TABLE log_order(one INTEGER PRIMARY KEY CHECK(one = 1), last INTEGER NOT NULL);"
+      "INSERT INTO log_order(one, last) VALUES (1, 0);" },
     { 0 },
 };
 
@@ -39,10 +45,99 @@ static enum err is_resent(struct db_conn *c, struct archive_put *p)
     return e == ERR_NOT_FOUND ? OK : e;
 }
 
+/* ---- writing where others write too ---- */
+
+static struct db_sql order_lock = { "UPDATE log_order SET last = CASE WHEN last < ?1 THEN ?1 ELSE last END" };
+static struct db_sql order_advance = { "UPDATE log_order SET last = last + ?1" };
+static struct db_sql place_take = {
+    "INSERT INTO resend(sender, origin, id) SELECT ?1, ?2, last + ?3 FROM log_order WHERE one = 1 ON CONFLICT DO NOTHING" };
+static struct db_sql message_place = {
+    "INSERT INTO message(id, sender, recipient, keeps, origin, stanza, ahead) SELECT r.id, ?1, ?4, ?5, ?2, ?6, ?7"
+    " FROM resend r JOIN log_order o ON r.id = o.last + ?3 WHERE r.sender = ?1 AND r.origin = ?2" };
+static struct db_sql log_place = {
+    "INSERT INTO log(owner, id, peer) SELECT ?2, m.id, ?3 FROM message m JOIN log_order o ON m.id = o.last + ?1" };
+static struct db_sql offline_place = {
+    "INSERT INTO offline(owner, id) SELECT m.recipient, m.id FROM message m JOIN log_order o ON m.id = o.last + ?1"
+    " WHERE NOT EXISTS (SELECT 1 FROM device d WHERE d.owner = m.recipient AND d.reach <> 0)" };
+static struct db_sql place_result = {
+    "SELECT r.id, r.id - o.last, (SELECT max(l.id) FROM log l WHERE l.owner = ?3 AND l.id < r.id),"
+    " (SELECT max(l.id) FROM log l WHERE l.owner = ?1 AND l.id < r.id),"
+    " (SELECT count(*) FROM offline f WHERE f.owner = ?3 AND f.id = r.id)"
+    " FROM resend r CROSS JOIN log_order o WHERE r.sender = ?1 AND r.origin = ?2" };
+static struct db_sql ahead_name = { "UPDATE message SET ahead = ?2 WHERE id = ?1" };
+
+enum err archive_order_take(struct db_conn *c, struct archive_order *o)
+{
+    bool fresh = o->transaction != db_transaction(c);
+
+    if (!fresh && o->undos == db_undos(c))
+        return OK;
+    /* Part of the transaction was undone, perhaps with the lock: take it again; the count goes on, so no place is given twice. */
+    if (fresh)
+        o->count = 0;
+    o->transaction = db_transaction(c);
+    o->undos = db_undos(c);
+    return db_run(c, &order_lock, "i", clock_us());
+}
+
+enum err archive_order_close(struct db_conn *c, struct archive_order *o)
+{
+    if (o->transaction != db_transaction(c) || o->count == 0)
+        return OK;
+    return db_run(c, &order_advance, "i", o->count);
+}
+
+static enum err log_put(struct db_conn *c, const struct archive_put *p, int64_t owner, int64_t peer)
+{
+    return db_run(c, &log_place, "iii", p->number, owner, peer);
+}
+
+/* Six statements, of which none needs the answer of another, so that they share the batch's round trip. A message that is
+ * here already takes no place: the rows behind its own are not found, and the last statement tells where it stands. */
+static enum err write_in_order(struct db_conn *c, struct archive_put *p)
+{
+    enum err e = archive_order_take(c, p->order);
+
+    p->number = ++p->order->count;
+    p->ahead_written = __atomic_load_n(&p->ahead, __ATOMIC_RELAXED);
+    if (!e)
+        e = db_run(c, &place_take, "iii", p->sender, p->origin, p->number);
+    if (!e)
+        e = db_run(c, &message_place, "iiiiisi", p->sender, p->origin, p->number, p->recipient, (int64_t)p->keeps, p->stanza,
+                   p->ahead_written);
+    if (!e && (p->keeps & ARCHIVE_SENDER_KEEPS))
+        e = log_put(c, p, p->sender, p->recipient);
+    if (!e && (p->keeps & ARCHIVE_RECIPIENT_KEEPS) && p->recipient != p->sender)
+        e = log_put(c, p, p->recipient, p->sender);
+    if (!e && p->offline)
+        e = db_run(c, &offline_place, "i", p->number);
+    if (!e)
+        e = db_run_later(c, &place_result, p->results, ARCHIVE_RESULTS, &p->rows, "iii", p->sender, p->origin, p->recipient);
+    return e;
+}
+
+void archive_decided(struct archive_put *p)
+{
+    if (!p->order)
+        return;
+    p->id = p->results[0];
+    p->duplicate = p->results[1] != p->number;
+    p->before_recipient = p->results[2];
+    p->before_sender = p->results[3];
+    p->offline = p->results[4] != 0;
+}
+
+enum err archive_name_ahead(struct db_conn *c, int64_t id, int64_t ahead)
+{
+    return db_run(c, &ahead_name, "ii", id, ahead);
+}
+
 enum err archive_write(struct db_conn *c, struct archive_put *p)
 {
     enum err e = OK;
 
+    if (p->order)
+        return write_in_order(c, p);
     p->duplicate = false;
     if (p->origin)
         e = is_resent(c, p);
@@ -58,10 +153,10 @@ enum err archive_write(struct db_conn *c, struct archive_put *p)
 
 static struct db_sql settle_sent = {
     "INSERT INTO log(owner, id, peer) SELECT sender, id, recipient FROM message"
-    " WHERE id > (SELECT id FROM settled) AND id <= ?1 AND keeps & 1 ORDER BY sender, id" };
+    " WHERE id > (SELECT id FROM settled) AND id <= ?1 AND (keeps & 1) <> 0 ORDER BY sender, id" };
 static struct db_sql settle_received = {
     "INSERT INTO log(owner, id, peer) SELECT recipient, id, sender FROM message"
-    " WHERE id > (SELECT id FROM settled) AND id <= ?1 AND keeps & 2 AND recipient <> sender ORDER BY recipient, id" };
+    " WHERE id > (SELECT id FROM settled) AND id <= ?1 AND (keeps & 2) <> 0 AND recipient <> sender ORDER BY recipient, id" };
 static struct db_sql settle_resend = {
     "INSERT INTO resend(sender, origin, id) SELECT sender, origin, id FROM message"
     " WHERE id > (SELECT id FROM settled) AND id <= ?1 AND origin <> 0 ORDER BY sender, origin ON CONFLICT DO NOTHING" };
@@ -69,6 +164,28 @@ static struct db_sql settle_mark = { "UPDATE settled SET id = ?1" };
 static struct db_sql settled_select = { "SELECT id FROM settled" };
 static struct db_sql tail_select = {
     "SELECT sender, origin, id FROM message WHERE id > (SELECT id FROM settled)" };
+
+enum err archive_share(struct db_conn *c)
+{
+    static struct db_sql highest = { "SELECT coalesce(max(id), 0) FROM message" };
+    struct db_stmt *s = NULL;
+    enum err        e = db_get(c, &s, &settled_select, "");
+    int64_t         settled = e ? 0 : db_i64(s, 0), last;
+
+    if (s)
+        db_done(s);
+    if (e || settled == INT64_MAX)
+        return e;
+    e = db_get(c, &s, &highest, "");
+    last = e ? 0 : db_i64(s, 0);
+    if (s)
+        db_done(s);
+    if (!e)
+        e = archive_settle(c, last);
+    if (!e)
+        e = db_run(c, &order_lock, "i", last);
+    return e ? e : db_run(c, &settle_mark, "i", INT64_MAX);
+}
 
 struct recent {
     int64_t sender, origin, id;
@@ -148,7 +265,7 @@ static void settle(struct talk *t)
 {
     struct settle_op *o;
 
-    if (t->settling || t->tail_count == 0)
+    if (t->shared || t->settling || t->tail_count == 0)
         return;
     o = NEW(struct settle_op);
     o->change.apply = settle_apply;
@@ -227,7 +344,7 @@ void archive_tick(struct talk *t)
 
 void archive_init(struct talk *t)
 {
-    struct db_stmt *s = db_prepare(db_loop_conn(t->db), &tail_select);
+    struct db_stmt *s = t->shared ? NULL : db_prepare(db_loop_conn(t->db), &tail_select);
 
     intmap_init(&t->recent);
     while (s && db_step(s) == OK) {
@@ -259,28 +376,28 @@ int64_t archive_origin_hash(struct talk *t, struct str origin_id)
 /* ---- reading ---- */
 
 #define TAIL_WHERE " FROM message WHERE id > ?2 AND id < ?3" \
-    " AND ((sender = ?1 AND keeps & 1 AND (?5 = 0 OR recipient = ?5)) OR (recipient = ?1 AND keeps & 2 AND (?5 = 0 OR sender = ?5)))"
+    " AND ((sender = ?1 AND (keeps & 1) <> 0 AND (?5 = 0 OR recipient = ?5)) OR (recipient = ?1 AND (keeps & 2) <> 0 AND (?5 = 0 OR sender = ?5)))"
 
 static struct db_sql page_forward = {
-    "SELECT l.id, m.stanza FROM log l CROSS JOIN message m ON m.id = l.id"
+    "SELECT l.id, m.stanza, m.ahead FROM log l CROSS JOIN message m ON m.id = l.id"
     " WHERE l.owner = ?1 AND l.id > ?2 AND l.id < ?3 AND (?5 = 0 OR l.peer = ?5) ORDER BY l.id LIMIT ?4" };
 static struct db_sql page_backward = {
-    "SELECT l.id, m.stanza FROM log l CROSS JOIN message m ON m.id = l.id"
+    "SELECT l.id, m.stanza, m.ahead FROM log l CROSS JOIN message m ON m.id = l.id"
     " WHERE l.owner = ?1 AND l.id > ?2 AND l.id < ?3 AND (?5 = 0 OR l.peer = ?5) ORDER BY l.id DESC LIMIT ?4" };
-static struct db_sql tail_forward = { "SELECT id, stanza" TAIL_WHERE " ORDER BY id LIMIT ?4" };
-static struct db_sql tail_backward = { "SELECT id, stanza" TAIL_WHERE " ORDER BY id DESC LIMIT ?4" };
+static struct db_sql tail_forward = { "SELECT id, stanza, ahead" TAIL_WHERE " ORDER BY id LIMIT ?4" };
+static struct db_sql tail_backward = { "SELECT id, stanza, ahead" TAIL_WHERE " ORDER BY id DESC LIMIT ?4" };
 static struct db_sql tail_count = { "SELECT count(*)" TAIL_WHERE };
 static struct db_sql tail_first = { "SELECT min(id)" TAIL_WHERE };
 static struct db_sql tail_last = { "SELECT max(id)" TAIL_WHERE };
 static struct db_sql log_one = { "SELECT peer FROM log WHERE owner = ?1 AND id = ?2" };
 static struct db_sql tail_one = {
     "SELECT CASE sender WHEN ?1 THEN recipient ELSE sender END FROM message WHERE id = ?2"
-    " AND ((sender = ?1 AND keeps & 1) OR (recipient = ?1 AND keeps & 2))" };
-static struct db_sql message_one = { "SELECT stanza FROM message WHERE id = ?1" };
+    " AND ((sender = ?1 AND (keeps & 1) <> 0) OR (recipient = ?1 AND (keeps & 2) <> 0))" };
+static struct db_sql message_one = { "SELECT id, stanza, ahead FROM message WHERE id = ?1" };
 static struct db_sql log_first = { "SELECT id FROM log WHERE owner = ?1 ORDER BY id LIMIT 1" };
 static struct db_sql log_last = { "SELECT id FROM log WHERE owner = ?1 ORDER BY id DESC LIMIT 1" };
 static struct db_sql log_count = {
-    "SELECT count(*) FROM (SELECT 1 FROM log WHERE owner = ?1 AND id > ?2 AND id < ?3 AND (?4 = 0 OR peer = ?4) LIMIT 10000)" };
+    "SELECT count(*) FROM (SELECT 1 FROM log WHERE owner = ?1 AND id > ?2 AND id < ?3 AND (?4 = 0 OR peer = ?4) LIMIT 10000) AS bounded" };
 
 static int64_t settled_id(struct db_conn *c)
 {
@@ -306,6 +423,13 @@ static bool has(struct db_conn *c, struct db_sql *sql, int64_t owner, int64_t id
     return e == OK;
 }
 
+static void row_read(struct db_stmt *s, struct arena *a, struct archive_row *out)
+{
+    out->id = db_i64(s, 0);
+    out->stanza = arena_str(a, db_text(s, 1));
+    out->shown = db_i64(s, 2) ? db_i64(s, 2) : out->id;
+}
+
 static bool log_has(struct db_conn *c, int64_t owner, int64_t id, int64_t *peer)
 {
     return has(c, &log_one, owner, id, peer) || (id > settled_id(c) && has(c, &tail_one, owner, id, peer));
@@ -329,19 +453,35 @@ static bool kept_has_address(struct str kept, struct str full)
     return end && memmem(kept.p, (size_t)(end - kept.p), full.p, full.len) != NULL;
 }
 
+static struct db_sql ahead_find = { "SELECT id FROM message WHERE ahead = ?1" };
+
+/* The place of a message by the id it was shown under; 0: none. */
+static int64_t place_of(struct db_conn *c, int64_t shown)
+{
+    struct db_stmt *s = NULL;
+    int64_t         id = 0;
+
+    if (!archive_is_ahead(shown))
+        return shown;
+    if (db_get(c, &s, &ahead_find, "i", shown) == OK)
+        id = db_i64(s, 0);
+    if (s)
+        db_done(s);
+    return id;
+}
+
 static enum err read_ids(struct db_conn *c, struct arena *a, const struct archive_filter *f, struct archive_page *out)
 {
     for (int i = 0; i < f->id_count; i++) {
-        int64_t peer;
+        int64_t peer, id = place_of(c, f->ids[i]);
 
-        if (!log_has(c, f->owner, f->ids[i], &peer)) {
+        if (!id || !log_has(c, f->owner, id, &peer)) {
             out->missing = true;
             return OK;
         }
         if (f->peer && peer != f->peer)
             continue;
-        out->rows[out->count].id = f->ids[i];
-        if (archive_get(c, a, f->ids[i], &out->rows[out->count].stanza) == OK)
+        if (archive_get(c, a, id, &out->rows[out->count]) == OK)
             out->count++;
     }
     out->complete = true;
@@ -364,16 +504,16 @@ static enum err read_part(struct db_conn *c, struct arena *a, struct db_sql *sql
     db_bind_i64(s, 1, f->owner);
     db_bind_i64(s, 2, low);
     db_bind_i64(s, 3, high);
-    db_bind_i64(s, 4, f->peer_full.len ? -1 : max + 1 - out->count);
+    db_bind_i64(s, 4, f->peer_full.len ? INT64_MAX : max + 2 - out->count);     /* one tells of more, one may be the border itself */
     db_bind_i64(s, 5, f->peer);
     while ((e = db_step(s)) == OK && out->count <= max) {
         struct str stanza = db_text(s, 1);
 
         if (f->peer_full.len && !kept_has_address(stanza, f->peer_full))
             continue;
-        out->rows[out->count].id = db_i64(s, 0);
-        out->rows[out->count].stanza = arena_str(a, stanza);
-        out->count++;
+        row_read(s, a, &out->rows[out->count]);
+        if (out->rows[out->count].shown != f->after_shown)
+            out->count++;
     }
     db_done(s);
     return e == ERR_NOT_FOUND ? OK : e;
@@ -389,20 +529,53 @@ static void reverse(struct archive_page *p)
     }
 }
 
-enum err archive_read(struct db_conn *c, struct arena *a, const struct archive_filter *f,
+/* ---- borders ---- */
+
+static struct db_sql jid_find = { "SELECT id FROM jid WHERE bare = ?1" };
+
+static bool is_in_log(struct db_conn *c, int64_t owner, int64_t shown)
+{
+    int64_t id = place_of(c, shown), peer;
+
+    return id && log_has(c, owner, id, &peer);
+}
+
+/* What went out ahead may have been overtaken on its way into the log, by messages that its reader had not seen: behind such a
+ * border everything is read that was stored since it was shown, but for itself. It need not even be stored yet. */
+static enum err borders_find(struct db_conn *c, struct archive_filter *f, bool *missing)
+{
+    struct db_stmt *s = NULL;
+
+    *missing = (f->after_id && !archive_is_ahead(f->after_id) && !is_in_log(c, f->owner, f->after_id)) ||
+               (f->before_id && !is_in_log(c, f->owner, f->before_id));
+    if (*missing)
+        return OK;
+    f->before_id = place_of(c, f->before_id);
+    if (archive_is_ahead(f->after_id)) {
+        f->after_shown = f->after_id;
+        f->after_id = archive_ahead_us(f->after_id);
+    }
+    if (!f->peer_bare.p)
+        return OK;
+    f->peer = db_get(c, &s, &jid_find, "s", f->peer_bare) == OK ? db_i64(s, 0) : -1;
+    if (s)
+        db_done(s);
+    return OK;
+}
+
+enum err archive_read(struct db_conn *c, struct arena *a, const struct archive_filter *asked,
                       int max, bool backwards, struct archive_page *out)
 {
-    int64_t  low, high, peer, settled, middle;
-    enum err e;
+    struct archive_filter filter = *asked, *f = &filter;
+    int64_t               low, high, settled, middle;
+    enum err              e;
 
     if (max > ARCHIVE_PAGE_MAX)
         max = ARCHIVE_PAGE_MAX;
-    *out = (struct archive_page){ .rows = arena_alloc(a, sizeof *out->rows * (size_t)((f->id_count > max ? f->id_count : max) + 1)) };
-    if ((f->after_id && !log_has(c, f->owner, f->after_id, &peer)) ||
-        (f->before_id && !log_has(c, f->owner, f->before_id, &peer))) {
-        out->missing = true;
-        return OK;
-    }
+    *out = (struct archive_page){ .rows = arena_alloc(a, sizeof *out->rows * (size_t)((f->id_count > max ? f->id_count : max) + 2)) };
+    e = borders_find(c, f, &out->missing);
+    if (e || out->missing)
+        return e;
     if (f->id_count)
         return read_ids(c, a, f, out);
     filter_range(f, &low, &high);
@@ -444,12 +617,16 @@ static enum err tail_number(struct db_conn *c, struct db_sql *sql, int64_t owner
     return one_number(c, s, e, out);
 }
 
-enum err archive_count(struct db_conn *c, const struct archive_filter *f, int64_t *out)
+enum err archive_count(struct db_conn *c, const struct archive_filter *asked, int64_t *out)
 {
-    struct db_stmt *s;
-    int64_t         low, high, tail, settled = settled_id(c);
-    enum err        e;
+    struct archive_filter filter = *asked, *f = &filter;
+    struct db_stmt       *s;
+    int64_t               low, high, tail, settled = settled_id(c);
+    bool                  missing;
+    enum err              e = borders_find(c, f, &missing);
 
+    if (e)
+        return e;
     filter_range(f, &low, &high);
     e = db_get(c, &s, &log_count, "iiii", f->owner, low, high, f->peer);
     e = one_number(c, s, e, out);
@@ -484,14 +661,23 @@ enum err archive_ends(struct db_conn *c, int64_t owner, int64_t *first_id, int64
     return e;
 }
 
-enum err archive_get(struct db_conn *c, struct arena *a, int64_t id, struct str *stanza)
+enum err archive_get(struct db_conn *c, struct arena *a, int64_t id, struct archive_row *out)
 {
     struct db_stmt *s;
     enum err        e = db_get(c, &s, &message_one, "i", id);
 
     if (!e)
-        *stanza = arena_str(a, db_text(s, 0));
+        row_read(s, a, out);
     if (s)
         db_done(s);
     return e;
+}
+
+enum err archive_ends_of(struct person *p, int64_t *first_id, int64_t *last_id)
+{
+    if (!p->talk->shared)
+        return archive_ends(db_loop_conn(p->talk->db), p->id, first_id, last_id);
+    *last_id = p->log_want > p->log_last ? p->log_want : p->log_last;
+    *first_id = p->log_first ? p->log_first : *last_id;
+    return OK;
 }

@@ -10,6 +10,14 @@
  * messages touches a handful of pages. The rows of log and resend are made
  * later, thousands at a time and in key order ("settling"), when many of them share a page. Until then a reader
  * looks at the unsettled tail of message too, and origin-ids of the tail are in memory.
+ *
+ * In a database that several processes write (PostgreSQL) the rows of log and resend join the message's own transaction, and the
+ * place in the log is given there: whoever writes messages holds the one row of log_order until its commit, so ids rise
+ * in the order of commits, everywhere. What a reader has seen up to an id is all there will ever be up to it. Each
+ * owner's rows form a chain: a message names the one before it, and who misses a link reads the log.
+ *
+ * A message that had to go out before it could be stored (message_ahead.c) was shown under a provisional id; `ahead` keeps it,
+ * and it stays the id that clients are told.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "talk/talk.h"
@@ -21,13 +29,16 @@ enum { ARCHIVE_PAGE_MAX = 250, ARCHIVE_PAGE_DEFAULT = 50 };
 struct archive_filter {
     int64_t  owner;
     int64_t  peer;              /* 0: anyone; -1: a JID nobody has ever written to */
+    struct str peer_bare;       /* p set: `peer` is looked up first */
     struct str peer_full;       /* when `with` was a full JID: compare with the kept from/to */
     int64_t  start_us, end_us;  /* inclusive; 0: open */
-    int64_t  after_id, before_id; /* exclusive; 0: open */
+    int64_t  after_id, before_id; /* exclusive, as shown; 0: open */
+    int64_t  after_shown;       /* archive.c's own */
     int      id_count;          /* XEP-0313 ids filter */
     int64_t  ids[ARCHIVE_PAGE_MAX];
 };
-struct archive_row { int64_t id; struct str stanza; };
+/* `id` is the place in the log, `shown` the id that clients know it by: the same unless it went out ahead. */
+struct archive_row { int64_t id, shown; struct str stanza; };
 struct archive_page {
     int                 count;      /* in chronological order */
     struct archive_row *rows;       /* in the arena given */
@@ -39,20 +50,48 @@ enum err archive_read(struct db_conn *c, struct arena *a, const struct archive_f
                       int max, bool backwards, struct archive_page *out);
 enum err archive_count(struct db_conn *c, const struct archive_filter *f, int64_t *out);   /* bounded: counts to 10,000 */
 enum err archive_ends(struct db_conn *c, int64_t owner, int64_t *first_id, int64_t *last_id); /* 0 when empty */
-enum err archive_get(struct db_conn *c, struct arena *a, int64_t id, struct str *stanza);
+enum err archive_get(struct db_conn *c, struct arena *a, int64_t id, struct archive_row *out);
+enum err archive_ends_of(struct person *p, int64_t *first_id, int64_t *last_id);    /* of a person in memory, in the loop */
+
+/* Provisional ids: time and node, with a bit that no place in the log has. */
+enum { ARCHIVE_AHEAD_BIT = 62, ARCHIVE_AHEAD_NODE_BITS = 10 };
+static inline bool    archive_is_ahead(int64_t id) { return id >> ARCHIVE_AHEAD_BIT & 1; }
+static inline int64_t archive_ahead_id(int64_t us, int64_t node)
+{
+    return 1LL << ARCHIVE_AHEAD_BIT | us << ARCHIVE_AHEAD_NODE_BITS | (node & ((1 << ARCHIVE_AHEAD_NODE_BITS) - 1));
+}
+static inline int64_t archive_ahead_us(int64_t id) { return (id & ~(1LL << ARCHIVE_AHEAD_BIT)) >> ARCHIVE_AHEAD_NODE_BITS; }
 
 enum archive_keeps { ARCHIVE_SENDER_KEEPS = 1, ARCHIVE_RECIPIENT_KEEPS = 2 };
 
+enum { ARCHIVE_RESULTS = 5 };
+
 /* One message for the batch; statements only, called from an apply. */
 struct archive_put {
-    int64_t    id, sender, recipient;      /* person ids */
+    struct archive_order *order;           /* NULL: `id` is given, rows of log and resend come later */
+    int64_t    id, sender, recipient;      /* person ids; with `order`, id is an outcome */
     unsigned   keeps;                      /* enum archive_keeps, or-ed */
     int64_t    origin;                     /* hash of the origin-id; 0: none */
     bool       offline;                    /* the recipient is away */
     struct str stanza;
     bool       duplicate;                  /* out: it was here already; nothing was written */
+    /* with `order`: */
+    int64_t    ahead;                      /* provisional id, 0: none; may be set while it waits */
+    int64_t    ahead_written;              /* out: what the row says */
+    int64_t    before_recipient, before_sender;    /* out: the link of each owner's chain before this one, 0: the first */
+    int64_t    number, rows, results[ARCHIVE_RESULTS];   /* archive.c's own, until archive_decided */
 };
 enum err archive_write(struct db_conn *c, struct archive_put *p);
+/* The batch is durable: fills the outcomes. */
+void     archive_decided(struct archive_put *p);
+/* The last operation of a batch that holds messages: the places that were given out are taken. */
+enum err archive_order_close(struct db_conn *c, struct archive_order *o);
+/* Whatever must be decided in order with messages (who is reachable) takes the same lock first. */
+enum err archive_order_take(struct db_conn *c, struct archive_order *o);
+/* The row says `ahead` from now on (it was written before anybody knew). */
+enum err archive_name_ahead(struct db_conn *c, int64_t id, int64_t ahead);
+/* At the start, on a connection that may write: settles what a single process left, for good. */
+enum err archive_share(struct db_conn *c);
 int64_t archive_origin_hash(struct talk *t, struct str origin_id);
 
 /* Origin-ids of the tail. 0, or the id of the message that has it (perhaps still in the batch). */

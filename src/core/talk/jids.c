@@ -34,6 +34,8 @@ void jids_init(struct talk *t)
     struct db_stmt *s;
 
     strmap_init(&t->jids);
+    if (t->shared)
+        return;
     if (db_get(db_loop_conn(t->db), &s, &jid_highest, "") == OK)
         t->last_jid_id = db_i64(s, 0);
     if (s)
@@ -135,4 +137,30 @@ int64_t jids_known(struct talk *t, struct str bare)
     struct jid_name *n = name_find(t, bare);
 
     return n ? n->id : 0;
+}
+
+/* ---- where others number too ---- */
+
+int64_t jids_hash(const struct talk *t, struct str bare)
+{
+    int64_t h = (int64_t)(hash_bytes_keyed(t->origin_key, bare.p, bare.len) >> 2);
+
+    return h | 1LL << 61;       /* never one of those that were counted */
+}
+
+int64_t jids_read(struct db_conn *c, struct str bare)
+{
+    struct db_stmt *s = NULL;
+    int64_t         id = 0;
+
+    if (db_get(c, &s, &jid_select, "s", bare) == OK)
+        id = db_i64(s, 0);
+    if (s)
+        db_done(s);
+    return id;
+}
+
+enum err jids_write(struct db_conn *c, int64_t id, struct str bare)
+{
+    return db_run(c, &jid_insert, "is", id, bare);
 }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "talk/person.h"
 #include "talk/stream.h"
 #include "talk/xep/xep0198_sm.h"
 #include <stdlib.h>
@@ -86,11 +87,75 @@ static void refuse(struct session *s, enum sasl_failure f)
         session_fail(s, "policy-violation", "too many log-in attempts");
 }
 
+/* Who it is has been proven; what we know of them may have to be read first. */
+struct proven {
+    uint64_t           session_id;
+    struct sasl_answer answer;
+    char              *data, *user, *token;
+};
+
+static void answer_end(struct talk *t, uint64_t id)
+{
+    struct session *s = session_find(t, id);
+
+    if (s && s->held && !(s->login && s->login->answering))
+        session_continue(s);
+}
+
+static void succeed(struct session *s, const struct sasl_answer *a)
+{
+    if (session_authenticate(s, a->user) != OK) {
+        refuse(s, SASL_TEMPORARY_AUTH_FAILURE);
+        return;
+    }
+    metric_add(&logins, 1);
+    s->login->profile->success(s, a->data, a);
+}
+
+static void person_opened(struct talk *t, struct person *p, enum err e, void *arg)
+{
+    struct proven  *v = arg;
+    struct session *s = session_find(t, v->session_id);
+
+    if (s && s->login) {
+        arena_reset(&t->round);
+        if (p && !e)
+            succeed(s, &v->answer);
+        else
+            refuse(s, SASL_TEMPORARY_AUTH_FAILURE);
+        answer_end(t, v->session_id);
+    }
+    free(v->data);
+    free(v->user);
+    free(v->token);
+    free(v);
+}
+
+static void person_read(struct session *s, const struct sasl_answer *a)
+{
+    struct proven *v = NEW(struct proven);
+
+    v->session_id = s->id;
+    v->answer = *a;
+    v->user = str_dup(a->user);
+    v->answer.user = str_of(v->user);
+    if (a->data.p) {
+        v->data = str_dup(a->data);
+        v->answer.data.p = v->data;
+    }
+    if (a->fast_token.p) {
+        v->token = str_dup(a->fast_token);
+        v->answer.fast_token.p = v->token;
+    }
+    person_open(s->talk, str_of(v->user), person_opened, v);
+}
+
 static void answered(void *arg, enum err e, const struct sasl_answer *a)
 {
     uint64_t       *ids = arg;
     struct talk    *t = (struct talk *)(uintptr_t)ids[1];
-    struct session *s = session_find(t, ids[0]);
+    uint64_t        id = ids[0];
+    struct session *s = session_find(t, id);
 
     free(ids);
     if (!s || !s->login)
@@ -105,16 +170,13 @@ static void answered(void *arg, enum err e, const struct sasl_answer *a)
         s->login->profile->challenge(s, a->data);
     } else {
         s->login->exchange = 0;
-        if (session_authenticate(s, a->user) != OK) {
-            refuse(s, SASL_TEMPORARY_AUTH_FAILURE);
-        } else {
-            metric_add(&logins, 1);
-            s->login->profile->success(s, a->data, a);
+        if (t->shared && !person_known(t, a->user)) {
+            person_read(s, a);
+            return;
         }
+        succeed(s, a);
     }
-    s = session_find(t, s->id);
-    if (s && s->held && !(s->login && s->login->answering))
-        session_continue(s);
+    answer_end(t, id);
 }
 
 static uint64_t *ask_arg(struct session *s)

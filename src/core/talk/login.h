@@ -21,6 +21,8 @@ struct login {
     uint8_t  tries;
     char    *request;           /* SASL2 <authenticate/> or a <resume/>, as text, for after the answer */
     struct buf reply;           /* SASL2: what stands in <success/> so far */
+    bool     far_asked;         /* a resumption: other workers have been asked, in vain… */
+    int64_t  far_handled;       /* …but this is how much they had handled; below zero: unknown */
     bool     answering;         /* SASL2: <success/> has not been written yet */
 };
 

@@ -8,13 +8,18 @@
 #include "base/metric.h"
 #include "talk/archive.h"
 #include "talk/archive_id.h"
+#include "crypto/digest.h"
+#include "talk/deliver.h"
+#include "talk/devices.h"
 #include "talk/feature.h"
+#include "talk/nodes.h"
 #include <stdlib.h>
 
 METRIC_COUNTER(messages_kept, "bongsu_talk_messages_kept", "Messages made durable.");
 METRIC_COUNTER(messages_passed, "bongsu_talk_messages_passed", "Messages passed on without being kept.");
 METRIC_COUNTER(messages_duplicate, "bongsu_talk_messages_duplicate", "Messages sent again and recognised by their origin-id.");
 METRIC_COUNTER(messages_failed, "bongsu_talk_messages_failed", "Messages refused because they could not be made durable.");
+METRIC_COUNTER(messages_ahead, "bongsu_talk_messages_ahead", "Messages that went out before they could be stored.");
 METRIC_COUNTER(messages_offline, "bongsu_talk_messages_offline", "Messages kept for somebody who was away.");
 
 /* ---- texts ---- */
@@ -67,12 +72,13 @@ void message_put_carbon(struct buf *b, struct str kept, struct str owner_bare, s
 {
     const char *end = memchr(kept.p, '>', kept.len);
     const char *type = memmem(kept.p, (size_t)(end - kept.p), " type='", 7);
+    const char *type_end = type ? memchr(type + 7, '\'', (size_t)(end - type - 7)) : NULL;
 
     BUF_LIT(b, "<message");
     xml_put_attr(b, "from", owner_bare);
     xml_put_attr(b, "to", full);
-    if (type)       /* XEP-0280 §7: the type of the copy is that of the original */
-        buf_put(b, type, (size_t)((char *)memchr(type + 7, '\'', (size_t)(end - type - 7)) + 1 - type));
+    if (type_end)   /* XEP-0280 §7: the type of the copy is that of the original */
+        buf_put(b, type, (size_t)(type_end + 1 - type));
     buf_put_z(b, sent ? "><sent xmlns='urn:xmpp:carbons:2'>" : "><received xmlns='urn:xmpp:carbons:2'>");
     BUF_LIT(b, "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='" NS_CLIENT "'");
     message_put(b, str_make(kept.p + 8, kept.len - 8), log_id ? owner_bare : STR_NULL, log_id, 0, STR_NULL);
@@ -91,6 +97,7 @@ enum fate { FATE_DELIVER, FATE_OFFLINE, FATE_IGNORE, FATE_BOUNCE };
 
 struct plan {
     enum fate      fate;
+    bool           named;       /* for one device of another worker */
     int            count, cap;
     struct target *targets;     /* in the round's arena */
 };
@@ -129,9 +136,9 @@ static enum fate to_bare(struct plan *plan, struct person *to, const struct stan
         return FATE_IGNORE;
     if (st->type == TYPE_GROUPCHAT)
         return FATE_BOUNCE;
-    if (!to->offline_busy)
+    if (!to->offline_busy || to->talk->shared)      /* there the log keeps the order */
         plan_reachable(plan, to);
-    if (plan->count)
+    if (plan->count || devices_reach(to))
         return FATE_DELIVER;
     return st->type == TYPE_HEADLINE ? FATE_IGNORE : FATE_OFFLINE;
 }
@@ -141,8 +148,12 @@ static enum fate to_full(struct plan *plan, struct person *to, const struct stan
 {
     struct session *s = person_session(to, st->to.resource);
 
-    if (s && !(to->offline_busy && st->type == TYPE_CHAT)) {
+    if (s && !(to->offline_busy && !to->talk->shared && st->type == TYPE_CHAT)) {
         plan_add(plan, s, DELIVERY_DIRECT);
+        return FATE_DELIVER;
+    }
+    if (!s && device_find(to, st->to.resource)) {
+        plan->named = true;
         return FATE_DELIVER;
     }
     switch (st->type) {
@@ -163,7 +174,8 @@ struct message_op {
     struct archive_put put;
     struct person     *from, *to;
     struct str         id, to_text;     /* for an error reply and the log */
-    bool               kept;
+    bool               kept, carbons;
+    struct list        under_way;       /* in talk->messages, while it is not decided (a shared database) */
     int                target_count;
     struct target      targets[];       /* behind them: the texts */
 };
@@ -235,6 +247,7 @@ static void tell_failure(struct talk *t, struct message_op *o, enum err e)
 
 static void op_free(struct message_op *o)
 {
+    list_remove(&o->under_way);
     person_unref(o->from);
     person_unref(o->to);
     free(o);
@@ -262,11 +275,155 @@ static void log_outcome(struct talk *t, const struct message_op *o, const char *
     buf_done(&id);
 }
 
+/* ---- in a cluster: each worker delivers to the devices it has (deliver.h) ---- */
+
+enum { AHEAD_AFTER_MS = 120, AHEAD_LOOK_MS = 40 };
+
+static void send_event(struct message_op *o, enum event_kind kind, const struct person *about, int64_t before)
+{
+    event_send(about->talk, &(struct event){
+        .kind = kind, .local = about->jid.local, .text = o->put.stanza, .id = o->put.id, .before = before,
+        .shown = o->put.ahead ? o->put.ahead : o->put.id,
+        .flags = (o->carbons ? EVENT_CARBONS : 0) | (o->put.offline && about == o->to ? EVENT_OFFLINE : 0) });
+}
+
+/* To one side's devices, here and elsewhere. `keeps`: it has a place in that side's log. */
+static void share_with(struct message_op *o, struct person *p, bool keeps, int64_t before)
+{
+    struct logged m = { .id = o->put.id, .shown = o->put.ahead ? o->put.ahead : o->put.id, .carbons = o->carbons,
+                        .offline = o->put.offline && p == o->to, .stanza = o->put.stanza };
+
+    if (keeps) {
+        follow_logged(p, before, &m);
+        send_event(o, EVENT_LOGGED, p, before);
+    } else if (!m.offline && !o->put.ahead) {
+        message_deliver_passed(p, m.stanza, o->carbons, NULL);
+        send_event(o, EVENT_PASSED, p, 0);
+    }
+}
+
+static void share(struct message_op *o)
+{
+    bool again = o->put.duplicate;      /* it is in the log already: whoever has not seen it reads it there */
+
+    nodes_note_id(o->to->talk, o->put.id);
+    share_with(o, o->to, o->put.keeps & ARCHIVE_RECIPIENT_KEEPS, again ? -1 : o->put.before_recipient);
+    if (o->from != o->to)
+        share_with(o, o->from, o->put.keeps & ARCHIVE_SENDER_KEEPS, again ? -1 : o->put.before_sender);
+}
+
+struct name_op {
+    struct change change;
+    int64_t       id, ahead;
+};
+
+static enum err name_apply(struct db_conn *c, struct change *ch)
+{
+    return archive_name_ahead(c, ((struct name_op *)ch)->id, ((struct name_op *)ch)->ahead);
+}
+
+static void name_done(struct talk *t, struct change *ch, enum err e)
+{
+    (void)t;
+    (void)e;
+    free(ch);
+}
+
+/* It went out ahead while its batch was on its way, so the row does not say so yet. */
+static void name_row(struct talk *t, const struct message_op *o)
+{
+    struct name_op *n = NEW(struct name_op);
+
+    n->change.apply = name_apply;
+    n->change.done = name_done;
+    n->id = o->put.id;
+    n->ahead = o->put.ahead;
+    if (session_change(NULL, t, &n->change) != OK)
+        free(n);
+}
+
+/* The conversation does not wait for the database (docs/sites.md): who is there gets it now, under a provisional id that
+ * the archive will give it too. Nothing is acknowledged. */
+static void go_ahead(struct message_op *o)
+{
+    struct talk  *t = o->from->talk;
+    struct logged m = { .carbons = o->carbons, .stanza = o->put.stanza };
+
+    if (o->put.ahead || !o->put.order || o->put.offline)
+        return;
+    m.shown = archive_ahead_id(clock_us(), t->node);
+    if (m.shown <= t->last_ahead)
+        m.shown = t->last_ahead + (1 << ARCHIVE_AHEAD_NODE_BITS);
+    t->last_ahead = m.shown;
+    __atomic_store_n(&o->put.ahead, m.shown, __ATOMIC_RELAXED);
+    metric_add(&messages_ahead, 1);
+    message_deliver_ahead(o->to, &m);
+    send_event(o, EVENT_AHEAD, o->to, 0);
+    if (o->from == o->to)
+        return;
+    message_deliver_ahead(o->from, &m);
+    send_event(o, EVENT_AHEAD, o->from, 0);
+}
+
+static void look_ahead(struct timer *timer)
+{
+    struct talk *t = LIST_ITEM(timer, struct talk, ahead_look);
+
+    timer_start(t->loop, &t->ahead_look, AHEAD_LOOK_MS, look_ahead);
+    if (commit_stalled_ms(t->db) < AHEAD_AFTER_MS)
+        return;
+    LIST_EACH(it, &t->messages)
+        go_ahead(LIST_ITEM(it, struct message_op, under_way));
+}
+
+static enum err order_close_apply(struct db_conn *c, struct change *ch)
+{
+    return archive_order_close(c, &ch->talk->order);
+}
+
+static void order_closed(struct talk *t, struct change *ch, enum err e)
+{
+    (void)t;
+    (void)e;
+    free(ch);
+}
+
+static void close_order(void *arg)
+{
+    struct talk   *t = arg;
+    struct change *c;
+
+    if (!t->order_open)
+        return;
+    t->order_open = false;
+    c = NEW(struct change);
+    c->apply = order_close_apply;
+    c->done = order_closed;
+    if (session_change(NULL, t, c) != OK)
+        free(c);
+}
+
+void message_share_init(struct talk *t)
+{
+    list_init(&t->messages);
+    if (!t->shared)
+        return;
+    commit_on_seal(t->db, close_order, t);
+    timer_start(t->loop, &t->ahead_look, AHEAD_LOOK_MS, look_ahead);
+}
+
 static void message_done(struct talk *t, struct change *ch, enum err e)
 {
     struct message_op *o = (struct message_op *)ch;
+    bool               waited = o->put.offline;     /* it may have been put aside */
 
-    if (o->kept && !e && !o->put.duplicate)
+    if (o->put.order) {
+        list_remove(&o->under_way);
+        if (!e)
+            archive_decided(&o->put);
+        if (!e && o->put.ahead != o->put.ahead_written)
+            name_row(t, o);
+    } else if (o->kept && !e && !o->put.duplicate)
         archive_wrote(t);
     else if (o->kept && o->put.origin)
         archive_recent_remove(t, o->put.sender, o->put.origin);
@@ -277,13 +434,20 @@ static void message_done(struct talk *t, struct change *ch, enum err e)
     } else if (o->put.duplicate) {
         metric_add(&messages_duplicate, 1);
         give_up(t, o);
+        if (o->put.order)
+            share(o);
         log_outcome(t, o, "duplicate", OK);
     } else {
         metric_add(o->kept ? &messages_kept : &messages_passed, 1);
-        deliver(t, o);
+        if (o->put.order)
+            share(o);
+        else
+            deliver(t, o);
         log_outcome(t, o, o->put.offline ? "offline" : "delivered", OK);
     }
-    if (o->put.offline) {
+    if (waited) {
+        if (!o->put.offline)
+            o->to->offline_count--;     /* somebody was there after all */
         o->to->offline_pending--;
         message_offline_settled(o->to);
     }
@@ -306,6 +470,8 @@ static struct message_op *op_new(const struct message *m, const struct plan *pla
     char              *at = (char *)o + head;
 
     o->change.done = message_done;
+    list_init(&o->under_way);
+    o->carbons = m->carbons;
     o->from = m->from;
     o->to = to;
     person_ref(o->from);
@@ -329,12 +495,18 @@ static void keep(struct message_op *o, const struct message *m, struct person *t
     o->kept = o->put.keeps || offline;
     if (!o->kept)
         return;
-    o->put.id = talk_log_id(t);
     o->put.offline = offline;
     o->put.sender = person_number(m->from);
     o->put.recipient = person_number(to);
     if (m->origin_id.len)
         o->put.origin = archive_origin_hash(t, m->origin_id);
+    if (t->shared) {
+        o->put.order = &t->order;
+        if (!o->put.origin)     /* so that a batch whose answer was lost can be repeated */
+            o->put.origin = (int64_t)(random_u64() | 1);
+    } else {
+        o->put.id = talk_log_id(t);
+    }
 }
 
 /* The same message is in the tail, perhaps still in the batch: acknowledged when that is durable, and only if
@@ -360,7 +532,7 @@ static bool send_kept(struct session *s, struct message_op *o)
     /* half the queue is left to the rows that must join the same batch */
     if (commit_waiting(t->db) > COMMIT_OPS_MAX / 2)
         return false;
-    if (o->put.origin && archive_recent(t, o->put.sender, o->put.origin)) {
+    if (!o->put.order && o->put.origin && archive_recent(t, o->put.sender, o->put.origin)) {
         o->change.apply = NULL;
         o->change.done = sent_again;
         return session_change(s, t, &o->change) == OK;
@@ -368,8 +540,14 @@ static bool send_kept(struct session *s, struct message_op *o)
     o->change.apply = message_apply;
     if (session_change(s, t, &o->change) != OK)
         return false;
-    if (o->put.origin)
+    if (o->put.order) {
+        t->order_open = true;
+        list_append(&t->messages, &o->under_way);
+        if (commit_stalled_ms(t->db) >= AHEAD_AFTER_MS)
+            go_ahead(o);
+    } else if (o->put.origin) {
         archive_recent_add(t, o->put.sender, o->put.origin, o->put.id);
+    }
     for (int i = 0; i < o->target_count; i++)
         session_expect(target_session(t, &o->targets[i]), o->put.id, o->targets[i].how);
     if (o->put.offline) {
@@ -385,6 +563,11 @@ static void passed_on(struct talk *t, void *arg)
 {
     struct message_op *o = arg;
 
+    if (t->shared) {
+        send_event(o, EVENT_PASSED, o->to, 0);
+        if (o->from != o->to)
+            send_event(o, EVENT_PASSED, o->from, 0);
+    }
     message_done(t, &o->change, OK);
 }
 
@@ -394,10 +577,16 @@ static void launch(struct session *s, struct message *m, struct plan *plan, stru
     bool               offline = plan->fate == FATE_OFFLINE;
     struct message_op *o;
 
+    /* What is known of other workers' devices may be old: whether anyone is there is decided with the commit. */
+    if (s->talk->shared && plan->fate == FATE_DELIVER && plan->count == 0 && !plan->named && m->offline)
+        offline = m->stanza->type == TYPE_CHAT || m->stanza->type == TYPE_NORMAL;
+
     stanza_forward(b, m->stanza, s->jid.full, m->stanza->has_to ? m->stanza->to.full : s->jid.bare);
     o = op_new(m, plan, to, buf_str(b), m->stanza->has_to ? m->stanza->to.full : s->jid.bare);
     if (m->archive || offline)
         keep(o, m, to, offline);
+    if (o->put.order)
+        o->target_count = 0;        /* where it goes is found when its place is known */
     o->change.session_id = s->id;
     if (!o->kept) {
         session_after_commits(s, passed_on, o);
@@ -462,7 +651,7 @@ void message_route(struct session *s, const struct stanza *st, struct person *to
 enum { OFFLINE_STEP = 200 };
 
 static struct db_sql offline_page = {
-    "SELECT o.id, m.stanza FROM offline o CROSS JOIN message m ON m.id = o.id WHERE o.owner = ?1 ORDER BY o.id LIMIT ?2" };
+    "SELECT o.id, m.stanza, m.ahead FROM offline o CROSS JOIN message m ON m.id = o.id WHERE o.owner = ?1 ORDER BY o.id LIMIT ?2" };
 static struct db_sql offline_clear = { "DELETE FROM offline WHERE owner = ?1 AND id <= ?2" };
 
 struct offline_step {
@@ -488,10 +677,18 @@ static enum err step_read(struct db_conn *c, struct db_read *self)
     db_bind_i64(s, 2, OFFLINE_STEP);
     while ((e = db_step(s)) == OK && o->count < OFFLINE_STEP) {
         o->rows[o->count].id = db_i64(s, 0);
+        o->rows[o->count].shown = db_i64(s, 2) ? db_i64(s, 2) : db_i64(s, 0);
         o->rows[o->count++].stanza = arena_str(&o->arena, db_text(s, 1));
     }
     db_done(s);
     return e == ERR_NOT_FOUND ? OK : e;
+}
+
+/* What came meanwhile is read from the log. */
+static void offline_rest(struct person *p)
+{
+    p->offline_busy = false;
+    follow_go(p);
 }
 
 static void step_free(struct offline_step *o)
@@ -525,15 +722,18 @@ static void step_deliver(struct talk *t, struct change *ch, enum err e)
         for (int i = 0; i < o->count; i++) {
             buf_clear(&b);
             if (!e)
-                message_put(&b, o->rows[i].stanza, s->jid.bare, o->rows[i].id, o->rows[i].id, t->domain);
-            session_fill(s, o->rows[i].id, e ? STR_NULL : buf_str(&b));
+                message_put(&b, o->rows[i].stanza, s->jid.bare, o->rows[i].shown, o->rows[i].id, t->domain);
+            if (!t->shared)
+                session_fill(s, o->rows[i].id, e ? STR_NULL : buf_str(&b));
+            else if (!e)
+                session_send_logged(s, o->rows[i].id, DELIVERY_DIRECT, buf_str(&b));
         }
     }
     buf_done(&b);
     p->offline_count -= o->count;
     step_free(o);
     if (e)
-        p->offline_busy = false;    /* tried again with the next presence */
+        offline_rest(p);            /* tried again with the next presence */
     else
         step_start(p);
 }
@@ -544,8 +744,8 @@ static void step_loaded(struct db_read *self, enum err e)
     struct person       *p = o->person;
 
     if (e || person_reachable(p) == 0) {
-        p->offline_busy = false;
         step_free(o);
+        offline_rest(p);
         return;
     }
     if (o->count == 0) {
@@ -553,19 +753,21 @@ static void step_loaded(struct db_read *self, enum err e)
         p->has_offline = p->offline_busy;
         p->offline_count = 0;
         step_free(o);
+        if (!p->offline_busy)
+            follow_go(p);
         return;
     }
     o->change.apply = step_clear;
     o->change.done = step_deliver;
     if (session_change(NULL, p->talk, &o->change) != OK) {
-        p->offline_busy = false;
         step_free(o);
+        offline_rest(p);
         return;
     }
     LIST_EACH(it, &p->sessions) {
         struct session *s = LIST_ITEM(it, struct session, in_person);
 
-        if (session_takes_messages(s))
+        if (session_takes_messages(s) && !p->talk->shared)
             for (int i = 0; i < o->count; i++)
                 session_expect(s, o->rows[i].id, DELIVERY_DIRECT);
     }
@@ -625,13 +827,13 @@ void message_drop_offline(struct person *p)
 {
     struct drop_op *o;
 
-    if (!p->has_offline || p->offline_busy)
+    if ((!p->has_offline && !p->talk->shared) || p->offline_busy)
         return;
     o = NEW(struct drop_op);
     o->change.apply = drop_apply;
     o->change.done = dropped;
     o->person = p;
-    o->upto = p->talk->last_log_id;
+    o->upto = p->talk->shared ? INT64_MAX : p->talk->last_log_id;
     person_ref(p);
     if (session_change(NULL, p->talk, &o->change) != OK) {
         dropped(p->talk, &o->change, ERR_LIMIT);

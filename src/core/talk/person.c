@@ -5,24 +5,29 @@
 #include "base/mem.h"
 #include "id/ident.h"
 #include "talk/archive.h"
+#include "talk/devices.h"
 #include "talk/feature.h"
 #include "talk/jids.h"
+#include "talk/nodes.h"
 #include "talk/roster.h"
+#include <assert.h>
 #include <stdlib.h>
 
 const struct db_migration person_migrations[] = {
     { 1, "person",
       "CREATE TABLE person(id INTEGER PRIMARY KEY, user TEXT NOT NULL UNIQUE, archive_default INTEGER NOT NULL DEFAULT 0);" },
+    { 2, "person", "ALTER TABLE person ADD COLUMN lists INTEGER NOT NULL DEFAULT 0;" },     /* counts changes: roster.c */
     { 0 },
 };
 
-static struct db_sql person_select = { "SELECT id, archive_default FROM person WHERE user = ?1" };
+static struct db_sql person_select = { "SELECT id, archive_default, lists FROM person WHERE user = ?1" };
 static struct db_sql offline_number = { "SELECT count(*) FROM offline WHERE owner = ?1" };
 static struct db_sql person_insert = { "INSERT INTO person(id, user) VALUES (?1, ?2) ON CONFLICT DO NOTHING" };
 
 /* ---- in memory ---- */
 
-static struct person *person_new(struct talk *t, struct str local)
+/* Nobody can find it yet. */
+static struct person *person_blank(struct talk *t, struct str local)
 {
     struct person *p = NEW(struct person);
     struct arena   scratch;
@@ -37,7 +42,17 @@ static struct person *person_new(struct talk *t, struct str local)
     p->jid.domain = str_make(text + local.len + 1, t->domain.len);
     list_init(&p->sessions);
     list_init(&p->idle);
+    list_init(&p->later);
+    return p;
+}
+
+static struct person *person_enter(struct person *p)
+{
+    struct talk *t = p->talk;
+
     strmap_put(&t->persons, p->jid.local, p);
+    if (t->shared)
+        intmap_put(&t->persons_by_id, p->id, p);
     list_append(&t->persons_idle, &p->idle);
     t->persons_idle_count++;
     return p;
@@ -64,16 +79,35 @@ static void lists_free(struct person *p)
     p->item_count = p->item_cap = p->blocked_count = p->pref_count = 0;
 }
 
-static void person_free(struct person *p)
+static void later_run(struct person *p);
+
+static void person_done(struct person *p)
 {
-    strmap_del(&p->talk->persons, p->jid.local);
-    if (list_linked(&p->idle)) {
-        list_remove(&p->idle);
-        p->talk->persons_idle_count--;
-    }
+    p->deleted = true;
+    p->reloading = NULL;
+    later_run(p);
     lists_free(p);
+    devices_free(p);
+    free(p->aheads);
     free((char *)p->jid.full.p);
     free(p);
+}
+
+static void person_free(struct person *p)
+{
+    struct talk *t = p->talk;
+
+    strmap_del(&t->persons, p->jid.local);
+    if (t->shared && intmap_get(&t->persons_by_id, p->id) == p)
+        intmap_del(&t->persons_by_id, p->id);
+    nodes_person_leave(t, p->jid.local);
+    timer_stop(t->loop, &p->follow_again);
+    timer_stop(t->loop, &p->reload_again);
+    if (list_linked(&p->idle)) {
+        list_remove(&p->idle);
+        t->persons_idle_count--;
+    }
+    person_done(p);
 }
 
 void persons_done(struct talk *t)
@@ -84,6 +118,8 @@ void persons_done(struct talk *t)
     for (size_t it = 0; strmap_next(&t->persons, &it, &key, &value);)
         person_free(value);
     strmap_done(&t->persons);
+    intmap_done(&t->persons_by_id);
+    strmap_done(&t->loads);
 }
 
 static void forget_idle(struct talk *t)
@@ -143,8 +179,10 @@ struct person *person_known(struct talk *t, struct str local)
 
     if (p)
         return p->deleted ? NULL : p;
+    if (t->shared)
+        return NULL;
     if (db_get(c, &s, &person_select, "s", local) == OK) {
-        p = person_new(t, local);
+        p = person_enter(person_blank(t, local));
         p->id = db_i64(s, 0);
         p->archive_default = (uint8_t)db_i64(s, 1);
         p->stored = true;
@@ -167,8 +205,9 @@ struct person_op {
 static enum err person_apply(struct db_conn *c, struct change *ch)
 {
     struct person *p = ((struct person_op *)ch)->person;
+    enum err       e = p->talk->shared ? jids_write(c, p->id, p->jid.bare) : OK;
 
-    return db_run(c, &person_insert, "is", p->id, p->jid.local);
+    return e ? e : db_run(c, &person_insert, "is", p->id, p->jid.local);
 }
 
 static void person_written(struct talk *t, struct change *ch, enum err e)
@@ -187,7 +226,8 @@ int64_t person_number(struct person *p)
 
     if (p->stored)
         return p->id;
-    p->id = jids_number(p->talk, p->jid.bare);
+    if (!p->talk->shared)
+        p->id = jids_number(p->talk, p->jid.bare);
     o = NEW(struct person_op);
     o->change.apply = person_apply;
     o->change.done = person_written;
@@ -204,16 +244,334 @@ struct person *person_make(struct talk *t, struct str local)
 {
     struct person *p = person_known(t, local);
 
-    if (!p)
-        p = person_new(t, local);
+    if (!p) {
+        assert(!t->shared);
+        p = person_enter(person_blank(t, local));
+    }
     person_number(p);
     return p;
 }
 
-void person_reload(struct person *p)
+/* ---- loading where others write too: on a worker, into a copy that nobody sees before it is whole ---- */
+
+struct waiter {
+    struct list link;
+    person_fn  *fn;
+    void       *arg;
+    bool        exists;        /* ident has said so */
+};
+
+struct load {
+    struct db_read read;
+    struct talk   *talk;
+    struct person *fresh;
+    struct person *old;        /* its lists are read again; NULL: nobody has it yet */
+    struct list    waiters;
+    bool           found, again;
+};
+
+static void load_start(struct load *l);
+static void person_reload_due(struct timer *timer);
+
+static enum err load_work(struct db_conn *c, struct db_read *self)
+{
+    struct load    *l = (struct load *)self;
+    struct person  *p = l->fresh;
+    struct db_stmt *s = NULL;
+    enum err        e = db_get(c, &s, &person_select, "s", p->jid.local);
+
+    l->found = e == OK;
+    if (l->found) {
+        p->id = db_i64(s, 0);
+        p->archive_default = (uint8_t)db_i64(s, 1);
+        p->lists = db_i64(s, 2);
+    }
+    if (s)
+        db_done(s);
+    if (e && e != ERR_NOT_FOUND)
+        return e;
+    if (!l->found)
+        p->id = jids_read(c, p->jid.bare);
+    if (p->id == 0)
+        p->id = jids_hash(p->talk, p->jid.bare);
+    p->stored = l->found;
+    offline_load(p, c);
+    features_load(p, c);
+    devices_load(p, c);
+    e = archive_ends(c, p->id, &p->log_first, &p->log_last);
+    /* Hooks read as far as they can: a list cut short by a lost connection must not be taken for the whole. */
+    return e ? e : db_conn_state(c);
+}
+
+static void load_free(struct load *l)
+{
+    if (l->fresh)
+        person_done(l->fresh);
+    free(l);
+}
+
+static void waiters_tell(struct load *l, struct person *p, enum err e)
+{
+    while (!list_empty(&l->waiters)) {
+        struct waiter *w = LIST_ITEM(l->waiters.next, struct waiter, link);
+
+        list_remove(&w->link);
+        w->fn(l->talk, p, e, w->arg);
+        free(w);
+    }
+}
+
+static void load_end(struct load *l, struct person *p, enum err e)
+{
+    strmap_del(&l->talk->loads, l->fresh->jid.local);
+    if (p) {
+        l->fresh = NULL;
+        person_enter(p);
+        person_ref(p);
+        person_number(p);
+        later_run(p);
+    } else {
+        nodes_person_leave(l->talk, l->fresh->jid.local);
+    }
+    waiters_tell(l, p, e);
+    if (p)
+        person_unref(p);
+    load_free(l);
+}
+
+/* Never seen here: ident knows whether there is such an account. */
+static void load_asked(void *arg, enum err e)
+{
+    struct load *l = arg;
+
+    load_end(l, e ? NULL : l->fresh, e && e != ERR_NOT_FOUND ? ERR_UNAVAILABLE : e);
+}
+
+static bool surely_exists(const struct load *l)
+{
+    if (l->found)
+        return true;
+    for (struct list *it = l->waiters.next; it != &l->waiters; it = it->next)
+        if (LIST_ITEM(it, struct waiter, link)->exists)
+            return true;
+    return false;
+}
+
+static void swap_lists(struct person *p, struct person *fresh)
 {
     lists_free(p);
-    features_load(p, db_loop_conn(p->talk->db));
+    p->items = fresh->items;
+    p->item_count = fresh->item_count;
+    p->item_cap = fresh->item_cap;
+    p->blocked = fresh->blocked;
+    p->blocked_count = fresh->blocked_count;
+    p->prefs = fresh->prefs;
+    p->pref_count = fresh->pref_count;
+    p->archive_default = fresh->archive_default;
+    if (fresh->roster_version > p->roster_version)
+        p->roster_version = fresh->roster_version;
+    p->removed_version = fresh->removed_version;
+    p->lists = fresh->lists;
+    fresh->items = NULL;
+    fresh->blocked = NULL;
+    fresh->prefs = NULL;
+    fresh->item_count = fresh->blocked_count = fresh->pref_count = 0;
+    devices_take(p, fresh);
+}
+
+struct later {
+    struct list link;
+    void      (*fn)(struct talk *t, struct person *p, void *arg);
+    void       *arg;
+};
+
+enum err person_when_read(struct person *p, void (*fn)(struct talk *t, struct person *p, void *arg), void *arg)
+{
+    if (p->reloading || !list_empty(&p->later))
+        return person_hold(p, fn, arg);
+    fn(p->talk, p, arg);
+    return OK;
+}
+
+enum err person_hold(struct person *p, void (*fn)(struct talk *t, struct person *p, void *arg), void *arg)
+{
+    struct later *l;
+
+    if (p->later_count >= PERSON_LATER_MAX)
+        return ERR_LIMIT;
+    l = NEW(struct later);
+    *l = (struct later){ .fn = fn, .arg = arg };
+    list_append(&p->later, &l->link);
+    p->later_count++;
+    return OK;
+}
+
+static void later_run(struct person *p)
+{
+    while (!list_empty(&p->later) && !p->reloading) {
+        struct later *l = LIST_ITEM(p->later.next, struct later, link);
+
+        list_remove(&l->link);
+        p->later_count--;
+        arena_reset(&p->talk->round);
+        l->fn(p->talk, p->deleted ? NULL : p, l->arg);
+        free(l);
+    }
+}
+
+enum { RELOAD_AGAIN_MS = 100 };
+
+static void reload_end(struct load *l, enum err e)
+{
+    struct person *p = l->old;
+
+    p->reloading = NULL;
+    if (p->deleted) {
+        ;
+    } else if (e) {         /* no replica answers just now */
+        timer_start(p->talk->loop, &p->reload_again, RELOAD_AGAIN_MS, person_reload_due);
+        person_ref(p);
+    } else if (p->changing) {
+        p->stale = true;    /* what is under way here is not in what was read */
+    } else {
+        swap_lists(p, l->fresh);
+        if (l->again)
+            person_reload(p);
+    }
+    later_run(p);
+    person_unref(p);
+    load_free(l);
+}
+
+static void load_done(struct db_read *self, enum err e)
+{
+    struct load *l = (struct load *)self;
+
+    if (l->old) {
+        reload_end(l, e);
+    } else if (e) {
+        load_end(l, NULL, ERR_UNAVAILABLE);
+    } else if (l->again) {
+        l->again = false;
+        load_start(l);
+    } else if (surely_exists(l)) {
+        load_end(l, l->fresh, OK);
+    } else if (ident_user_exists(l->talk->bus, l->fresh->jid.local, load_asked, l) != OK) {
+        load_end(l, NULL, ERR_UNAVAILABLE);
+    }
+}
+
+static void later_move(struct person *to, struct person *from)
+{
+    while (!list_empty(&from->later)) {
+        struct list *n = from->later.next;
+
+        list_remove(n);
+        list_append(&to->later, n);
+    }
+    to->later_count = from->later_count;
+    from->later_count = 0;
+}
+
+static void load_start(struct load *l)
+{
+    struct person *before = l->fresh;
+
+    l->read = (struct db_read){ .work = load_work, .done = load_done };
+    if (before && before->id) {         /* a second time: from the beginning */
+        l->fresh = person_blank(l->talk, before->jid.local);
+        later_move(l->fresh, before);
+        if (!l->old) {
+            strmap_del(&l->talk->loads, before->jid.local);
+            strmap_put(&l->talk->loads, l->fresh->jid.local, l);
+        }
+        person_done(before);
+    }
+    if (db_read_start(l->talk->db, &l->read) != OK)
+        load_done(&l->read, ERR_LIMIT);
+}
+
+static void load(struct talk *t, struct str local, bool exists, person_fn *fn, void *arg)
+{
+    struct load   *l = strmap_get(&t->loads, local);
+    struct waiter *w = NEW(struct waiter);
+    bool           fresh = !l;
+
+    if (fresh) {
+        l = NEW(struct load);
+        l->talk = t;
+        l->fresh = person_blank(t, local);
+        list_init(&l->waiters);
+        strmap_put(&t->loads, l->fresh->jid.local, l);
+        nodes_person_enter(t, l->fresh->jid.local);     /* before reading, so that no change is missed */
+        event_send(t, &(struct event){ .kind = EVENT_WHO, .local = local });
+    }
+    *w = (struct waiter){ .fn = fn, .arg = arg, .exists = exists };
+    list_append(&l->waiters, &w->link);
+    if (fresh)
+        load_start(l);
+}
+
+struct person *person_loading(struct talk *t, struct str local)
+{
+    struct load *l = strmap_get(&t->loads, local);
+
+    return l ? l->fresh : NULL;
+}
+
+void person_load_again(struct talk *t, struct str local)
+{
+    struct load *l = strmap_get(&t->loads, local);
+
+    if (l)
+        l->again = true;
+}
+
+static void person_reload_due(struct timer *timer)
+{
+    struct person *p = LIST_ITEM(timer, struct person, reload_again);
+
+    person_reload(p);
+    person_unref(p);
+}
+
+void person_reload(struct person *p)
+{
+    struct load *l;
+
+    if (!p->talk->shared) {
+        lists_free(p);
+        features_load(p, db_loop_conn(p->talk->db));
+        return;
+    }
+    if (p->reloading) {
+        p->reloading->again = true;
+        return;
+    }
+    l = NEW(struct load);
+    l->talk = p->talk;
+    l->fresh = person_blank(p->talk, p->jid.local);
+    l->old = p;
+    list_init(&l->waiters);
+    p->reloading = l;
+    person_ref(p);
+    load_start(l);
+}
+
+void persons_reload_all(struct talk *t)
+{
+    struct str key;
+    void      *value;
+
+    while (!list_empty(&t->persons_idle))
+        person_free(LIST_ITEM(t->persons_idle.next, struct person, idle));
+    for (size_t it = 0; strmap_next(&t->persons, &it, &key, &value);)
+        person_reload(value);
+}
+
+void person_tell_changed(struct person *p)
+{
+    event_send(p->talk, &(struct event){ .kind = EVENT_CHANGED, .local = p->jid.local });
 }
 
 /* ---- asking ident ---- */
@@ -248,6 +606,10 @@ void person_find(struct talk *t, struct str local, person_fn *fn, void *arg)
         fn(t, p, p ? OK : ERR_NOT_FOUND, arg);
         return;
     }
+    if (t->shared) {
+        load(t, local, false, fn, arg);
+        return;
+    }
     f = NEW(struct find);
     *f = (struct find){ .talk = t, .fn = fn, .arg = arg, .local = str_dup(local) };
     if (ident_user_exists(t->bus, local, find_answered, f) == OK)
@@ -255,6 +617,14 @@ void person_find(struct talk *t, struct str local, person_fn *fn, void *arg)
     fn(t, NULL, ERR_UNAVAILABLE, arg);
     free(f->local);
     free(f);
+}
+
+void person_open(struct talk *t, struct str local, person_fn *fn, void *arg)
+{
+    if (t->shared && !person_known(t, local))
+        load(t, local, true, fn, arg);
+    else
+        fn(t, person_make(t, local), OK, arg);
 }
 
 /* ---- looking ---- */
@@ -378,6 +748,29 @@ static void deleted(struct talk *t, struct change *ch, enum err e)
     free(ch);
 }
 
+static void delete_found(struct talk *t, struct person *p, enum err e, void *arg)
+{
+    (void)arg;
+    if (p && !e)
+        person_delete(t, p->jid.local);
+}
+
+void person_dismiss(struct person *p)
+{
+    uint64_t ids[ROSTER_SESSIONS_MAX];
+    int      n = roster_sessions(p, ids);
+
+    person_ref(p);
+    for (int i = 0; i < n; i++) {
+        struct session *s = session_find(p->talk, ids[i]);
+
+        if (s)
+            session_fail(s, "not-authorized", "the account was deleted");
+    }
+    p->deleted = true;
+    person_unref(p);
+}
+
 void person_delete(struct talk *t, struct str local)
 {
     struct person    *p = person_known(t, local);
@@ -385,9 +778,13 @@ void person_delete(struct talk *t, struct str local)
     uint64_t          ids[ROSTER_SESSIONS_MAX];
     int               n;
 
-    if (!p)
+    if (!p) {
+        if (t->shared)
+            person_find(t, local, delete_found, NULL);
         return;
+    }
     person_ref(p);
+    event_send(t, &(struct event){ .kind = EVENT_DELETED, .local = local });
     n = roster_sessions(p, ids);
     for (int i = 0; i < n; i++) {
         struct session *s = session_find(t, ids[i]);

@@ -9,6 +9,10 @@
 
 enum { PERSONS_IDLE_MAX = 20000 };
 
+struct device;
+struct load;
+struct ahead;
+
 enum subscription { SUB_NONE = 0, SUB_TO = 1, SUB_FROM = 2, SUB_BOTH = 3 };
 
 struct roster_item {
@@ -35,7 +39,7 @@ struct person {
     int                 refs;          /* operations under way that point here */
     int                 item_count, item_cap;
     struct roster_item *items;         /* sorted by jid */
-    int64_t             roster_version;
+    int64_t             roster_version, removed_version;    /* of the newest change, of the newest removal */
     int                 blocked_count;
     struct str         *blocked;       /* JIDs, sorted */
     uint8_t             archive_default;   /* XEP-0441, enum archive_policy */
@@ -50,6 +54,18 @@ struct person {
     bool                stale;         /* one of them failed: load again after each */
     bool                deleted;
     bool                stored;        /* the row is durable */
+    /* with others over one database: */
+    int                 device_count;
+    struct device      *devices;       /* of other workers (devices.h) */
+    int64_t             log_first, log_last, log_want;  /* of the person's log: its begin, what we have, how far it goes (follow.h) */
+    int64_t             lists;         /* how often they were changed: a change holds only if it was made to the newest (roster.c) */
+    bool                following;     /* it is being read */
+    struct timer        follow_again, reload_again;
+    struct load        *reloading;     /* person.c: the lists are being read again */
+    struct list         later;         /* person_when_read: what waits for that */
+    int                 later_count;
+    int                 ahead_count;
+    struct ahead       *aheads;        /* what its devices were shown before it was stored (deliver.c) */
 };
 
 /* Where an address leads. */
@@ -58,16 +74,29 @@ typedef void person_fn(struct talk *t, struct person *p /* NULL */, enum err e, 
  *   ERR_NOT_FOUND    no such account
  *   ERR_UNAVAILABLE  ident could not be asked */
 void person_find(struct talk *t, struct str local, person_fn *fn, void *arg);
-/* Only from memory and database, never NULL-and-wait: NULL if unknown there. */
+/* Only from memory and, if it is our own, from the database, never NULL-and-wait: NULL if unknown there. */
 struct person *person_known(struct talk *t, struct str local);
-/* At log-in: the account exists, ident said so; makes the row in the next batch if it is new. */
+/* As person_find, at log-in: the account exists, ident said so; makes the row in the next batch if it is new. */
+void person_open(struct talk *t, struct str local, person_fn *fn, void *arg);
+/* As it is in memory after person_open. */
 struct person *person_make(struct talk *t, struct str local);
 void person_ref(struct person *p);
 void person_unref(struct person *p);
 void persons_done(struct talk *t);          /* frees everyone; no session is left */
-void person_reload(struct person *p);       /* after a failed change */
+void person_reload(struct person *p);       /* after a failed change, or another worker's; later, in a shared database */
+/* Runs fn(t, p, arg) now, or, while the lists are being read again, when they have been; p NULL: the person is gone.
+ * ERR_LIMIT: too much waits already. */
+enum { PERSON_LATER_MAX = 1000 };
+enum err person_when_read(struct person *p, void (*fn)(struct talk *t, struct person *p, void *arg), void *arg);
+enum err person_hold(struct person *p, void (*fn)(struct talk *t, struct person *p, void *arg), void *arg);  /* in any case later */
+struct person *person_loading(struct talk *t, struct str local);    /* one that is being read for the first time; NULL: none */
+void person_load_again(struct talk *t, struct str local);   /* it is being read: what was read may be old */
+void persons_reload_all(struct talk *t);    /* those with sessions; the others are forgotten */
+/* Others have to know: this worker has changed the person's lists. */
+void person_tell_changed(struct person *p);
 /* Removes everything kept about the account; ends its sessions (account deleted). */
 void person_delete(struct talk *t, struct str local);
+void person_dismiss(struct person *p);      /* another worker does that: our copy and its sessions go */
 
 struct roster_item *person_item(struct person *p, struct str bare);                  /* NULL if none */
 struct roster_item *person_item_make(struct person *p, struct str bare);             /* NULL at roster_items_max */

@@ -9,8 +9,11 @@
 #include "talk/presence.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "talk/deliver.h"
+#include "talk/devices.h"
 #include "talk/feature.h"
 #include "talk/message.h"
+#include "talk/nodes.h"
 #include "talk/roster.h"
 #include "talk/subscription.h"
 #include "talk/xep/xep0012_last.h"
@@ -124,9 +127,126 @@ static void send_to_person(struct person *p, struct str resource, const struct s
     }
 }
 
+/* ---- to and from other workers ---- */
+
+static struct str local_of(const struct talk *t, struct str bare)
+{
+    struct str rest = bare, local = str_split(&rest, '@');
+
+    return rest.p && str_eq(rest, t->domain) ? local : STR_NULL;
+}
+
+/* To the devices that an account has elsewhere. `resource` empty: the available ones. */
+static void send_far(struct talk *t, struct str bare, struct str resource, struct str text)
+{
+    struct str local = local_of(t, bare);
+
+    if (local.p)
+        event_send(t, &(struct event){ .kind = EVENT_PRESENCE, .local = local, .jid = resource, .text = text });
+}
+
+static void ask_far(struct talk *t, enum event_kind kind, struct str bare, struct str who)
+{
+    struct str local = local_of(t, bare);
+
+    if (local.p)
+        event_send(t, &(struct event){ .kind = kind, .local = local, .jid = who });
+}
+
+/* Whose presence a text tells: its `from` is the first attribute. */
+static bool is_from_blocked(struct person *p, struct str text)
+{
+    struct arena a;
+    struct jid   j;
+    struct str   from = kept_attr(text, "from");
+    bool         blocked = false;
+
+    if (p->blocked_count == 0 || !from.p)
+        return false;
+    arena_init(&a);
+    if (jid_parse(&a, from, &j) == OK)
+        blocked = blocking_has(p, &j);
+    arena_done(&a);
+    return blocked;
+}
+
+void presence_to_devices(struct person *p, struct str resource, struct str text)
+{
+    if (text.len > OPENING_BYTES && str_starts(text, STR("<presence")) && !is_from_blocked(p, text))
+        send_to_person(p, resource, NULL, text);
+}
+
+void presence_answer_far(struct person *p, struct str asker_full)
+{
+    struct arena a;
+    struct jid   j;
+
+    arena_init(&a);
+    if (jid_parse(&a, asker_full, &j) == OK && person_may_see(p, j.bare) && !blocking_has(p, &j)) {
+        LIST_EACH(it, &p->sessions) {
+            struct session *s = LIST_ITEM(it, struct session, in_person);
+
+            if (session_available(s) && !s->closing)
+                send_far(p->talk, j.bare, j.resource, str_of(s->presence));
+        }
+    }
+    arena_done(&a);
+}
+
+static struct str unavailable_text(struct buf *b, struct str from);
+
+void presence_show_far(struct person *p, struct str to_bare, bool show)
+{
+    struct person *here = presence_person(p->talk, to_bare);
+    struct buf     b;
+
+    buf_init(&b, 0);
+    LIST_EACH(it, &p->sessions) {
+        struct session *s = LIST_ITEM(it, struct session, in_person);
+        struct str      text;
+
+        if (!session_available(s) || s->closing)
+            continue;
+        text = show ? str_of(s->presence) : unavailable_text(&b, s->jid.full);
+        send_far(p->talk, to_bare, STR_NULL, text);
+        if (here)
+            send_to_person(here, STR_NULL, NULL, text);
+    }
+    buf_done(&b);
+}
+
+void presence_far_changed(struct person *me, struct str bare, bool ask, bool tell, bool show)
+{
+    if (tell) {
+        presence_show_far(me, bare, show);
+        ask_far(me->talk, show ? EVENT_SHOW : EVENT_HIDE, me->jid.bare, bare);
+    }
+    LIST_EACH(it, &me->sessions) {
+        struct session *s = LIST_ITEM(it, struct session, in_person);
+
+        if (ask && session_available(s))
+            ask_far(me->talk, EVENT_PROBE, bare, s->jid.full);
+    }
+}
+
 static bool apart(struct person *a, struct person *b)
 {
     return blocking_has(a, &b->jid) || blocking_has(b, &a->jid);
+}
+
+static bool blocks(struct person *me, struct str bare)
+{
+    struct arena a;
+    struct jid   j;
+    bool         yes = false;
+
+    if (me->blocked_count == 0)
+        return false;
+    arena_init(&a);
+    if (jid_parse(&a, bare, &j) == OK)
+        yes = blocking_has(me, &j);
+    arena_done(&a);
+    return yes;
 }
 
 /* To everyone who may see it: contacts and one's own sessions (§4.2.2). */
@@ -141,10 +261,15 @@ static void broadcast(struct session *s, struct str text)
         if (!(me->items[i].subscription & SUB_FROM))
             continue;
         p = presence_person(s->talk, me->items[i].jid);
-        if (p && !apart(me, p))
+        if (p && apart(me, p))
+            continue;
+        if (p)
             send_to_person(p, STR_NULL, NULL, text);
+        if (!blocks(me, me->items[i].jid))
+            send_far(s->talk, me->items[i].jid, STR_NULL, text);
     }
     send_to_person(me, STR_NULL, s->closing ? s : NULL, text);
+    send_far(s->talk, me->jid.bare, STR_NULL, text);
 }
 
 static struct str unavailable_text(struct buf *b, struct str from)
@@ -165,9 +290,12 @@ void presence_show(struct person *of, struct person *to)
     for (int i = 0; i < n; i++) {
         struct session *s = session_find(of->talk, ids[i]);
 
-        if (s && session_available(s))
-            send_to_person(to, STR_NULL, NULL, str_of(s->presence));
+        if (!s || !session_available(s))
+            continue;
+        send_to_person(to, STR_NULL, NULL, str_of(s->presence));
+        send_far(of->talk, to->jid.bare, STR_NULL, str_of(s->presence));
     }
+    ask_far(of->talk, EVENT_SHOW, of->jid.bare, to->jid.bare);
 }
 
 void presence_hide(struct person *of, struct person *to)
@@ -182,9 +310,12 @@ void presence_hide(struct person *of, struct person *to)
     for (int i = 0; i < n; i++) {
         struct session *s = session_find(of->talk, ids[i]);
 
-        if (s && session_available(s))
-            send_to_person(to, STR_NULL, NULL, unavailable_text(&b, s->jid.full));
+        if (!s || !session_available(s))
+            continue;
+        send_to_person(to, STR_NULL, NULL, unavailable_text(&b, s->jid.full));
+        send_far(of->talk, to->jid.bare, STR_NULL, buf_str(&b));
     }
+    ask_far(of->talk, EVENT_HIDE, of->jid.bare, to->jid.bare);
     buf_done(&b);
 }
 
@@ -203,6 +334,8 @@ static void tell_others(struct session *s)
 
         if (!(me->items[i].subscription & SUB_TO))
             continue;
+        if (!blocks(me, me->items[i].jid))
+            ask_far(s->talk, EVENT_PROBE, me->items[i].jid, s->jid.full);
         p = presence_person(s->talk, me->items[i].jid);
         if (!p || !person_may_see(p, me->jid.bare) || apart(me, p))
             continue;
@@ -214,6 +347,7 @@ static void tell_others(struct session *s)
                 send_to_session(s, str_of(o->presence));
         }
     }
+    ask_far(s->talk, EVENT_PROBE, me->jid.bare, s->jid.full);
     LIST_EACH(it, &me->sessions) {
         struct session *o = LIST_ITEM(it, struct session, in_person);
 
@@ -279,6 +413,7 @@ static void become_available(struct session *s, const struct stanza *p)
     s->priority = priority;
     hooks_out(s, p);
     sm_row_changed(s);
+    device_presence(s);
     broadcast(s, str_of(s->presence));
     if (s->closing || s->state == SESSION_CLOSED)
         return;
@@ -288,7 +423,7 @@ static void become_available(struct session *s, const struct stanza *p)
         show_requests(s);
         hooks_available(s);
     }
-    if (s->priority >= 0 && !s->closing)
+    if (s->priority >= 0 && !s->closing && !s->talk->shared)    /* else when its device row is durable */
         message_deliver_offline(s);
 }
 
@@ -312,8 +447,11 @@ static void tell_directed(struct session *s, struct str text)
         if (jid_parse(&a, key, &j) != OK || person_may_see(s->person, j.bare))
             continue;       /* the broadcast has told them */
         p = presence_person(s->talk, j.bare);
-        if (p && !apart(s->person, p))
+        if (p && apart(s->person, p))
+            continue;
+        if (p)
             send_to_person(p, j.resource, NULL, text);
+        send_far(s->talk, j.bare, j.resource, text);
     }
     arena_done(&a);
     strset_free(set);
@@ -330,6 +468,8 @@ static void become_unavailable(struct session *s, struct str text, struct str st
         s->presence = NULL;
         s->priority = 0;
         s->probed = false;
+        if (!s->closing)
+            device_presence(s);
     }
     tell_directed(s, text);
     if (!was)
@@ -419,7 +559,9 @@ static void answer_probe(struct session *s, const struct stanza *p, struct perso
         send_to_session(s, str_of(o->presence));
         told++;
     }
-    if (!told && !s->closing)
+    if (to->device_count)
+        ask_far(s->talk, EVENT_PROBE, to->jid.bare, s->jid.full);
+    else if (!told && !s->closing)
         send_to_session(s, unavailable_text(&b, p->to.full));
     buf_done(&b);
 }

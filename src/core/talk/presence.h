@@ -17,3 +17,12 @@ void presence_show(struct person *of, struct person *to);
 void presence_hide(struct person *of, struct person *to);
 /* A person in memory who has sessions, by bare JID; NULL: nobody to send to. */
 struct person *presence_person(struct talk *t, struct str bare);
+
+/* ---- asked by another worker ---- */
+/* A presence text without `to`, to the devices of `p` that are here. */
+void presence_to_devices(struct person *p, struct str resource, struct str text);
+/* What the devices of `p` that are here are like, to who asks and may know. */
+void presence_answer_far(struct person *p, struct str asker_full);
+void presence_show_far(struct person *p, struct str to_bare, bool show);
+/* A contact with no device here has been blocked, or is no longer: `show` or hide ours from them, and ask for theirs. */
+void presence_far_changed(struct person *me, struct str bare, bool ask, bool tell, bool show);

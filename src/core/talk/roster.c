@@ -9,7 +9,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "talk/feature.h"
+#include "talk/nodes.h"
 #include "talk/presence.h"
+#include "talk/route.h"
 #include "talk/subscription.h"
 #include "talk/xep/xep0191_blocking.h"
 #include "talk/xep/xep0198_sm.h"
@@ -37,6 +39,8 @@ static struct db_sql item_delete = { "DELETE FROM roster WHERE owner = ?1 AND ji
 static struct db_sql items_select = {
     "SELECT jid, name, item_groups, subscription, flags, request, version FROM roster WHERE owner = ?1 ORDER BY jid" };
 static struct db_sql removed_select = { "SELECT version FROM roster WHERE owner = ?1 AND jid = ''" };
+/* Fails when the lists are not those any more: the column takes no NULL. */
+static struct db_sql lists_claim = { "UPDATE person SET lists = CASE WHEN lists = ?2 THEN lists + 1 ELSE NULL END WHERE id = ?1" };
 static struct db_sql items_delete = { "DELETE FROM roster WHERE owner = ?1" };
 
 /* ---- loading ---- */
@@ -77,6 +81,8 @@ static void roster_loaded(struct person *p, struct db_conn *c)
             p->roster_version = db_i64(row, 6);
         if (db_text(row, 0).len)
             load_item(p, row);
+        else
+            p->removed_version = db_i64(row, 6);
     }
     db_done(row);
 }
@@ -98,6 +104,10 @@ void roster_leave(struct person *p, enum err e)
 {
     p->changing--;
     p->stale |= e != OK;
+    if (p->talk->shared && p->changing) {
+        person_unref(p);        /* the last one reads: earlier, its change would not be there yet */
+        return;
+    }
     if (p->stale && !p->deleted)
         person_reload(p);
     if (p->changing == 0)
@@ -125,6 +135,8 @@ struct effect {
 struct touched {
     struct touched *next;
     struct person  *person;
+    bool            written;        /* its rows are changed… */
+    int64_t         owner, lists;   /* …which were these, in a shared database */
 };
 
 struct roster_work {
@@ -136,6 +148,8 @@ struct roster_work {
     struct effect  *effects, **effects_end;
     struct touched *touched;
     struct iq_later iq;             /* id p NULL: the cause was no iq */
+    int             tries;
+    char           *again;          /* the cause, to be handled anew after another worker was first; NULL: none */
     bool            answers;        /* there is an iq to answer */
     struct str      id, to;         /* of a presence, for an error */
 };
@@ -166,12 +180,28 @@ static void work_touch(struct roster_work *w, struct person *p)
     roster_enter(p);
 }
 
+/* Two workers may change the same lists at once. Each says what it started from; the second one's change fails as a whole,
+ * its people are read again, and the stanza is handled anew. */
+static void work_claim(struct roster_work *w, struct person *p)
+{
+    struct touched *x = w->touched;
+
+    while (x->person != p)
+        x = x->next;
+    if (x->written || !p->talk->shared)
+        return;
+    x->written = true;
+    x->owner = p->id;
+    x->lists = p->lists++;
+}
+
 static struct row *row_add(struct roster_work *w, struct person *p, struct str jid)
 {
     struct row *r = ARENA_NEW(&w->arena, struct row);
 
     work_touch(w, p);
     r->owner = person_number(p);
+    work_claim(w, p);
     r->jid = arena_str(&w->arena, jid);
     r->version = p->roster_version;
     *w->rows_end = r;
@@ -250,7 +280,7 @@ static void push_removal(struct roster_work *w, struct person *p, struct str jid
 {
     struct buf b;
 
-    next_version(p);
+    p->removed_version = next_version(p);
     row_add(w, p, STR(""));
     buf_init(&b, 0);
     put_query_open(&b, p->roster_version);
@@ -286,6 +316,9 @@ static enum err work_apply(struct db_conn *c, struct change *ch)
     struct roster_work *w = (struct roster_work *)ch;
     enum err            e = OK;
 
+    for (struct touched *x = w->touched; x && !e; x = x->next)
+        if (x->written)
+            e = db_run(c, &lists_claim, "ii", x->owner, x->lists);
     for (struct row *r = w->rows; r && !e; r = r->next) {
         if (r->gone)
             e = db_run(c, &item_delete, "is", r->owner, r->jid);
@@ -334,12 +367,23 @@ static void send_each(struct person *p, bool interested, bool available, struct 
     buf_done(&b);
 }
 
-static void push(struct person *p, struct str query)
+void roster_push_here(struct person *p, struct str query)
 {
     char head[64];
     int  n = snprintf(head, sizeof head, "<iq type='set' id='push%lld'", (long long)talk_log_id(p->talk));
 
     send_each(p, true, false, str_make(head, (size_t)n), query);
+}
+
+static void push(struct person *p, struct str query)
+{
+    roster_push_here(p, query);
+    event_send(p->talk, &(struct event){ .kind = EVENT_ROSTER_PUSH, .local = p->jid.local, .text = query });
+}
+
+static void send_far(struct person *p, unsigned whom, struct str text)
+{
+    event_send(p->talk, &(struct event){ .kind = EVENT_STANZA, .local = p->jid.local, .flags = whom, .text = text });
 }
 
 static void effect_run(struct effect *x)
@@ -351,12 +395,16 @@ static void effect_run(struct effect *x)
         push(x->a, x->text);
         break;
     case EFFECT_REQUEST:
-        if (!blocking_has(x->a, &x->b->jid))
-            send_each(x->a, false, true, STR_NULL, x->text);
+        if (blocking_has(x->a, &x->b->jid))
+            break;
+        send_each(x->a, false, true, STR_NULL, x->text);
+        send_far(x->a, EVENT_AVAILABLE, x->text);
         break;
     case EFFECT_ANSWER:
-        if (!blocking_has(x->a, &x->b->jid))
-            send_each(x->a, true, true, STR_NULL, x->text);
+        if (blocking_has(x->a, &x->b->jid))
+            break;
+        send_each(x->a, true, true, STR_NULL, x->text);
+        send_far(x->a, EVENT_INTERESTED | EVENT_AVAILABLE, x->text);
         break;
     case EFFECT_SHOW:
         presence_show(x->a, x->b);
@@ -382,10 +430,73 @@ static void tell_failure(struct roster_work *w, enum err e)
     buf_done(&b);
 }
 
+/* ---- handled anew ---- */
+
+enum { AGAIN_MAX = 20 };
+
+struct again {
+    uint64_t session_id;
+    int      tries;
+    char    *xml;
+};
+
+static void handle_again(struct talk *t, struct person *p, void *arg)
+{
+    struct again    *g = arg;
+    struct session  *s = session_find(t, g->session_id);
+    struct xml_node *n;
+    struct stanza    st;
+    const char      *condition;
+
+    if (p && s && s->state == SESSION_BOUND) {
+        arena_reset(&t->round);
+        s->roster_tries = (uint8_t)g->tries;
+        if (xml_parse(&t->round, str_of(g->xml), NULL, &n) == XML_FINE && stanza_read(&t->round, n, &s->jid, &st, &condition) == OK)
+            route_stanza(s, &st);
+        s->roster_tries = 0;
+    }
+    free(g->xml);
+    free(g);
+}
+
+/* Another worker was first (or the statement is ours to mend, and the tries come to an end). */
+static bool try_again(struct roster_work *w, enum err e)
+{
+    struct session *s = session_find(w->talk, w->change.session_id);
+    struct again   *g;
+
+    if (!w->talk->shared || !w->again || !s || (e != ERR_INVALID && e != ERR_EXISTS) || w->tries >= AGAIN_MAX)
+        return false;
+    g = NEW(struct again);
+    *g = (struct again){ s->id, w->tries + 1, w->again };
+    w->again = NULL;
+    free(w->iq.id);
+    free(w->iq.to);
+    for (struct touched *x = w->touched; x; x = x->next)
+        roster_leave(x->person, e);
+    if (person_when_read(s->person, handle_again, g) != OK)
+        handle_again(w->talk, NULL, g);
+    return true;
+}
+
+static void work_free(struct roster_work *w)
+{
+    free(w->again);
+    arena_done(&w->arena);
+    free(w);
+}
+
 static void work_done(struct talk *t, struct change *ch, enum err e)
 {
     struct roster_work *w = (struct roster_work *)ch;
 
+    if (e && try_again(w, e)) {
+        work_free(w);
+        return;
+    }
+
+    for (struct touched *x = w->touched; x && !e; x = x->next)
+        person_tell_changed(x->person);     /* before what follows from it */
     for (struct effect *x = w->effects; x && !e; x = x->next)
         effect_run(x);
     if (e)
@@ -398,14 +509,22 @@ static void work_done(struct talk *t, struct change *ch, enum err e)
         tell_failure(w, e);
     for (struct touched *x = w->touched; x; x = x->next)
         roster_leave(x->person, e);
-    arena_done(&w->arena);
-    free(w);
+    work_free(w);
 }
 
 void roster_commit(struct roster_work *w, const struct stanza *cause)
 {
     enum err e = OK;
 
+    if (cause && w->talk->shared) {
+        struct buf b;
+
+        buf_init(&b, 0);
+        xml_put_node(&b, cause->node, STR_NULL);
+        w->again = str_dup(buf_str(&b));
+        w->tries = w->session->roster_tries;
+        buf_done(&b);
+    }
     if (cause && cause->kind == STANZA_IQ) {
         w->iq = iq_keep(w->session, cause);
         w->answers = true;
@@ -478,6 +597,8 @@ static int64_t last_removal(struct person *p)
     struct db_stmt *row;
     int64_t         version = 0;
 
+    if (p->talk->shared)
+        return p->removed_version;
     if (db_get(db_loop_conn(p->talk->db), &row, &removed_select, "i", p->id) == OK)
         version = db_i64(row, 0);
     if (row)
@@ -498,6 +619,10 @@ static void get_answer(struct talk *t, struct change *ch, enum err e)
     struct session *s = session_find(t, g->iq.session_id);
 
     (void)e;
+    if (s && !s->interested) {      /* from this answer on it is told of changes */
+        s->interested = true;
+        sm_row_changed(s);
+    }
     if (g->version < 0 || g->version > g->person->roster_version || g->version < last_removal(g->person)) {
         answer_whole(t, g->person, &g->iq);
     } else {
@@ -507,6 +632,17 @@ static void get_answer(struct talk *t, struct change *ch, enum err e)
     }
     person_unref(g->person);
     free(g);
+}
+
+static void get_read(struct talk *t, struct person *p, void *arg)
+{
+    struct get     *g = arg;
+    struct session *s = session_find(t, g->iq.session_id);
+
+    (void)p;
+    /* what is not durable yet is not shown: wait for it */
+    if (!s || !g->person->changing || session_change(s, t, &g->change) != OK)
+        get_answer(t, &g->change, OK);
 }
 
 static bool is_own(const struct session *s, const struct stanza *iq)
@@ -521,10 +657,6 @@ static enum err roster_get(struct session *s, const struct stanza *iq)
 
     if (!is_own(s, iq))
         return ERR_DENIED;      /* §2.1.3 */
-    if (!s->interested) {
-        s->interested = true;
-        sm_row_changed(s);
-    }
     g = NEW(struct get);
     g->change.done = get_answer;
     g->person = s->person;
@@ -532,9 +664,8 @@ static enum err roster_get(struct session *s, const struct stanza *iq)
     if (!str_to_i64(ver, &g->version) || g->version < 0)
         g->version = -1;
     person_ref(g->person);
-    /* what is not durable yet is not shown: wait for it */
-    if (!s->person->changing || session_change(s, s->talk, &g->change) != OK)
-        get_answer(s->talk, &g->change, OK);
+    if (person_when_read(s->person, get_read, g) != OK)
+        get_read(s->talk, s->person, g);
     return OK;
 }
 

@@ -46,6 +46,9 @@ void roster_commit(struct roster_work *w, const struct stanza *cause);
 void roster_enter(struct person *p);
 void roster_leave(struct person *p, enum err e);
 
+/* A roster <query/> to the interested sessions of `p` on this worker. */
+void roster_push_here(struct person *p, struct str query);
+
 /* Ids of a person's sessions: sending to one may end others, so a list must not be walked meanwhile. */
 int roster_sessions(struct person *p, uint64_t ids[ROSTER_SESSIONS_MAX]);
 /* The account goes: everyone's subscription to it, and its to others, ends. */

@@ -3,8 +3,10 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/route.h"
 #include "base/mem.h"
+#include "talk/devices.h"
 #include "talk/feature.h"
 #include "talk/message.h"
+#include "talk/nodes.h"
 #include "talk/presence.h"
 #include <stdlib.h>
 
@@ -53,6 +55,8 @@ static void person_found(struct talk *t, struct person *p, enum err e, void *arg
         arena_reset(&t->round);
         if (xml_parse(&t->round, str_of(w->xml), NULL, &n) == XML_FINE &&
             stanza_read(&t->round, n, &s->jid, &st, &condition) == OK) {
+            if (st.lang.len == 0 && s->lang)
+                st.lang = str_of(s->lang);
             if (p)
                 route_stanza(s, &st);
             else if (e == ERR_NOT_FOUND)
@@ -67,6 +71,11 @@ static void person_found(struct talk *t, struct person *p, enum err e, void *arg
     free(w);
 }
 
+static void person_read_again(struct talk *t, struct person *p, void *arg)
+{
+    person_found(t, p, p ? OK : ERR_NOT_FOUND, arg);
+}
+
 /* NULL: somebody answers later, or has already answered. */
 static struct person *person_of(struct session *s, const struct stanza *st)
 {
@@ -74,7 +83,7 @@ static struct person *person_of(struct session *s, const struct stanza *st)
     struct waiting *w;
     struct buf      b;
 
-    if (p)
+    if (p && !p->reloading)
         return p;
     w = NEW(struct waiting);
     w->session_id = s->id;
@@ -85,7 +94,10 @@ static struct person *person_of(struct session *s, const struct stanza *st)
     w->xml = str_dup(buf_str(&b));
     buf_done(&b);
     session_hold(s);
-    person_find(s->talk, st->to.local, person_found, w);
+    if (!p)
+        person_find(s->talk, st->to.local, person_found, w);
+    else if (person_when_read(p, person_read_again, w) != OK)      /* another worker has just changed it */
+        person_found(s->talk, p, OK, w);
     return NULL;
 }
 
@@ -123,19 +135,35 @@ static bool stages_pass(struct session *s, const struct stanza *st, struct perso
 }
 
 struct relay {
-    uint64_t target_id;
-    char    *text;
+    uint64_t target_id;     /* a session here, or… */
+    int64_t  node, key;     /* …another worker's */
+    int64_t  from_key;
+    char    *local, *from, *text;
 };
 
 static void relay_now(struct talk *t, void *arg)
 {
     struct relay   *r = arg;
-    struct session *s = session_find(t, r->target_id);
+    struct session *s = r->node ? NULL : session_find(t, r->target_id);
 
     if (s)
         session_send(s, str_of(r->text));
+    if (r->node)
+        event_send_node(t, r->node, &(struct event){ .kind = EVENT_TO_DEVICE, .local = str_of(r->local), .key = r->key, .text = str_of(r->text),
+                                                       .jid = str_of(r->from), .node = t->node, .number = r->from_key });
+    free(r->local);
+    free(r->from);
     free(r->text);
     free(r);
+}
+
+static void relay_far(struct session *from, struct person *p, int64_t node, int64_t key, struct str text)
+{
+    struct relay *r = NEW(struct relay);
+
+    *r = (struct relay){ .node = node, .key = key, .local = str_dup(p->jid.local), .text = str_dup(text),
+                         .from = str_dup(from->jid.full), .from_key = from->key };
+    session_after_commits(from, relay_now, r);
 }
 
 /* To one session, behind what the sender has in the batch (RFC 6120 §10.1). */
@@ -157,10 +185,18 @@ void route_iq(struct session *s, const struct stanza *iq)
 {
     struct person  *p = person_known(s->talk, iq->to.local);
     struct session *to = p ? person_session(p, iq->to.resource) : NULL;
+    struct device  *far = p && !to ? device_find(p, iq->to.resource) : NULL;
+    int64_t         node = far ? far->node : 0, key = far ? far->key : 0;
     struct buf     *b;
 
     if (p && !stages_pass(s, iq, p))
         return;
+    if (far || (p && !to && nodes_route(s->talk, iq->to.full, &node, &key))) {
+        b = talk_scratch(s->talk);
+        stanza_forward(b, iq, s->jid.full, iq->to.full);
+        relay_far(s, p, node, key, buf_str(b));
+        return;
+    }
     if (!to) {      /* §8.5.3.2.3 */
         session_bounce(s, iq, "cancel", "service-unavailable", NULL);
         return;
@@ -175,7 +211,7 @@ static void iq_to_person(struct session *s, const struct stanza *iq)
     struct person *p;
 
     if (iq->type == TYPE_RESULT || iq->type == TYPE_ERROR) {
-        if (iq->to.resource.len)
+        if (iq->to.resource.len && (!s->talk->shared || person_of(s, iq)))
             route_iq(s, iq);
         return;
     }
@@ -238,7 +274,7 @@ void route_stanza(struct session *s, const struct stanza *st)
 
 void route_presence(struct talk *t, struct person *to, struct str resource, struct str stanza)
 {
-    (void)t;
+    event_send(t, &(struct event){ .kind = EVENT_STANZA, .local = to->jid.local, .jid = resource, .flags = EVENT_AVAILABLE, .text = stanza });
     LIST_EACH(it, &to->sessions) {
         struct session *s = LIST_ITEM(it, struct session, in_person);
 

@@ -7,8 +7,10 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "crypto/digest.h"
+#include "talk/devices.h"
 #include "talk/feature.h"
 #include "talk/login.h"
+#include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/stream.h"
 #include "talk/xep/xep0198_sm.h"
@@ -127,6 +129,18 @@ void session_fill(struct session *s, int64_t log_id, struct str stanza)
     if (s->sm)
         sm_fill(s, log_id, stanza);
     else if (stanza.p)
+        session_write_stanza(s, stanza);
+}
+
+void session_send_logged(struct session *s, int64_t log_id, enum delivery how, struct str stanza)
+{
+    if (s->state == SESSION_CLOSED || s->closing)
+        return;
+    if (s->csi)
+        csi_flush(s);
+    if (s->sm)
+        sm_send_logged(s, log_id, how, stanza);
+    else
         session_write_stanza(s, stanza);
 }
 
@@ -392,6 +406,11 @@ enum err session_bind(struct session *s, struct str resource)
     s->received = 0;
     s->scan.bytes_max = s->talk->limits.stanza_bytes_max;
     session_link(s);
+    if (s->talk->shared) {
+        s->key = (int64_t)(random_u64() >> 1) | 1;
+        event_send(s->talk, &(struct event){ .kind = EVENT_CONFLICT, .local = s->jid.local, .jid = s->jid.resource, .key = s->key });
+        device_changed(s);
+    }
     LOG_INFO("session.bound", LF_I64("session", (int64_t)s->id), LF_STR("user", s->jid.local), LF_STR("resource", s->jid.resource));
     for (size_t i = 0; i < feature_count; i++)
         if (features[i]->bound)
@@ -446,6 +465,7 @@ static void session_finish(struct session *s, bool keep)
     s->closing = true;
     if (s->person && (s->state == SESSION_BOUND || s->state == SESSION_DETACHED)) {
         presence_session_gone(s);
+        device_gone(s);
         for (size_t i = 0; i < feature_count; i++)
             if (features[i]->ended)
                 features[i]->ended(s);

@@ -33,6 +33,7 @@ struct session {
     struct person    *person;        /* NULL before authentication */
     struct list       in_talk;       /* talk->sessions_all */
     struct list       in_person;     /* person->sessions, once bound */
+    int64_t           key;           /* of its device row (devices.h); 0: none */
     uint64_t          id;            /* handle: session_find(talk, id); in the log as "session" */
     struct jid        jid;           /* full once bound; bare after authentication; one malloc, freed with the session */
     struct login     *login;
@@ -43,6 +44,7 @@ struct session {
     char             *presence;      /* last available presence as sent out, NUL-terminated; NULL: unavailable */
     int8_t            priority;
     uint8_t           state;         /* enum session_state */
+    uint8_t           roster_tries;  /* how often the stanza at hand has been handled before (roster.c) */
     uint8_t           transport;     /* enum talk_transport */
     bool              secure : 1;    /* TLS is on */
     bool              carbons : 1;
@@ -53,6 +55,7 @@ struct session {
     bool              unhandled : 1;    /* the last stanza of `received` waits for ident (route.c) and does not count yet */
     bool              xml_open : 1;     /* our stream header is out */
     bool              closing : 1;
+    bool              reached : 1;      /* its device row says that it takes messages */
     bool              dirty_read : 1;   /* input is left over from the rate limit */
     uint32_t          received;      /* stanzas taken from the client (for XEP-0198) */
     uint32_t          commits;       /* of them, operations still in a batch */
@@ -88,6 +91,9 @@ enum delivery { DELIVERY_DIRECT, DELIVERY_CARBON_RECEIVED, DELIVERY_CARBON_SENT 
 void session_expect(struct session *s, int64_t log_id, enum delivery how);
 /* `stanza` is the complete text to send; p == NULL: it did not happen (failed or a duplicate). */
 void session_fill(struct session *s, int64_t log_id, struct str stanza);
+
+/* A message that is durable and has its place in the log (a shared database: places are known only then). */
+void session_send_logged(struct session *s, int64_t log_id, enum delivery how, struct str stanza);
 
 /* ---- replies to an iq ---- */
 enum err iq_result(struct session *s, const struct stanza *iq, const char *payload /* NULL: empty */);
@@ -130,7 +136,7 @@ void session_after_commits(struct session *s, void (*fn)(struct talk *t, void *a
 
 /* ---- life ---- */
 struct session *session_new(struct talk *t, struct conn *c, enum talk_transport how);
-/* Takes the identity; `user` is the normalised local part. Next: bind. */
+/* Takes the identity; `user` is the normalised local part, in memory already (person_open) in a shared database. Next: bind. */
 enum err session_authenticate(struct session *s, struct str user);
 /* Binds `resource` (empty: we choose). An existing session with that resource is ended with
  * <conflict/> (RFC 6120 §7.7.2.2). The person is loaded and linked. */

@@ -24,6 +24,9 @@ const struct setting talk_settings[] = {
       "Devices of one account; beyond it the oldest is ended." },
     { "talk.connections_per_address_max", SETTING_INT, "200", 1, 1000000, true,
       "Connections from one address (IPv6: one /64)." },
+    { "talk.accepts_per_second_max", SETTING_INT, "1000", 0, 1000000, true,
+      "New connections taken in a second; the others wait in the kernel's queue, so that a crowd that comes back at once"
+      " does not slow those who are in. 0: no bound." },
     { "talk.stanzas_per_second_max", SETTING_INT, "200", 1, 1000000, true,
       "What one client may send; beyond it we read more slowly." },
     { "talk.bytes_per_second_max", SETTING_BYTES, "512k", 10000, 1024 * 1024 * 1024, true, "The same in bytes." },
@@ -56,6 +59,7 @@ void talk_limits_read(const struct settings *s, struct talk_limits *l)
         .sessions_max = (int)settings_int(s, "talk.sessions_max"),
         .sessions_per_person_max = (int)settings_int(s, "talk.sessions_per_account_max"),
         .connections_per_address_max = (int)settings_int(s, "talk.connections_per_address_max"),
+        .accepts_per_second_max = (int)settings_int(s, "talk.accepts_per_second_max"),
         .stanzas_per_second_max = (int)settings_int(s, "talk.stanzas_per_second_max"),
         .bytes_per_second_max = (int)settings_int(s, "talk.bytes_per_second_max"),
         .roster_items_max = (int)settings_int(s, "talk.roster_items_max"),

@@ -8,13 +8,17 @@
 #include "bus/codec.h"
 #include "crypto/digest.h"
 #include "net/http.h"
+#include "talk/admission.h"
 #include "talk/archive.h"
 #include "talk/archive_id.h"
 #include "talk/feature.h"
 #include "talk/jids.h"
+#include "talk/message.h"
+#include "talk/nodes.h"
 #include "talk/settings.h"
 #include "talk/stream.h"
 #include "talk/xep/xep0198_sm.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -67,7 +71,10 @@ struct talk_door {
 static void accept_one(void *arg, int fd)
 {
     struct talk_door *d = arg;
+    int               rest_ms = admission_rest_ms(d->talk);
 
+    if (rest_ms)
+        listener_pause(d->talk->listeners[d - d->talk->doors], rest_ms);
     if (d->transport == TALK_WEBSOCKET)
         websocket_accept(d->talk, fd);
     else
@@ -83,6 +90,8 @@ static enum err doors_open(struct talk *t, const struct talk_listen *listen, int
         t->listeners[t->listener_count] = listener_new(t->loop, listen[i].fd, accept_one, d);
         if (!t->listeners[t->listener_count])
             return ERR_IO;
+        if (settings_int(t->settings, "talk.workers") > 1)
+            listener_share(t->listeners[t->listener_count]);
         t->listener_count++;
     }
     return OK;
@@ -111,6 +120,8 @@ static enum err database_open(struct talk *t, struct arena *a, struct str *why)
     const char        *name = settings_text(t->settings, "talk.database");
     const char        *dir = settings_text(t->settings, "data_dir");
     struct db_settings ds = {
+        .server = settings_text(t->settings, "db.server"),
+        .schema = "talk",
         .path = name[0] == '/' ? name : arena_printf(a, "%s/%s", dir, name).p,
         .read_workers = (int)settings_int(t->settings, "talk.read_workers"),
         .bytes_max = getenv("BONGSU_DATABASE_BYTES_MAX") ? atoll(getenv("BONGSU_DATABASE_BYTES_MAX")) : 0,
@@ -122,6 +133,45 @@ static enum err database_open(struct talk *t, struct arena *a, struct str *why)
 static struct db_sql secret_select = { "SELECT value FROM secret WHERE name = 'origin'" };
 static struct db_sql secret_insert = { "INSERT INTO secret(name, value) VALUES ('origin', ?1) ON CONFLICT DO NOTHING" };
 static struct db_sql last_id = { "SELECT coalesce(max(id), 0) FROM message" };
+
+static enum err read_shared(struct talk *t, struct db_conn *c)
+{
+    struct db_stmt *s = NULL;
+    enum err        e = db_get(c, &s, &secret_select, "");
+
+    if (!e && db_blob(s, 0).len != sizeof t->origin_key)
+        e = ERR_IO;
+    if (!e)
+        memcpy(t->origin_key, db_blob(s, 0).p, sizeof t->origin_key);
+    if (s)
+        db_done(s);
+    if (e)
+        return e;
+    archive_id_setup(t->origin_key);
+    e = db_get(c, &s, &last_id, "");
+    if (!e)
+        t->last_log_id = db_i64(s, 0);
+    if (s)
+        db_done(s);
+    return e;
+}
+
+static enum err bus_open(struct talk *t, const char *role, struct arena *a, struct str *why)
+{
+    const struct settings *s = t->settings;
+    struct bus_nats        n = {
+        .servers = settings_text(s, "bus.servers"), .user = settings_text(s, "bus.user"), .password = settings_text(s, "bus.password"),
+        .ca = settings_text(s, "bus.ca"), .certificate = settings_text(s, "bus.certificate"), .key = settings_text(s, "bus.key"),
+    };
+
+    if (!*n.servers)
+        return OK;
+    if (!t->shared) {
+        *why = STR("bus.servers is set, but db.server is not: several machines need one database (docs/sites.md)");
+        return ERR_INVALID;
+    }
+    return bus_new_nats(t->loop, role, &n, &t->wide, a, why);
+}
 
 struct secret_op {
     struct change change;
@@ -138,6 +188,31 @@ static void secret_done(struct talk *t, struct change *ch, enum err e)
     (void)t;
     (void)e;
     free(ch);
+}
+
+/* All messengers of a database must have the same: whoever comes first writes it. */
+static enum err share_state(struct talk *t, struct arena *a, struct str *why)
+{
+    struct db_settings s = { .server = settings_text(t->settings, "db.server"), .schema = "talk" };
+    struct db_conn    *c = NULL;
+    uint8_t            key[16];
+    enum err           e = db_conn_open(&s, true, &c, a, why);
+
+    if (e)
+        return e;
+    random_bytes(key, sizeof key);
+    e = db_atomic_begin(c);
+    if (!e)
+        e = db_run(c, &secret_insert, "b", str_make((char *)key, sizeof key));
+    if (!e)
+        e = archive_share(c);
+    e = db_atomic_end(c, e);
+    if (!e)
+        e = read_shared(t, c);
+    if (e)
+        *why = arena_printf(a, "could not prepare the message database: %s (%s)", err_info(e)->sentence, db_conn_error(c));
+    db_conn_close(&c);
+    return e;
 }
 
 /* Origin-ids are kept as keyed hashes, and archive ids are shown shuffled; the key lives as long as the database. */
@@ -242,8 +317,23 @@ static void status_request(void *arg, struct bus_request *rq, struct str subject
     codec_put_i64(&b, cs.ops);
     codec_put_i64(&b, cs.sync_us_total);
     codec_put_i64(&b, t->started_us);
+    codec_put_str(&b, str_of(settings_text(t->settings, "site")));
+    codec_put_u64(&b, t->shared);
+    codec_put_u64(&b, t->wide && bus_connected(t->wide));
+    codec_put_i64(&b, commit_stalled_ms(t->db));
+    codec_put_i64(&b, nodes_count(t));
     bus_answer(rq, OK, buf_str(&b));
     buf_done(&b);
+}
+
+/* Under the worker's own name: "talk2.status". */
+static void serve(struct talk *t, const char *verb, bus_serve_fn *fn)
+{
+    struct str role = bus_role(t->bus);
+    char       subject[BUS_SUBJECT_BYTES_MAX];
+
+    snprintf(subject, sizeof subject, "%.*s.%s", STR_ARG(role), verb);
+    bus_serve(t->bus, subject, fn, t);
 }
 
 enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
@@ -282,9 +372,18 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
     e = database_open(t, a, why);
     if (e)
         return e;
+    t->shared = db_is_shared(t->db);
+    e = t->shared ? share_state(t, a, why) : OK;
+    if (!e)
+        e = bus_open(t, "talk", a, why);
+    if (e)
+        return e;
     jids_init(t);
-    read_state(t);
+    if (!t->shared)
+        read_state(t);
     archive_init(t);
+    message_share_init(t);
+    nodes_init(t);
     features_init(t);
     for (size_t i = 0; i < feature_count; i++)
         if (features[i]->init)
@@ -292,8 +391,8 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
     sm_restore(t);
     websocket_init(t);
     bus_subscribe(b, "account.deleted", account_deleted, t);
-    bus_serve(b, "talk.backup", backup_request, t);
-    bus_serve(b, "talk.status", status_request, t);
+    serve(t, "backup", backup_request);
+    serve(t, "status", status_request);
     timer_start(l, &t->tick, 1000, tick);
     e = doors_open(t, listen, listen_count);
     if (e)
@@ -328,6 +427,7 @@ static void stopped(struct timer *timer)
         timer_start(t->loop, &t->tick, 20, stopped);
         return;
     }
+    nodes_leave(t);
     t->stop_done(t->stop_arg);
 }
 
@@ -384,6 +484,7 @@ void talk_free(struct talk **tp)
         return;
     *tp = NULL;
     timer_stop(t->loop, &t->tick);
+    timer_stop(t->loop, &t->ahead_look);
     for (int i = 0; i < t->listener_count; i++)
         listener_free(&t->listeners[i]);
     if (t->db)
@@ -402,6 +503,8 @@ void talk_free(struct talk **tp)
     archive_done(t);
     jids_done(t);
     persons_done(t);
+    nodes_done(t);
+    bus_free(&t->wide);
     strmap_done(&t->streams);
     addresses_done(t);
     intmap_done(&t->sessions);

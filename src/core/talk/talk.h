@@ -12,12 +12,16 @@
 #include "base/list.h"
 #include "wire/jid.h"
 
+/* How far the transaction under way has given out places in the log (archive.h). The writer thread's. */
+struct archive_order { int64_t transaction, undos, count; };
+
 extern const struct setting talk_settings[];
 
 enum talk_transport { TALK_STARTTLS, TALK_DIRECT_TLS, TALK_WEBSOCKET };
 
 struct session;
 struct person;
+struct nodes;
 
 struct talk_limits {                 /* from the settings; see talk/settings.c for words */
     uint32_t stanza_bytes_max;       /* after log-in */
@@ -38,6 +42,7 @@ struct talk_limits {                 /* from the settings; see talk/settings.c f
     bool     plain_without_tls;      /* never true in the sample; benchmarks without TLS */
     bool     registration;
     bool     log_messages;
+    int      accepts_per_second_max; /* new connections; 0: no bound */
 };
 
 struct talk {
@@ -61,6 +66,19 @@ struct talk {
     int                     purge_in_s;
     uint8_t                 origin_key[16];  /* of the origin-id hashes; kept in the database */
 
+    /* Several messengers over one database (nodes.h). `shared` is false for SQLite, and all below is unused. */
+    bool                    shared;
+    int64_t                 node;            /* this process, in events and rows; another number at each start */
+    struct bus             *wide;            /* to the other messengers; NULL: there are none */
+    struct nodes           *nodes;
+    struct archive_order    order;           /* the writer thread's */
+    bool                    order_open;      /* the batch that is filling holds messages */
+    struct list             messages;        /* message.c: not decided yet, in order */
+    struct timer            ahead_look;
+    int64_t                 last_ahead;      /* provisional id */
+    struct strmap           loads;           /* person.c: persons being read */
+    struct intmap           persons_by_id;   /* loaded ones */
+
     struct strmap           jids;            /* jids.c */
     int64_t                 last_jid_id;
     struct strmap           persons;         /* by local part, loaded ones */
@@ -80,6 +98,8 @@ struct talk {
     struct talk_door        *doors;            /* one per listener: its transport */
     struct listener        *listeners[16];
     int                     listener_count;
+    int64_t                 admission_ms;    /* admission.c: the window that runs, and who came in it */
+    int                     admitted;
     struct timer            tick;            /* one a second: dead streams, expiry */
     bool                    stopping;
     void                  (*stop_done)(void *arg);

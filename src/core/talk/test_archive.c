@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include "base/test.h"
 #include "talk/archive.h"
+#include "talk/devices.h"
+#include "talk/jids.h"
 
 enum { ALICE = 1, BOB = 2, CAROL = 3 };
 
@@ -15,7 +17,10 @@ static struct db_conn *archive_with(struct test *t, struct arena *a, int message
 
     snprintf(path, sizeof path, "%s/talk.db", test_dir(t));
     CHECK_OK(t, db_conn_open(&s, true, &c, a, &why));
-    CHECK_OK(t, db_exec(c, archive_migrations[0].sql));
+    for (const struct db_migration *m = archive_migrations; m->number; m++)
+        CHECK_OK(t, db_exec(c, m->sql));
+    CHECK_OK(t, db_exec(c, devices_migrations[0].sql));
+    CHECK_OK(t, db_exec(c, jids_migrations[0].sql));
     for (int i = 1; i <= messages; i++) {
         char               text[160];
         int                n = snprintf(text, sizeof text, "<message from='alice@x/%d' to='%s'><body>%d</body></message>", i % 2,
@@ -144,5 +149,123 @@ static void who_leaves_takes_only_their_side(struct test *t)
     arena_done(&a);
 }
 
-TEST_MAIN(TEST(pages_are_the_same_wherever_settling_stands), TEST(a_message_sent_again_lands_once),
+/* ---- places given by the database ---- */
+
+static struct archive_put ordered(struct archive_order *o, int64_t sender, int64_t recipient, int64_t origin)
+{
+    return (struct archive_put){ .order = o, .sender = sender, .recipient = recipient, .origin = origin, .offline = true,
+                                 .keeps = ARCHIVE_SENDER_KEEPS | ARCHIVE_RECIPIENT_KEEPS, .stanza = STR("<message></message>") };
+}
+
+/* One transaction; tools' connections do not count theirs, so the order is told by hand. */
+static void commit_all(struct test *t, struct db_conn *c, struct archive_order *o, struct archive_put *puts, int count)
+{
+    CHECK_OK(t, db_exec(c, "BEGIN"));
+    o->transaction = db_transaction(c) - 1;
+    for (int i = 0; i < count; i++)
+        CHECK_OK(t, archive_write(c, &puts[i]));
+    CHECK_OK(t, archive_order_close(c, o));
+    CHECK_OK(t, db_exec(c, "COMMIT"));
+    for (int i = 0; i < count; i++)
+        archive_decided(&puts[i]);
+}
+
+static void places_rise_and_name_the_one_before(struct test *t)
+{
+    struct arena         a;
+    struct archive_order o = { 0 };
+    struct archive_put   p[4] = { ordered(&o, ALICE, BOB, 1), ordered(&o, ALICE, CAROL, 2), ordered(&o, BOB, ALICE, 3), ordered(&o, ALICE, BOB, 4) };
+    struct db_conn      *c;
+
+    arena_init(&a);
+    c = archive_with(t, &a, 0);
+    CHECK_OK(t, archive_share(c));
+    commit_all(t, c, &o, p, 3);
+    commit_all(t, c, &o, p + 3, 1);
+    for (int i = 1; i < 4; i++)
+        CHECK(t, p[i].id > p[i - 1].id);
+    CHECK_INT(t, 0, p[0].before_sender);
+    CHECK_INT(t, p[0].id, p[1].before_sender);
+    CHECK_INT(t, 0, p[1].before_recipient);
+    CHECK_INT(t, p[1].id, p[2].before_recipient);
+    CHECK_INT(t, p[2].id, p[3].before_sender);
+    CHECK_INT(t, p[2].id, p[3].before_recipient);
+    db_conn_close(&c);
+    arena_done(&a);
+}
+
+static void sent_again_it_keeps_its_place(struct test *t)
+{
+    struct arena         a;
+    struct archive_order o = { 0 };
+    struct archive_put   first = ordered(&o, ALICE, BOB, 7), again[2] = { ordered(&o, ALICE, BOB, 7), ordered(&o, ALICE, BOB, 8) };
+    struct db_conn      *c;
+
+    arena_init(&a);
+    c = archive_with(t, &a, 0);
+    CHECK_OK(t, archive_share(c));
+    commit_all(t, c, &o, &first, 1);
+    commit_all(t, c, &o, again, 2);
+    CHECK(t, !first.duplicate && again[0].duplicate && !again[1].duplicate);
+    CHECK_INT(t, first.id, again[0].id);
+    CHECK_INT(t, first.id, again[1].before_recipient);
+    db_conn_close(&c);
+    arena_done(&a);
+}
+
+static void it_waits_only_for_those_who_are_away(struct test *t)
+{
+    struct arena         a;
+    struct archive_order o = { 0 };
+    struct archive_put   p[2] = { ordered(&o, ALICE, BOB, 1), ordered(&o, ALICE, CAROL, 2) };
+    struct db_conn      *c;
+
+    arena_init(&a);
+    c = archive_with(t, &a, 0);
+    CHECK_OK(t, archive_share(c));
+    CHECK_OK(t, db_exec(c, "INSERT INTO device VALUES (1, 2, 99, 'phone', 0, 1), (2, 3, 99, 'phone', 0, 0)"));
+    commit_all(t, c, &o, p, 2);
+    CHECK(t, !p[0].offline);
+    CHECK(t, p[1].offline);
+    db_conn_close(&c);
+    arena_done(&a);
+}
+
+/* Bob saw the second one ahead and went away; the first one was stored after it. He must get it. */
+static void behind_what_went_ahead_nothing_is_missing(struct test *t)
+{
+    struct arena          a;
+    struct archive_order  o = { 0 };
+    int64_t               now = 2000000000000000, shown = archive_ahead_id(now, 3);
+    struct archive_put    p[3] = { ordered(&o, CAROL, BOB, 1), ordered(&o, ALICE, BOB, 2), ordered(&o, CAROL, BOB, 3) };
+    struct archive_filter f = { .owner = BOB, .after_id = shown };
+    struct archive_page   page;
+    struct db_conn       *c;
+
+    arena_init(&a);
+    c = archive_with(t, &a, 0);
+    CHECK_OK(t, archive_share(c));
+    CHECK_OK(t, db_exec(c, "UPDATE log_order SET last = 2000000000000005"));
+    p[1].ahead = shown;
+    CHECK_OK(t, archive_read(c, &a, &f, 10, false, &page));
+    CHECK(t, !page.missing && page.count == 0);         /* not stored yet */
+    commit_all(t, c, &o, p, 3);
+    CHECK_OK(t, archive_read(c, &a, &f, 10, false, &page));
+    CHECK_INT(t, 2, page.count);
+    CHECK_INT(t, p[0].id, page.rows[0].shown);
+    CHECK_INT(t, p[2].id, page.rows[1].shown);
+    f = (struct archive_filter){ .owner = BOB, .id_count = 1, .ids = { shown } };
+    CHECK_OK(t, archive_read(c, &a, &f, 10, false, &page));
+    CHECK_INT(t, 1, page.count);
+    CHECK_INT(t, shown, page.rows[0].shown);
+    CHECK_INT(t, p[1].id, page.rows[0].id);
+    f = (struct archive_filter){ .owner = BOB, .before_id = shown };
+    CHECK_OK(t, archive_read(c, &a, &f, 10, true, &page));
+    CHECK_INT(t, 1, page.count);
+    db_conn_close(&c);
+    arena_done(&a);
+}
+
+TEST_MAIN(TEST(places_rise_and_name_the_one_before), TEST(sent_again_it_keeps_its_place),
+          TEST(it_waits_only_for_those_who_are_away), TEST(behind_what_went_ahead_nothing_is_missing), TEST(pages_are_the_same_wherever_settling_stands), TEST(a_message_sent_again_lands_once),
           TEST(filters_hold_in_log_and_tail), TEST(who_leaves_takes_only_their_side))

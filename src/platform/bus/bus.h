@@ -1,10 +1,10 @@
 /* bus.h: asking and telling between processes: request/reply and publish/
  * subscribe on subjects, bounded, at most once. Local: unix sockets between
  * the processes of a machine; in-process: function calls (deferred to the
- * end of the round) for `one` and tests. NATS will stand behind the same calls.
+ * end of the round) for `one` and tests; NATS between machines.
  *
  * The first word of a subject names the role that answers: "ident.scram.start" goes to
- * ident. Published subjects go to every connected role that subscribed.
+ * ident. Published subjects go to every connected role that subscribed, whatever their first word.
  *
  * Payloads are written and read with codec.h; the receiver checks them like a stranger's.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
@@ -39,6 +39,7 @@ typedef void bus_serve_fn(void *arg, struct bus_request *rq, struct str subject,
 /* `subject` exact, or "ident.*" for everything below. ERR_EXISTS if taken. */
 enum err bus_serve(struct bus *b, const char *subject, bus_serve_fn *fn, void *arg);
 void     bus_answer(struct bus_request *rq, enum err e, struct str payload);
+struct str bus_role(const struct bus *b);                  /* our own */
 struct str bus_asker(const struct bus_request *rq);        /* role of the asker: "talk" */
 
 /* The answer: e == OK and payload from bus_answer; or the error it gave; ERR_UNAVAILABLE: the role is away
@@ -52,23 +53,31 @@ enum err bus_ask(struct bus *b, const char *subject, struct str payload, int tim
 typedef void bus_event_fn(void *arg, struct str subject, struct str payload);
 enum err bus_subscribe(struct bus *b, const char *subject, bus_event_fn *fn, void *arg);
 enum err bus_publish(struct bus *b, const char *subject, struct str payload);
-/* The same subject, function and argument as subscribed. Its events of this round may still come. */
+/* The same subject, function and argument as subscribed, which hears nothing more. Also from inside its callback. O(1), as
+ * subscribing is, whatever the number of subjects (262,144 at most: ERR_LIMIT). */
 void     bus_unsubscribe(struct bus *b, const char *subject, bus_event_fn *fn, void *arg);
 
 /* ---- between machines: NATS ---- */
 struct bus_nats {
-    const char *servers;            /* "nats://10.0.1.1:4222,nats://10.0.2.1:4222", nearest first */
+    const char *servers;            /* "nats://10.0.1.1:4222,nats://[fd00::2]:4222", nearest first; numeric, at most 16 */
     const char *user, *password;    /* may be NULL */
-    const char *ca, *certificate, *key;   /* PEM files; ca NULL: no TLS */
+    const char *ca, *certificate, *key;   /* PEM files; ca NULL or "": no TLS. The servers' certificates name their addresses */
     int         ping_ms, ping_out_max, reconnect_ms, connect_ms;   /* 0: the measured defaults, nats.c */
 };
 /* Differs from the others in four things. Any subject may be served and asked, not only those of the role; several that serve the
  * same subject share the work (queue group). bus_ask of a subject that nobody serves is ERR_UNAVAILABLE at once. An event does not
  * come back to the one that published it. And connections break: OK is returned and the connecting goes on for good,
- * so that a machine can start alone; what is published meanwhile is lost (ERR_UNAVAILABLE). */
+ * so that a machine can start alone; what is published meanwhile is lost (ERR_UNAVAILABLE), what was asked is ERR_UNCERTAIN.
+ * A payload is at most the server's max_payload (1 MiB unless set) less 64 bytes, else ERR_LIMIT. What is published in a round
+ * leaves at its end. `why` (in `a`) says what a person can mend: a server's name that is no address, an unreadable file. */
 enum err bus_new_nats(struct loop *l, const char *role, const struct bus_nats *s, struct bus **out, struct arena *a, struct str *why);
+/* Stands in for it in tests, without a server: the members of one hub hear each other as over NATS. */
+enum err bus_new_standin(struct loop *l, const char *role, struct bus_hub **hub, struct bus **out);
+void     bus_standin_break(struct bus *b, bool connected);     /* as if the connection were lost, or there again */
 /* Called in the loop when the connection is lost (false) and when it is there again, subscriptions included (true):
- * events in between are missing. Also with true at the first connection, and after events were dropped at a bound. */
+ * events in between are missing. Also with true at the first connection. A reader too slow for the server is hung up on, so
+ * dropped events are a break too. Going back to a nearer server is told as false and true at once. Where no connection can
+ * break: once with true, at the end of the round. bus_connected may be true a little before: publishing works. */
 typedef void bus_break_fn(void *arg, bool connected);
 void     bus_on_break(struct bus *b, bus_break_fn *fn, void *arg);
 bool     bus_connected(const struct bus *b);

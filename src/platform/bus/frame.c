@@ -63,6 +63,7 @@ static bool frame_makes_sense(const struct frame *f)
     case FRAME_EVENT:
         return subject_is_valid(f->name, false);
     case FRAME_SUBSCRIBE:
+    case FRAME_UNSUBSCRIBE:
         return subject_is_valid(f->name, true);
     case FRAME_ANSWER:
         return true;

@@ -17,6 +17,7 @@ enum frame_kind {
     FRAME_ANSWER,        /* id, error, payload */
     FRAME_SUBSCRIBE,     /* name: subject */
     FRAME_EVENT,         /* name: subject, payload */
+    FRAME_UNSUBSCRIBE,   /* name: subject */
     FRAME_KINDS
 };
 

@@ -158,7 +158,7 @@ static void hub_leave(struct bus *b)
 
 static const struct bus_transport hub_transport = { .want = hub_want, .free = hub_leave };
 
-enum err bus_new_inproc(struct loop *l, const char *role, struct bus_hub **hub, struct bus **out)
+static enum err hub_join(struct loop *l, const char *role, const struct bus_transport *tr, struct bus_hub **hub, struct bus **out)
 {
     struct hub_member *m;
 
@@ -173,10 +173,59 @@ enum err bus_new_inproc(struct loop *l, const char *role, struct bus_hub **hub, 
             return ERR_EXISTS;
     m = NEW(struct hub_member);
     m->hub = *hub;
-    m->bus = bus_new(l, role, &hub_transport, m);
+    m->bus = bus_new(l, role, tr, m);
     list_append(&(*hub)->members, &m->link);
     LIST_EACH(it, &(*hub)->members)
         queue_join(m->bus, LIST_ITEM(it, struct hub_member, link)->bus);
     *out = m->bus;
     return OK;
+}
+
+enum err bus_new_inproc(struct loop *l, const char *role, struct bus_hub **hub, struct bus **out)
+{
+    return hub_join(l, role, &hub_transport, hub, out);
+}
+
+/* ---- a hub that behaves like NATS ---- */
+
+static const struct bus *peer_of(const struct bus_link *k)
+{
+    const struct queue_link *q = LIST_ITEM(k, const struct queue_link, base);
+
+    return q->other ? q->other->base.bus : NULL;
+}
+
+/* Nobody hears itself, and nothing reaches who is cut off. */
+static bool standin_is_silent(const struct bus_link *k)
+{
+    const struct bus *peer = peer_of(k);
+
+    return !peer || peer == k->bus || !peer->connected;
+}
+
+static struct bus_link *standin_route(struct bus *b, struct str subject)
+{
+    bool ours = bus_served(b, subject) != NULL;
+
+    LIST_EACH(it, &b->links) {
+        struct bus_link *k = LIST_ITEM(it, struct bus_link, link);
+        const struct bus *peer = peer_of(k);
+
+        if (k->open && peer && (ours ? peer == b : b->connected && peer->connected && bus_served(peer, subject)))
+            return k;
+    }
+    return NULL;
+}
+
+static const struct bus_transport standin_transport = { .is_silent = standin_is_silent, .route = standin_route, .free = hub_leave };
+
+enum err bus_new_standin(struct loop *l, const char *role, struct bus_hub **hub, struct bus **out)
+{
+    return hub_join(l, role, &standin_transport, hub, out);
+}
+
+void bus_standin_break(struct bus *b, bool connected)
+{
+    b->connected = connected;
+    bus_break(b, connected);
 }

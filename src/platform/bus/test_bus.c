@@ -290,6 +290,61 @@ static void events_reach_who_subscribed(struct test *t, bool local)
     closed(&f);
 }
 
+static void an_unsubscribed_subject_is_silent(struct test *t, bool local)
+{
+    struct fixture f = opened(t, local);
+    struct heard one = { 0 }, two = { 0 };
+
+    bus_subscribe(f.talk, "ident.user.gone", hear, &one);
+    bus_subscribe(f.talk, "ident.user.gone", hear, &two);
+    for (int i = 0; i < 20; i++)
+        loop_round(f.l, 5);
+    bus_unsubscribe(f.talk, "ident.user.gone", hear, &one);
+    bus_unsubscribe(f.talk, "ident.user.other", hear, &one);     /* never was */
+    bus_publish(f.ident, "ident.user.gone", STR("bob"));
+    for (int i = 0; i < 20 && !two.count; i++)
+        loop_round(f.l, 5);
+    CHECK_INT(t, 0, one.count);
+    CHECK_INT(t, 1, two.count);
+    bus_unsubscribe(f.talk, "ident.user.gone", hear, &two);
+    for (int i = 0; i < 5; i++)
+        loop_round(f.l, 5);
+    bus_publish(f.ident, "ident.user.gone", STR("bob"));
+    for (int i = 0; i < 5; i++)
+        loop_round(f.l, 5);
+    CHECK_INT(t, 1, two.count);
+    bus_subscribe(f.talk, "ident.user.gone", hear, &one);
+    for (int i = 0; i < 5; i++)
+        loop_round(f.l, 5);
+    bus_publish(f.ident, "ident.user.gone", STR("bob"));
+    for (int i = 0; i < 20 && !one.count; i++)
+        loop_round(f.l, 5);
+    CHECK_INT(t, 1, one.count);
+    closed(&f);
+}
+
+struct told { int lost, whole; };
+
+static void broke(void *arg, bool connected)
+{
+    struct told *told = arg;
+
+    *(connected ? &told->whole : &told->lost) += 1;
+}
+
+static void what_cannot_break_is_whole_once(struct test *t, bool local)
+{
+    struct fixture f = opened(t, local);
+    struct told told = { 0 };
+
+    bus_on_break(f.talk, broke, &told);
+    CHECK_INT(t, 0, told.whole);
+    for (int i = 0; i < 5; i++)
+        loop_round(f.l, 1);
+    CHECK(t, told.whole == 1 && told.lost == 0 && bus_connected(f.talk));
+    closed(&f);
+}
+
 #define BOTH(promise) \
     static void local_##promise(struct test *t) { promise(t, true); } \
     static void inproc_##promise(struct test *t) { promise(t, false); }
@@ -302,6 +357,48 @@ BOTH(a_dead_role_leaves_uncertainty)
 BOTH(an_answer_to_a_gone_asker_goes_nowhere)
 BOTH(too_many_questions_are_refused)
 BOTH(events_reach_who_subscribed)
+BOTH(an_unsubscribed_subject_is_silent)
+BOTH(what_cannot_break_is_whole_once)
+
+/* ---- standing in for NATS ---- */
+
+static void a_standin_behaves_like_nats(struct test *t)
+{
+    struct fixture f = { .l = loop_new() };
+    struct told told = { 0 };
+    struct heard ann = { 0 }, own = { 0 };
+    struct answer a;
+
+    CHECK_OK(t, bus_new_standin(f.l, "talk", &f.hub, &f.talk));
+    CHECK_OK(t, bus_new_standin(f.l, "talk2", &f.hub, &f.ident));
+    bus_on_break(f.talk, broke, &told);
+    bus_subscribe(f.talk, "person.ann", hear, &ann);
+    bus_subscribe(f.ident, "person.*", hear, &own);
+    bus_serve(f.ident, "node.two", echo, NULL);
+    for (int i = 0; i < 3; i++)
+        loop_round(f.l, 1);
+    CHECK_OK(t, bus_publish(f.ident, "person.ann", STR("x")));
+    for (int i = 0; i < 3; i++)
+        loop_round(f.l, 1);
+    CHECK(t, ann.count == 1 && own.count == 0);
+    CHECK_OK(t, ask(t, &f, f.talk, "node.two", STR("x")).e);
+    CHECK_OK(t, ask(t, &f, f.ident, "node.two", STR("x")).e);
+    CHECK_INT(t, ERR_UNAVAILABLE, ask(t, &f, f.talk, "node.three", STR("x")).e);
+
+    bus_standin_break(f.talk, false);
+    CHECK(t, told.lost == 1 && !bus_connected(f.talk));
+    CHECK_INT(t, ERR_UNAVAILABLE, bus_publish(f.talk, "person.bob", STR("x")));
+    CHECK_INT(t, ERR_UNAVAILABLE, ask(t, &f, f.talk, "node.two", STR("x")).e);
+    bus_publish(f.ident, "person.ann", STR("missed"));
+    bus_standin_break(f.talk, true);
+    bus_publish(f.ident, "person.ann", STR("x"));
+    for (int i = 0; i < 3; i++)
+        loop_round(f.l, 1);
+    a = ask(t, &f, f.talk, "node.two", STR("again"));
+    CHECK_STR(t, "again", str_of(a.text));
+    CHECK(t, ann.count == 2 && told.whole == 2);
+    closed(&f);
+}
 
 /* ---- between processes ---- */
 
@@ -478,5 +575,7 @@ TEST_MAIN(TEST(local_a_question_is_answered), TEST(inproc_a_question_is_answered
           TEST(inproc_a_dead_role_leaves_uncertainty), TEST(local_an_answer_to_a_gone_asker_goes_nowhere),
           TEST(inproc_an_answer_to_a_gone_asker_goes_nowhere), TEST(local_too_many_questions_are_refused),
           TEST(inproc_too_many_questions_are_refused), TEST(local_events_reach_who_subscribed),
-          TEST(inproc_events_reach_who_subscribed), TEST(a_role_comes_back), TEST(nonsense_is_hung_up_on),
+          TEST(inproc_events_reach_who_subscribed), TEST(local_an_unsubscribed_subject_is_silent),
+          TEST(inproc_an_unsubscribed_subject_is_silent), TEST(local_what_cannot_break_is_whole_once),
+          TEST(inproc_what_cannot_break_is_whole_once), TEST(a_standin_behaves_like_nats), TEST(a_role_comes_back), TEST(nonsense_is_hung_up_on),
           TEST(another_user_is_hung_up_on), TEST(a_killed_process_leaves_uncertainty_and_returns))

@@ -229,7 +229,7 @@ static int no_passphrase(char *out, int size, int writing, void *arg)
     return -1;
 }
 
-static enum err server_identity(SSL_CTX *s, const struct tls_settings *ts, struct arena *a, struct str *why)
+static enum err identity(SSL_CTX *s, const struct tls_settings *ts, struct arena *a, struct str *why)
 {
     SSL_CTX_set_default_passwd_cb(s, no_passphrase);
     if (SSL_CTX_use_certificate_chain_file(s, ts->certificate_file) != 1) {
@@ -266,10 +266,11 @@ enum err tls_ctx_new(const struct tls_settings *ts, struct tls_ctx **out, struct
     if (ts->alpn)
         alpn_encode(c, ts->alpn);
     if (ts->certificate_file) {
-        e = server_identity(c->ssl, ts, a, why);
+        e = identity(c->ssl, ts, a, why);
         if (c->alpn_len)
             SSL_CTX_set_alpn_select_cb(c->ssl, choose_alpn, c);
-    } else {
+    }
+    if (!e && (!ts->certificate_file || ts->verify)) {
         if (c->alpn_len)
             SSL_CTX_set_alpn_protos(c->ssl, c->alpn, (unsigned)c->alpn_len);
         if (ts->verify && (ts->ca_file ? SSL_CTX_load_verify_locations(c->ssl, ts->ca_file, NULL)

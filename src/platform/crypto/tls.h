@@ -12,7 +12,7 @@ struct tls_ctx;   /* certificate, key, policy; counted, so that a reload leaves 
 struct tls;       /* one connection */
 
 struct tls_settings {
-    const char *certificate_file;   /* PEM chain; NULL for a client */
+    const char *certificate_file;   /* PEM chain; a client that shows none: NULL */
     const char *key_file;
     const char *ca_file;            /* client: whom to trust; NULL: the system's */
     bool        verify;             /* client: check the server's certificate and name */

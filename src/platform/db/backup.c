@@ -6,7 +6,7 @@
 #include <libgen.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include "db/inner.h"
+#include "db/sqlite_inner.h"
 
 enum { STEP_PAGES = 256, SYNC_EVERY_STEPS = 16 };
 
@@ -37,7 +37,7 @@ static enum err sync_file_and_dir(const char *path)
 /* Syncing in between keeps one huge flush at the end from holding up the writer's own. */
 static int copy_pages(struct db_conn *c, sqlite3 *to, const char *to_path)
 {
-    sqlite3_backup *b = sqlite3_backup_init(to, "main", c->sqlite, "main");
+    sqlite3_backup *b = sqlite3_backup_init(to, "main", sqlite_of(c)->sqlite, "main");
     int code, steps = 0;
 
     if (!b)
@@ -88,10 +88,10 @@ static enum err copy_whole(struct db_conn *c, const char *to_path, struct arena 
     return e;
 }
 
-enum err db_backup(struct db_conn *c, const char *to_path, struct arena *a, struct str *why)
+enum err sqlite_backup(struct db_conn *c, const char *to_path, struct arena *a, struct str *why)
 {
     static struct db_sql sql_touch = { .text = "SELECT count(*) FROM sqlite_schema" };
-    bool within = !sqlite3_get_autocommit(c->sqlite);   /* a db_read's transaction: its snapshot will do */
+    bool within = !sqlite3_get_autocommit(sqlite_of(c)->sqlite);   /* a db_read's transaction: its snapshot will do */
     int fd;
     enum err e;
 

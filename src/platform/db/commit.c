@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "crypto/digest.h"
 #include "db/inner.h"
 
 METRIC_COUNTER(metric_ops, "bongsu_commit_operations", "Write operations made durable.");
@@ -29,10 +30,13 @@ METRIC_GAUGE(metric_waiting, "bongsu_commit_waiting", "Write operations waiting 
 enum {
     SEALS_MAX = 16,
     PROBE_MS = 1000,
+    PROBE_BYTES = 65536,
     CHECKPOINT_FRAMES_IDLE = 500,      /* 2 MiB of log: checkpoint when nothing comes for a while */
     CHECKPOINT_FRAMES = 4000,          /* 16 MiB: checkpoint now */
     CHECKPOINT_IDLE_MS = 20,
     DRAIN_BATCHES_MAX = 64,
+    AWAY_MS = 1000,                    /* a batch in flight for longer: no primary takes commits */
+    GIVE_UP_MS = 3000,                 /* for the primary, when the database is closed */
 };
 
 struct seal {
@@ -98,7 +102,7 @@ static int64_t mono_us(void)
     return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
 }
 
-static enum err op_apply(struct db_conn *c, struct commit_op *op)
+enum err op_apply(struct db_conn *c, struct commit_op *op)
 {
     op->result = op->apply ? op->apply(c, op) : OK;
     /* An operation may shrug an error off, but not that its transaction is gone. */
@@ -136,8 +140,10 @@ static enum err apply_one_by_one(struct db_conn *c, struct list *batch)
         e = op_apply(c, op);
         if (c->broken)
             return c->broken;
-        if (e)
+        if (e) {
+            c->undos++;
             e = db_run(c, &sql_undo, "");
+        }
         if (!e)
             e = db_run(c, &sql_release, "");
         if (e)
@@ -176,7 +182,7 @@ static enum err batch_try(struct db_writer *w, enum err (*apply)(struct db_conn 
     return e;
 }
 
-static bool only_waits(const struct list *batch)
+bool batch_only_waits(const struct list *batch)
 {
     for (const struct list *it = batch->next; it != batch; it = it->next)
         if (LIST_ITEM(it, const struct commit_op, link)->apply)
@@ -190,8 +196,10 @@ static enum err batch_write(struct db_writer *w)
 
     w->sync_us = 0;
     w->one_is_guilty = false;
-    if (only_waits(&w->batch))
+    if (batch_only_waits(&w->batch))
         return OK;
+    if (w->conn->engine->write_batch)
+        return w->conn->engine->write_batch(w->conn, &w->batch, &w->sync_us);
     e = batch_try(w, apply_together);
     if (e && w->one_is_guilty)
         e = batch_try(w, apply_one_by_one);
@@ -214,7 +222,7 @@ static int log_grown(struct db_writer *w)
 static void checkpoint(struct db_writer *w)
 {
     pthread_mutex_unlock(&w->mutex);
-    conn_checkpoint(w->conn);
+    w->conn->engine->checkpoint(w->conn);
     pthread_mutex_lock(&w->mutex);
     w->frames_tried = w->conn->wal_frames;
 }
@@ -341,16 +349,18 @@ static void batch_leave(struct db_writer *w)
 
 /* ---- health ---- */
 
-static struct db_sql sql_probe_fill = { .text = "INSERT INTO db_probe(filler) VALUES (zeroblob(65536))" };
-static struct db_sql sql_probe_empty = { .text = "DELETE FROM db_probe" };
+static struct db_sql sql_probe_fill = { .text = "INSERT INTO db_probe(id, filler) VALUES (?1, ?2)" };
+static struct db_sql sql_probe_empty = { .text = "DELETE FROM db_probe WHERE id = ?1" };
 
 /* Asks for 16 pages and gives them back, so that "there is room" means room for a few messages too. */
 static enum err probe_apply(struct db_conn *c, struct commit_op *op)
 {
+    static const char filler[PROBE_BYTES];
+    int64_t id = (int64_t)(random_u64() >> 1);      /* other processes may look too */
     enum err e;
 
-    e = db_run(c, &sql_probe_fill, "");
-    return e ? e : db_run(c, &sql_probe_empty, "");
+    e = db_run(c, &sql_probe_fill, "ib", id, str_make(filler, sizeof filler));
+    return e ? e : db_run(c, &sql_probe_empty, "i", id);
 }
 
 static void probe_due(struct timer *t);
@@ -479,6 +489,8 @@ size_t commit_waiting(const struct db *d)
 
 enum err commit_health(const struct db *d)
 {
+    if (d->is_shared && commit_stalled_ms(d) > AWAY_MS)
+        return atomic_load(&d->shared.full) ? ERR_FULL : ERR_UNAVAILABLE;
     return d->writer->health;
 }
 
@@ -517,6 +529,8 @@ struct db_writer *writer_start(struct db *d, struct db_conn *c)
  * and again on a broken disk is refused in the end. */
 void writer_drain(struct db_writer *w)
 {
+    if (w->conn->shared)
+        atomic_store(&w->conn->shared->give_up_ms, mono_us() / 1000 + GIVE_UP_MS);
     for (int batches = 0; w->in_flight || w->filling_count; batches++) {
         if (batches == DRAIN_BATCHES_MAX || w->health)
             w->closing = true;

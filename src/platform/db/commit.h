@@ -29,6 +29,7 @@ struct commit_op {
     void     (*done)(struct commit_op *self, enum err e);
     struct list link;
     enum err result;
+    bool due, unsure;        /* the layer's own: to be applied yet; its numbers were not read */
 };
 
 /* ERR_LIMIT: too much is waiting; ERR_CLOSED: the database is being closed; `done` will

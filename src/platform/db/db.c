@@ -1,6 +1,7 @@
 /* db.c: opens and closes a database: its writer, its readers, the loop's own connection.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -8,6 +9,23 @@
 #include "db/inner.h"
 
 enum { READ_WORKERS_DEFAULT = 2, READ_WORKERS_MAX = 64, PATH_BYTES_MAX = 4096 };
+
+bool settings_name_server(const struct db_settings *s)
+{
+    return s->server && *s->server;
+}
+
+void thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *arg)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (pthread_create(out, NULL, run, arg) != 0)
+        abort();                       /* as with memory: the keeper starts us anew */
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_setname_np(*out, name);
+}
 
 /* A private database is a real one on a RAM disk whose names are removed once every
  * connection is open, so it behaves like any other and leaves nothing behind. */
@@ -57,15 +75,15 @@ static enum err open_all(const char *path, const struct db_settings *s, const st
 {
     enum err e;
 
-    e = conn_open(path, s, true, &o->writer, a, why);
+    e = sqlite_open(path, s, true, &o->writer, a, why);
     if (e)
         return e;
     e = db_migrate(o->writer, migrations, a, why);
     if (e)
         return e;
-    e = conn_open(path, s, false, &o->loop, a, why);
+    e = sqlite_open(path, s, false, &o->loop, a, why);
     for (int i = 0; i < o->reader_count && !e; i++) {
-        e = conn_open(path, s, false, &o->readers[i], a, why);
+        e = sqlite_open(path, s, false, &o->readers[i], a, why);
         if (!e)
             e = touch(o->readers[i]);
     }
@@ -96,17 +114,14 @@ static int reader_count(const struct db_settings *s)
     return s->read_workers < READ_WORKERS_MAX ? s->read_workers : READ_WORKERS_MAX;
 }
 
-enum err db_open(struct loop *l, const struct db_settings *s, const struct db_migration *migrations, struct db **out,
-                 struct arena *a, struct str *why)
+static enum err open_sqlite(const struct db_settings *s, const struct db_migration *migrations, struct opened *o,
+                            struct arena *a, struct str *why)
 {
-    struct opened o = { .reader_count = reader_count(s) };
     struct db_settings settings = *s;
     char dir[PATH_BYTES_MAX], path[PATH_BYTES_MAX + 8];
     bool lasting = !s->path[0];
     enum err e;
 
-    *out = NULL;
-    *why = STR_NULL;
     if (lasting) {
         e = private_dir(dir, sizeof dir, a, why);
         if (e)
@@ -117,19 +132,61 @@ enum err db_open(struct loop *l, const struct db_settings *s, const struct db_mi
         *why = STR("could not open the database: its path is too long");
         return ERR_INVALID;
     }
-    e = open_all(path, &settings, migrations, lasting, &o, a, why);
+    e = open_all(path, &settings, migrations, lasting, o, a, why);
     if (lasting)
         private_unname(dir);
+    return e;
+}
+
+static enum err open_server(const struct db_settings *s, const struct db_migration *migrations, struct db_shared *shared,
+                            struct opened *o, struct arena *a, struct str *why)
+{
+    enum err e;
+
+    e = pg_open(s, PG_WRITER, shared, &o->writer, a, why);
+    if (!e)
+        e = db_migrate(o->writer, migrations, a, why);
+    if (!e) {
+        e = pg_writer_begin(o->writer);
+        if (e)
+            *why = arena_printf(a, "could not read database \"%s\": %s", o->writer->path, db_conn_error(o->writer));
+    }
+    if (!e)
+        e = pg_open(s, PG_LOOP, shared, &o->loop, a, why);
+    for (int i = 0; i < o->reader_count && !e; i++)
+        e = pg_open(s, PG_READER, shared, &o->readers[i], a, why);
+    return e;
+}
+
+enum err db_open(struct loop *l, const struct db_settings *s, const struct db_migration *migrations, struct db **out,
+                 struct arena *a, struct str *why)
+{
+    struct opened o = { .reader_count = reader_count(s) };
+    struct db *d = NEW(struct db);
+    enum err e;
+
+    *out = NULL;
+    *why = STR_NULL;
+    d->loop = l;
+    d->is_shared = settings_name_server(s);
+    e = d->is_shared ? open_server(s, migrations, &d->shared, &o, a, why) : open_sqlite(s, migrations, &o, a, why);
     if (e) {
         close_all(&o);
+        free(d);
         return e;
     }
-    *out = NEW(struct db);
-    (*out)->loop = l;
-    (*out)->loop_conn = o.loop;
-    (*out)->writer = writer_start(*out, o.writer);
-    (*out)->readers = readers_start(*out, o.readers, o.reader_count);
+    d->loop_conn = o.loop;
+    d->writer = writer_start(d, o.writer);
+    d->readers = readers_start(d, o.readers, o.reader_count);
+    *out = d;
     return OK;
+}
+
+enum err db_conn_open(const struct db_settings *s, bool write, struct db_conn **out, struct arena *a, struct str *why)
+{
+    if (settings_name_server(s))
+        return pg_open(s, write ? PG_TOOL : PG_LOOP, NULL, out, a, why);
+    return sqlite_open(s->path[0] ? s->path : ":memory:", s, write, out, a, why);
 }
 
 void db_close(struct db **dp)
@@ -153,14 +210,16 @@ struct db_conn *db_loop_conn(struct db *d)
 
 bool db_is_shared(const struct db *d)
 {
-    return false;
+    return d->is_shared;
 }
 
 int64_t db_position(const struct db *d)
 {
-    return 0;
+    return atomic_load(&d->shared.position);
 }
 
 void db_position_need(struct db *d, int64_t position)
 {
+    if (d->is_shared && position > atomic_load(&d->shared.need))
+        atomic_store(&d->shared.need, position);
 }

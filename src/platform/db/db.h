@@ -1,4 +1,4 @@
-/* db.h: one small interface over SQLite (here) and PostgreSQL (the cluster).
+/* db.h: one small interface over SQLite (one machine) and PostgreSQL (the cluster).
  *
  * The SQL is a common subset: INSERT … ON CONFLICT, RETURNING, window functions;
  * int64, text, blob; times as int64 microseconds UTC; parameters as ?1, ?2, …
@@ -74,11 +74,18 @@ enum err db_get(struct db_conn *c, struct db_stmt **out, struct db_sql *sql, con
  * travels with its batch and costs no round trip, so apply itself must not look at them. `out` lies in the operation. */
 enum err db_run_later(struct db_conn *c, struct db_sql *sql, int64_t *out, int out_count, int64_t *rows, const char *types, ...);
 int64_t  db_transaction(const struct db_conn *c);                   /* which one this is: another number after each BEGIN */
+int64_t  db_undos(const struct db_conn *c);                         /* how often part of a transaction was rolled back, in all */
+/* Statements that hold together: begin … end(e) gives e, or what the commit of them gives. Inside the commit batch it costs
+ * nothing, because an operation is whole there anyhow; elsewhere it is a transaction. */
+enum err db_atomic_begin(struct db_conn *c);
+enum err db_atomic_end(struct db_conn *c, enum err e);
 int64_t  db_changes(struct db_conn *c);                             /* rows touched by the last statement */
 enum err db_exec(struct db_conn *c, const char *sql);               /* plain text, several statements; tools and migrations */
 /* A connection of its own, for tools and tests, without threads. */
 enum err db_conn_open(const struct db_settings *s, bool write, struct db_conn **out, struct arena *a, struct str *why);
 void     db_conn_close(struct db_conn **c);
+/* OK, or why a statement of this transaction failed other than by its own fault (a lost connection, a sick disk). */
+enum err db_conn_state(const struct db_conn *c);
 const char *db_conn_error(const struct db_conn *c);                 /* the engine's words for the last failure */
 /* An online copy into a new file (SQLite backup API), while others write. Checked before it is reported good. */
 enum err db_backup(struct db_conn *c, const char *to_path, struct arena *a, struct str *why);

@@ -87,6 +87,18 @@ static enum err applied(struct db_conn *c, const struct db_migration *m, bool *s
     return OK;
 }
 
+static enum err note(struct db_conn *c, const struct db_migration *m)
+{
+    return db_run(c, &sql_note, "siii", str_of(m->feature), (int64_t)m->number, text_hash(m), clock_us());
+}
+
+static enum err own_tables_make(struct db_conn *c)
+{
+    enum err e = db_exec(c, own_tables);
+
+    return e ? e : db_exec(c, c->engine->own_tables);
+}
+
 static enum err apply(struct db_conn *c, const struct db_migration *m)
 {
     enum err e;
@@ -96,7 +108,7 @@ static enum err apply(struct db_conn *c, const struct db_migration *m)
         return e;
     e = db_exec(c, m->sql);
     if (!e)
-        e = db_run(c, &sql_note, "siii", str_of(m->feature), (int64_t)m->number, text_hash(m), clock_us());
+        e = note(c, m);
     if (!e)
         e = conn_commit(c);
     if (e)
@@ -106,15 +118,12 @@ static enum err apply(struct db_conn *c, const struct db_migration *m)
     return e;
 }
 
-enum err db_migrate(struct db_conn *c, const struct db_migration *migrations, struct arena *a, struct str *why)
+static enum err migrate_all(struct db_conn *c, const struct db_migration *migrations, struct arena *a, struct str *why)
 {
     bool same;
     enum err e;
 
-    e = list_is_whole(migrations, a, why);
-    if (e)
-        return e;
-    e = db_exec(c, own_tables);
+    e = own_tables_make(c);
     if (e)
         goto explain;
     *why = STR_NULL;
@@ -139,28 +148,39 @@ explain:
     return e;
 }
 
-/* ---- db_check ---- */
-
-static enum err check_whole(struct db_conn *c, struct arena *a, struct str *why)
+enum err db_migrate(struct db_conn *c, const struct db_migration *migrations, struct arena *a, struct str *why)
 {
-    static struct db_sql sql = { .text = "PRAGMA integrity_check(10)" };
-    struct db_stmt *s;
     enum err e;
 
-    e = db_get(c, &s, &sql, "");
+    e = list_is_whole(migrations, a, why);
+    if (e)
+        return e;
+    *why = STR_NULL;
+    e = c->engine->migrate_lock(c);
     if (e) {
-        *why = arena_printf(a, "could not read database \"%s\": %s", c->path, db_conn_error(c));
+        *why = arena_printf(a, "could not prepare database \"%s\": %s", c->path, db_conn_error(c));
         return e;
     }
-    if (!str_is(db_text(s, 0), "ok")) {
-        *why = arena_printf(a, "database \"%s\" is damaged: %.*s", c->path, STR_ARG(db_text(s, 0)));
-        e = ERR_IO;
-    }
-    db_done(s);
+    e = migrate_all(c, migrations, a, why);
+    c->engine->migrate_unlock(c);
     return e;
 }
 
-static enum err check_versions(struct db_conn *c, const struct db_migration *migrations, struct arena *a, struct str *why)
+enum err migrate_within(struct db_conn *c, const struct db_migration *migrations, bool noted)
+{
+    enum err e = own_tables_make(c);
+
+    for (const struct db_migration *m = migrations; m->number && !e; m++) {
+        e = db_exec(c, m->sql);
+        if (!e && noted)
+            e = note(c, m);
+    }
+    return e;
+}
+
+/* ---- db_check ---- */
+
+enum err migrate_versions(struct db_conn *c, const struct db_migration *migrations, struct arena *a, struct str *why)
 {
     enum err e;
 
@@ -185,20 +205,6 @@ static enum err check_versions(struct db_conn *c, const struct db_migration *mig
     return OK;
 }
 
-/* Every table and index with the SQL that made it, as text. */
-static enum err schema_text(struct db_conn *c, struct buf *out)
-{
-    static struct db_sql sql = { .text = "SELECT type, name, coalesce(sql, '') FROM sqlite_schema"
-                                         " WHERE name NOT LIKE 'sqlite_stat%' ORDER BY type, name" };
-    struct db_stmt *s = db_prepare(c, &sql);
-    enum err e;
-
-    while ((e = db_step(s)) == OK)
-        buf_printf(out, "%.*s %.*s: %.*s\n", STR_ARG(db_text(s, 0)), STR_ARG(db_text(s, 1)), STR_ARG(db_text(s, 2)));
-    db_done(s);
-    return e == ERR_NOT_FOUND ? OK : e;
-}
-
 static struct str first_difference(struct str have, struct str want)
 {
     while (have.len || want.len) {
@@ -210,29 +216,23 @@ static struct str first_difference(struct str have, struct str want)
     return STR_NULL;
 }
 
-/* The same migrations in an empty database must give the same tables. */
+/* The same migrations in an empty place must give the same tables. */
 static enum err check_tables(struct db_conn *c, const struct db_migration *migrations, struct arena *a, struct str *why)
 {
-    struct db_settings s = { .path = "" };
-    struct db_conn *fresh = NULL;
     struct buf have, want;
     enum err e;
 
     buf_init(&have, 0);
     buf_init(&want, 0);
-    e = db_conn_open(&s, true, &fresh, a, why);
-    if (!e)
-        e = db_migrate(fresh, migrations, a, why);
-    if (!e)
-        e = schema_text(fresh, &want);
-    if (!e)
-        e = schema_text(c, &have);
+    *why = STR_NULL;
+    e = c->engine->check_schemas(c, migrations, &have, &want, a, why);
+    if (e && !why->p)
+        *why = arena_printf(a, "could not read the tables of database \"%s\": %s", c->path, db_conn_error(c));
     if (!e && !str_eq(buf_str(&have), buf_str(&want))) {
         *why = arena_printf(a, "database \"%s\" differs from the program's tables at: %.*s", c->path,
                             STR_ARG(first_difference(buf_str(&have), buf_str(&want))));
         e = ERR_INVALID;
     }
-    db_conn_close(&fresh);
     buf_done(&have);
     buf_done(&want);
     return e;
@@ -244,9 +244,9 @@ enum err db_check(struct db_conn *c, const struct db_migration *migrations, stru
 
     e = list_is_whole(migrations, a, why);
     if (!e)
-        e = check_whole(c, a, why);
+        e = c->engine->check_whole(c, a, why);
     if (!e)
-        e = check_versions(c, migrations, a, why);
+        e = migrate_versions(c, migrations, a, why);
     if (!e)
         e = check_tables(c, migrations, a, why);
     return e;

@@ -1,16 +1,16 @@
-/* sqlite.c: connections and statements over SQLite 3 (WAL).
+/* sqlite.c: the engine SQLite 3 (WAL): connections and statements.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
-#include <assert.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "base/buf.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "db/inner.h"
+#include "db/sqlite_inner.h"
 #include "db/powercut.h"
 
 enum {
@@ -20,6 +20,21 @@ enum {
     WAL_FILE_BYTES_KEPT = 32 * 1024 * 1024,   /* what a checkpoint leaves of the log's file, for reuse */
     TEXT_BYTES_MAX = 1000000000,              /* SQLite's own bound for a value */
 };
+
+struct sqlite_stmt {
+    struct db_stmt base;
+    sqlite3_stmt  *stmt;             /* NULL: it did not compile, see prepare_error */
+    enum err       prepare_error;
+    bool           writes;
+    bool           stepped;          /* needs a reset before the next use */
+    bool           bound;
+    bool           bind_failed;
+};
+
+static struct sqlite_stmt *stmt_of(struct db_stmt *s)
+{
+    return LIST_ITEM(s, struct sqlite_stmt, base);
+}
 
 /* ---- engine ---- */
 
@@ -53,18 +68,6 @@ static void engine_need(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
     pthread_once(&once, engine_start);
-}
-
-void thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *arg)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(out, NULL, run, arg) != 0)
-        abort();                       /* as with memory: the keeper starts us anew */
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_setname_np(*out, name);
 }
 
 /* ---- errors ---- */
@@ -103,22 +106,9 @@ static enum err err_from_sqlite(int code)
     }
 }
 
-static enum err conn_note(struct db_conn *c, enum err e, const char *words)
+static enum err conn_fail(struct sqlite_conn *c, int code)
 {
-    snprintf(c->error, sizeof c->error, "%s", words);
-    if (e == ERR_FULL || e == ERR_IO || e == ERR_UNAVAILABLE)
-        c->broken = e;
-    return e;
-}
-
-static enum err conn_fail(struct db_conn *c, int code)
-{
-    return conn_note(c, err_from_sqlite(code), c->sqlite ? sqlite3_errmsg(c->sqlite) : "the file is not open");
-}
-
-const char *db_conn_error(const struct db_conn *c)
-{
-    return c->error[0] ? c->error : "no error";
+    return conn_note(&c->base, err_from_sqlite(code), c->sqlite ? sqlite3_errmsg(c->sqlite) : "the file is not open");
 }
 
 /* ---- connections ---- */
@@ -198,8 +188,9 @@ static enum err handle_set_up(struct db_conn *c, sqlite3 *h)
     return e;
 }
 
-static enum err handle_open(struct db_conn *c)
+static enum err handle_open(struct sqlite_conn *sc)
 {
+    struct db_conn *c = &sc->base;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (c->write ? SQLITE_OPEN_CREATE : 0);
     sqlite3 *h = NULL;
     enum err e;
@@ -212,83 +203,71 @@ static enum err handle_open(struct db_conn *c)
         sqlite3_close(h);
         return e;
     }
-    c->sqlite = h;
+    sc->sqlite = h;
     return OK;
 }
 
-static void handle_close(struct db_conn *c)
+static void handle_close(struct sqlite_conn *c)
 {
-    for (int i = 0; i < c->stmt_count; i++) {
-        if (!c->stmts[i])
+    for (int i = 0; i < c->base.stmt_count; i++) {
+        if (!c->base.stmts[i])
             continue;
-        sqlite3_finalize(c->stmts[i]->stmt);
-        *c->stmts[i] = (struct db_stmt){ .conn = c };
+        sqlite3_finalize(stmt_of(c->base.stmts[i])->stmt);
+        *stmt_of(c->base.stmts[i]) = (struct sqlite_stmt){ .base.conn = &c->base };
     }
     if (c->sqlite && sqlite3_close(c->sqlite) != SQLITE_OK)
         LOG_ERROR("db.close", LF_Z("words", sqlite3_errmsg(c->sqlite)));
     c->sqlite = NULL;
-    c->wal_frames = 0;
+    c->base.wal_frames = 0;
 }
 
-enum err conn_open(const char *path, const struct db_settings *s, bool write, struct db_conn **out,
-                   struct arena *a, struct str *why)
+enum err sqlite_open(const char *path, const struct db_settings *s, bool write, struct db_conn **out,
+                     struct arena *a, struct str *why)
 {
-    struct db_conn *c = NEW(struct db_conn);
+    struct sqlite_conn *sc = NEW(struct sqlite_conn);
+    struct db_conn *c = &sc->base;
     enum err e;
 
     engine_need();
     *out = NULL;
+    c->engine = &sqlite_engine;
     c->path = str_dup(str_of(path));
     c->settings = *s;
     c->settings.path = c->path;
     c->write = write;
     if (write && strcmp(path, ":memory:") != 0)
         create_private(path);
-    e = handle_open(c);
+    e = handle_open(sc);
     if (e) {
         *why = arena_printf(a, "could not open database \"%s\": %s", path, c->error);
         free(c->path);
-        free(c);
+        free(sc);
         return e;
     }
     *out = c;
     return OK;
 }
 
-enum err db_conn_open(const struct db_settings *s, bool write, struct db_conn **out, struct arena *a,
-                      struct str *why)
-{
-    return conn_open(s->path[0] ? s->path : ":memory:", s, write, out, a, why);
-}
-
-enum err conn_reopen(struct db_conn *c)
+static enum err file_reopen(struct db_conn *c)
 {
     if (c->lasting)
         return OK;
-    handle_close(c);
-    return handle_open(c);
+    handle_close(sqlite_of(c));
+    return handle_open(sqlite_of(c));
 }
 
-void db_conn_close(struct db_conn **cp)
+static void file_close(struct db_conn *c)
 {
-    struct db_conn *c = *cp;
-
-    if (!c)
-        return;
-    handle_close(c);
-    for (int i = 0; i < c->stmt_count; i++)
-        free(c->stmts[i]);
-    free(c->stmts);
-    free(c->path);
-    free(c);
-    *cp = NULL;
+    c->stmt_count = 0;               /* they are freed */
+    handle_close(sqlite_of(c));
+    free(sqlite_of(c));
 }
 
-void conn_checkpoint(struct db_conn *c)
+static void file_checkpoint(struct db_conn *c)
 {
     /* A failure here loses nothing: the log keeps the pages. */
-    if (c->sqlite)
-        sqlite3_wal_checkpoint_v2(c->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (sqlite_of(c)->sqlite)
+        sqlite3_wal_checkpoint_v2(sqlite_of(c)->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
 /* ---- transactions ---- */
@@ -298,12 +277,12 @@ static struct db_sql sql_begin_write = { .text = "BEGIN IMMEDIATE" };
 static struct db_sql sql_commit = { .text = "COMMIT" };
 static struct db_sql sql_rollback = { .text = "ROLLBACK" };
 
-enum err conn_begin(struct db_conn *c, bool write)
+static enum err begin(struct db_conn *c, bool write)
 {
     enum err e = OK;
 
-    if (!c->sqlite)
-        e = handle_open(c);
+    if (!sqlite_of(c)->sqlite)
+        e = handle_open(sqlite_of(c));
     if (e)
         return e;
     c->broken = OK;
@@ -311,58 +290,43 @@ enum err conn_begin(struct db_conn *c, bool write)
     return db_run(c, write ? &sql_begin_write : &sql_begin, "");
 }
 
-enum err conn_commit(struct db_conn *c)
+static enum err commit(struct db_conn *c)
 {
     return db_run(c, &sql_commit, "");
 }
 
-void conn_rollback(struct db_conn *c)
+static void rollback(struct db_conn *c)
 {
+    struct sqlite_conn *sc = sqlite_of(c);
+
     /* A full disk or an I/O error may have rolled back already. */
-    if (c->sqlite && !sqlite3_get_autocommit(c->sqlite))
+    if (sc->sqlite && !sqlite3_get_autocommit(sc->sqlite))
         db_run(c, &sql_rollback, "");
 }
 
 /* ---- statements ---- */
 
-static int slot_of(struct db_sql *sql)
+static struct db_stmt *stmt_new(struct db_conn *c)
 {
-    static int last;
-    int slot = __atomic_load_n(&sql->slot, __ATOMIC_RELAXED);
-    int fresh;
+    struct sqlite_stmt *s = NEW(struct sqlite_stmt);
 
-    if (slot)
-        return slot;
-    fresh = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
-    /* When another thread was first, its number counts and ours stays unused. */
-    if (!__atomic_compare_exchange_n(&sql->slot, &slot, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        return slot;
-    return fresh;
+    s->base.conn = c;
+    return &s->base;
 }
 
-static struct db_stmt *stmt_at(struct db_conn *c, int slot)
+static void stmt_free(struct db_stmt *s)
 {
-    if (slot >= c->stmt_count) {
-        int count = slot + 64;
-
-        c->stmts = mem_resize(c->stmts, (size_t)count * sizeof *c->stmts);
-        memset(c->stmts + c->stmt_count, 0, (size_t)(count - c->stmt_count) * sizeof *c->stmts);
-        c->stmt_count = count;
-    }
-    if (!c->stmts[slot]) {
-        c->stmts[slot] = NEW(struct db_stmt);
-        c->stmts[slot]->conn = c;
-    }
-    return c->stmts[slot];
+    sqlite3_finalize(stmt_of(s)->stmt);
+    free(stmt_of(s));
 }
 
-static void stmt_compile(struct db_stmt *s, const char *text)
+static void stmt_compile(struct sqlite_stmt *s, const char *text)
 {
-    struct db_conn *c = s->conn;
+    struct sqlite_conn *c = sqlite_of(s->base.conn);
     int code;
 
     if (!c->sqlite) {
-        s->prepare_error = conn_note(c, ERR_IO, "the file is not open");
+        s->prepare_error = conn_note(&c->base, ERR_IO, "the file is not open");
         return;
     }
     code = sqlite3_prepare_v3(c->sqlite, text, -1, SQLITE_PREPARE_PERSISTENT, &s->stmt, NULL);
@@ -370,41 +334,39 @@ static void stmt_compile(struct db_stmt *s, const char *text)
     if (s->prepare_error == OK && !s->stmt)
         s->prepare_error = ERR_BUG;
     if (s->prepare_error == ERR_BUG)
-        LOG_ERROR("db.statement", LF_Z("words", c->error), LF_Z("sql", text));
+        LOG_ERROR("db.statement", LF_Z("words", c->base.error), LF_Z("sql", text));
     s->writes = s->stmt && !sqlite3_stmt_readonly(s->stmt);
 }
 
-struct db_stmt *db_prepare(struct db_conn *c, struct db_sql *sql)
+static void prepare(struct db_stmt *s, const char *text)
 {
-    struct db_stmt *s = stmt_at(c, slot_of(sql));
-
-    db_done(s);
-    if (!s->stmt)
-        stmt_compile(s, sql->text);
-    return s;
+    if (!stmt_of(s)->stmt)
+        stmt_compile(stmt_of(s), text);
 }
 
-static void stmt_bound(struct db_stmt *s, int code)
+static void stmt_bound(struct sqlite_stmt *s, int code)
 {
     s->bound = true;
     if (code != SQLITE_OK)
         s->bind_failed = true;
 }
 
-void db_bind_i64(struct db_stmt *s, int at, int64_t v)
+static void bind_i64(struct db_stmt *s, int at, int64_t v)
 {
-    if (s->stmt)
-        stmt_bound(s, sqlite3_bind_int64(s->stmt, at, v));
+    if (stmt_of(s)->stmt)
+        stmt_bound(stmt_of(s), sqlite3_bind_int64(stmt_of(s)->stmt, at, v));
 }
 
-void db_bind_null(struct db_stmt *s, int at)
+static void bind_null(struct db_stmt *s, int at)
 {
-    if (s->stmt)
-        stmt_bound(s, sqlite3_bind_null(s->stmt, at));
+    if (stmt_of(s)->stmt)
+        stmt_bound(stmt_of(s), sqlite3_bind_null(stmt_of(s)->stmt, at));
 }
 
-void db_bind_str(struct db_stmt *s, int at, struct str v)
+static void bind_str(struct db_stmt *base, int at, struct str v)
 {
+    struct sqlite_stmt *s = stmt_of(base);
+
     if (!s->stmt)
         return;
     if (v.len > TEXT_BYTES_MAX)
@@ -413,8 +375,10 @@ void db_bind_str(struct db_stmt *s, int at, struct str v)
         stmt_bound(s, sqlite3_bind_text(s->stmt, at, v.p, (int)v.len, SQLITE_STATIC));
 }
 
-void db_bind_blob(struct db_stmt *s, int at, struct str v)
+static void bind_blob(struct db_stmt *base, int at, struct str v)
 {
+    struct sqlite_stmt *s = stmt_of(base);
+
     if (!s->stmt)
         return;
     if (v.len > TEXT_BYTES_MAX)
@@ -423,9 +387,10 @@ void db_bind_blob(struct db_stmt *s, int at, struct str v)
         stmt_bound(s, sqlite3_bind_blob(s->stmt, at, v.p, (int)v.len, SQLITE_STATIC));
 }
 
-enum err db_step(struct db_stmt *s)
+static enum err step(struct db_stmt *base)
 {
-    struct db_conn *c = s->conn;
+    struct sqlite_stmt *s = stmt_of(base);
+    struct db_conn *c = base->conn;
     enum err e;
     int code;
 
@@ -447,39 +412,63 @@ enum err db_step(struct db_stmt *s)
         return OK;
     if (code == SQLITE_DONE)
         return ERR_NOT_FOUND;
-    return conn_fail(c, code);
+    return conn_fail(sqlite_of(c), code);
 }
 
-int64_t db_i64(struct db_stmt *s, int column)
+static enum err run(struct db_stmt *s)
 {
-    return sqlite3_column_int64(s->stmt, column);
+    enum err e;
+
+    do
+        e = step(s);
+    while (e == OK);
+    return e == ERR_NOT_FOUND ? OK : e;
 }
 
-struct str db_text(struct db_stmt *s, int column)
+static int64_t i64(struct db_stmt *s, int column)
 {
-    const char *p = (const char *)sqlite3_column_text(s->stmt, column);
-
-    return (struct str){ p, p ? (size_t)sqlite3_column_bytes(s->stmt, column) : 0 };
+    return sqlite3_column_int64(stmt_of(s)->stmt, column);
 }
 
-struct str db_blob(struct db_stmt *s, int column)
+static enum err run_later(struct db_stmt *s, int64_t *out, int out_count, int64_t *rows)
 {
-    const char *p = sqlite3_column_blob(s->stmt, column);
+    enum err e;
+
+    *rows = 0;
+    while ((e = step(s)) == OK)
+        if ((*rows)++ == 0)
+            for (int i = 0; i < out_count; i++)
+                out[i] = i64(s, i);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static struct str text(struct db_stmt *s, int column)
+{
+    const char *p = (const char *)sqlite3_column_text(stmt_of(s)->stmt, column);
+
+    return (struct str){ p, p ? (size_t)sqlite3_column_bytes(stmt_of(s)->stmt, column) : 0 };
+}
+
+static bool is_null(struct db_stmt *s, int column)
+{
+    return sqlite3_column_type(stmt_of(s)->stmt, column) == SQLITE_NULL;
+}
+
+static struct str blob(struct db_stmt *s, int column)
+{
+    const char *p = sqlite3_column_blob(stmt_of(s)->stmt, column);
 
     /* SQLite gives NULL for an empty blob too; only NULL itself is NULL here. */
-    if (!p && sqlite3_column_type(s->stmt, column) != SQLITE_NULL)
+    if (!p && !is_null(s, column))
         return STR("");
-    return (struct str){ p, p ? (size_t)sqlite3_column_bytes(s->stmt, column) : 0 };
+    return (struct str){ p, p ? (size_t)sqlite3_column_bytes(stmt_of(s)->stmt, column) : 0 };
 }
 
-bool db_is_null(struct db_stmt *s, int column)
+static void done(struct db_stmt *base)
 {
-    return sqlite3_column_type(s->stmt, column) == SQLITE_NULL;
-}
+    struct sqlite_stmt *s = stmt_of(base);
 
-void db_done(struct db_stmt *s)
-{
-    if (!s || !s->stmt)
+    if (!s->stmt)
         return;
     if (s->stepped)
         sqlite3_reset(s->stmt);
@@ -488,97 +477,114 @@ void db_done(struct db_stmt *s)
     s->stepped = s->bound = s->bind_failed = false;
 }
 
-static void bind_all(struct db_stmt *s, const char *types, va_list ap)
+static int64_t changes(struct db_conn *c)
 {
-    for (int at = 1; types[at - 1]; at++) {
-        switch (types[at - 1]) {
-        case 'i':
-            db_bind_i64(s, at, va_arg(ap, int64_t));
-            break;
-        case 's':
-            db_bind_str(s, at, va_arg(ap, struct str));
-            break;
-        case 'b':
-            db_bind_blob(s, at, va_arg(ap, struct str));
-            break;
-        case 'n':
-            db_bind_null(s, at);
-            break;
-        default:
-            assert(!"a type is one of i, s, b, n");
-        }
-    }
+    return sqlite3_changes64(sqlite_of(c)->sqlite);
 }
 
-enum err db_run(struct db_conn *c, struct db_sql *sql, const char *types, ...)
+static enum err exec(struct db_conn *c, const char *sql)
 {
-    struct db_stmt *s = db_prepare(c, sql);
-    enum err e;
-    va_list ap;
-
-    va_start(ap, types);
-    bind_all(s, types, ap);
-    va_end(ap);
-    do
-        e = db_step(s);
-    while (e == OK);
-    db_done(s);
-    return e == ERR_NOT_FOUND ? OK : e;
-}
-
-enum err db_run_later(struct db_conn *c, struct db_sql *sql, int64_t *out, int out_count, int64_t *rows, const char *types, ...)
-{
-    struct db_stmt *s = db_prepare(c, sql);
-    enum err e;
-    va_list ap;
-
-    va_start(ap, types);
-    bind_all(s, types, ap);
-    va_end(ap);
-    *rows = 0;
-    while ((e = db_step(s)) == OK)
-        for (int i = 0; (*rows)++ == 0 && i < out_count; i++)
-            out[i] = db_i64(s, i);
-    db_done(s);
-    return e == ERR_NOT_FOUND ? OK : e;
-}
-
-int64_t db_transaction(const struct db_conn *c)
-{
-    return c->transaction;
-}
-
-enum err db_get(struct db_conn *c, struct db_stmt **out, struct db_sql *sql, const char *types, ...)
-{
-    struct db_stmt *s = db_prepare(c, sql);
-    enum err e;
-    va_list ap;
-
-    va_start(ap, types);
-    bind_all(s, types, ap);
-    va_end(ap);
-    e = db_step(s);
-    if (e) {
-        db_done(s);
-        s = NULL;
-    }
-    *out = s;
-    return e;
-}
-
-int64_t db_changes(struct db_conn *c)
-{
-    return sqlite3_changes64(c->sqlite);
-}
-
-enum err db_exec(struct db_conn *c, const char *sql)
-{
+    struct sqlite_conn *sc = sqlite_of(c);
     int code;
 
-    if (!c->sqlite)
+    if (!sc->sqlite)
         return conn_note(c, ERR_IO, "the file is not open");
     if (c->in_batch && c->broken)
         return c->broken;
-    code = sqlite3_exec(c->sqlite, sql, NULL, NULL, NULL);
-    return code == SQLITE_OK ? OK : conn_fail(c, code);
+    code = sqlite3_exec(sc->sqlite, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? OK : conn_fail(sc, code);
 }
+
+/* ---- migrations ---- */
+
+static enum err migrate_lock(struct db_conn *c)
+{
+    return OK;                       /* a file has one process */
+}
+
+static void migrate_unlock(struct db_conn *c)
+{
+}
+
+static enum err check_whole(struct db_conn *c, struct arena *a, struct str *why)
+{
+    static struct db_sql sql = { .text = "PRAGMA integrity_check(10)" };
+    struct db_stmt *s;
+    enum err e;
+
+    e = db_get(c, &s, &sql, "");
+    if (e) {
+        *why = arena_printf(a, "could not read database \"%s\": %s", c->path, db_conn_error(c));
+        return e;
+    }
+    if (!str_is(db_text(s, 0), "ok")) {
+        *why = arena_printf(a, "database \"%s\" is damaged: %.*s", c->path, STR_ARG(db_text(s, 0)));
+        e = ERR_IO;
+    }
+    db_done(s);
+    return e;
+}
+
+/* Every table and index with the SQL that made it, as text. */
+static enum err schema_text(struct db_conn *c, struct buf *out)
+{
+    static struct db_sql sql = { .text = "SELECT type, name, coalesce(sql, '') FROM sqlite_schema"
+                                         " WHERE name NOT LIKE 'sqlite_stat%' ORDER BY type, name" };
+    struct db_stmt *s = db_prepare(c, &sql);
+    enum err e;
+
+    while ((e = db_step(s)) == OK)
+        buf_printf(out, "%.*s %.*s: %.*s\n", STR_ARG(db_text(s, 0)), STR_ARG(db_text(s, 1)), STR_ARG(db_text(s, 2)));
+    db_done(s);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static enum err check_schemas(struct db_conn *c, const struct db_migration *migrations, struct buf *have, struct buf *want,
+                              struct arena *a, struct str *why)
+{
+    struct db_settings s = { .path = "" };
+    struct db_conn *fresh = NULL;
+    enum err e;
+
+    e = db_conn_open(&s, true, &fresh, a, why);
+    if (!e)
+        e = db_migrate(fresh, migrations, a, why);
+    if (!e)
+        e = schema_text(fresh, want);
+    if (!e)
+        e = schema_text(c, have);
+    db_conn_close(&fresh);
+    return e;
+}
+
+const struct db_engine sqlite_engine = {
+    .own_tables = "",
+    .close = file_close,
+    .reopen = file_reopen,
+    .begin = begin,
+    .commit = commit,
+    .rollback = rollback,
+    .checkpoint = file_checkpoint,
+    .migrate_lock = migrate_lock,
+    .migrate_unlock = migrate_unlock,
+    .check_whole = check_whole,
+    .check_schemas = check_schemas,
+    .backup = sqlite_backup,
+    .stmt_new = stmt_new,
+    .stmt_free = stmt_free,
+    .prepare = prepare,
+    .bind_i64 = bind_i64,
+    .bind_str = bind_str,
+    .bind_blob = bind_blob,
+    .bind_null = bind_null,
+    .step = step,
+    .run = run,
+    .run_later = run_later,
+    .i64 = i64,
+    .text = text,
+    .blob = blob,
+    .is_null = is_null,
+    .done = done,
+    .changes = changes,
+    .exec = exec,
+};

@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/mem.h"
-#include "base/test.h"
 #include "db/commit.h"
-#include "db/db.h"
+#include "db/test_engine.h"
 
 #define NOTES_FIRST { 1, "notes", "CREATE TABLE note(id INTEGER PRIMARY KEY, text TEXT, body BLOB);" }
 static const struct db_migration notes_migrations[] = {
@@ -18,6 +17,8 @@ static const struct db_migration notes_migrations[] = {
 
 static struct db_sql sql_note_put = { .text = "INSERT INTO note(id, text, body) VALUES (?1, ?2, ?3)" };
 static struct db_sql sql_note_count = { .text = "SELECT count(*) FROM note WHERE id = ?1" };
+
+/* ---- writes ---- */
 
 struct put {
     struct commit_op op;

@@ -688,6 +688,14 @@ static enum err address_parse(struct str text, union address *out, socklen_t *si
     return str_copy(text, host, sizeof host) && inet_pton(AF_INET, host, &out->v4.sin_addr) == 1 ? OK : ERR_INVALID;
 }
 
+bool conn_address_is_valid(struct str address)
+{
+    union address a;
+    socklen_t     size;
+
+    return address_parse(address, &a, &size) == OK;
+}
+
 enum err conn_connect(struct loop *l, struct str address, const struct conn_limits *limits,
                       const struct conn_handlers *h, void *arg, struct conn **out)
 {
@@ -771,7 +779,7 @@ struct listener {
     listener_fn   *fn;
     void          *arg;
     struct timer   again;
-    bool           closed;
+    bool           closed, paused, shared;
 };
 
 /* A socket file that nobody listens on was left by a process that died. */
@@ -817,17 +825,34 @@ enum err listen_socket(struct str address, int *fd_out)
     return OK;
 }
 
+static enum err listen_again(struct listener *ls)
+{
+    ls->paused = false;
+    return loop_fd_add(ls->loop, &ls->fd, LOOP_READ | (ls->shared ? LOOP_ONE_WAKES : 0u));
+}
+
 static void accept_again(struct timer *t)
 {
     struct listener *ls = LIST_ITEM(t, struct listener, again);
 
-    loop_fd_set(ls->loop, &ls->fd, LOOP_READ);
+    listen_again(ls);
 }
 
 void listener_pause(struct listener *ls, int ms)
 {
-    loop_fd_set(ls->loop, &ls->fd, 0);
+    if (!ls->paused)
+        loop_fd_remove(ls->loop, &ls->fd);
+    ls->paused = true;
     timer_start(ls->loop, &ls->again, ms, accept_again);
+}
+
+/* The kernel wakes the first in its queue, always the same one: who has accepted goes to the end of it. */
+static void take_turns(struct listener *ls)
+{
+    if (!ls->shared || ls->closed || ls->paused)
+        return;
+    loop_fd_remove(ls->loop, &ls->fd);
+    listen_again(ls);
 }
 
 static void accept_some(struct loop_fd *self, unsigned events)
@@ -835,11 +860,12 @@ static void accept_some(struct loop_fd *self, unsigned events)
     struct listener *ls = LIST_ITEM(self, struct listener, fd);
 
     (void)events;
-    for (int i = 0; i < ACCEPTS_PER_ROUND && !ls->closed && self->events; i++) {
+    for (int i = 0; i < (ls->shared ? 1 : ACCEPTS_PER_ROUND) && !ls->closed && !ls->paused; i++) {
         int fd = accept4(self->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd >= 0) {
             ls->fn(ls->arg, fd);
+            take_turns(ls);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
@@ -859,11 +885,17 @@ struct listener *listener_new(struct loop *l, int fd, listener_fn *fn, void *arg
     ls->loop = l;
     ls->fn = fn;
     ls->arg = arg;
-    if (loop_fd_add(l, &ls->fd, LOOP_READ) != OK) {
+    if (listen_again(ls) != OK) {
         free(ls);
         return NULL;
     }
     return ls;
+}
+
+void listener_share(struct listener *ls)
+{
+    ls->shared = true;
+    take_turns(ls);
 }
 
 void listener_free(struct listener **lsp)
@@ -874,7 +906,8 @@ void listener_free(struct listener **lsp)
         return;
     *lsp = NULL;
     ls->closed = true;      /* perhaps inside its own callback */
-    loop_fd_remove(ls->loop, &ls->fd);
+    if (!ls->paused)
+        loop_fd_remove(ls->loop, &ls->fd);
     timer_stop(ls->loop, &ls->again);
     close(ls->fd.fd);
     loop_free_later(ls->loop, ls);

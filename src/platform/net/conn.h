@@ -48,6 +48,7 @@ struct conn *conn_new(struct loop *l, int fd, const struct conn_limits *limits,
  * `closed` tells of a failure. Data may be written at once. */
 enum err conn_connect(struct loop *l, struct str address, const struct conn_limits *limits,
                       const struct conn_handlers *h, void *arg, struct conn **out);
+bool     conn_address_is_valid(struct str address);      /* a form that conn_connect takes */
 /* Bytes that the old owner did not use are shown to the new one at the end of the round. */
 void     conn_set_handlers(struct conn *c, const struct conn_handlers *h, void *arg);
 
@@ -79,5 +80,7 @@ typedef void listener_fn(void *arg, int fd);
  *   ERR_EXISTS  the address is in use */
 enum err listen_socket(struct str address, int *fd_out);    /* bind and listen; for the keeper to pass on */
 struct listener *listener_new(struct loop *l, int fd, listener_fn *fn, void *arg);
+/* Several processes accept from this socket: take turns. */
+void     listener_share(struct listener *ls);
 void     listener_pause(struct listener *ls, int ms);       /* out of descriptors or over the accept rate */
 void     listener_free(struct listener **ls);

@@ -147,6 +147,8 @@ int64_t loop_now_ms(const struct loop *l) { return l->now_ms; }
 
 static uint32_t epoll_bits(unsigned events)
 {
+    if (events & LOOP_ONE_WAKES)
+        return EPOLLIN | EPOLLEXCLUSIVE;        /* nothing else goes with it (epoll_ctl(2)) */
     return (events & LOOP_READ ? EPOLLIN | EPOLLRDHUP : 0u) | (events & LOOP_WRITE ? (uint32_t)EPOLLOUT : 0u);
 }
 

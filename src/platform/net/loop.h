@@ -22,7 +22,8 @@ void         loop_round(struct loop *l, int wait_ms_max); /* one round, never fr
 int64_t      loop_now_ms(const struct loop *l);           /* monotonic, taken once per round */
 
 /* ---- descriptors ---- */
-enum { LOOP_READ = 1, LOOP_WRITE = 2 };
+enum { LOOP_READ = 1, LOOP_WRITE = 2,
+       LOOP_ONE_WAKES = 4 };                   /* with loop_fd_add: of the processes that wait for it, one wakes; never loop_fd_set it */
 struct loop_fd {                               /* lives inside your struct; 16 bytes */
     int      fd;
     uint32_t events;

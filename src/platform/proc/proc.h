@@ -39,6 +39,7 @@ enum proc_right {                                 /* what a role still needs; ev
     PROC_MAY_ACCEPT  = 1,                         /* accept, read, write, epoll, timers: always */
     PROC_MAY_FILES   = 2,                         /* open files below its directories (SQLite) */
     PROC_MAY_CONNECT = 4,                         /* connect unix sockets (the bus) */
+    PROC_MAY_REACH   = 16,                        /* connect to other machines (PostgreSQL, NATS) */
     PROC_MAY_LISTEN  = 8,                         /* bind and listen (roles run without a keeper) */
 };
 /* Changes to `user` when root and user is not NULL (chowns nothing), sets no_new_privs, not dumpable, and loads the filter.

@@ -148,13 +148,13 @@ static int allow_sockets(scmp_filter_ctx ctx, unsigned rights)
 {
     int rc = 0;
 
-    if (rights & (PROC_MAY_CONNECT | PROC_MAY_LISTEN))
+    if (rights & (PROC_MAY_CONNECT | PROC_MAY_LISTEN | PROC_MAY_REACH))
         rc = allow_arg(ctx, SCMP_SYS(socket), 0, AF_UNIX);
-    if (rc == 0 && rights & PROC_MAY_LISTEN)
+    if (rc == 0 && rights & (PROC_MAY_LISTEN | PROC_MAY_REACH))
         rc = allow_arg(ctx, SCMP_SYS(socket), 0, AF_INET);
-    if (rc == 0 && rights & PROC_MAY_LISTEN)
+    if (rc == 0 && rights & (PROC_MAY_LISTEN | PROC_MAY_REACH))
         rc = allow_arg(ctx, SCMP_SYS(socket), 0, AF_INET6);
-    if (rc == 0 && rights & PROC_MAY_CONNECT)
+    if (rc == 0 && rights & (PROC_MAY_CONNECT | PROC_MAY_REACH))
         rc = allow_all(ctx, connecting);
     if (rc == 0 && rights & PROC_MAY_LISTEN)
         rc = allow_all(ctx, listening);

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,7 +16,9 @@
 #include <unistd.h>
 #include "base/mem.h"
 #include "base/test.h"
+#include "bus/bus.h"
 #include "db/commit.h"
+#include "net/conn.h"
 #include "proc/proc.h"
 
 /* ---- children ---- */
@@ -261,6 +264,47 @@ static int connect_after_drop(const char *dir)
     return 0;
 }
 
+/* As much of a NATS server as a client needs to be connected. */
+static void serve_nats(int fd)
+{
+    char said[2048];
+
+    if (write(fd, "INFO {}\r\n", 9) == 9)
+        for (ssize_t n; (n = read(fd, said, sizeof said)) > 0;)
+            for (const char *p = said; (p = memmem(p, (size_t)(said + n - p), "PING\r\n", 6)); p += 6)
+                if (write(fd, "PONG\r\n", 6) != 6)
+                    _exit(99);
+}
+
+static int reach_after_drop(const char *dir)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET };
+    socklen_t size = sizeof at;
+    char servers[64];
+    struct loop *l = loop_new();
+    struct bus *b = NULL;
+    struct arena a;
+    struct str why;
+    int fd;
+
+    arena_init(&a);
+    NEED(1, listen_socket(STR("127.0.0.1:0"), &fd) == OK && getsockname(fd, (struct sockaddr *)&at, &size) == 0);
+    if (fork() == 0) {
+        alarm(20);
+        fcntl(fd, F_SETFL, 0);
+        serve_nats(accept(fd, NULL, NULL));
+        _exit(0);
+    }
+    NEED(2, proc_drop(NULL, PROC_MAY_ACCEPT | PROC_MAY_CONNECT | PROC_MAY_REACH) == OK);
+    snprintf(servers, sizeof servers, "127.0.0.1:%d", ntohs(at.sin_port));
+    NEED(3, bus_new_nats(l, "talk", &(struct bus_nats){ .servers = servers }, &b, &a, &why) == OK);
+    for (int i = 0; i < 200 && !bus_connected(b); i++)
+        loop_round(l, 10);
+    NEED(4, bus_connected(b));
+    NEED(5, bind(fd, (struct sockaddr *)&at, sizeof at) == -1 && errno == EPERM);
+    return 0;
+}
+
 static const struct db_migration migrations[] = { { 1, "x", "CREATE TABLE x(a INTEGER PRIMARY KEY, b BLOB);" }, { 0 } };
 static struct db_sql sql_put = { .text = "INSERT INTO x(b) VALUES (zeroblob(200000))" };
 
@@ -324,6 +368,7 @@ static int another_user(const char *dir)
 static void what_was_given_up_is_refused(struct test *t) { in_child(t, refusals); }
 static void a_role_can_still_talk(struct test *t) { in_child(t, talk_after_drop); }
 static void a_role_can_connect_if_it_may(struct test *t) { in_child(t, connect_after_drop); }
+static void a_role_can_reach_machines_if_it_may(struct test *t) { in_child(t, reach_after_drop); }
 static void a_database_works_behind_the_filter(struct test *t) { in_child(t, database_after_drop); }
 
 static void root_becomes_somebody(struct test *t)
@@ -347,6 +392,7 @@ int main(int argc, char **argv)
         TEST(a_child_finds_its_descriptors), TEST(a_dead_child_is_started_again), TEST(a_stopped_child_stays_stopped),
         TEST(a_child_dies_with_its_parent), TEST(a_program_that_is_absent_is_tried_again),
         TEST(what_was_given_up_is_refused), TEST(a_role_can_still_talk), TEST(a_role_can_connect_if_it_may),
+        TEST(a_role_can_reach_machines_if_it_may),
         TEST(a_database_works_behind_the_filter), TEST(root_becomes_somebody), TEST(the_process_knows_itself),
     };
 

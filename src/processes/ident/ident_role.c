@@ -41,6 +41,7 @@ static void finish(struct role *r)
 struct role ident_role = {
     .name = "ident",
     .rights = PROC_MAY_ACCEPT | PROC_MAY_FILES | PROC_MAY_CONNECT,
+    .rights_clustered = PROC_MAY_REACH,
     .start = start,
     .reload = reload,
     .trouble = trouble,

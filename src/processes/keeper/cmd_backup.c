@@ -1,4 +1,4 @@
-/* cmd_backup.c: backup, restore and `db check`.
+/* cmd_backup.c: backup, restore, `db check` and `db move`.
  *
  * A restore is decided before anything is touched: both copies lie checked beside the databases, then
  * the old ones move aside and the new ones take their places.
@@ -17,6 +17,27 @@
 
 static const char *const roles[] = { "talk", "ident" };
 enum { ROLES = 2 };
+
+/* Where the settings name PostgreSQL, files are not the databases. */
+static bool on_server(const struct settings *s)
+{
+    return settings_text(s, "db.server")[0] != '\0';
+}
+
+static bool server_runs(const struct settings *s)
+{
+    json_t *answer = NULL;
+    bool    runs = cli_ask(s, json_pack("{s:s}", "command", "status"), &answer) != ERR_UNAVAILABLE;
+
+    json_decref(answer);
+    return runs;
+}
+
+static int leave(struct settings *s, int status)
+{
+    settings_free(&s);
+    return status;
+}
 
 /* ---- backup ---- */
 
@@ -39,6 +60,8 @@ int cmd_backup(struct invocation *v)
         return cli_fail("the path \"%s\" is too long", v->args[0]);
     if (cli_settings(v, &s))
         return CLI_FAILED;
+    if (on_server(s))
+        return leave(s, cli_fail("the databases are in PostgreSQL, which has its own backup, to a point in time: docs/sites.md"));
     e = cli_ask(s, json_pack("{s:s,s:s}", "command", "backup", "dir", dir), NULL);
     settings_free(&s);
     if (e == ERR_UNAVAILABLE)
@@ -65,10 +88,13 @@ int cmd_db_check(struct invocation *v)
     if (cli_settings(v, &s))
         return CLI_FAILED;
     arena_init(&a);
+    setenv("BONGSU_DB_SERVER", settings_text(s, "db.server"), 1);
     for (int i = 0; i < ROLES; i++) {
         struct str path = cli_database(s, &a, roles[i]);
 
-        if (!exists(path.p))
+        if (on_server(s))
+            status = cli_role(roles[i], "--check-server", ".") != 0 ? CLI_FAILED : status;
+        else if (!exists(path.p))
             status = cli_fail("there is no database \"%s\" yet", path.p);
         else if (cli_role(roles[i], "--check", path.p) != 0)
             status = CLI_FAILED;
@@ -76,6 +102,46 @@ int cmd_db_check(struct invocation *v)
     arena_done(&a);
     settings_free(&s);
     return status;
+}
+
+/* ---- db move ---- */
+
+static int move_all(const struct settings *s, struct arena *a)
+{
+    for (int i = 0; i < ROLES; i++)
+        if (!exists(cli_database(s, a, roles[i]).p))
+            return cli_fail("there is no database \"%s\" to move", cli_database(s, a, roles[i]).p);
+    for (int i = 0; i < ROLES; i++)
+        if (cli_role(roles[i], "--move", cli_database(s, a, roles[i]).p) != 0)
+            return i == 0 ? CLI_FAILED
+                          : cli_fail("%s has been moved, %s has not: when that is mended, `DROP SCHEMA %s CASCADE` in PostgreSQL and"
+                                     " move again", roles[0], roles[i], roles[0]);
+    return CLI_OK;
+}
+
+int cmd_db_move(struct invocation *v)
+{
+    const char      *to = cli_value(v, "--to");
+    struct settings *s;
+    struct arena     a;
+    int              status;
+
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    if (!to)
+        to = settings_text(s, "db.server");
+    if (!*to)
+        return leave(s, cli_fail("where to? Name the server with --to, or set db.server"));
+    if (server_runs(s))
+        return leave(s, cli_fail("the server runs: stop it first (`bongsu stop`), so that nothing is acknowledged that is not moved"));
+    setenv("BONGSU_DB_SERVER", to, 1);
+    arena_init(&a);
+    status = cli_offline(s) ? CLI_FAILED : move_all(s, &a);
+    if (!status)
+        printf("moved; the files in %s are as they were%s\n", settings_text(s, "data_dir"),
+               on_server(s) ? "" : ". Set db.server before the next start");
+    arena_done(&a);
+    return leave(s, status);
 }
 
 /* ---- restore ---- */
@@ -194,15 +260,6 @@ static int swap(struct restore *r)
     return status;
 }
 
-static bool server_runs(const struct settings *s)
-{
-    json_t *answer = NULL;
-    bool    runs = cli_ask(s, json_pack("{s:s}", "command", "status"), &answer) != ERR_UNAVAILABLE;
-
-    json_decref(answer);
-    return runs;
-}
-
 int cmd_restore(struct invocation *v)
 {
     struct restore r = { .s = NULL };
@@ -210,10 +267,11 @@ int cmd_restore(struct invocation *v)
 
     if (cli_settings(v, &r.s))
         return CLI_FAILED;
-    if (server_runs(r.s)) {
-        settings_free(&r.s);
-        return cli_fail("the server runs: stop it first (`bongsu stop`), so that nothing is acknowledged that the restore takes away");
-    }
+    if (on_server(r.s))
+        return leave(r.s, cli_fail("the databases are in PostgreSQL, which is restored with its own means: docs/sites.md"));
+    if (server_runs(r.s))
+        return leave(r.s, cli_fail("the server runs: stop it first (`bongsu stop`), so that nothing is acknowledged that the restore"
+                                   " takes away"));
     arena_init(&r.arena);
     status = cli_offline(r.s) ? CLI_FAILED : bring(&r, v->args[0]);
     if (!status)

@@ -1,4 +1,4 @@
-/* cmd_status.c: status, top, reload and stop: asking the running server.
+/* cmd_status.c: status, top, reload, restart and stop: asking the running server.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "keeper/cli.h"
+#include "keeper/cluster.h"
 #include "keeper/prepare.h"
 
 /* The answer to a command without arguments; NULL: it has been said why not. */
@@ -49,35 +50,51 @@ static const char *span(int64_t ms, char out[32])
 
 /* ---- status ---- */
 
-static bool print_roles(const json_t *answer)
+static bool all_ready(const json_t *answer)
+{
+    const json_t *role;
+    const char   *name;
+
+    json_object_foreach(json_object_get(answer, "roles"), name, role)
+        if (!json_is_true(json_object_get(role, "ready")))
+            return false;
+    return true;
+}
+
+/* Ready, and safe where that can be asked. */
+static int verdict(const json_t *answer)
+{
+    const json_t *cluster = json_object_get(answer, "cluster");
+
+    return all_ready(answer) && (!cluster || json_is_true(json_object_get(cluster, "safe"))) ? CLI_OK : CLI_FAILED;
+}
+
+static void print_roles(const json_t *answer)
 {
     json_t     *role;
     const char *name;
-    bool        all = true;
     char        up[32];
 
     printf("%-8s %8s %9s %9s  %s\n", "role", "pid", "up", "restarts", "state");
-    json_object_foreach(json_object_get(answer, "roles"), name, role) {
-        all &= json_is_true(json_object_get(role, "ready"));
+    json_object_foreach(json_object_get(answer, "roles"), name, role)
         printf("%-8s %8" PRId64 " %9s %9" PRId64 "  %s\n", name, number(role, "pid"), span(number(role, "up_ms"), up),
                number(role, "restarts"), json_string_value(json_object_get(role, "says")));
-    }
-    return all;
 }
 
 static int print_status(const json_t *answer)
 {
-    const json_t *talk = json_object_get(answer, "talk");
-    bool          all;
+    const json_t *talk = json_object_get(answer, "talk"), *cluster = json_object_get(answer, "cluster");
 
     printf("Bongsu %s, %s\n\n", json_string_value(json_object_get(answer, "version")),
            json_string_value(json_object_get(answer, "domain")));
-    all = print_roles(answer);
+    print_roles(answer);
     if (talk)
         printf("\n%" PRId64 " sessions; disk: %s; %" PRId64 " writes wait; %" PRId64 " commits since the start\n",
                number(talk, "sessions"), json_string_value(json_object_get(talk, "disk")), number(talk, "commits_waiting"),
                number(talk, "batches"));
-    return all ? CLI_OK : CLI_FAILED;
+    if (cluster)
+        cluster_print(cluster);
+    return verdict(answer);
 }
 
 int cmd_status(struct invocation *v)
@@ -89,10 +106,12 @@ int cmd_status(struct invocation *v)
     if (cli_settings(v, &s))
         return CLI_FAILED;
     answer = ask(s, "status");
+    if (answer && common_is_clustered(s))
+        cluster_judge(s, answer);
     if (answer && cli_value(v, "--json")) {
         json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_SORT_KEYS);
         printf("\n");
-        status = CLI_OK;
+        status = verdict(answer);
     } else if (answer) {
         status = print_status(answer);
     }
@@ -172,7 +191,7 @@ int cmd_top(struct invocation *v)
     return result;
 }
 
-/* ---- reload, stop ---- */
+/* ---- reload, restart, stop ---- */
 
 int cmd_reload(struct invocation *v)
 {
@@ -190,6 +209,22 @@ int cmd_reload(struct invocation *v)
     if (text && *text)
         printf("%s\n", text);
     printf("reloaded\n");
+    json_decref(answer);
+    return CLI_OK;
+}
+
+int cmd_restart(struct invocation *v)
+{
+    struct settings *s;
+    json_t          *answer;
+
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    answer = ask(s, "restart");
+    settings_free(&s);
+    if (!answer)
+        return CLI_FAILED;
+    printf("%s\n", json_string_value(json_object_get(answer, "text")));
     json_decref(answer);
     return CLI_OK;
 }

@@ -97,14 +97,16 @@ struct direct {
 
 static enum err direct_open(struct direct *d, const struct settings *s)
 {
-    struct str why = STR_NULL;
-    enum err   e = cli_offline(s);
+    struct str         why = STR_NULL;
+    enum err           e = cli_offline(s);
+    struct db_settings where;
 
     if (e)
         return e;
     arena_init(&d->arena);
     d->iterations = (int)settings_int(s, "ident.scram_iterations");
-    e = accounts_open(ident_database_path(s, &d->arena).p, &d->conn, &d->arena, &why);
+    where = ident_database(s, &d->arena);
+    e = accounts_open(&where, &d->conn, &d->arena, &why);
     if (e) {
         cli_fail("%.*s", STR_ARG(why));
         arena_done(&d->arena);

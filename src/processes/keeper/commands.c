@@ -24,6 +24,11 @@ static const struct cli_option cert_options[] = {
     { 0 },
 };
 
+static const struct cli_option move_options[] = {
+    { "--to", "CONNINFO", "libpq's connection string; default: db.server. A password is better kept in a passfile" },
+    { 0 },
+};
+
 const struct cli_option cli_common_options[] = {
     { "--config", "FILE", "settings; default: $BONGSU_CONFIG, else " COMMON_SETTINGS_PATH },
     { "--help", NULL, "this help" },
@@ -45,10 +50,16 @@ const struct command commands[] = {
       "The server must run.", NULL, cmd_user_del },
     { "user list", "", 0, 0, "list the accounts", NULL, NULL, cmd_user_list },
     { "status", "", 0, 0, "what runs, and how it is",
-      "Exit status 0 when every role is ready, 1 when one is not or no server runs.", status_options, cmd_status },
+      "Exit status 0 when every role is ready and, in a cluster, the loss of any one site would lose nothing that was\n"
+      "acknowledged; 1 when not, with the reasons, or when no server runs.",
+      status_options, cmd_status },
     { "top", "", 0, 0, "what the server does now, refreshed each second", "Ends with Ctrl-C.", top_options, cmd_top },
     { "reload", "", 0, 0, "take up changed settings and certificates", "No session is dropped. Says what needs a restart.", NULL,
       cmd_reload },
+    { "restart", "", 0, 0, "restart the roles one after the other, so that a new version is taken up",
+      "Each is ready again before the next one ends: with several workers of talk, somebody always serves. Clients resume\n"
+      "their sessions. The keeper itself stays the old one until the next `bongsu stop` and `bongsu serve`.",
+      NULL, cmd_restart },
     { "stop", "", 0, 0, "stop the running server in order", NULL, NULL, cmd_stop },
     { "backup", "DIR", 1, 1, "copy the databases while people go on chatting",
       "DIR must not exist, or be empty. Each copy is checked before it is reported good.", NULL, cmd_backup },
@@ -64,6 +75,10 @@ const struct command commands[] = {
       "get one from an authority they trust.",
       cert_options, cmd_cert },
     { "db check", "", 0, 0, "prove that the databases are whole and match this program", NULL, NULL, cmd_db_check },
+    { "db move", "", 0, 0, "carry a stopped server's databases from SQLite into PostgreSQL",
+      "Into an empty PostgreSQL, in one transaction for each database, and then proves that both sides hold the same.\n"
+      "Nothing is changed in the files.",
+      move_options, cmd_db_move },
     { "doap", "", 0, 0, "print what XMPP this server speaks (docs/xmpp.doap)", NULL, NULL, cmd_doap },
     { "version", "", 0, 0, "print the version", NULL, NULL, cmd_version },
     { "help", "[SUBCOMMAND]", 0, 2, "print this help, or a subcommand's", NULL, NULL, cmd_help },

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "bus/codec.h"
+#include "common.h"
 #include "keeper/prepare.h"
 
 enum {
@@ -135,24 +136,63 @@ static void ready_answered(struct ask *k, enum err e, struct str payload)
     json_object_set_new(role, "says", json_stringn(e ? says.p : "ready", e ? says.len : 5));
 }
 
-static void talk_answered(struct ask *k, enum err e, struct str payload)
+/* What one worker of talk says; the last four fields are there when it serves a cluster. NULL: not understood. */
+static json_t *worker_read(struct str payload)
 {
     static const char *const before[] = { "sessions", "accounts_loaded", "commits_waiting" };
     static const char *const after[] = { "batches", "operations", "sync_us", "started_us" };
     struct codec_reader      r = codec_open(payload, CODEC_VERSION);
-    json_t                  *talk = json_object();
-    struct str               disk;
+    json_t                  *worker = json_object();
+    struct str               text;
 
     for (size_t i = 0; i < sizeof before / sizeof *before; i++)
-        json_object_set_new(talk, before[i], json_integer(codec_i64(&r)));
-    disk = codec_str(&r, 64);
-    json_object_set_new(talk, "disk", json_stringn(disk.p ? disk.p : "", disk.len));
+        json_object_set_new(worker, before[i], json_integer(codec_i64(&r)));
+    text = codec_str(&r, 64);
+    json_object_set_new(worker, "disk", json_stringn(text.p ? text.p : "", text.len));
     for (size_t i = 0; i < sizeof after / sizeof *after; i++)
-        json_object_set_new(talk, after[i], json_integer(codec_i64(&r)));
-    if (!e && codec_ok(&r))
-        json_object_set_new(k->g->answer, "talk", talk);
-    else
-        json_decref(talk);
+        json_object_set_new(worker, after[i], json_integer(codec_i64(&r)));
+    if (!r.failed && r.rest.len) {
+        text = codec_str(&r, 256);
+        json_object_set_new(worker, "site", json_stringn(text.p ? text.p : "", text.len));
+        json_object_set_new(worker, "bus_connected", json_boolean(codec_u64(&r) != 0));
+        json_object_set_new(worker, "stalled_ms", json_integer(codec_i64(&r)));
+        json_object_set_new(worker, "shared", json_boolean(codec_u64(&r) != 0));
+    }
+    if (!r.failed)
+        return worker;
+    json_decref(worker);
+    return NULL;
+}
+
+/* Counts are added up; of texts and truths the worse one stays. */
+static void worker_add(json_t *sum, const json_t *worker)
+{
+    const char *key;
+    json_t     *value;
+
+    json_object_foreach((json_t *)worker, key, value) {
+        json_t *was = json_object_get(sum, key);
+        bool    is_longest = strcmp(key, "stalled_ms") == 0, is_first = strcmp(key, "started_us") == 0;
+
+        if (!was || json_is_false(value) || (json_is_string(was) && strcmp(json_string_value(was), "ok") == 0))
+            json_object_set(sum, key, value);
+        else if (is_longest || is_first)
+            json_object_set(sum, key, (json_integer_value(was) < json_integer_value(value)) == is_longest ? value : was);
+        else if (json_is_integer(value))
+            json_object_set_new(sum, key, json_integer(json_integer_value(was) + json_integer_value(value)));
+    }
+}
+
+static void talk_answered(struct ask *k, enum err e, struct str payload)
+{
+    json_t *worker = e ? NULL : worker_read(payload), *sum = json_object_get(k->g->answer, "talk");
+
+    if (!worker)
+        return;
+    if (!sum)
+        json_object_set_new(k->g->answer, "talk", sum = json_object());
+    worker_add(sum, worker);
+    json_object_set_new(json_object_get(k->g->answer, "workers"), k->about, worker);
 }
 
 static void do_status(struct operator *o, struct control_request *rq, const json_t *args)
@@ -162,6 +202,7 @@ static void do_status(struct operator *o, struct control_request *rq, const json
     json_object_set_new(g->answer, "domain", json_string(settings_text(*o->settings, "domain")));
     json_object_set_new(g->answer, "version", json_string(BONGSU_VERSION));
     json_object_set_new(g->answer, "roles", json_object());
+    json_object_set_new(g->answer, "workers", json_object());
     for (int i = 0; o->roles[i]; i++) {
         char subject[BUS_SUBJECT_BYTES_MAX];
 
@@ -169,8 +210,11 @@ static void do_status(struct operator *o, struct control_request *rq, const json
             o->describe(o->arg, o->roles[i], role_object(g, o->roles[i]));
         snprintf(subject, sizeof subject, "%s.ready", o->roles[i]);
         gather_ask(g, subject, o->roles[i], NULL, ASK_STATUS_MS_MAX, ready_answered);
+        if (!common_worker_number(o->roles[i]))
+            continue;
+        snprintf(subject, sizeof subject, "%s.status", o->roles[i]);
+        gather_ask(g, subject, o->roles[i], NULL, ASK_STATUS_MS_MAX, talk_answered);
     }
-    gather_ask(g, "talk.status", "talk", NULL, ASK_STATUS_MS_MAX, talk_answered);
     gather_release(g);
 }
 
@@ -454,6 +498,14 @@ static void do_reload(struct operator *o, struct control_request *rq, const json
     o->reload(o->arg, rq);
 }
 
+static void do_restart(struct operator *o, struct control_request *rq, const json_t *args)
+{
+    if (o->restart)
+        o->restart(o->arg, rq);
+    else
+        control_answer(rq, ERR_UNSUPPORTED, json_pack("{s:s}", "text", "all roles are one process here: stop it and start it again"));
+}
+
 static void do_stop(struct operator *o, struct control_request *rq, const json_t *args)
 {
     control_answer(rq, OK, json_pack("{s:i}", "pid", (int)getpid()));
@@ -466,7 +518,7 @@ static const struct {
 } verbs[] = {
     { "status", do_status },       { "metrics", do_metrics },   { "user.add", do_user_add }, { "user.passwd", do_user_passwd },
     { "user.del", do_user_del },   { "user.list", do_user_list }, { "backup", do_backup },     { "reload", do_reload },
-    { "stop", do_stop },
+    { "restart", do_restart },     { "stop", do_stop },
 };
 
 static void asked(void *arg, struct control_request *rq, const char *command, const json_t *args)

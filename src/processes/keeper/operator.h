@@ -2,7 +2,7 @@
  * keeper and `one` have one each; roles are asked over the bus.
  *
  *   command       arguments                       answer beside "ok" and "text"
- *   status        -                               roles, talk
+ *   status        -                               roles, talk (the sum of its workers), workers
  *   metrics       -                               metrics: { role: OpenMetrics text }
  *   user.add      users: [[name, password], …]    failed: [[name, why], …]
  *   user.passwd   user, password
@@ -10,7 +10,7 @@
  *   user.list     after                           users: [{user, created_us, disabled}, …]; fewer than
  *                                                 OPERATOR_LIST_MAX: it was the end
  *   backup        dir                             -
- *   reload, stop  -                               -
+ *   reload, restart, stop   -                     -
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include <jansson.h>
@@ -18,7 +18,7 @@
 #include "proc/control.h"
 #include "proc/settings.h"
 
-enum { OPERATOR_USERS_MAX = 100, OPERATOR_LIST_MAX = 500, OPERATOR_ROLES_MAX = 8 };
+enum { OPERATOR_USERS_MAX = 100, OPERATOR_LIST_MAX = 500, OPERATOR_ROLES_MAX = 24 };
 
 struct operator {
     struct loop     *loop;
@@ -29,6 +29,8 @@ struct operator {
     void           (*describe)(void *arg, const char *role, json_t *out);
     /* Reloads and answers `rq`, now or later. */
     void           (*reload)(void *arg, struct control_request *rq);
+    /* Restarts the roles one after the other and answers `rq` when the last is ready. NULL: it cannot. */
+    void           (*restart)(void *arg, struct control_request *rq);
     void           (*stop)(void *arg);
     void            *arg;
     struct control  *control;

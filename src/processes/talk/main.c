@@ -21,9 +21,11 @@ static int print_doap(void)
 
 int main(int argc, char **argv)
 {
+    int status;
+
     if (argc == 2 && strcmp(argv[1], "--doap") == 0)
         return print_doap();
-    if (argc == 3 && strcmp(argv[1], "--check") == 0)
-        return check_database(argv[2], features_migrations());
+    if (check_asked(argc, argv, "talk", features_migrations(), &status))
+        return status;
     return role_main(&talk_role, argc, argv);
 }

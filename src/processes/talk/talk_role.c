@@ -74,6 +74,7 @@ static void finish(struct role *r)
 struct role talk_role = {
     .name = "talk",
     .rights = PROC_MAY_ACCEPT | PROC_MAY_FILES | PROC_MAY_CONNECT,
+    .rights_clustered = PROC_MAY_REACH,
     .start = start,
     .reload = reload,
     .trouble = trouble,

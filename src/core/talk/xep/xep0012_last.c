@@ -3,6 +3,7 @@
 #include "talk/xep/xep0012_last.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "talk/devices.h"
 #include "talk/feature.h"
 #include <stdlib.h>
 
@@ -42,6 +43,8 @@ static void last_done(struct talk *t, struct change *ch, enum err e)
 
 static bool anyone_available(struct person *p)
 {
+    if (devices_reach(p))
+        return true;
     LIST_EACH(it, &p->sessions)
         if (session_available(LIST_ITEM(it, struct session, in_person)))
             return true;

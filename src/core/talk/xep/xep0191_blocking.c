@@ -4,6 +4,7 @@
 #include "talk/xep/xep0191_blocking.h"
 #include "base/mem.h"
 #include "talk/feature.h"
+#include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/roster.h"
 #include <stdio.h>
@@ -138,14 +139,14 @@ static void put_items(struct buf *b, const struct blocking_op *o)
         xml_put_attr(b, "jid", o->items[i]);
         BUF_LIT(b, "/>");
     }
-    buf_put_z(b, o->block ? "</block></iq>" : "</unblock></iq>");
+    buf_put_z(b, o->block ? "</block>" : "</unblock>");
 }
 
-static void push(struct blocking_op *o)
+void blocking_push_here(struct person *p, struct str payload)
 {
-    struct talk *t = o->person->talk;
+    struct talk *t = p->talk;
     uint64_t     ids[ROSTER_SESSIONS_MAX];
-    int          n = roster_sessions(o->person, ids);
+    int          n = roster_sessions(p, ids);
     struct buf   b;
 
     buf_init(&b, 0);
@@ -158,9 +159,21 @@ static void push(struct blocking_op *o)
         buf_printf(&b, "<iq type='set' id='block%lld'", (long long)talk_log_id(t));
         xml_put_attr(&b, "to", s->jid.full);
         buf_put_c(&b, '>');
-        put_items(&b, o);
+        buf_put_str(&b, payload);
+        BUF_LIT(&b, "</iq>");
         session_send(s, buf_str(&b));
     }
+    buf_done(&b);
+}
+
+static void push(struct blocking_op *o)
+{
+    struct buf b;
+
+    buf_init(&b, 0);
+    put_items(&b, o);
+    blocking_push_here(o->person, buf_str(&b));
+    event_send(o->person->talk, &(struct event){ .kind = EVENT_BLOCK_PUSH, .local = o->person->jid.local, .text = buf_str(&b) });
     buf_done(&b);
 }
 
@@ -175,8 +188,13 @@ static void show_or_hide(struct blocking_op *o, const struct jid *blocked)
     for (int i = 0; i < me->item_count; i++) {
         struct person *p = presence_person(me->talk, me->items[i].jid);
 
-        if (!p || !(str_eq(me->items[i].jid, blocked->bare) || (blocked->local.len == 0 && str_eq(p->jid.domain, blocked->full))))
+        if (!(str_eq(me->items[i].jid, blocked->bare) || (blocked->local.len == 0 && str_ends(me->items[i].jid, blocked->full))))
             continue;
+        if (!p) {       /* not on this worker */
+            presence_far_changed(me, me->items[i].jid, !o->block && (me->items[i].subscription & SUB_TO),
+                                 (me->items[i].subscription & SUB_FROM) != 0, !o->block);
+            continue;
+        }
         if (o->block && (me->items[i].subscription & SUB_FROM))
             presence_hide(me, p);
         if (!o->block && (me->items[i].subscription & SUB_FROM))
@@ -193,6 +211,7 @@ static void blocking_done(struct talk *t, struct change *ch, enum err e)
     if (e) {
         iq_later_error(t, &o->iq, e);
     } else {
+        person_tell_changed(o->person);
         iq_later_result(t, &o->iq, STR_NULL);
         push(o);
         for (int i = 0; i < o->count; i++)

@@ -10,3 +10,5 @@ enum { BLOCKED_MAX = 1000 };        /* JIDs of one account */
 bool blocking_has(const struct person *p, const struct jid *other);
 /* The error for what is sent to somebody one has blocked (§3.3). */
 void blocking_refuse(struct session *s, const struct stanza *st);
+/* <block/> or <unblock/> to those of the person's devices on this worker that asked for the list. */
+void blocking_push_here(struct person *p, struct str payload);

@@ -9,11 +9,14 @@
 #include "bus/codec.h"
 #include "crypto/digest.h"
 #include "talk/archive.h"
+#include "talk/deliver.h"
+#include "talk/devices.h"
 #include "talk/feature.h"
 #include "talk/login.h"
 #include "talk/message.h"
 #include "talk/presence.h"
 #include "talk/stream.h"
+#include "talk/xep/xep0198_move.h"
 #include "talk/xep/xep0352_csi.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,10 +31,13 @@ const struct db_migration sm_migrations[] = {
       "CREATE TABLE stream(id INTEGER PRIMARY KEY, user TEXT NOT NULL, resource TEXT NOT NULL,"
       " received INTEGER NOT NULL, acked INTEGER NOT NULL, entries BLOB, log_pos INTEGER NOT NULL,"
       " flags INTEGER NOT NULL, priority INTEGER NOT NULL, presence TEXT);" },
+    { 2, "stream",
+      "ALTER TABLE stream ADD COLUMN node INTEGER NOT NULL DEFAULT 0;"
+      "ALTER TABLE stream ADD COLUMN at INTEGER NOT NULL DEFAULT 0;" },
     { 0 },
 };
 
-enum { FLAG_CARBONS = 1, FLAG_INTERESTED = 2, FLAG_PROBED = 4 };
+enum { FLAG_CARBONS = 1, FLAG_INTERESTED = 2, FLAG_PROBED = 4, FLAG_BLOCKLIST = 8 };
 
 /* ---- the queue ---- */
 
@@ -171,6 +177,25 @@ void sm_expect(struct session *s, int64_t log_id, enum delivery how)
     mark_dirty(s);
 }
 
+void sm_send_logged(struct session *s, int64_t log_id, enum delivery how, struct str stanza)
+{
+    struct sm       *m = s->sm;
+    struct sm_entry *e;
+
+    if (sm_overflows(s))
+        return;
+    e = entry_add(m);
+    e->log_id = log_id;
+    e->how = (uint8_t)how;
+    e->ready = true;
+    if (log_id > m->log_pos && !m->restored)
+        m->log_pos = log_id;
+    m->moved_on = true;
+    if (s->conn)        /* a detached stream reads it again from the log */
+        entry_text_set(m, e, stanza);
+    flush(s);
+}
+
 /* Later entries keep their order; numbers after it move down by one, which is
  * right because none of them has been written. */
 static void entry_remove(struct sm *m, int at)
@@ -230,14 +255,14 @@ void sm_free(struct session *s)
 /* ---- the row ---- */
 
 static struct db_sql stream_write = {
-    "INSERT INTO stream(id, user, resource, received, acked, entries, log_pos, flags, priority, presence)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+    "INSERT INTO stream(id, user, resource, received, acked, entries, log_pos, flags, priority, presence, node, at)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
     " ON CONFLICT(id) DO UPDATE SET resource = excluded.resource, received = excluded.received, acked = excluded.acked,"
     " entries = excluded.entries, log_pos = excluded.log_pos, flags = excluded.flags, priority = excluded.priority,"
-    " presence = excluded.presence" };
+    " presence = excluded.presence, node = excluded.node, at = excluded.at" };
 static struct db_sql stream_update = {
     "UPDATE stream SET received = ?2, acked = ?3, entries = ?4, log_pos = ?5 WHERE id = ?1" };
-static struct db_sql stream_delete = { "DELETE FROM stream WHERE id = ?1" };
+static struct db_sql stream_delete = { "DELETE FROM stream WHERE id = ?1 AND node = ?2" };
 static struct db_sql offline_again = {
     "INSERT INTO offline(owner, id) SELECT ?1, id FROM message WHERE id = ?2 ON CONFLICT DO NOTHING" };
 
@@ -270,9 +295,9 @@ static enum err row_apply(struct db_conn *c, struct commit_op *op)
     if (!o->whole)
         return db_run(c, &stream_update, "iiibi", o->key, (int64_t)o->received, (int64_t)o->acked,
                       buf_str(&o->entries), o->log_pos);
-    return db_run(c, &stream_write, "issiibiiis", o->key, str_of(o->user), str_of(o->resource), (int64_t)o->received,
+    return db_run(c, &stream_write, "issiibiiisii", o->key, str_of(o->user), str_of(o->resource), (int64_t)o->received,
                   (int64_t)o->acked, buf_str(&o->entries), o->log_pos, (int64_t)o->flags, (int64_t)o->priority,
-                  str_of(o->presence));
+                  str_of(o->presence), o->talk->node, clock_us());
 }
 
 static void answer_ack(struct session *s)
@@ -438,7 +463,7 @@ struct end_op {
 static enum err end_apply(struct db_conn *c, struct change *ch)
 {
     struct end_op *o = (struct end_op *)ch;
-    enum err       e = db_run(c, &stream_delete, "i", o->key);
+    enum err       e = db_run(c, &stream_delete, "ii", o->key, ch->talk->node);
 
     for (int i = 0; i < o->count && !e; i++)
         e = db_run(c, &offline_again, "ii", o->owner, o->ids[i]);
@@ -467,7 +492,7 @@ void sm_end(struct session *s, bool keep)
     o->key = m->key;
     o->owner = s->person->id;
     /* another device has it: then it is not lost, and would come twice */
-    for (int i = 0; keep && person_reachable(s->person) == 0 && i < m->count; i++)
+    for (int i = 0; keep && person_reachable(s->person) == 0 && !devices_reach(s->person) && i < m->count; i++)
         if (entry_at(m, i)->log_id && entry_at(m, i)->how == DELIVERY_DIRECT)
             o->ids[o->count++] = entry_at(m, i)->log_id;
     if (o->count)
@@ -594,7 +619,7 @@ void sm_enable(struct session *s, const struct xml_node *enable, struct buf *out
     m->resumable = (str_is(resume, "true") || str_is(resume, "1")) && s->talk->limits.resume_ms_max > 0;
     m->key = (int64_t)(random_u64() >> 1) | 1;
     snprintf(m->id, sizeof m->id, "%016llx", (unsigned long long)m->key);
-    m->log_pos = talk_log_id(s->talk);
+    m->log_pos = s->talk->shared ? s->person->log_last : talk_log_id(s->talk);
     list_init(&m->in_dirty);
     s->received = 0;
     if (!m->resumable) {
@@ -620,7 +645,7 @@ static void handle_enable(struct session *s, const struct xml_node *n)
 /* ---- resume ---- */
 
 /* One stanza the client has not seen, as it goes out again. */
-struct replay_item { int64_t log_id; uint8_t how; struct str stanza; };
+struct replay_item { int64_t log_id; uint8_t how; struct archive_row row; };
 
 struct replay {
     struct db_read      read;
@@ -635,23 +660,6 @@ struct replay {
     struct replay_item *items;
     struct archive_page later;
 };
-
-/* A kept stanza's attribute, from its start tag (our own canonical writing: name='value'). */
-static struct str kept_attr(struct str kept, const char *name)
-{
-    const char *end = memchr(kept.p, '>', kept.len);
-    struct str  head = str_make(kept.p, end ? (size_t)(end - kept.p) : 0);
-    char        key[32];
-    const char *at;
-    int         n = snprintf(key, sizeof key, " %s='", name);
-
-    at = memmem(head.p, head.len, key, (size_t)n);
-    if (!at)
-        return STR_NULL;
-    at += n;
-    end = memchr(at, '\'', (size_t)(head.p + head.len - at));
-    return end ? str_make(at, (size_t)(end - at)) : STR_NULL;
-}
 
 /* How a message of the owner's log would have reached this session; false: not at all. */
 static bool route_again(const struct replay *r, struct str kept, uint8_t *how)
@@ -686,22 +694,22 @@ static enum err replay_work(struct db_conn *c, struct db_read *self)
     enum err              e;
 
     for (int i = 0; i < r->count; i++) {
-        e = archive_get(c, &r->arena, r->items[i].log_id, &r->items[i].stanza);
+        e = archive_get(c, &r->arena, r->items[i].log_id, &r->items[i].row);
         if (e && e != ERR_NOT_FOUND)
             return e;
         if (e)
-            r->items[i].stanza = STR_NULL;      /* withdrawn: it never happened */
+            r->items[i].row.stanza = STR_NULL;      /* withdrawn: it never happened */
     }
     return r->log_pos ? archive_read(c, &r->arena, &f, ARCHIVE_PAGE_MAX, false, &r->later) : OK;
 }
 
-static void put_delivery(struct buf *b, struct session *s, struct str kept, int64_t log_id, uint8_t how)
+static void put_delivery(struct buf *b, struct session *s, const struct archive_row *row, uint8_t how)
 {
     buf_clear(b);
     if (how == DELIVERY_DIRECT)
-        message_put(b, kept, s->jid.bare, log_id, log_id, s->talk->domain);
+        message_put(b, row->stanza, s->jid.bare, row->shown, row->id, s->talk->domain);
     else
-        message_put_carbon(b, kept, s->jid.bare, s->jid.full, log_id, how == DELIVERY_CARBON_SENT);
+        message_put_carbon(b, row->stanza, s->jid.bare, s->jid.full, row->shown, how == DELIVERY_CARBON_SENT);
 }
 
 /* A place for a message of the log, before those that came meanwhile. NULL: it is one of them. */
@@ -751,11 +759,11 @@ static void replay_finish(struct session *s, struct replay *r)
 
             if (e->log_id != r->items[i].log_id || e->text)
                 continue;
-            if (!r->items[i].stanza.p) {
+            if (!r->items[i].row.stanza.p) {
                 if (e->ready)
                     entry_remove(m, at);
             } else {
-                put_delivery(&b, s, r->items[i].stanza, e->log_id, e->how);
+                put_delivery(&b, s, &r->items[i].row, e->how);
                 e->ready = true;
                 entry_text_set(m, e, buf_str(&b));
             }
@@ -772,7 +780,7 @@ static void replay_finish(struct session *s, struct replay *r)
         e = entry_insert(m, r->later.rows[i].id);
         if (!e)
             continue;
-        put_delivery(&b, s, r->later.rows[i].stanza, r->later.rows[i].id, how);
+        put_delivery(&b, s, &r->later.rows[i], how);
         e->how = how;
         e->ready = true;
         entry_text_set(m, e, buf_str(&b));
@@ -900,25 +908,30 @@ static void adopt(struct session *old, struct session *fresh)
     stream_adopt(old);
 }
 
-static struct sm *sm_find(struct session *s, struct str previd)
+struct sm *sm_find(struct session *s, struct str previd)
 {
     struct sm *m = strmap_get(&s->talk->streams, previd);
 
-    if (!m || m->session->person != s->person || m->session->closing || m->replaying)
+    if (!m || m->session->person != s->person || m->session->closing || m->replaying || m->moving)
         return NULL;
     return m;
 }
 
-static enum resume_outcome failed(struct session *s, struct sm *m, const char *condition)
+enum resume_outcome sm_resume_refuse(struct session *s, int64_t handled, const char *condition)
 {
     char text[200], h[32] = "";
 
     metric_add(&resume_failed_count, 1);
-    if (m)
-        snprintf(h, sizeof h, " h='%u'", m->received_stored);
+    if (handled >= 0)
+        snprintf(h, sizeof h, " h='%u'", (uint32_t)handled);
     snprintf(text, sizeof text, "<failed xmlns='" NS_SM "'%s><%s xmlns='" NS_STANZA_ERRORS "'/></failed>", h, condition);
     login_resume_failed(s, str_of(text));
     return RESUME_FAILED;
+}
+
+static enum resume_outcome failed(struct session *s, struct sm *m, const char *condition)
+{
+    return sm_resume_refuse(s, m ? (int64_t)m->received_stored : -1, condition);
 }
 
 static void commits_done(struct talk *t, void *arg)
@@ -949,6 +962,8 @@ enum resume_outcome sm_resume(struct session *s, const struct xml_node *resume)
     char            text[160];
     uint32_t        h;
 
+    if (!m && s->talk->shared && s->state == SESSION_AUTHENTICATED)
+        return sm_resume_far(s, resume);
     if (s->state != SESSION_AUTHENTICATED)
         return failed(s, NULL, "unexpected-request");
     if (!m || !read_h(resume, &h))
@@ -983,6 +998,118 @@ enum resume_outcome sm_resume(struct session *s, const struct xml_node *resume)
     session_hold(old);
     replay_start(old);
     return RESUME_DONE;
+}
+
+/* ---- to and from another worker (xep0198_move.c) ---- */
+
+enum { EXPORT_VERSION = 1 };
+
+static void export_entry(struct buf *b, const struct sm_entry *e)
+{
+    codec_put_i64(b, e->log_id);
+    codec_put_u64(b, e->how);
+    codec_put_str(b, e->log_id ? STR_NULL : str_make(e->text, e->bytes));
+}
+
+enum err sm_export(struct session *s, uint32_t h, struct buf *out)
+{
+    struct sm *m = s->sm;
+
+    if (!take_h(s, h))
+        return ERR_INVALID;
+    buf_clear(out);
+    codec_begin(out, EXPORT_VERSION);
+    codec_put_u64(out, s->received);
+    codec_put_u64(out, m->acked);
+    codec_put_i64(out, s->person->log_last);
+    codec_put_str(out, s->jid.resource);
+    codec_put_u64(out, (s->carbons ? FLAG_CARBONS : 0) | (s->interested ? FLAG_INTERESTED : 0) |
+                       (s->probed ? FLAG_PROBED : 0) | (s->blocklist ? FLAG_BLOCKLIST : 0));
+    codec_put_i64(out, s->priority);
+    codec_put_str(out, str_of(s->presence));
+    codec_put_i64(out, s->bound_us);
+    codec_put_i64(out, s->key);
+    codec_put_u64(out, (uint64_t)m->count);
+    for (int i = 0; i < m->count; i++)
+        export_entry(out, entry_at(m, i));
+    return out->len > SM_MOVE_BYTES_MAX ? ERR_LIMIT : OK;
+}
+
+static void import_entries(struct sm *m, struct codec_reader *r)
+{
+    uint64_t count = codec_u64(r);
+
+    for (uint64_t i = 0; i < count && i < SM_ENTRIES_MAX && !r->failed; i++) {
+        int64_t          log_id = codec_i64(r);
+        uint8_t          how = (uint8_t)codec_u64(r);
+        struct str       text = codec_str(r, SM_MOVE_BYTES_MAX);
+        struct sm_entry *e;
+
+        if (r->failed || (!log_id && !text.p))
+            return;
+        e = entry_add(m);
+        e->log_id = log_id;
+        e->how = how <= DELIVERY_CARBON_SENT ? how : DELIVERY_DIRECT;
+        e->ready = true;
+        if (!log_id)
+            entry_text_set(m, e, text);
+    }
+}
+
+struct session *sm_import(struct talk *t, struct person *p, int64_t key, struct str state)
+{
+    struct codec_reader r = codec_open(state, EXPORT_VERSION);
+    uint32_t            received = (uint32_t)codec_u64(&r), acked = (uint32_t)codec_u64(&r);
+    int64_t             log_pos = codec_i64(&r), priority, bound_us, device;
+    struct str          resource = codec_str(&r, JID_PART_BYTES_MAX), presence;
+    uint64_t            flags = codec_u64(&r);
+    struct session     *s;
+    struct jid          j;
+    struct sm          *m;
+
+    priority = codec_i64(&r);
+    presence = codec_str(&r, SM_MOVE_BYTES_MAX);
+    bound_us = codec_i64(&r);
+    device = codec_i64(&r);
+    if (r.failed || jid_make(&t->round, p->jid.local, t->domain, resource, &j) != OK || person_session(p, j.resource))
+        return NULL;
+    s = session_new(t, NULL, TALK_DIRECT_TLS);
+    s->state = SESSION_DETACHED;
+    s->person = p;
+    person_ref(p);
+    session_name(s, &j);
+    session_link(s);
+    m = s->sm = NEW(struct sm);
+    m->session = s;
+    list_init(&m->in_dirty);
+    m->key = key;
+    snprintf(m->id, sizeof m->id, "%016llx", (unsigned long long)key);
+    m->resumable = m->restored = true;      /* what its log gained since then is read when it resumes */
+    m->received_stored = s->received = received;
+    m->acked = m->written = acked;
+    import_entries(m, &r);
+    m->log_pos = log_pos;
+    m->lost_ms = loop_now_ms(t->loop);
+    s->carbons = flags & FLAG_CARBONS;
+    s->interested = flags & FLAG_INTERESTED;
+    s->probed = flags & FLAG_PROBED;
+    s->blocklist = flags & FLAG_BLOCKLIST;
+    s->priority = (int8_t)priority;
+    s->presence = presence.p ? str_dup(presence) : NULL;
+    s->bound_us = bound_us;
+    s->key = device;
+    strmap_put(&t->streams, str_of(m->id), m);
+    return s;
+}
+
+int64_t sm_entries_first(struct str entries)
+{
+    struct codec_reader r = { .rest = entries };
+
+    while (r.rest.len && !r.failed)
+        if (codec_u64(&r))
+            return codec_i64(&r);
+    return 0;
 }
 
 static void handle_resume(struct session *s, const struct xml_node *n) { login_resume_nonza(s, n); }
@@ -1066,8 +1193,8 @@ static bool restore_one(struct talk *t, struct db_stmt *row)
 
 void sm_restore(struct talk *t)
 {
-    struct db_conn *c = db_loop_conn(t->db);
-    struct db_stmt *row = db_prepare(c, &stream_all);
+    struct db_conn *c = t->shared ? NULL : db_loop_conn(t->db);
+    struct db_stmt *row = c ? db_prepare(c, &stream_all) : NULL;     /* in a cluster: xep0198_move.c */
     int             n = 0;
 
     while (row && db_step(row) == OK) {
@@ -1079,6 +1206,8 @@ void sm_restore(struct talk *t)
     if (n)
         LOG_INFO("streams.restored", LF_I64("count", n));
 }
+
+enum { SM_NOTE_MS = 10000 };        /* how far a stream got is noted so often, when nothing else writes its row */
 
 static void sm_tick(struct talk *t)
 {
@@ -1094,8 +1223,9 @@ static void sm_tick(struct talk *t)
             session_end(s);
             continue;
         }
-        if (m->retry) {
-            m->retry = false;
+        if (m->retry || (m->moved_on && now - m->noted_ms > SM_NOTE_MS)) {
+            m->retry = m->moved_on = false;
+            m->noted_ms = now;
             mark_dirty_now(s);
         }
         if (m->since_ask)

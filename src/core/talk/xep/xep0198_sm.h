@@ -11,6 +11,9 @@
  * messages, so after a crash the list on disk is a prefix of the true sequence that
  * contains every logged message the client can have seen. What the client counts
  * beyond it was volatile. So `h` maps exactly to a place in the log.
+ *
+ * With other workers on the same database (PostgreSQL) places in the log are known only after the commit, so entries
+ * are made when they are delivered; the row then serves to hand the stream over: xep0198_move.h.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "talk/session.h"
@@ -42,6 +45,8 @@ struct sm {
     uint32_t         ack_wanted;   /* what had been received when it asked */
     bool             asked;        /* our <r/> is unanswered */
     bool             row_changed;  /* more than the counters: presence, carbons… */
+    bool             moving;       /* another worker has asked for it */
+    bool             moved_on;     /* messages were delivered since the row was written (a shared database) */
     bool             retry;        /* the row could not be written; the next tick tries again */
     bool             detached_stored;  /* the row of the moment of loss is under way: the log says the rest */
     uint32_t         acked;        /* number of the last entry the client has confirmed */
@@ -49,6 +54,7 @@ struct sm {
     uint32_t         received_stored;  /* `received` in the durable row */
     uint32_t         since_ask;
     int64_t          log_pos;      /* highest archive id considered */
+    int64_t          noted_ms;
     int64_t          lost_ms;      /* when the connection went; 0: attached */
     int              head, count, cap;  /* entries[(head + i) % cap] is number acked + 1 + i */
     size_t           volatile_bytes;
@@ -60,6 +66,8 @@ extern const struct db_migration sm_migrations[];
 
 void sm_send(struct session *s, struct str stanza);                         /* volatile */
 void sm_expect(struct session *s, int64_t log_id, enum delivery how);
+/* Durable already, with its place in the log (a shared database). */
+void sm_send_logged(struct session *s, int64_t log_id, enum delivery how, struct str stanza);
 void sm_fill(struct session *s, int64_t log_id, struct str stanza);         /* p NULL: give the place up */
 void sm_received(struct session *s);                                        /* a stanza that changed something durable was taken */
 void sm_row_changed(struct session *s);                                     /* presence, carbons, roster interest: the row follows */
@@ -75,5 +83,8 @@ void sm_restore(struct talk *t);
  *   WAITS   login_resume_again(s) will be called */
 enum resume_outcome { RESUME_DONE, RESUME_FAILED, RESUME_WAITS };
 enum resume_outcome sm_resume(struct session *s, const struct xml_node *resume);
+/* Answers <failed/>; `handled` below zero: unknown. */
+enum resume_outcome sm_resume_refuse(struct session *s, int64_t handled, const char *condition);
+struct sm *sm_find(struct session *s, struct str previd);   /* on this worker, the same person's; NULL: none */
 /* <enable/> as an element of its own or inside Bind2: appends the answer. */
 void sm_enable(struct session *s, const struct xml_node *enable, struct buf *out);

@@ -121,8 +121,11 @@ static struct fault field_with(struct query *q, struct session *s, struct str va
 
     if (jid_parse(&q->arena, arena_str(&q->arena, value), &j) != OK)
         return (struct fault){ "modify", "jid-malformed", NULL };
-    q->filter.peer = jids_known(s->talk, j.bare);
-    if (q->filter.peer == 0)
+    if (s->talk->shared)
+        q->filter.peer_bare = j.bare;       /* found on the worker */
+    else
+        q->filter.peer = jids_known(s->talk, j.bare);
+    if (q->filter.peer == 0 && !s->talk->shared)
         q->filter.peer = -1;
     if (j.resource.len)
         q->filter.peer_full = j.full;
@@ -265,7 +268,7 @@ static void write_page(struct query *q)
         const struct archive_row *row = &q->page.rows[q->flip ? n - 1 - i : i];
 
         buf_put(&q->out, head.p, head.len);
-        archive_id_put(&q->out, row->id);
+        archive_id_put(&q->out, row->shown);
         BUF_LIT(&q->out, "'>");
         message_put_forwarded(&q->out, row->stanza, q->bare, row->id, false);
         BUF_LIT(&q->out, "</result></message>");
@@ -300,9 +303,9 @@ static void put_fin(struct buf *b, const struct query *q)
     BUF_LIT(b, "<set xmlns='" NS_RSM "'>");
     if (p->count) {
         BUF_LIT(b, "<first>");
-        archive_id_put(b, p->rows[0].id);
+        archive_id_put(b, p->rows[0].shown);
         BUF_LIT(b, "</first><last>");
-        archive_id_put(b, p->rows[p->count - 1].id);
+        archive_id_put(b, p->rows[p->count - 1].shown);
         BUF_LIT(b, "</last>");
     }
     if (q->only_count)
@@ -405,7 +408,7 @@ static enum err metadata_get(struct session *s, const struct stanza *iq)
 
     if (!is_own(s, iq))
         return ERR_DENIED;
-    e = archive_ends(db_loop_conn(s->talk->db), s->person->id, &first, &last);
+    e = archive_ends_of(s->person, &first, &last);
     if (e)
         return e;
     b = talk_scratch(s->talk);

@@ -30,7 +30,7 @@ static void put_archive_ends(struct session *s, struct buf *out)
     char    time[CLOCK_TEXT_BYTES];
 
     BUF_LIT(out, "<metadata xmlns='urn:xmpp:mam:2'>");
-    if (archive_ends(db_loop_conn(s->talk->db), s->person->id, &first, &last) == OK && first) {
+    if (archive_ends_of(s->person, &first, &last) == OK && first) {
         BUF_LIT(out, "<start id='");
         archive_id_put(out, first);
         buf_printf(out, "' timestamp='%.*s'/><end id='", STR_ARG(clock_format(first, time)));

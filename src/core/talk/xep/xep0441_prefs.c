@@ -132,6 +132,8 @@ static void prefs_done(struct talk *t, struct change *ch, enum err e)
 
     buf_init(&b, 0);
     put_prefs(&b, o->person);
+    if (!e)
+        person_tell_changed(o->person);
     if (e)
         iq_later_error(t, &o->iq, e);
     else

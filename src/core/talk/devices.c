@@ -1,0 +1,273 @@
+/* devices.c: see devices.h.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "talk/devices.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "talk/archive.h"
+#include "talk/message.h"
+#include "talk/nodes.h"
+#include <stdlib.h>
+
+const struct db_migration devices_migrations[] = {
+    { 1, "device",
+      "CREATE TABLE device(id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, node INTEGER NOT NULL, resource TEXT NOT NULL,"
+      " priority INTEGER NOT NULL, reach INTEGER NOT NULL);"
+      "CREATE INDEX device_owner ON device(owner);"
+      "CREATE INDEX device_node ON device(node);" },
+    { 0 },
+};
+
+static struct db_sql device_write = {
+    "INSERT INTO device(id, owner, node, resource, priority, reach) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+    " ON CONFLICT(id) DO UPDATE SET node = excluded.node, priority = excluded.priority, reach = excluded.reach" };
+static struct db_sql device_delete = { "DELETE FROM device WHERE id = ?1 AND node = ?2" };
+static struct db_sql node_delete = { "DELETE FROM device WHERE node = ?1" };
+static struct db_sql devices_select = { "SELECT id, node, resource, priority, reach FROM device WHERE owner = ?1 AND node <> ?2" };
+
+/* ---- what others have ---- */
+
+static void device_put(struct person *p, const struct device *d)
+{
+    p->devices = mem_resize(p->devices, sizeof *p->devices * (size_t)(p->device_count + 1));
+    p->devices[p->device_count++] = *d;
+}
+
+static void device_drop(struct person *p, int at)
+{
+    free(p->devices[at].resource);
+    p->devices[at] = p->devices[--p->device_count];
+}
+
+static int device_at(const struct person *p, int64_t key)
+{
+    for (int i = 0; i < p->device_count; i++)
+        if (p->devices[i].key == key)
+            return i;
+    return -1;
+}
+
+void devices_load(struct person *p, struct db_conn *c)
+{
+    struct db_stmt *row = db_prepare(c, &devices_select);
+
+    db_bind_i64(row, 1, p->id);
+    db_bind_i64(row, 2, p->talk->node);
+    while (db_step(row) == OK) {
+        struct device d = { .key = db_i64(row, 0), .node = db_i64(row, 1), .resource = str_dup(db_text(row, 2)),
+                            .priority = (int8_t)db_i64(row, 3), .reach = db_i64(row, 4) != 0 };
+        device_put(p, &d);
+    }
+    db_done(row);
+}
+
+void devices_free(struct person *p)
+{
+    while (p->device_count)
+        device_drop(p, p->device_count - 1);
+    free(p->devices);
+    p->devices = NULL;
+}
+
+void devices_take(struct person *p, struct person *fresh)
+{
+    devices_free(p);
+    p->devices = fresh->devices;
+    p->device_count = fresh->device_count;
+    fresh->devices = NULL;
+    fresh->device_count = 0;
+}
+
+void devices_event(struct person *p, const struct event *e)
+{
+    int           at = device_at(p, e->key);
+    struct device d = { .key = e->key, .node = e->node, .priority = (int8_t)e->number, .reach = (e->flags & EVENT_REACH) != 0 };
+
+    if (at >= 0)
+        device_drop(p, at);
+    if (e->flags & EVENT_GONE)
+        return;
+    d.resource = str_dup(e->jid);
+    device_put(p, &d);
+}
+
+struct device *device_find(struct person *p, struct str resource)
+{
+    for (int i = 0; i < p->device_count; i++)
+        if (str_is(resource, p->devices[i].resource))
+            return &p->devices[i];
+    return NULL;
+}
+
+bool devices_reach(const struct person *p)
+{
+    for (int i = 0; i < p->device_count; i++)
+        if (p->devices[i].reach)
+            return true;
+    return false;
+}
+
+/* ---- ours ---- */
+
+struct device_op {
+    struct change  change;
+    struct person *person;
+    uint64_t       session_id;      /* not the change's: what a client sends does not wait for this row */
+    int64_t        key, owner, node, priority;
+    bool           gone, reach;
+    char          *resource;
+};
+
+static enum err device_apply(struct db_conn *c, struct change *ch)
+{
+    struct device_op *o = (struct device_op *)ch;
+    enum err          e = archive_order_take(c, &ch->talk->order);
+
+    if (e)
+        return e;
+    if (o->gone)
+        return db_run(c, &device_delete, "ii", o->key, o->node);
+    return db_run(c, &device_write, "iiisii", o->key, o->owner, o->node, str_of(o->resource), o->priority, (int64_t)o->reach);
+}
+
+static void tell(struct talk *t, const struct device_op *o)
+{
+    event_send(t, &(struct event){ .kind = EVENT_DEVICE, .local = o->person->jid.local, .key = o->key, .node = o->node,
+                                   .jid = str_of(o->resource), .number = o->priority,
+                                   .flags = (o->gone ? EVENT_GONE : 0) | (o->reach ? EVENT_REACH : 0) });
+}
+
+static void device_done(struct talk *t, struct change *ch, enum err e)
+{
+    struct device_op *o = (struct device_op *)ch;
+    struct session   *s = o->gone ? NULL : session_find(t, o->session_id);
+
+    if (e) {
+        LOG_WARN("device.failed", LF_STR("user", o->person->jid.local), LF_ERR(e));
+    } else {
+        tell(t, o);
+        if (s && o->reach && session_takes_messages(s))
+            message_deliver_offline(s);
+    }
+    if (o->reach)
+        o->person->offline_pending--;
+    if (o->reach)
+        message_offline_settled(o->person);
+    person_unref(o->person);
+    free(o->resource);
+    free(o);
+}
+
+/* Before the row is durable: whoever answers at once must find the device. */
+static void tell_now(const struct session *s)
+{
+    event_send(s->talk, &(struct event){ .kind = EVENT_DEVICE, .local = s->jid.local, .key = s->key, .node = s->talk->node,
+                                         .jid = s->jid.resource, .number = s->priority, .flags = s->reached ? EVENT_REACH : 0 });
+}
+
+void devices_tell(struct person *p)
+{
+    LIST_EACH(it, &p->sessions) {
+        const struct session *s = LIST_ITEM(it, struct session, in_person);
+
+        if (s->key && !s->closing)
+            tell_now(s);
+    }
+}
+
+static void queue(struct session *s, bool gone)
+{
+    struct talk      *t = s->talk;
+    struct device_op *o = NEW(struct device_op);
+
+    o->change.apply = device_apply;
+    o->change.done = device_done;
+    o->person = s->person;
+    o->session_id = s->id;
+    o->key = s->key;
+    o->owner = person_number(s->person);
+    o->node = t->node;
+    o->priority = s->priority;
+    o->gone = gone;
+    o->reach = !gone && session_takes_messages(s);
+    s->reached = o->reach;
+    o->resource = str_dup(s->jid.resource);
+    person_ref(o->person);
+    if (o->reach) {
+        o->person->has_offline = true;      /* until it was looked at */
+        o->person->offline_pending++;
+    }
+    if (session_change(NULL, t, &o->change) != OK)
+        device_done(t, &o->change, ERR_LIMIT);
+}
+
+void device_changed(struct session *s)
+{
+    if (!s->talk->shared || !s->key)
+        return;
+    queue(s, false);
+    tell_now(s);
+}
+
+void device_presence(struct session *s)
+{
+    if (s->key && s->reached != session_takes_messages(s))
+        device_changed(s);
+}
+
+void device_gone(struct session *s)
+{
+    if (s->talk->shared && s->key && !s->talk->stopping_hard)
+        queue(s, true);
+}
+
+/* Others may have deleted the rows of a worker that they did not hear. */
+void devices_tell_all(struct talk *t)
+{
+    LIST_EACH(it, &t->sessions_all) {
+        struct session *s = LIST_ITEM(it, struct session, in_talk);
+
+        if (s->state == SESSION_BOUND || s->state == SESSION_DETACHED)
+            device_changed(s);
+    }
+}
+
+/* ---- a worker is gone ---- */
+
+struct node_op {
+    struct change change;
+    int64_t       node;
+};
+
+static enum err node_apply(struct db_conn *c, struct change *ch)
+{
+    enum err e = archive_order_take(c, &ch->talk->order);
+
+    return e ? e : db_run(c, &node_delete, "i", ((struct node_op *)ch)->node);
+}
+
+static void node_done(struct talk *t, struct change *ch, enum err e)
+{
+    (void)t;
+    (void)e;    /* another worker does the same */
+    free(ch);
+}
+
+void devices_node_died(struct talk *t, int64_t node)
+{
+    struct node_op *o = NEW(struct node_op);
+    struct str      key;
+    void           *value;
+
+    for (size_t it = 0; strmap_next(&t->persons, &it, &key, &value);) {
+        struct person *p = value;
+
+        for (int i = p->device_count - 1; i >= 0; i--)
+            if (p->devices[i].node == node)
+                device_drop(p, i);
+    }
+    o->change.apply = node_apply;
+    o->change.done = node_done;
+    o->node = node;
+    if (session_change(NULL, t, &o->change) != OK)
+        free(o);
+}

@@ -1,0 +1,35 @@
+/* devices.h: where a person is, in a cluster: the table `device` has a row for each bound session of every worker, and each worker
+ * that has the person in memory keeps a copy of the others' rows (events tell of changes).
+ *
+ *   device(id, owner, node, resource, priority, reach)     reach: it takes messages to the bare JID
+ *
+ * A message is put aside for later (table offline) in its own transaction, if no row of its recipient says `reach`. Both take the
+ * lock of the log's order, so for each message it is decided: before the device came, or after.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#pragma once
+#include "talk/nodes.h"
+#include "talk/person.h"
+
+extern const struct db_migration devices_migrations[];
+
+struct device {                     /* of another worker */
+    int64_t key, node;
+    char   *resource;
+    int8_t  priority;
+    bool    reach;
+};
+
+/* The session was bound or moved here: the row follows, then the others are told; and what waited is delivered
+ * when it has become reachable. Does nothing on a database of our own. */
+void device_changed(struct session *s);
+void device_presence(struct session *s);        /* its presence is another: the same, if that makes a difference */
+void device_gone(struct session *s);            /* it ends */
+void devices_load(struct person *p, struct db_conn *c);     /* on a worker */
+void devices_free(struct person *p);
+void devices_take(struct person *p, struct person *fresh);  /* the lists of a copy that was read again */
+void devices_event(struct person *p, const struct event *e);
+void devices_tell(struct person *p);            /* of those here, to whoever asks */
+void devices_tell_all(struct talk *t);
+void devices_node_died(struct talk *t, int64_t node);
+struct device *device_find(struct person *p, struct str resource);   /* NULL: none on another worker */
+bool devices_reach(const struct person *p);     /* another worker has one that takes messages */

@@ -1,0 +1,132 @@
+/* events.c: what a worker does with what another one tells it (nodes.h): to the person's devices that are here.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "talk/deliver.h"
+#include "talk/devices.h"
+#include "talk/nodes.h"
+#include "talk/presence.h"
+#include "talk/roster.h"
+#include "talk/xep/xep0191_blocking.h"
+#include <stdio.h>
+
+static void take_changed(struct person *p, const struct event *e)
+{
+    (void)e;
+    if (p->changing)
+        p->stale = true;        /* roster_leave reads it again */
+    else
+        person_reload(p);
+}
+
+static void take_deleted(struct person *p, const struct event *e)
+{
+    (void)e;
+    person_dismiss(p);
+}
+
+static void take_who(struct person *p, const struct event *e)
+{
+    (void)e;
+    devices_tell(p);
+}
+
+static void take_conflict(struct person *p, const struct event *e)
+{
+    struct session *s = person_session(p, e->jid);
+
+    if (s && s->key != e->key)
+        session_fail(s, "conflict", NULL);
+}
+
+static void take_logged(struct person *p, const struct event *e)
+{
+    follow_logged(p, e->before, &(struct logged){ .id = e->id, .shown = e->shown, .stanza = e->text,
+                                                  .carbons = (e->flags & EVENT_CARBONS) != 0, .offline = (e->flags & EVENT_OFFLINE) != 0 });
+}
+
+static void take_ahead(struct person *p, const struct event *e)
+{
+    message_deliver_ahead(p, &(struct logged){ .shown = e->shown, .stanza = e->text, .carbons = (e->flags & EVENT_CARBONS) != 0 });
+}
+
+static void take_passed(struct person *p, const struct event *e)
+{
+    message_deliver_passed(p, e->text, (e->flags & EVENT_CARBONS) != 0, NULL);
+}
+
+static void take_presence(struct person *p, const struct event *e)
+{
+    presence_to_devices(p, e->jid, e->text);
+}
+
+/* As it is, to one device, or to those that are there or have asked for the contact list. */
+static void take_stanza(struct person *p, const struct event *e)
+{
+    uint64_t ids[ROSTER_SESSIONS_MAX];
+    int      n = roster_sessions(p, ids);
+
+    for (int i = 0; i < n; i++) {
+        struct session *s = session_find(p->talk, ids[i]);
+
+        if (!s || (e->jid.len && !str_eq(e->jid, s->jid.resource)))
+            continue;
+        if (e->jid.len || ((e->flags & EVENT_AVAILABLE) && session_available(s)) || ((e->flags & EVENT_INTERESTED) && s->interested))
+            session_send(s, e->text);
+    }
+}
+
+static void take_probe(struct person *p, const struct event *e) { presence_answer_far(p, e->jid); }
+static void take_show(struct person *p, const struct event *e) { presence_show_far(p, e->jid, true); }
+static void take_hide(struct person *p, const struct event *e) { presence_show_far(p, e->jid, false); }
+static void take_roster_push(struct person *p, const struct event *e) { roster_push_here(p, e->text); }
+static void take_block_push(struct person *p, const struct event *e) { blocking_push_here(p, e->text); }
+
+static void take_to_device(struct person *p, const struct event *e)
+{
+    LIST_EACH(it, &p->sessions) {
+        struct session *s = LIST_ITEM(it, struct session, in_person);
+
+        if (s->key != e->key)
+            continue;
+        session_send(s, e->text);
+        return;
+    }
+}
+
+bool event_holds_message(struct str text)
+{
+    const char *end = text.len ? memchr(text.p, '>', text.len) : NULL;
+
+    return str_starts(text, STR("<message")) && str_ends(text, STR("</message>")) && end && end < text.p + text.len - 10 &&
+           (text.p[8] == ' ' || text.p[8] == '>');
+}
+
+static bool makes_sense(const struct event *e)
+{
+    switch (e->kind) {
+    case EVENT_LOGGED:
+    case EVENT_AHEAD:
+    case EVENT_PASSED:
+        return event_holds_message(e->text);
+    case EVENT_STANZA:
+    case EVENT_TO_DEVICE:
+        return e->text.len > 2 && e->text.p[0] == '<';
+    default:
+        return true;
+    }
+}
+
+void event_take(struct talk *t, struct person *p, const struct event *e)
+{
+    static void (*const takes[EVENT_KINDS])(struct person *p, const struct event *e) = {
+        [EVENT_CHANGED] = take_changed, [EVENT_DELETED] = take_deleted, [EVENT_WHO] = take_who,
+        [EVENT_DEVICE] = devices_event,
+        [EVENT_CONFLICT] = take_conflict, [EVENT_LOGGED] = take_logged, [EVENT_AHEAD] = take_ahead,
+        [EVENT_PASSED] = take_passed, [EVENT_PRESENCE] = take_presence, [EVENT_STANZA] = take_stanza,
+        [EVENT_PROBE] = take_probe, [EVENT_SHOW] = take_show, [EVENT_HIDE] = take_hide,
+        [EVENT_ROSTER_PUSH] = take_roster_push, [EVENT_BLOCK_PUSH] = take_block_push, [EVENT_TO_DEVICE] = take_to_device,
+    };
+
+    (void)t;
+    if (makes_sense(e))
+        takes[e->kind](p, e);
+}

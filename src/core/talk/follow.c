@@ -1,0 +1,119 @@
+/* follow.c: see follow.h.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "talk/follow.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "talk/archive.h"
+#include "talk/deliver.h"
+#include <stdlib.h>
+
+METRIC_COUNTER(followed, "bongsu_talk_log_gaps", "Times a person's log was read because a message was missing.");
+
+enum { AGAIN_MS = 100 };
+
+struct follow {
+    struct db_read      read;
+    struct person      *person;
+    int64_t             from;
+    struct arena        arena;
+    struct archive_page page;
+};
+
+static void start(struct person *p);
+
+static enum err work(struct db_conn *c, struct db_read *self)
+{
+    struct follow        *f = (struct follow *)self;
+    struct archive_filter filter = { .owner = f->person->id, .start_us = f->from + 1 };
+
+    return archive_read(c, &f->arena, &filter, ARCHIVE_PAGE_MAX, false, &f->page);
+}
+
+static void again(struct timer *timer)
+{
+    struct person *p = LIST_ITEM(timer, struct person, follow_again);
+
+    p->following = false;
+    follow_go(p);
+    person_unref(p);
+}
+
+static void done(struct db_read *self, enum err e)
+{
+    struct follow *f = (struct follow *)self;
+    struct person *p = f->person;
+
+    if (e) {        /* no replica has it just now: the place stays, and it is read again */
+        timer_start(p->talk->loop, &p->follow_again, AGAIN_MS, again);
+    } else {
+        for (int i = 0; i < f->page.count; i++) {
+            const struct archive_row *r = &f->page.rows[i];
+            struct logged             m = { .id = r->id, .shown = r->shown, .carbons = true, .stanza = r->stanza };
+
+            if (r->id <= p->log_last)
+                continue;
+            p->log_last = r->id;
+            if (p->log_first == 0)
+                p->log_first = r->id;
+            message_deliver_logged(p, &m);
+        }
+        /* what is not in this owner's log (a preference) does not hold it up */
+        if (f->page.complete && p->log_last < p->log_want)
+            p->log_last = p->log_want;
+        p->following = false;
+        follow_go(p);
+        person_unref(p);
+    }
+    arena_done(&f->arena);
+    free(f);
+}
+
+static void start(struct person *p)
+{
+    struct follow *f = NEW(struct follow);
+
+    f->read = (struct db_read){ .work = work, .done = done };
+    f->person = p;
+    f->from = p->log_last;
+    arena_init(&f->arena);
+    person_ref(p);
+    p->following = true;
+    metric_add(&followed, 1);
+    if (db_read_start(p->talk->db, &f->read) != OK)
+        done(&f->read, ERR_LIMIT);
+}
+
+void follow_go(struct person *p)
+{
+    if (p->following || p->offline_busy || p->deleted || p->log_want <= p->log_last)
+        return;
+    if (p->session_count == 0)
+        p->log_last = p->log_want;      /* nobody here to tell */
+    else
+        start(p);
+}
+
+void follow_to(struct person *p, int64_t id)
+{
+    if (id > p->log_want)
+        p->log_want = id;
+    follow_go(p);
+}
+
+void follow_logged(struct person *p, int64_t before, const struct logged *m)
+{
+    if (m->id <= p->log_last)
+        return;
+    /* What was put aside comes from the store, even while that is being emptied. */
+    if (before != p->log_last || p->following || (p->offline_busy && !m->offline)) {
+        follow_to(p, m->id);
+        return;
+    }
+    p->log_last = m->id;
+    if (p->log_first == 0)
+        p->log_first = m->id;
+    if (p->log_want < m->id)
+        p->log_want = m->id;
+    if (p->session_count && !m->offline)
+        message_deliver_logged(p, m);
+}

@@ -1,0 +1,23 @@
+/* follow.h: keeping up with the log of a person whose devices are here, when others write it too.
+ *
+ *   LOGGED comes ─names what we have as the one before it─▶ delivered
+ *        │ names another: something is missing, or it came out of order
+ *        └─▶ the log is read from where we stand; what comes meanwhile only says how far
+ *
+ * So each device sees every message once and in the log's order, whatever the events do.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#pragma once
+#include "talk/person.h"
+
+struct logged {                 /* one message as it was kept */
+    int64_t    id, shown;       /* place in the log; what clients know it by */
+    bool       carbons;
+    bool       offline;         /* it was put aside: nobody was there when it was stored */
+    struct str stanza;
+};
+
+/* `before`: the one before it in this person's log; -1: it is there already, somebody sent it again. */
+void follow_logged(struct person *p, int64_t before, const struct logged *m);
+/* The log goes at least so far: read what is missing. */
+void follow_to(struct person *p, int64_t id);
+void follow_go(struct person *p);       /* what was held up (message.c's offline delivery) has ended */
