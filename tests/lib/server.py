@@ -121,6 +121,8 @@ class Server:
     def environment(self):
         return {}
 
+    settle_s = 0
+
     def add_user(self, name, password):
         self.add_users({name: password})
 
@@ -300,6 +302,7 @@ class BongsuThree(BongsuPostgreSQL):
     """Three messengers over one database, with one NATS server between them. Each connection goes to the next of them, so that
     whoever talks to each other, and whoever comes back, does so on another machine."""
     name = "bongsu-three"
+    settle_s = 0.1              # until all have heard of what one of them did
 
     @classmethod
     def missing(cls):

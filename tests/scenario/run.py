@@ -411,6 +411,7 @@ class Play:
                 await asyncio.sleep(0.01)
             else:
                 raise Failure(f"{me} could not be subscribed to {you}")
+        await asyncio.sleep(self.server.settle_s)
         for s in (one, two):
             s.end_stream()
             await s.take_where(lambda i: i is GONE or i is CLOSE)

@@ -126,7 +126,7 @@ struct str cli_database(const struct settings *s, struct arena *a, const char *r
 
 /* ---- roles' programs ---- */
 
-static struct str own_folder(struct arena *a)
+struct str cli_folder(struct arena *a)
 {
     char    path[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
@@ -142,7 +142,7 @@ static struct str own_folder(struct arena *a)
 struct str cli_program(struct arena *a, const char *role)
 {
     const char *folder = getenv("BONGSU_LIBEXEC");
-    struct str  own = own_folder(a), beside;
+    struct str  own = cli_folder(a), beside;
 
     if (folder && *folder)
         return arena_printf(a, "%s/bongsu-%s", folder, role);

@@ -6,7 +6,7 @@
 #include "common.h"
 #include "db/db.h"
 
-enum { CLI_ARGS_MAX = 64, CLI_OPTIONS_MAX = 8, CLI_CONTROL_MS_MAX = 3600 * 1000 };
+enum { CLI_ARGS_MAX = 64, CLI_OPTIONS_MAX = 12, CLI_CONTROL_MS_MAX = 3600 * 1000 };
 
 enum {                          /* exit statuses */
     CLI_OK = 0,
@@ -59,6 +59,8 @@ enum err cli_offline(const struct settings *s);
 struct str cli_database(const struct settings *s, struct arena *a, const char *role);   /* "talk" or "ident" */
 /* Runs a role's program with two more words and returns its exit status. */
 int  cli_role(const char *role, const char *option, const char *value);
+/* The folder that this program lies in. */
+struct str cli_folder(struct arena *a);
 /* Where the role's program is: $BONGSU_LIBEXEC, beside this one, or ../libexec/bongsu. */
 struct str cli_program(struct arena *a, const char *role);
 
@@ -80,6 +82,7 @@ int cmd_db_move(struct invocation *v);
 int cmd_config_sample(struct invocation *v);
 int cmd_config_check(struct invocation *v);
 int cmd_cert(struct invocation *v);
+int cmd_drill(struct invocation *v);
 int cmd_doap(struct invocation *v);
 int cmd_version(struct invocation *v);
 int cmd_help(struct invocation *v);

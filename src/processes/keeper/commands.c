@@ -29,6 +29,21 @@ static const struct cli_option move_options[] = {
     { 0 },
 };
 
+static const struct cli_option drill_options[] = {
+    { "--short", NULL, "each fault once or twice; default: 100 cuts of the primary's site, and each other several times" },
+    { "--cuts", "N", "how often the primary's site is cut off" },
+    { "--times", "N", "how often each other fault is taken" },
+    { "--faults", "A,B,C", "only these, in this order" },
+    { "--delay", "MS", "one way between sites; default: 0.5" },
+    { "--workers", "N", "talk processes a site; default: 1" },
+    { "--people", "N", "who chat, on all sites together; default: 24" },
+    { "--storm", "N", "people who come back at once in the fault storm; default: 5000" },
+    { "--keep", NULL, "leave the files of the sites" },
+    { "--json", "FILE", "every round, for programs" },
+    { "--write", "FILE", "put the result into this document (docs/drill.md)" },
+    { 0 },
+};
+
 const struct cli_option cli_common_options[] = {
     { "--config", "FILE", "settings; default: $BONGSU_CONFIG, else " COMMON_SETTINGS_PATH },
     { "--help", NULL, "this help" },
@@ -79,6 +94,12 @@ const struct command commands[] = {
       "Into an empty PostgreSQL, in one transaction for each database, and then proves that both sides hold the same.\n"
       "Nothing is changed in the files.",
       move_options, cmd_db_move },
+    { "drill", "", 0, 0, "lose sites on purpose, on this machine, and count what people lost",
+      "Builds three sites as network namespaces, lets people chat on all of them, and takes one fault after the other:\n"
+      "cut-primary, kill-site, freeze-site, cut-standby, cut-link, loss-10, disk-full, wipe-etcd, kill-nats, stop-postgres,\n"
+      "storm. Prints one table and \"N passed, N failed, N skipped\". A server that runs is not touched. Needs root,\n"
+      "/dev/net/tun, and the packages of a site.",
+      drill_options, cmd_drill },
     { "doap", "", 0, 0, "print what XMPP this server speaks (docs/xmpp.doap)", NULL, NULL, cmd_doap },
     { "version", "", 0, 0, "print the version", NULL, NULL, cmd_version },
     { "help", "[SUBCOMMAND]", 0, 2, "print this help, or a subcommand's", NULL, NULL, cmd_help },

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""checker.py: decides what was lost, came twice or came out of order, from what the clients know; no server is asked.
+
+It reads the journals of people.py event by event (take), keeps for each person the conversation as a real client
+would show it, and judges when everybody has settled and the archives have been read:
+
+  lost    acknowledged, and missing in the sender's archive, in the recipient's, or before the recipient's eyes
+  twice   the same message two times in one archive, or shown two times though its stanza-id was compared
+  order   two messages from one to another, in the wrong order in an archive or on the screen
+  id      a message came live with another stanza-id than the archive gives it, or with none
+
+A client shows what comes live, and leaves out what has a stanza-id that it has shown. After binding anew it puts
+what it catches up with in front of what has come live since. Deliveries that this hides are counted: `repeats`.
+A message is a key (from, to, number); the order is that in which they were handed over. One that the server refused
+has no place in it any more: later ones may have been kept before it was sent again.
+"""
+import collections
+import json
+
+
+class Screen:
+    """What one person sees, in order."""
+
+    def __init__(self):
+        self.shown = {}             # key: how often
+        self.by_id = {}             # stanza-id: key
+        self.newest = {}            # (from, to): rank of the newest message shown
+        self.waiting = None         # [(id, key)] that came live during a catch-up
+        self.live_ids = {}          # key: the ids it came live with
+        self.repeats = 0
+
+
+class Verdict:
+    """Sentences by kind; a sentence begins with the message."""
+    KINDS = ("lost", "twice", "order", "id")
+
+    def __init__(self):
+        self.lost, self.twice, self.order, self.id = [], [], [], []
+        self.unread = []            # archives that could not be read
+        self.repeats = 0            # deliveries hidden by their stanza-id
+        self.messages = self.acked = 0
+
+    def counts(self):
+        return {k: len(getattr(self, k)) for k in self.KINDS}
+
+    def good(self):
+        return not any(self.counts().values()) and not self.unread
+
+
+class Checker:
+    def __init__(self):
+        self.rank, self.ranks = {}, 0               # key: its place in the order
+        self.acked = {}                             # key: (time, site)
+        self.refused = set()                        # at some time
+        self.screens = collections.defaultdict(Screen)
+        self.faults = {k: [] for k in Verdict.KINDS}    # found on the way, not yet told
+        self.told = set()                           # a message that stays lost is told once
+        self.archives = {}                          # (owner, site): the last reading
+        self.handlers = {"s": self.sent, "a": self.counted, "e": self.was_refused, "l": self.live,
+                         "c": self.caught, "b": self.back, "k": self.caught_up, "h": self.read}
+
+    def take(self, event):
+        handler = self.handlers.get(event[0])
+        if handler:
+            handler(*event[1:])
+
+    # ---- the sender's side ----
+
+    def sent(self, t, me, to, n, site):
+        self.ranks += 1
+        self.rank[(me, to, n)] = self.ranks
+
+    def counted(self, t, me, to, n, site):
+        self.acked[(me, to, n)] = (t, site)
+
+    def was_refused(self, t, me, to, n, condition):
+        """An error is an answer, so h counts it: it stands for "not kept"."""
+        self.acked.pop((me, to, n), None)
+        self.refused.add((me, to, n))
+
+    def out_of_order(self, key, newest):
+        """`newest`: {(from, to): rank}; the key takes its place there."""
+        if key in self.refused:
+            return False
+        rank, before = self.rank.get(key, 0), newest.get(key[:2], 0)
+        newest[key[:2]] = max(rank, before)
+        return rank < before
+
+    # ---- the recipient's side ----
+
+    def back(self, t, me, site, how):
+        screen = self.screens[me]
+        if how == "bound" and screen.waiting is None:
+            screen.waiting = []
+
+    def live(self, t, me, sender, n, stanza_id, site):
+        screen, key = self.screens[me], (sender, me, n)
+        screen.live_ids.setdefault(key, []).append(stanza_id)
+        if not stanza_id:
+            self.faults["id"].append(f"{name(key)} came live without a stanza-id")
+        if screen.waiting is not None:
+            screen.waiting.append((stanza_id, key))
+        else:
+            self.show(screen, stanza_id, key)
+
+    def caught(self, t, me, sender, n, stanza_id, site):
+        self.show(self.screens[me], stanza_id, (sender, me, n))
+
+    def caught_up(self, t, me):
+        screen = self.screens[me]
+        waiting, screen.waiting = screen.waiting or [], None
+        for stanza_id, key in waiting:
+            self.show(screen, stanza_id, key)
+
+    def show(self, screen, stanza_id, key):
+        before = screen.by_id.get(stanza_id) if stanza_id else None
+        if before is not None:
+            screen.repeats += 1
+            if before != key:
+                self.faults["id"].append(f"{name(key)} came with the stanza-id of {name(before)}")
+            return
+        if stanza_id:
+            screen.by_id[stanza_id] = key
+        screen.shown[key] = screen.shown.get(key, 0) + 1
+        if screen.shown[key] > 1:
+            self.faults["twice"].append(f"{name(key)} was shown again under another stanza-id")
+            return
+        if self.out_of_order(key, screen.newest):
+            self.faults["order"].append(f"{name(key)} was shown behind a later one")
+
+    # ---- the archives ----
+
+    def read(self, t, owner, site, found):
+        self.archives[(owner, site)] = found
+
+    def judge_archive(self, verdict, owner, site, found):
+        where = f"in the archive of {owner} at {site}"
+        times, newest, live = collections.Counter(), {}, self.screens[owner].live_ids
+        for stanza_id, sender, to, n in found:
+            key = (sender, to, n)
+            times[key] += 1
+            if times[key] > 1:
+                verdict.twice.append(f"{name(key)} stands {times[key]} times {where}")
+                continue
+            if self.out_of_order(key, newest):
+                verdict.order.append(f"{name(key)} stands behind a later one {where}")
+            for seen in live.get(key, ()) if to == owner else ():
+                if seen and seen != stanza_id:
+                    verdict.id.append(f"{name(key)} came live as {seen} and is {stanza_id} {where}")
+        return times
+
+    def missing(self, key, held, present):
+        """Where an acknowledged message should be and is not: ([archives], [screens]), in words."""
+        archives = [f"the archive of {o} at {s}" for o, s in held if o in key[:2] and not held[(o, s)][key]]
+        screen = self.screens[key[1]]
+        hidden = key[1] in present and key not in screen.shown and all(k != key for _, k in screen.waiting or ())
+        return archives, [f"what {key[1]} saw"] if hidden else []
+
+    def judge_lost(self, verdict, held, present):
+        for key, (t, site) in self.acked.items():
+            archives, screens = self.missing(key, held, present)
+            kind = (key, bool(archives), bool(screens))
+            if (archives or screens) and kind not in self.told:
+                self.told.add(kind)
+                verdict.lost.append(f"{name(key)}, acknowledged at {t:.3f} by {site}, is missing in "
+                                    + ", ".join(archives + screens))
+
+    def judge(self, expected, present):
+        """With the readings since the last time. `expected`: (owner, site) that should have been read;
+        `present`: who is in and settled, so that everything acknowledged must have reached their screens."""
+        verdict, held = Verdict(), {}
+        readings, self.archives = self.archives, {}
+        verdict.unread = sorted(f"{o} at {s}" for o, s in set(expected) - set(readings))
+        for (owner, site), found in readings.items():
+            held[(owner, site)] = self.judge_archive(verdict, owner, site, found)
+        self.judge_lost(verdict, held, present)
+        for kind, found in self.faults.items():
+            setattr(verdict, kind, found + [f for f in getattr(verdict, kind) if f not in self.told])
+            self.told.update(getattr(verdict, kind))
+            self.faults[kind] = []
+        verdict.repeats = sum(s.repeats for s in self.screens.values())
+        verdict.messages, verdict.acked = len(self.rank), len(self.acked)
+        return verdict
+
+    def unseen(self, present):
+        """Acknowledged, and not yet before the eyes of a recipient who is in."""
+        return [k for k in self.acked if k[1] in present and k not in self.screens[k[1]].shown]
+
+
+def name(key):
+    return f"{key[0]} to {key[1]} number {key[2]}"
+
+
+class Tail:
+    """The new events of a journal, each time it is asked; a line that is not finished waits."""
+
+    def __init__(self, path):
+        self.file, self.rest = open(path), ""
+
+    def read(self):
+        text = self.rest + self.file.read()
+        whole = text.rfind("\n") + 1
+        self.rest = text[whole:]
+        return [json.loads(line) for line in text[:whole].splitlines()]

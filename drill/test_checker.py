@@ -1,0 +1,259 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""test_checker.py: the judge is judged: forged histories, each with one wrong thing, which must be found; and fair ones."""
+import sys
+import os
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import checker                                                              # noqa: E402
+import measures                                                             # noqa: E402
+
+KEYS = [("ann", "bob", n) for n in (1, 2, 3)]
+EXPECTED = [("ann", 0), ("bob", 0)]
+
+
+class History:
+    """Ann wrote 1, 2, 3 to Bob, all was acknowledged, came live, and stands in both archives."""
+
+    def __init__(self):
+        self.checker, self.t = checker.Checker(), 100.0
+        self.archive = [[f"id{n}", "ann", "bob", n] for n in (1, 2, 3)]
+        self.of = {"ann": self.archive, "bob": list(self.archive)}
+
+    def event(self, kind, *rest):
+        self.t += 0.01
+        self.checker.take([kind, self.t, *rest])
+
+    def send(self, *numbers, acked=True):
+        for n in numbers or (1, 2, 3):
+            self.event("s", "ann", "bob", n, 0)
+        for n in (numbers or (1, 2, 3)) if acked else ():
+            self.event("a", "ann", "bob", n, 0)
+        return self
+
+    def live(self, *numbers):
+        for n in numbers or (1, 2, 3):
+            self.event("l", "bob", "ann", n, f"id{n}", 0)
+        return self
+
+    def judge(self, present=("ann", "bob")):
+        for owner, found in self.of.items():
+            self.event("h", owner, 0, found)
+        return self.checker.judge(EXPECTED, set(present))
+
+
+def only(verdict, **wanted):
+    """The counts are these, all others 0, and nothing is unread."""
+    counts = {**{k: 0 for k in checker.Verdict.KINDS}, **wanted}
+    assert verdict.counts() == counts and not verdict.unread, \
+        f"{verdict.counts()} instead of {counts}: {verdict.lost + verdict.twice + verdict.order + verdict.id + verdict.unread}"
+
+
+# ---- what must be found ----
+
+def lost_acknowledgement_in_both_archives():
+    h = History().send().live()
+    h.of = {"ann": h.archive[:2], "bob": h.archive[:2]}
+    only(h.judge(), lost=1)
+
+
+def lost_in_the_recipients_archive_only():
+    h = History().send().live()
+    h.of["bob"] = h.archive[1:]
+    only(h.judge(), lost=1)
+
+
+def acknowledged_and_never_shown():
+    h = History().send().live(1, 2)
+    only(h.judge(), lost=1)
+
+
+def counted_by_a_failed_resumption_and_lost():
+    h = History().send(1, 2).live(1, 2)
+    h.event("s", "ann", "bob", 3, 0)
+    h.event("x", "ann", 0, "closed")
+    h.event("a", "ann", "bob", 3, 1)            # <failed h='3'/>
+    h.event("b", "ann", 1, "bound")
+    h.of = {"ann": h.archive[:2], "bob": h.archive[:2]}
+    only(h.judge(), lost=1)
+
+
+def lost_only_after_the_heal():
+    h = History().send().live()
+    only(h.judge())
+    h.of = {"ann": h.archive[1:], "bob": h.archive[1:]}
+    only(h.judge(), lost=1)
+    only(h.judge())                             # told once
+
+
+def acknowledged_by_the_isolated_primary():
+    h = History().send().live()
+    h.event("s", "cut", "off", 1, 0)
+    h.event("a", "cut", "off", 1, 0)
+    h.of |= {"cut": [], "off": []}
+    for owner, found in h.of.items():
+        h.event("h", owner, 0, found)
+    only(h.checker.judge([(o, 0) for o in h.of], {"ann", "bob"}), lost=1)
+
+
+def twice_in_an_archive():
+    h = History().send().live()
+    h.of["ann"] = h.archive + [["id9", "ann", "bob", 2]]
+    only(h.judge(), twice=1)
+
+
+def shown_twice_under_two_ids():
+    h = History().send().live(1, 2)
+    h.event("l", "bob", "ann", 2, "other", 0)
+    h.live(3)
+    only(h.judge(), twice=1, id=1)
+
+
+def live_and_again_in_the_catch_up_under_two_ids():
+    h = History().send()
+    for n in (1, 2):
+        h.event("l", "bob", "ann", n, f"ahead{n}", 0)
+    h.event("x", "bob", 0, "silence")
+    h.event("b", "bob", 1, "bound")
+    for n in (1, 2, 3):
+        h.event("c", "bob", "ann", n, f"id{n}", 1)
+    h.event("k", "bob")
+    only(h.judge(), twice=2, id=2)
+
+
+def swapped_in_an_archive():
+    h = History().send().live()
+    h.of["bob"] = [h.archive[1], h.archive[0], h.archive[2]]
+    only(h.judge(), order=1)
+
+
+def swapped_on_the_screen():
+    only(History().send().live(1, 3, 2).judge(), order=1)
+
+
+def live_before_an_older_one_of_the_catch_up():
+    h = History().send().live(1)
+    h.event("b", "bob", 1, "resumed")           # no catch-up is owed: what comes now is shown at once
+    h.live(3)
+    h.event("c", "bob", "ann", 2, "id2", 1)
+    only(h.judge(), order=1)
+
+
+def wrong_stanza_id():
+    h = History().send().live(1, 2)
+    h.event("l", "bob", "ann", 3, "id7", 0)
+    only(h.judge(), id=1)
+
+
+def no_stanza_id():
+    h = History().send().live(1, 2)
+    h.event("l", "bob", "ann", 3, "", 0)
+    only(h.judge(), id=1)
+
+
+def one_id_for_two_messages():
+    h = History().send().live(1, 2)
+    h.event("l", "bob", "ann", 3, "id2", 0)
+    verdict = h.judge()
+    assert verdict.lost and verdict.id, "a message that hides behind another's id"
+
+
+def an_archive_that_could_not_be_read():
+    h = History().send().live()
+    del h.of["bob"]
+    verdict = h.judge()
+    assert verdict.unread and not verdict.good(), "an unread archive passed for a good one"
+
+
+# ---- what must not be found ----
+
+def a_fair_history():
+    only(History().send().live().judge())
+
+
+def sent_again_after_a_break():
+    h = History().send(1).live(1)
+    h.event("s", "ann", "bob", 2, 0)
+    h.event("x", "ann", 0, "closed")
+    h.event("b", "ann", 1, "resumed")
+    h.event("r", "ann", "bob", 2, 1)
+    h.event("a", "ann", "bob", 2, 1)
+    only(h.send(3).live(2, 3).judge())
+
+
+def caught_up_in_front_of_what_came_live():
+    h = History().send().live(1)
+    h.event("x", "bob", 0, "silence")
+    h.event("b", "bob", 1, "bound")
+    h.live(3)
+    h.event("c", "bob", "ann", 2, "id2", 1)
+    h.event("c", "bob", "ann", 3, "id3", 1)
+    h.event("k", "bob")
+    verdict = h.judge()
+    only(verdict)
+    assert verdict.repeats == 1, f"a repeat under the same id: {verdict.repeats}"
+
+
+def a_repeat_that_the_id_hides_is_counted_apart():
+    verdict = History().send().live(1, 2, 2, 3).judge()
+    only(verdict)
+    assert verdict.repeats == 1, verdict.repeats
+
+
+def unacknowledged_and_nowhere():
+    h = History().send(1, 2).live(1, 2)
+    h.send(3, acked=False)
+    h.of = {"ann": h.archive[:2], "bob": h.archive[:2]}
+    only(h.judge())
+
+
+def refused_and_kept_later():
+    h = History().send(1).live(1)
+    h.event("s", "ann", "bob", 2, 0)
+    h.event("s", "ann", "bob", 3, 0)
+    h.event("a", "ann", "bob", 2, 0)            # counted, for the error is an answer
+    h.event("e", "ann", "bob", 2, "resource-constraint")
+    h.event("a", "ann", "bob", 3, 0)
+    h.event("r", "ann", "bob", 2, 0)
+    h.event("a", "ann", "bob", 2, 0)
+    h.of["ann"] = h.of["bob"] = [h.archive[0], h.archive[2], h.archive[1]]
+    only(h.live(3, 2).judge())
+
+
+def a_recipient_who_is_away_has_seen_nothing_yet():
+    only(History().send().live(1).judge(present=("ann",)))
+
+
+def pauses_are_the_longest_waits():
+    events = [["s", 10.0, "ann", "bob", 1, 0], ["l", 10.2, "bob", "ann", 1, "i", 0], ["a", 10.5, "ann", "bob", 1, 0],
+              ["s", 11.0, "ann", "bob", 2, 0], ["x", 11.1, "cat", 0, "silence"], ["b", 12.1, "cat", 1, "resumed"]]
+    assert abs(measures.live_pause(events, {"ann", "bob"}, 9, 15) - 4.0) < 1e-9, "one that has not come counts to the end"
+    assert abs(measures.ack_pause(events[:3], {"ann", "bob"}, 9, 15) - 0.5) < 1e-9
+    assert measures.back_after(events, {"cat", "ann"}, 9) == {"cat": 12.1 - 9}
+    assert len(measures.dropped(events, {"cat"}, 9, 15)) == 1 and measures.entries(events, 9, 15) == (1, 0)
+
+
+TESTS = (lost_acknowledgement_in_both_archives, lost_in_the_recipients_archive_only, acknowledged_and_never_shown,
+         counted_by_a_failed_resumption_and_lost, lost_only_after_the_heal, acknowledged_by_the_isolated_primary,
+         twice_in_an_archive, shown_twice_under_two_ids, live_and_again_in_the_catch_up_under_two_ids, swapped_in_an_archive,
+         swapped_on_the_screen, live_before_an_older_one_of_the_catch_up, wrong_stanza_id, no_stanza_id,
+         one_id_for_two_messages, an_archive_that_could_not_be_read, a_fair_history, sent_again_after_a_break,
+         caught_up_in_front_of_what_came_live, a_repeat_that_the_id_hides_is_counted_apart, unacknowledged_and_nowhere,
+         refused_and_kept_later, a_recipient_who_is_away_has_seen_nothing_yet, pauses_are_the_longest_waits)
+
+
+def main():
+    failed = 0
+    for test in TESTS:
+        try:
+            test()
+            print("ok    " + test.__name__)
+        except AssertionError as e:
+            failed += 1
+            print(f"FAIL  {test.__name__}: {e}")
+    print(f"{len(TESTS) - failed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
