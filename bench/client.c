@@ -277,7 +277,7 @@ void client_connect(struct client *c)
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0)
         die("could not open a socket: %s", strerror(errno));
-    inet_pton(AF_INET, opt.host, &to.sin_addr);
+    inet_pton(AF_INET, opt.host2 && c->index % 2 ? opt.host2 : opt.host, &to.sin_addr);
     /* Many loopback addresses, so that ports in TIME_WAIT are not used up. */
     if ((ntohl(to.sin_addr.s_addr) >> 24) == 127) {
         from.sin_addr.s_addr = htonl(0x7f000002u + connect_count++ % 200);

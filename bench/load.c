@@ -259,6 +259,7 @@ static const struct option_row {
     const char      *help;
 } option_rows[] = {
     { "host",        OPT_TEXT,    &opt.host,        "address of the server (127.0.0.1)" },
+    { "host2",       OPT_TEXT,    &opt.host2,       "another one, for one end of each pair; the same port" },
     { "port",        OPT_NUMBER,  &opt.port,        "its port (5222)" },
     { "domain",      OPT_TEXT,    &opt.domain,      "domain of the accounts (localhost)" },
     { "prefix",      OPT_TEXT,    &opt.prefix,      "account names are PREFIX0, PREFIX1, … (u)" },

@@ -26,7 +26,8 @@ uint64_t histogram_at(const struct histogram *h, double share); /* 0.99: the 99t
 enum tls_kind { TLS_NONE, TLS_STARTTLS, TLS_DIRECT };
 
 struct options {
-    const char   *host, *domain, *prefix, *password, *mechanism;
+    const char   *host, *host2;   /* host2: every second session goes there; NULL: all to host */
+    const char   *domain, *prefix, *password, *mechanism;
     int           port;
     enum tls_kind tls;
     int           first;          /* number of the first account: prefix + number */
