@@ -18,6 +18,8 @@ METRIC_COUNTER_L(logins_wrong, "bongsu_ident_logins", "Log-ins that ended, by re
 METRIC_COUNTER_L(logins_limited, "bongsu_ident_logins", "Log-ins that ended, by result.", "result=\"limited\"");
 METRIC_COUNTER_L(logins_refused, "bongsu_ident_logins", "Log-ins that ended, by result.", "result=\"unavailable\"");
 METRIC_COUNTER_L(logins_expired, "bongsu_ident_logins", "Log-ins that ended, by result.", "result=\"expired\"");
+enum { STALLED_MS = 500 };    /* a commit in flight for longer: a fail-over may be under way */
+
 METRIC_COUNTER(tokens_issued, "bongsu_ident_fast_tokens", "FAST tokens given out.");
 METRIC_GAUGE(logins_open, "bongsu_ident_exchanges", "Log-ins under way.");
 
@@ -213,6 +215,12 @@ static void login_write(struct login *g, struct bus_request *rq, const struct sa
         change_done(&g->op, e);
 }
 
+/* While no primary takes commits, nobody waits for a new token: the next log-in brings one. */
+static bool writes_stall(const struct login *g)
+{
+    return db_is_shared(g->ident->db) && commit_stalled_ms(g->ident->db) > STALLED_MS;
+}
+
 static void login_answer(struct login *g, struct bus_request *rq, struct sasl_answer *a)
 {
     if (a->state == SASL_CONTINUE) {
@@ -221,7 +229,8 @@ static void login_answer(struct login *g, struct bus_request *rq, struct sasl_an
         login_wait(g);
     } else if (a->state == SASL_FAILURE) {
         login_fail(g, rq, a->failure);
-    } else if (sasl_change(&g->x, &g->ident->env, clock_us(), &g->change, &g->must)) {
+    } else if (sasl_change(&g->x, &g->ident->env, clock_us(), &g->change, &g->must)
+               && (g->must || !writes_stall(g))) {
         login_write(g, rq, a);
     } else {
         login_succeed(g, rq, a);

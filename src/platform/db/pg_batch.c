@@ -88,13 +88,14 @@ static void position_learn(struct pg_conn *c, int64_t position)
 
 static bool marker_was_there(const struct pg_conn *c)
 {
-    return strcmp(c->sqlstate, "22012") == 0;
+    return c->marker_failed && strcmp(c->sqlstate, "22012") == 0;
 }
 
 static void attempt_begins(struct pg_conn *c)
 {
     c->failed = OK;
     c->sqlstate[0] = '\0';
+    c->marker_failed = false;
     c->warned = false;
     c->base.broken = OK;
     c->base.transaction++;
@@ -110,8 +111,10 @@ static enum err begin_marked(struct landing *l, bool await)
     c->in_transaction = true;
     e = pg_send_command(c, "BEGIN ISOLATION LEVEL READ COMMITTED");
     c->pipelining = true;
+    c->marking = true;
     if (!e)
         e = db_run(&c->base, &sql_marker, "iii", c->id, l->number, clock_us());
+    c->marking = false;
     if (!e && await)
         e = pg_send_sync(c);
     if (!e && await)

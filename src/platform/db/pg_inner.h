@@ -17,6 +17,7 @@ struct pg_sent {
     int64_t          *out, *rows;    /* of db_run_later; rows NULL: none */
     int               out_count;
     struct commit_op *op;            /* whose `out` it is */
+    bool              marker;        /* the batch's */
 };
 
 struct pg_conn {
@@ -36,13 +37,17 @@ struct pg_conn {
     bool              pipelining;    /* db_run only appends */
     enum err          failed;        /* the first statement that failed since this was set to OK */
     char              sqlstate[6];   /* and how */
+    bool              marker_failed; /* it was the batch's marker */
+    bool              marking;       /* what is sent now is the marker */
     bool              warned;        /* the server has warned since this was set to false */
     int64_t           changes;       /* rows touched by the last statement answered */
     char              tag[16];       /* of the last command answered: "COMMIT" */
     int64_t           answer[3];     /* of the last command that gave a row of numbers */
     int               answers;       /* how many */
     /* how long it waits */
-    int64_t           deadline_us;   /* for readers; 0: none */
+    int64_t           deadline_us;   /* of the loop's read; 0: none */
+    int               silent_ms;     /* for readers: silence that ends the connection; 0: none */
+    int64_t           asked_session; /* where the question of freshness is prepared */
     int64_t           batch_us;      /* when the batch was begun; 0: none is in flight */
     int64_t           heard_us;      /* when something last came from the server */
     int               patience_ms;   /* silence that ends a batch's connection; grows with each */
@@ -64,6 +69,7 @@ static inline struct pg_conn *pg_of(struct db_conn *c)
 void     pg_adopt(struct pg_conn *c, PGconn *pg, int host, int64_t timeline);
 enum err pg_lose(struct pg_conn *c, const char *words);     /* drops the connection; returns ERR_UNAVAILABLE */
 enum err pg_send_command(struct pg_conn *c, const char *text);    /* PostgreSQL's own words, no parameters */
+enum err pg_send_prepared(struct pg_conn *c, const char *name);   /* a command that was prepared by pg_send_prepare */
 enum err pg_send_prepare(struct pg_conn *c, struct pg_stmt *s, const char *name, const char *text, int count, const Oid *types);
 enum err pg_send_stmt(struct pg_conn *c, struct pg_sent what, const char *name, int count, const char *const *values,
                       const int *lengths, const int *formats);

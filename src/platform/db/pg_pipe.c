@@ -138,6 +138,16 @@ enum err pg_send_command(struct pg_conn *c, const char *text)
     return OK;
 }
 
+enum err pg_send_prepared(struct pg_conn *c, const char *name)
+{
+    if (!c->pg)
+        return ERR_UNAVAILABLE;
+    if (!PQsendQueryPrepared(c->pg, name, 0, NULL, NULL, NULL, 1))
+        return lose_as_told(c);
+    sent_add(c, (struct pg_sent){ .kind = PG_SENT_COMMAND });
+    return OK;
+}
+
 enum err pg_send_prepare(struct pg_conn *c, struct pg_stmt *s, const char *name, const char *text, int count, const Oid *types)
 {
     if (!PQsendPrepare(c->pg, name, text, count, types))
@@ -153,6 +163,7 @@ enum err pg_send_stmt(struct pg_conn *c, struct pg_sent what, const char *name, 
         return lose_as_told(c);
     what.kind = PG_SENT_STMT;
     what.op = c->op;
+    what.marker = c->marking;
     sent_add(c, what);
     return OK;
 }
@@ -200,11 +211,12 @@ bool pg_value_i64(const PGresult *r, int row, int column, int64_t *out)
     }
 }
 
-static enum err fail_note(struct pg_conn *c, enum err e, const char *state, const char *words)
+static enum err fail_note(struct pg_conn *c, enum err e, bool marker, const char *state, const char *words)
 {
     if (!c->failed) {
         c->failed = e;
         str_copy(str_of(state), c->sqlstate, sizeof c->sqlstate);
+        c->marker_failed = marker;
         conn_note(&c->base, e, words);
     }
     return e;
@@ -217,7 +229,7 @@ static enum err result_failed(struct pg_conn *c, const struct pg_sent *s, const 
 
     if (!state)                          /* libpq's own: the connection broke */
         return lose_as_told(c);
-    e = fail_note(c, err_from_state(state), state, words ? words : state);
+    e = fail_note(c, err_from_state(state), s->marker, state, words ? words : state);
     if (e == ERR_BUG)
         LOG_ERROR("db.statement", LF_Z("words", c->base.error), LF_Z("state", state));
     return ends_connection(state) ? pg_lose(c, c->base.error) : OK;
@@ -228,7 +240,7 @@ static void result_rows_later(struct pg_conn *c, const struct pg_sent *s, const 
     *s->rows = PQntuples(r);
     for (int i = 0; i < s->out_count && *s->rows; i++)
         if (i >= PQnfields(r) || !pg_value_i64(r, 0, i, &s->out[i]))
-            fail_note(c, ERR_BUG, "", "a statement for later must give whole numbers");
+            fail_note(c, ERR_BUG, false, "", "a statement for later must give whole numbers");
 }
 
 static void result_good(struct pg_conn *c, const struct pg_sent *s, PGresult *r)
@@ -237,7 +249,8 @@ static void result_good(struct pg_conn *c, const struct pg_sent *s, PGresult *r)
 
     c->changes = atoll(PQcmdTuples(r));
     if (s->kind == PG_SENT_PREPARE) {
-        pg_stmt_prepared(s->stmt, true);
+        if (s->stmt)
+            pg_stmt_prepared(s->stmt, true);
     } else if (s->kind == PG_SENT_COMMAND) {
         str_copy(str_of(PQcmdStatus(r)), c->tag, sizeof c->tag);
         if (has_row)
@@ -269,7 +282,7 @@ static enum err result_take(struct pg_conn *c, const struct pg_sent *s, PGresult
     default:
         e = result_failed(c, s, r);
     }
-    if (c->pg && s->kind == PG_SENT_PREPARE && PQresultStatus(r) != PGRES_COMMAND_OK)
+    if (c->pg && s->kind == PG_SENT_PREPARE && s->stmt && PQresultStatus(r) != PGRES_COMMAND_OK)
         pg_stmt_prepared(s->stmt, false);
     PQclear(r);
     return e;

@@ -16,14 +16,16 @@
 #include "db/pg_inner.h"
 
 METRIC_COUNTER(metric_primaries, "bongsu_db_primary_connections", "Times the writer connected to a primary.");
-METRIC_COUNTER(metric_stale, "bongsu_db_reads_elsewhere", "Times a read went to another server because one was away or behind.");
+METRIC_COUNTER(metric_elsewhere, "bongsu_db_reads_elsewhere", "Times a read went to another server because one was away or behind.");
 
 enum {
     QUIET_MS = 300,              /* a batch in flight for longer: look for another primary */
     TICK_MS = 20,
     READ_CONNECT_MS = 150,
     READ_SILENT_MS = 1000,
-    LOOP_MS = 200,
+    LOOP_MS = 200,               /* for a read of the loop's, whatever it tries */
+    LOOP_SILENT_MS = 100,
+    LOOP_LEAST_MS = 20,          /* less is no fair try */
     TOOL_MS = 5000,
     AVOID_MS = 2000,
     NEARER_MS = 30000,
@@ -48,12 +50,14 @@ static bool gives_up(const struct pg_conn *c)
 
 /* ---- waiting for an answer ---- */
 
-static enum err wait_until(struct pg_conn *c, short events)
+static enum err wait_silent(struct pg_conn *c, short events)
 {
     struct pollfd p = { .fd = PQsocket(c->pg), .events = events };
-    int ready = poll(&p, 1, c->deadline_us ? ms_until(c->deadline_us) : -1);
+    int ms = c->silent_ms ? c->silent_ms : -1;
 
-    return ready == 0 ? pg_lose(c, "does not answer") : OK;
+    if (c->deadline_us && ms_until(c->deadline_us) < ms)
+        ms = ms_until(c->deadline_us);
+    return poll(&p, 1, ms) == 0 ? pg_lose(c, "does not answer") : OK;
 }
 
 static enum err wait_in_flight(struct pg_conn *c, short events)
@@ -85,7 +89,7 @@ static enum err wait_in_flight(struct pg_conn *c, short events)
 
 enum err pg_wait(struct pg_conn *c, short events)
 {
-    return c->batch_us ? wait_in_flight(c, events) : wait_until(c, events);
+    return c->batch_us ? wait_in_flight(c, events) : wait_silent(c, events);
 }
 
 /* ---- the primary ---- */
@@ -144,25 +148,27 @@ enum err pg_primary_need(struct pg_conn *c)
 
 /* ---- the nearest that is not behind ---- */
 
-static bool avoids(const struct pg_conn *c, int host)
+/* The nearest that has not failed lately; when all have, the one whose failure is longest ago. `tried`: a bit for each. */
+static int host_choose(const struct pg_conn *c, unsigned tried)
 {
-    return c->avoid_us[host] > pg_now_us();
+    int64_t now_us = pg_now_us();
+    int oldest = -1;
+
+    for (int i = 0; i < pg_hosts_count(c->hosts); i++) {
+        if (tried & 1u << i)
+            continue;
+        if (c->avoid_us[i] <= now_us)
+            return i;
+        if (oldest < 0 || c->avoid_us[i] < c->avoid_us[oldest])
+            oldest = i;
+    }
+    return oldest;
 }
 
-static bool avoids_all(const struct pg_conn *c)
-{
-    for (int i = 0; i < pg_hosts_count(c->hosts); i++)
-        if (!avoids(c, i))
-            return false;
-    return true;
-}
-
-static void avoid(struct pg_conn *c, int host, const char *words)
+static void avoid(struct pg_conn *c, int host)
 {
     c->avoid_us[host] = pg_now_us() + AVOID_MS * 1000LL;
-    metric_add(&metric_stale, 1);
-    if (words)
-        pg_lose(c, words);
+    metric_add(&metric_elsewhere, 1);
 }
 
 /* Now and then a reader that went far looks whether a nearer server is back. */
@@ -173,31 +179,18 @@ static void look_nearer(struct pg_conn *c)
     pg_lose(c, "a nearer one may be back");
 }
 
-static enum err reader_connect(struct pg_conn *c)
+static enum err reader_connect(struct pg_conn *c, int host, int connect_ms)
 {
-    int connect_ms = c->base.shared ? READ_CONNECT_MS : TOOL_MS;
-    bool all = avoids_all(c);
+    PGconn *pg;
 
-    look_nearer(c);
-    for (int i = 0; i < pg_hosts_count(c->hosts) && !c->pg; i++) {
-        PGconn *pg;
-
-        if (avoids(c, i) && !all)
-            continue;
-        if (c->use == PG_LOOP && c->deadline_us && ms_until(c->deadline_us) < connect_ms)
-            connect_ms = ms_until(c->deadline_us);
-        pg = pg_hosts_connect(c->hosts, i, connect_ms, c->base.error, sizeof c->base.error);
-        if (pg)
-            pg_adopt(c, pg, i, 0);
-        else
-            avoid(c, i, NULL);
-    }
-    if (!c->pg)
-        return conn_note(&c->base, ERR_UNAVAILABLE, db_conn_error(&c->base));
-    c->base.broken = OK;
-    if (c->nearer_us < pg_now_us())
-        c->nearer_us = pg_now_us() + NEARER_MS * 1000LL;
-    return OK;
+    if (c->deadline_us && ms_until(c->deadline_us) < connect_ms)
+        connect_ms = ms_until(c->deadline_us);
+    pg = pg_hosts_connect(c->hosts, host, connect_ms, c->base.error, sizeof c->base.error);
+    if (!pg)
+        return conn_note(&c->base, ERR_UNAVAILABLE, c->base.error);
+    pg_adopt(c, pg, host, 0);
+    c->nearer_us = pg_now_us() + NEARER_MS * 1000LL;
+    return c->pg ? OK : ERR_UNAVAILABLE;
 }
 
 /* Whether it is primary, of which timeline, and how far it has come. The check stands before the statement that it is for,
@@ -221,13 +214,23 @@ static bool is_fresh(const struct pg_conn *c, const int64_t answer[3])
     return answer[2] >= (position > need ? position : need);
 }
 
+static enum err question_send(struct pg_conn *c)
+{
+    enum err e = OK;
+
+    if (c->asked_session != c->session)
+        e = pg_send_prepare(c, NULL, "fresh", freshness, 0, NULL);
+    c->asked_session = c->session;
+    return e ? e : pg_send_prepared(c, "fresh");
+}
+
 static enum err ask_and_then(struct pg_conn *c, enum err (*then)(struct pg_conn *c, void *arg), void *arg, bool *fresh)
 {
     enum err e;
 
     c->failed = OK;
     c->answers = 0;
-    e = pg_send_command(c, freshness);
+    e = question_send(c);
     if (!e)
         e = pg_send_sync(c);
     if (!e && then)
@@ -238,16 +241,6 @@ static enum err ask_and_then(struct pg_conn *c, enum err (*then)(struct pg_conn 
         e = pg_read_all(c);
     *fresh = !e && c->answers == 3 && is_fresh(c, c->answer);
     return e;
-}
-
-static void use_begins(struct pg_conn *c)
-{
-    if (!c->base.shared)
-        c->deadline_us = 0;
-    else if (c->use == PG_READER)
-        c->deadline_us = pg_now_us() + READ_SILENT_MS * 1000LL;
-    else if (!c->deadline_us)
-        c->deadline_us = pg_now_us() + LOOP_MS * 1000LL;
 }
 
 /* One server: asks again while it is only a little behind. */
@@ -264,30 +257,57 @@ static enum err reader_try(struct pg_conn *c, enum err (*then)(struct pg_conn *c
         if (c->in_transaction && pg_command(c, "ROLLBACK"))
             return ERR_UNAVAILABLE;
         c->in_transaction = false;
-        if (pg_now_us() > end_us || (c->use == PG_LOOP && c->deadline_us && !ms_until(c->deadline_us)))
+        if (pg_now_us() > end_us || (c->deadline_us && !ms_until(c->deadline_us)))
             return pg_lose(c, "is behind what must be seen");
         poll(NULL, 0, CATCH_UP_STEP_MS);
     }
 }
 
+/* How long this read may take, and a server say nothing. The loop's own stands between everybody and everything else. */
+static void read_begins(struct pg_conn *c)
+{
+    bool tool = !c->base.shared, loop = !tool && c->use == PG_LOOP, only = pg_hosts_count(c->hosts) == 1;
+
+    c->base.broken = OK;
+    c->silent_ms = tool ? 0 : !loop ? READ_SILENT_MS : only ? LOOP_MS : LOOP_SILENT_MS;
+    c->deadline_us = loop ? pg_now_us() + LOOP_MS * 1000LL : 0;
+}
+
+/* Each server once, the nearest first. */
+static enum err servers_try(struct pg_conn *c, int connect_ms, enum err (*then)(struct pg_conn *c, void *arg), void *arg)
+{
+    unsigned tried = 0;
+
+    for (;;) {
+        int host = is_alive(c) ? c->host : host_choose(c, tried);
+        bool old = c->pg != NULL;
+        enum err e;
+
+        if (host < 0 || (c->deadline_us && ms_until(c->deadline_us) < LOOP_LEAST_MS))
+            return ERR_UNAVAILABLE;
+        e = old ? OK : reader_connect(c, host, connect_ms);
+        if (!e)
+            e = reader_try(c, then, arg);
+        if (e != ERR_UNAVAILABLE || c->pg) {
+            c->base.broken = OK;
+            return e;
+        }
+        if (old)                         /* an old connection that ends says nothing of its server */
+            continue;
+        avoid(c, host);
+        tried |= 1u << host;
+    }
+}
+
 enum err pg_reader_need(struct pg_conn *c, enum err (*then)(struct pg_conn *c, void *arg), void *arg)
 {
-    enum err e = ERR_UNAVAILABLE;
+    enum err e;
 
-    if (c->use == PG_LOOP)
-        c->deadline_us = 0;
-    for (int tries = 0; tries <= pg_hosts_count(c->hosts); tries++) {
-        int host;
-
-        use_begins(c);
-        if (reader_connect(c))
-            break;
-        host = c->host;
-        use_begins(c);
-        e = reader_try(c, then, arg);
-        if (e != ERR_UNAVAILABLE || c->pg)
-            return e;
-        avoid(c, host, NULL);
-    }
-    return ERR_UNAVAILABLE;
+    read_begins(c);
+    look_nearer(c);
+    e = servers_try(c, c->base.shared ? READ_CONNECT_MS : TOOL_MS, then, arg);
+    /* All that are left may only be slow. */
+    if (e == ERR_UNAVAILABLE && !c->pg && c->use == PG_READER)
+        e = servers_try(c, READ_SILENT_MS, then, arg);
+    return e;
 }

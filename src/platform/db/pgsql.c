@@ -214,12 +214,33 @@ static enum err send_one(struct pg_conn *c, void *arg)
     return stmt_send(g->s, g->what);
 }
 
+/* A transaction by itself: of what it changed, a lost answer says nothing, and a warning too little. */
+static enum err stmt_alone(struct pg_stmt *s, struct pg_sent what)
+{
+    struct pg_conn *c = pg_of(s->base.conn);
+    enum err e = pg_primary_need(c);
+
+    if (e)
+        return e;
+    c->warned = false;
+    e = stmt_send(s, what);
+    if (!e)
+        e = pg_send_sync(c);
+    if (!e)
+        e = pg_read_all(c);
+    if (!e)
+        e = c->failed;
+    if (s->writes && (e == ERR_UNAVAILABLE || (!e && c->warned)))
+        return ERR_UNCERTAIN;
+    return e;
+}
+
 /* Sends it and waits for its answer, in the way of its connection. */
 static enum err stmt_finish(struct pg_stmt *s, struct pg_sent what)
 {
     struct pg_conn *c = pg_of(s->base.conn);
     struct sending g = { s, what };
-    enum err e = OK;
+    enum err e;
 
     if (!c->pipelining)
         c->failed = OK;
@@ -230,9 +251,8 @@ static enum err stmt_finish(struct pg_stmt *s, struct pg_sent what)
         return e ? e : c->failed;
     }
     if (!c->in_transaction && !c->base.in_batch)
-        e = pg_primary_need(c);
-    if (!e)
-        e = stmt_send(s, what);
+        return stmt_alone(s, what);
+    e = stmt_send(s, what);
     if (!e && !c->pipelining)
         e = pg_send_sync(c);
     if (!e)
@@ -465,6 +485,8 @@ enum err pg_open(const struct db_settings *s, enum pg_use use, struct db_shared 
         c->finder = pg_finder_new(hosts);
     *out = &c->base;
     e = c->base.write ? pg_primary_need(c) : OK;
+    if (!c->base.write && shared)
+        pg_reader_need(c, NULL, NULL);       /* connected before it is needed, if it can be */
     if (e) {
         *why = arena_printf(a, "could not reach the primary of database \"%s\": %s", c->base.path, db_conn_error(&c->base));
         db_conn_close(out);

@@ -11,7 +11,8 @@
 
 enum err conn_note(struct db_conn *c, enum err e, const char *words)
 {
-    snprintf(c->error, sizeof c->error, "%s", words);
+    if (words != c->error)
+        snprintf(c->error, sizeof c->error, "%s", words);
     if (e == ERR_FULL || e == ERR_IO || e == ERR_UNAVAILABLE)
         c->broken = e;
     return e;

@@ -495,6 +495,16 @@ static enum err read_one(struct fixture *f, int64_t *found)
     return p.e;
 }
 
+/* The loop's reads have little patience; a busy machine may need more than one. */
+static int64_t read_in_the_loop(struct fixture *f)
+{
+    int64_t found = -1;
+
+    for (int i = 0; i < 20 && found < 0; i++)
+        found = notes_with(db_loop_conn(f->d), 0);
+    return found;
+}
+
 static void a_read_waits_for_its_position(struct test *t)
 {
     struct fixture f = opened(t);
@@ -526,7 +536,7 @@ static void a_read_goes_on_after_a_cut(struct test *t)
     CHECK_INT(t, -1, notes_with(db_loop_conn(f.d), 0));
     proxy.mode = PROXY_PASS;
     CHECK_OK(t, read_one(&f, &found));
-    CHECK_INT(t, 1, notes_with(db_loop_conn(f.d), 0));
+    CHECK_INT(t, 1, read_in_the_loop(&f));
     closed(&f);
 }
 

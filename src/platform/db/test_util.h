@@ -90,13 +90,17 @@ static inline enum err put_and_wait(struct db *d, struct loop *l, struct put *p)
     return p->told ? p->e : ERR_TIMEOUT;
 }
 
+/* -1: it could not be read. A busy server's answer may come too late for the loop's patience, so that it is asked again. */
 static inline int64_t notes_with(struct db_conn *c, int64_t id)
 {
-    struct db_stmt *s;
     int64_t n = -1;
 
-    if (db_get(c, &s, &sql_note_count, "i", id) == OK)
-        n = db_i64(s, 0);
-    db_done(s);
+    for (int tries = 0; n < 0 && tries < (on_server() ? 3 : 1); tries++) {
+        struct db_stmt *s;
+
+        if (db_get(c, &s, &sql_note_count, "i", id) == OK)
+            n = db_i64(s, 0);
+        db_done(s);
+    }
     return n;
 }
