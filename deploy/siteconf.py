@@ -333,12 +333,13 @@ cluster {{
 # ---- HAProxy ----
 
 def haproxy_clients(s):
-    """The own Bongsu; while it is not ready, those of the other sites."""
+    """The own Bongsu; while it is not ready, those of the other sites. A wrong alarm must cost nobody a session, so checks are
+    patient, and only sessions that lead to another site are ended when that one is down."""
     out = []
     for name, behind in BEHIND.items():
-        out += [f"listen {name}", f"    bind :{s['port.' + name]}", "    balance leastconn", "    option allbackups",
-                "    option httpchk GET /health/ready", f"    server {s.site} {s.address}:{behind} check port {HEALTH}"]
-        out += [f"    server {n} {a}:{behind} check port {HEALTH} backup" for n, a in s.others]
+        out += [f"listen {name}", f"    bind :{s['port.' + name]}", "    balance leastconn", "    option allbackups", "    timeout check 2s",
+                "    option httpchk GET /health/ready", f"    server {s.site} {s.address}:{behind} check port {HEALTH} fall 3"]
+        out += [f"    server {n} {a}:{behind} check port {HEALTH} fall 3 on-marked-down shutdown-sessions backup" for n, a in s.others]
     return out
 
 
@@ -351,9 +352,10 @@ def haproxy_patroni(s):
         if name == s.site:
             out += [f"    server {name} 127.0.0.1:{PATRONI}"]
         else:
-            out += ["    option httpchk GET /liveness", f"    server {name} {address}:{PATRONI} {mutual} check"]
+            out += ["    option httpchk GET /liveness", f"    server {name} {address}:{PATRONI} {mutual} check on-marked-down shutdown-sessions"]
     out += ["listen etcd-others", f"    bind 127.0.0.1:{ETCD_OTHERS}", "    option httpchk GET /version"]
-    out += [f"    server {n} {a}:{ETCD} check check-ssl verify required ca-file {s.ca} crt {pem}" for n, a in s.others]
+    out += [f"    server {n} {a}:{ETCD} check check-ssl verify required ca-file {s.ca} crt {pem} on-marked-down shutdown-sessions"
+            for n, a in s.others]
     return out
 
 
@@ -376,8 +378,8 @@ defaults
     option redispatch
     option clitcpka
     option srvtcpka
-    # A dead site is known within 1.5 s (Patroni's, where a wrong alarm costs more, 2.5 s); whoever is connected to it is told at once.
-    default-server inter 500ms fall 2 rise 2 on-marked-down shutdown-sessions
+    # A dead site is known within 1.5 s to 2.5 s.
+    default-server inter 500ms fall 2 rise 2
 """
     return text + "\n".join(haproxy_clients(s) + haproxy_patroni(s)) + "\n"
 
@@ -498,7 +500,7 @@ WantedBy=bongsu-site.target
 
 def units(s):
     """{file name: text}; the order is that of starting."""
-    conf, writes = s.config("site.conf"), "ReadWritePaths="
+    conf, writes = s.config("site.conf"), "ReadWritePaths=-"
     made = {
         "bongsu-etcd.service": unit("etcd of the site", "etcd", "/usr/bin/etcd", [
             f"EnvironmentFile={s.config('etcd.env')}", f"EnvironmentFile=-{s.data('etcd-join.env')}",
@@ -514,10 +516,10 @@ def units(s):
         "bongsu-patroni.service": unit("PostgreSQL of the site, kept by Patroni", "postgres",
                                        f"{os.path.join(HERE, 'patroni')} {s.config('patroni.yml')}", [
             "ExecReload=/bin/kill -HUP $MAINPID", "KillMode=process", "RuntimeDirectory=bongsu/postgresql", "RuntimeDirectoryMode=0755",
-            "RuntimeDirectoryPreserve=yes", writes + f"{s.data('postgresql')} {s.data('backup-spool')} {s.data('backup-log')}",
+            "RuntimeDirectoryPreserve=yes", writes + " -".join([s.data("postgresql"), s.data("backup-spool"), s.data("backup-log")]),
             "OOMScoreAdjust=-900", "LimitNOFILE=65536"]),
         "bongsu-commit-watch.service": unit("The site's watch on its primary", "", f"{os.path.join(HERE, 'commit-watch')} --settings {conf}", [
-            writes + s["data_dir"]], "CAP_KILL CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER CAP_SETUID CAP_SETGID"),
+            writes + s["data_dir"]], "CAP_KILL CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER CAP_SETUID CAP_SETGID CAP_SYS_PTRACE"),
         "bongsu.service": unit("Bongsu messenger", "bongsu", f"{s['program']} serve --config {s.config('bongsu.conf')}", [
             "Type=notify", f"ExecReload={s['program']} reload --config {s.config('bongsu.conf')}", writes + s.data("bongsu"),
             "RuntimeDirectory=bongsu/bongsu", "RuntimeDirectoryMode=0700", "LimitNOFILE=65536", "LogRateLimitIntervalSec=0",
@@ -527,7 +529,7 @@ def units(s):
     if s.backup_sites:
         made["bongsu-backup-server.service"] = unit(
             "Backups: what the other sites may fetch and store here", "postgres", f"/usr/bin/pgbackrest --config={s.config('pgbackrest.conf')} server",
-            [writes + " ".join([s.data("backup-log"), s.run("postgresql")] + ([s.backup_dir] if s.site in s.backup_sites else [])),
+            [writes + " -".join([s.data("backup-log"), s.run("postgresql")] + ([s.backup_dir] if s.site in s.backup_sites else [])),
              "RuntimeDirectory=bongsu/postgresql", "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes"])
     return made
 

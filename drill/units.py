@@ -6,7 +6,7 @@
     systemctl …                             (by that name) start, stop, restart, reload, kill, enable, is-active, daemon-reload, list-units
 
 Of a unit it takes User, Environment(File), ExecStartPre, ExecStart, ExecReload, Restart, RestartSec, RuntimeDirectory,
-KillMode, TimeoutStopSec and LimitNOFILE. The hardening is systemd's business. A process belongs to a unit by the variable
+KillMode, TimeoutStopSec, LimitNOFILE, ConditionPathExists, CapabilityBoundingSet and NoNewPrivileges. The other hardening is systemd's business. A process belongs to a unit by the variable
 UNIT in its environment, for processes leave sessions and lose parents.
 """
 import ctypes
@@ -23,7 +23,13 @@ import socket
 import sys
 import time
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 24, 36, 38
+# linux/capability.h, in its order; the rest of the 41 are nobody's here.
+CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP",
+                "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER",
+                "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE",
+                "CAP_SYS_RESOURCE"]
+libc = ctypes.CDLL(None)
 
 
 def unit_read(path):
@@ -83,6 +89,12 @@ class Unit:
         limit = int(self.one("LimitNOFILE", "1024"))
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit, hard), min(limit, hard)))
+        kept = self.one("CapabilityBoundingSet", " ".join(CAPABILITIES)).split()
+        for number in range(41):
+            if number >= len(CAPABILITIES) or CAPABILITIES[number] not in kept:
+                libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)
+        if self.one("NoNewPrivileges") == "yes":
+            libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         if self.user != "root":
             os.setgroups([g.gr_gid for g in grp.getgrall() if self.user in g.gr_mem] + [user.pw_gid])
             os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
@@ -289,7 +301,7 @@ def main():
     if len(sys.argv) < 5 or sys.argv[1] != "run":
         print(__doc__)
         return 2
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     Manager(*sys.argv[2:5], sys.argv[5:]).run()
     return 0
 
