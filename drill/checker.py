@@ -55,6 +55,7 @@ class Checker:
         self.screens = collections.defaultdict(Screen)
         self.faults = {k: [] for k in Verdict.KINDS}    # found on the way, not yet told
         self.told = set()                           # a message that stays lost is told once
+        self.given_up = set()                       # never shown, and told
         self.archives = {}                          # (owner, site): the last reading
         self.handlers = {"s": self.sent, "a": self.counted, "e": self.was_refused, "l": self.live,
                          "c": self.caught, "b": self.back, "k": self.caught_up, "h": self.read}
@@ -162,6 +163,7 @@ class Checker:
             kind = (key, bool(archives), bool(screens))
             if (archives or screens) and kind not in self.told:
                 self.told.add(kind)
+                self.given_up |= {key} if screens else set()
                 verdict.lost.append(f"{name(key)}, acknowledged at {t:.3f} by {site}, is missing in "
                                     + ", ".join(archives + screens))
 
@@ -183,8 +185,8 @@ class Checker:
         return verdict
 
     def unseen(self, present):
-        """Acknowledged, and not yet before the eyes of a recipient who is in."""
-        return [k for k in self.acked if k[1] in present and k not in self.screens[k[1]].shown]
+        """Acknowledged, and not yet before the eyes of a recipient who is in; those given up as lost left out."""
+        return [k for k in self.acked if k[1] in present and k not in self.screens[k[1]].shown and k not in self.given_up]
 
 
 def name(key):

@@ -119,11 +119,12 @@ class Drill:
                 return time.monotonic()
 
     def quiet(self, names):
+        """(whether everything is acknowledged and shown, those who are in and can be asked what they saw)"""
         self.crowd.talk(False)
-        left, unseen = self.crowd.settle(names, SETTLE_S)
+        left, unseen = self.crowd.settle(sorted(names), SETTLE_S)
         if left or unseen:
             say(f"  not settled: {' '.join(left) or '-'}; not shown: {len(unseen)} {unseen[:4]}")
-        return not left and not unseen
+        return not left and not unseen, names - set(left)
 
     def count(self, reading, present):
         """`reading`: {owner: site}."""
@@ -153,8 +154,7 @@ class Drill:
         """Counts while the site is away."""
         away = self.living_at(site, outside=False) - set(self.outside) if row.dead else set()
         standing = [s for s in self.place.sites if not (row.dead and s == site)]
-        present = set(self.homes) - away
-        settled = self.quiet(sorted(present))
+        settled, present = self.quiet(set(self.homes) - away)
         reading = {n: standing[i % len(standing)] for i, n in enumerate(sorted(self.homes))}
         return settled, self.count(reading, present)
 
@@ -164,8 +164,8 @@ class Drill:
         if left:
             say("  not home: " + " ".join(left))
         time.sleep(1)
-        settled = self.quiet(sorted(self.homes))
-        return settled and not left, self.count(dict(self.homes), set(self.homes))
+        settled, present = self.quiet(set(self.homes))
+        return settled and not left, self.count(dict(self.homes), present)
 
     def mend(self, row, sites):
         """Seconds until three copies stream again, or None."""

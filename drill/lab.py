@@ -429,8 +429,10 @@ class Lab(Faults):
     def is_healthy(self, status):
         members = status["members"]
         timelines = {m["timeline"] for m in members.values()}
+        # Only a standby that Patroni calls quorum_standby may follow a lost primary; at a cluster's start that comes after the streaming.
+        roles = {n: ("leader", "running") if n == status["primary"] else ("quorum_standby", "streaming") for n in members}
         return (status["primary"] is not None and set(members) >= set(self.names) and len(timelines) == 1
-                and all(m["state"] in ("running", "streaming") and (m["role"] == "leader") == (n == status["primary"]) for n, m in members.items())
+                and all((m["role"], m["state"]) == roles[n] for n, m in members.items())
                 and len(status["sync"]) == len(self.names) - 1 and len(status["etcd"]) == len(self.names) and all(status["bongsu"].values()))
 
     def wait_healthy(self, timeout=60):

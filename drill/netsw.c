@@ -2,17 +2,19 @@
  *
  *     netsw SOCKET NAME=/proc/PID/ns/net …
  *
- * It makes a TAP device eth0 in each namespace and carries frames between them, each pair with a delay and a loss of its own
- * (a kernel without netem can do neither). Port number i, from 1, has the MAC address 02:00:00:00:00:i; a frame goes to the
- * port that its destination names, and one for nobody is dropped, so neighbours are static. A cut is silent: no reset, no ICMP.
- * It says "ready" once the devices exist and ends with its standard input.
+ * It makes a TAP device eth0 in each namespace and carries frames between them, each pair with a delay and a
+ * loss of its own (a kernel without netem can do neither). Port number i, from 1, has the MAC address
+ * 02:00:00:00:00:i; a frame goes to the port that its destination names, and one for nobody is dropped, so
+ * neighbours are static. A cut is silent: no reset, no ICMP. It says "ready" once the devices exist and ends
+ * with its standard input.
  *
  * SOCKET is a unix SOCK_SEQPACKET; one command a packet, the answer is "ok", text, or "error: …":
  *     delay US | delay A B US      one way, microseconds; at first 500
  *     loss PERCENT | loss A B PERCENT
  *     cut A | cut A B              heal A | heal A B           nothing passes; what is under way is lost
- *     freeze A                     thaw A                      frames wait (QUEUE_FRAMES_MAX for each pair) and then go on
- *     stats                        a line for each port: name, frames and bytes sent by it, frames lost
+ *     freeze A                     thaw A                      frames wait (QUEUE_FRAMES_MAX for each pair)
+ * and then go on stats                        a line for each port: name, frames and bytes sent by it, frames
+ * lost
  *
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <errno.h>
@@ -42,8 +44,8 @@ enum {
     PORTS_MAX = 16,
     NAME_BYTES_MAX = 16,
     FRAME_BYTES_MAX = sizeof(struct virtio_net_hdr) + 65536 + 64,
-    QUEUE_FRAMES_MAX = 16384,   /* for each pair; beyond it frames are lost, as in a real switch */
-    ROUND_FRAMES_MAX = 64,      /* read from one port before the others have their turn */
+    QUEUE_FRAMES_MAX = 16384, /* for each pair; beyond it frames are lost, as in a real switch */
+    ROUND_FRAMES_MAX = 64,    /* read from one port before the others have their turn */
     TEXT_BYTES_MAX = 2048,
     DELAY_US = 500,
     DELAY_US_MAX = 10 * 1000 * 1000,
@@ -51,32 +53,32 @@ enum {
 
 struct frame {
     struct frame *next;
-    int64_t       due_ns;
-    size_t        bytes;
-    unsigned char data[];       /* virtio_net_hdr, then Ethernet */
+    int64_t due_ns;
+    size_t bytes;
+    unsigned char data[]; /* virtio_net_hdr, then Ethernet */
 };
 
 /* One direction of a pair. */
 struct lane {
     struct frame *head, **tail;
-    int           count;
-    int64_t       delay_ns, last_due_ns;
-    uint32_t      loss;         /* of 2^32 */
-    bool          cut;
+    int count;
+    int64_t delay_ns, last_due_ns;
+    uint32_t loss; /* of 2^32 */
+    bool cut;
 };
 
 struct port {
-    char     name[NAME_BYTES_MAX];
-    int      fd;
-    bool     cut, frozen;
+    char name[NAME_BYTES_MAX];
+    int fd;
+    bool cut, frozen;
     uint64_t frames, bytes, lost;
 };
 
 static struct port ports[PORTS_MAX];
-static int         port_count;
+static int port_count;
 static struct lane lanes[PORTS_MAX][PORTS_MAX];
-static int         epoll_fd, control_fd;
-static uint64_t    dice = 0x9e3779b97f4a7c15;
+static int epoll_fd, control_fd;
+static uint64_t dice = 0x9e3779b97f4a7c15;
 
 static __attribute__((noreturn, format(printf, 1, 2))) void fail(const char *format, ...)
 {
@@ -127,7 +129,7 @@ static void lane_put(struct lane *l, const unsigned char *data, size_t bytes, in
         fail("no memory");
     f->next = NULL;
     f->due_ns = now + l->delay_ns;
-    if (f->due_ns < l->last_due_ns)     /* a shorter delay does not overtake */
+    if (f->due_ns < l->last_due_ns) /* a shorter delay does not overtake */
         f->due_ns = l->last_due_ns;
     l->last_due_ns = f->due_ns;
     f->bytes = bytes;
@@ -177,7 +179,8 @@ static int64_t deliver_all(int64_t now)
 
 /* ---- ports ---- */
 
-/* Segments and checksums may stay undone while nothing is lost, which saves most of the frames; a loss is one of real packets. */
+/* Segments and checksums may stay undone while nothing is lost, which saves most of the frames; a loss is one
+ * of real packets. */
 static void ports_offload(bool on)
 {
     unsigned flags = on ? TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 : 0;
@@ -189,9 +192,9 @@ static void ports_offload(bool on)
 
 static void port_up(const char *device, int number)
 {
-    struct ifreq  r = { 0 };
-    unsigned char mac[6] = { 2, 0, 0, 0, 0, (unsigned char)number };
-    int           s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq r = {0};
+    unsigned char mac[6] = {2, 0, 0, 0, 0, (unsigned char)number};
+    int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     snprintf(r.ifr_name, sizeof r.ifr_name, "%s", device);
     r.ifr_hwaddr.sa_family = ARPHRD_ETHER;
@@ -206,9 +209,9 @@ static void port_up(const char *device, int number)
 
 static void port_open(struct port *p, const char *argument, int number)
 {
-    const char  *equals = strchr(argument, '=');
-    struct ifreq r = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-    int          ns;
+    const char *equals = strchr(argument, '=');
+    struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+    int ns;
 
     if (!equals || equals == argument || equals - argument >= NAME_BYTES_MAX) {
         errno = EINVAL;
@@ -232,12 +235,13 @@ static bool frame_is_lost(int from, int to)
 {
     const struct lane *l = &lanes[from][to];
 
-    return l->cut || ports[from].cut || ports[to].cut || l->count >= QUEUE_FRAMES_MAX || (l->loss && dice_roll() < l->loss);
+    return l->cut || ports[from].cut || ports[to].cut || l->count >= QUEUE_FRAMES_MAX ||
+           (l->loss && dice_roll() < l->loss);
 }
 
 static int port_of_mac(const unsigned char *mac)
 {
-    static const unsigned char ours[5] = { 2, 0, 0, 0, 0 };
+    static const unsigned char ours[5] = {2, 0, 0, 0, 0};
 
     return memcmp(mac, ours, sizeof ours) == 0 && mac[5] >= 1 && mac[5] <= port_count ? mac[5] - 1 : -1;
 }
@@ -245,7 +249,7 @@ static int port_of_mac(const unsigned char *mac)
 static void port_read(int from, int64_t now)
 {
     static unsigned char data[FRAME_BYTES_MAX];
-    struct port         *p = &ports[from];
+    struct port *p = &ports[from];
 
     for (int i = 0; i < ROUND_FRAMES_MAX; i++) {
         ssize_t n = read(p->fd, data, sizeof data);
@@ -301,8 +305,8 @@ static bool loss_anywhere(void)
 /* delay or loss: of all pairs, or of one, both ways. */
 static const char *command_measure(const char *what, char *words[3])
 {
-    bool   one = words[1];
-    int    a = port_named(words[0]), b = port_named(words[1]);
+    bool one = words[1];
+    int a = port_named(words[0]), b = port_named(words[1]);
     double value;
 
     if (!number_read(words[one ? 2 : 0], strcmp(what, "loss") == 0 ? 100 : DELAY_US_MAX, &value))
@@ -349,17 +353,18 @@ static const char *command_freeze(bool frozen, char *words[3])
 static const char *command_stats(void)
 {
     static char text[TEXT_BYTES_MAX];
-    size_t      n = 0;
+    size_t n = 0;
 
     for (int i = 0; i < port_count; i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s %llu %llu %llu\n", ports[i].name, (unsigned long long)ports[i].frames,
-                              (unsigned long long)ports[i].bytes, (unsigned long long)ports[i].lost);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s %llu %llu %llu\n", ports[i].name,
+                              (unsigned long long)ports[i].frames, (unsigned long long)ports[i].bytes,
+                              (unsigned long long)ports[i].lost);
     return text;
 }
 
 static const char *command_run(char *line)
 {
-    char *save, *what = strtok_r(line, " \n", &save), *words[3] = { 0 };
+    char *save, *what = strtok_r(line, " \n", &save), *words[3] = {0};
 
     for (int i = 0; i < 3; i++)
         words[i] = strtok_r(NULL, " \n", &save);
@@ -378,8 +383,8 @@ static const char *command_run(char *line)
 
 static void control_read(int fd)
 {
-    char        line[TEXT_BYTES_MAX];
-    ssize_t     n = read(fd, line, sizeof line - 1);
+    char line[TEXT_BYTES_MAX];
+    ssize_t n = read(fd, line, sizeof line - 1);
     const char *answer;
 
     if (n <= 0) {
@@ -396,7 +401,7 @@ static void control_read(int fd)
 
 static void watch(int fd, int port)
 {
-    struct epoll_event e = { .events = EPOLLIN, .data.u64 = (uint64_t)(uint32_t)fd << 32 | (uint32_t)port };
+    struct epoll_event e = {.events = EPOLLIN, .data.u64 = (uint64_t)(uint32_t)fd << 32 | (uint32_t)port};
 
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &e))
         fail("could not watch a file");
@@ -404,7 +409,7 @@ static void watch(int fd, int port)
 
 static void control_open(const char *path)
 {
-    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
 
     snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
     unlink(path);
@@ -439,10 +444,10 @@ static void run(void)
 
     for (;;) {
         struct epoll_event events[32];
-        int64_t            wait = next - now_ns();
-        struct timespec    t = { wait > 0 ? wait / 1000000000 : 0, wait > 0 ? wait % 1000000000 : 0 };
-        int                n = epoll_pwait2(epoll_fd, events, 32, next == INT64_MAX ? NULL : &t, NULL);
-        int64_t            now = now_ns();
+        int64_t wait = next - now_ns();
+        struct timespec t = {wait > 0 ? wait / 1000000000 : 0, wait > 0 ? wait % 1000000000 : 0};
+        int n = epoll_pwait2(epoll_fd, events, 32, next == INT64_MAX ? NULL : &t, NULL);
+        int64_t now = now_ns();
         for (int i = 0; i < n; i++)
             event(&events[i], now);
         next = deliver_all(now_ns());

@@ -20,6 +20,7 @@ seconds. A person may live in another network namespace: sockets are made there,
   ["b", t, me, site, how]              in: "resumed" or "bound" (then live arrivals wait for "k")
   ["k", t, me]                         caught up: what arrived live since "bound" takes its place behind it
   ["x", t, me, site, why]              the connection is lost or given up
+  ["f", t, me, site, why, seconds]     an attempt to get in failed after so long
   ["h", t, owner, site, [[id, from, to, n], …]]   a whole archive, as that site tells it
 """
 import argparse
@@ -379,6 +380,7 @@ class Person:
     async def live(self):
         tries = 0
         while True:
+            began = now()
             try:
                 async with asyncio.timeout(min(ENTER_S_MIN * (1 + tries / 4), ENTER_S_MAX)):
                     await self.come_in()
@@ -386,6 +388,7 @@ class Person:
                 await self.stay()
             except TROUBLES as e:
                 tries += 1
+                self.note("f", self.site(), f"{type(e).__name__} {e}"[:200], round(now() - began, 3))
                 if self.stream:
                     self.leave(str(e))
                     await self.stay()

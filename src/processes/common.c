@@ -215,6 +215,11 @@ bool common_is_clustered(const struct settings *s)
     return settings_text(s, "db.server")[0] && settings_text(s, "bus.servers")[0];
 }
 
+bool common_is_reaching_out(const struct settings *s)
+{
+    return settings_text(s, "db.server")[0] || settings_text(s, "bus.servers")[0];
+}
+
 int common_talk_workers(const struct settings *s)
 {
     return (int)settings_int(s, "talk.workers");

@@ -29,6 +29,7 @@ void     common_log_setup(const char *process, const struct settings *s);
 /* ---- talk's workers: "talk", "talk2", "talk3" … ---- */
 enum { TALK_WORKERS_MAX = 16 };
 bool common_is_clustered(const struct settings *s);     /* the database and the bus are shared with other machines */
+bool common_is_reaching_out(const struct settings *s);  /* one of the two is */
 int  common_talk_workers(const struct settings *s);
 int  common_worker_number(const char *role);            /* 1 for "talk", 2 for "talk2"; 0: no worker of talk */
 

@@ -277,9 +277,7 @@ static const char *user_of(const struct settings *s)
 
 static unsigned role_rights(const struct role *r)
 {
-    bool reaches = settings_text(r->settings, "db.server")[0] || settings_text(r->settings, "bus.servers")[0];
-
-    return r->rights | (reaches ? r->rights_clustered : 0);
+    return r->rights | (common_is_reaching_out(r->settings) ? r->rights_clustered : 0);
 }
 
 static enum err process_prepare(struct role *r, struct arena *a, struct str *why)

@@ -111,7 +111,7 @@ def upgrade(lab):
 def restore(lab):
     """A table that was dropped is back, and what was written after the chosen time is not."""
     lab.sql(lab.primary(), "CREATE TABLE precious AS SELECT generate_series(1, 1000) n")
-    lab.exec("s3", [BACKUP, "full"], timeout=180)
+    lab.exec("s1", [BACKUP, "full"], timeout=180)
     lab.sql(lab.primary(), "INSERT INTO precious VALUES(1001)")
     time.sleep(1.5)
     moment = str(lab.sql(lab.primary(), "SELECT now()")[0][0])

@@ -298,6 +298,34 @@ class BongsuPostgreSQL(Bongsu):
         self.psql("postgres", f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
 
 
+class BongsuWorkers(BongsuPostgreSQL):
+    """One machine of a cluster, with three workers of talk behind the same sockets."""
+    name = "bongsu-workers"
+    workers = 3
+
+    @classmethod
+    def missing(cls):
+        return super().missing() if shutil.which("nats-server") else "the package nats-server is not installed"
+
+    def prepare(self):
+        self.nats_port, = free_ports(1)
+        self.nats = None
+        self.extra += f"\ntalk.workers = {self.workers}\nbus.servers = nats://127.0.0.1:{self.nats_port}\n"
+        super().prepare()
+
+    def start(self):
+        with open(os.path.join(self.dir, "nats.log"), "ab") as log:
+            self.nats = subprocess.Popen(["nats-server", "-a", "127.0.0.1", "-p", str(self.nats_port)], stdout=log, stderr=log)
+        super().start()
+
+    def stop(self):
+        super().stop()
+        if self.nats:
+            self.nats.kill()
+            self.nats.wait()
+        self.nats = None
+
+
 class BongsuThree(BongsuPostgreSQL):
     """Three messengers over one database, with one NATS server between them. Each connection goes to the next of them, so that
     whoever talks to each other, and whoever comes back, does so on another machine."""
@@ -562,7 +590,7 @@ class Ejabberd(Server):
                 raise ServerError(f"could not add {name}: {e}")
 
 
-SERVERS = {s.name: s for s in (Bongsu, BongsuPostgreSQL, BongsuThree, Prosody, Ejabberd)}
+SERVERS = {s.name: s for s in (Bongsu, BongsuPostgreSQL, BongsuWorkers, BongsuThree, Prosody, Ejabberd)}
 
 
 def make(name, extra=""):

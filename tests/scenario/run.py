@@ -527,6 +527,7 @@ class Tally:
     def __init__(self, options):
         self.options = options
         self.passed = self.failed = self.skipped = 0
+        self.those = []         # that failed
 
     def tell(self, script, why, play, seconds):
         known = script.differs.get(self.options.server)
@@ -539,6 +540,7 @@ class Tally:
             print(f"skip  {script.name}: {self.options.server} differs: {known}")
         else:
             self.failed += 1
+            self.those.append(script)
             print(f"FAIL  {script.name}: {script.title}\n      {script.path}: {why}")
         if play and (self.options.verbose and (why is not None or self.options.match != "*")):
             print("".join(f"      | {line}\n" for entry in play.log for line in entry.split("\n")), end="")
@@ -600,6 +602,8 @@ def main():
     p.add_argument("--patience", type=float, default=5, help="seconds to wait for something expected")
     p.add_argument("--limit", type=float, default=90, help="seconds for one transcript")
     p.add_argument("--verbose", "-v", action="store_true", help="show what was said")
+    p.add_argument("--again", type=int, default=0, help="play those that failed again, so often: across messengers two stanzas of"
+                   " different people may overtake each other for a moment")
     p.add_argument("--list", action="store_true", help="only the titles")
     options = p.parse_args()
     scripts = [read(path) for path in sorted(glob.glob(os.path.join(HERE, "*.xmpp")))]
@@ -613,6 +617,13 @@ def main():
         return 77
     tally = Tally(options)
     asyncio.run(all_of(scripts, options, tally))
+    for _ in range(options.again):
+        if tally.those:
+            print(f"again {len(tally.those)}")
+            once_more = Tally(options)
+            asyncio.run(all_of(tally.those, options, once_more))
+            tally.passed += once_more.passed
+            tally.failed, tally.those = once_more.failed, once_more.those
     print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")
     return 1 if tally.failed else 0
 

@@ -21,6 +21,7 @@ const struct db_migration archive_migrations[] = {
       "CREATE TABLE secret(name TEXT PRIMARY KEY, value BLOB NOT NULL);" },
     { 2, "archive",
       "ALTER TABLE message ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;"
+      "ALTER TABLE message ADD COLUMN ahead_us INTEGER NOT NULL DEFAULT 0;"
       "CREATE INDEX message_ahead ON message(ahead) WHERE ahead <> 0;"
       "CREATE TABLE log_order(one INTEGER PRIMARY KEY CHECK(one = 1), last INTEGER NOT NULL);"
       "INSERT INTO log_order(one, last) VALUES (1, 0);" },
@@ -52,7 +53,7 @@ static struct db_sql order_advance = { "UPDATE log_order SET last = last + ?1" }
 static struct db_sql place_take = {
     "INSERT INTO resend(sender, origin, id) SELECT ?1, ?2, last + ?3 FROM log_order WHERE one = 1 ON CONFLICT DO NOTHING" };
 static struct db_sql message_place = {
-    "INSERT INTO message(id, sender, recipient, keeps, origin, stanza, ahead) SELECT r.id, ?1, ?4, ?5, ?2, ?6, ?7"
+    "INSERT INTO message(id, sender, recipient, keeps, origin, stanza, ahead, ahead_us) SELECT r.id, ?1, ?4, ?5, ?2, ?6, ?7, ?8"
     " FROM resend r JOIN log_order o ON r.id = o.last + ?3 WHERE r.sender = ?1 AND r.origin = ?2" };
 static struct db_sql log_place = {
     "INSERT INTO log(owner, id, peer) SELECT ?2, m.id, ?3 FROM message m JOIN log_order o ON m.id = o.last + ?1" };
@@ -64,7 +65,7 @@ static struct db_sql place_result = {
     " (SELECT max(l.id) FROM log l WHERE l.owner = ?1 AND l.id < r.id),"
     " (SELECT count(*) FROM offline f WHERE f.owner = ?3 AND f.id = r.id)"
     " FROM resend r CROSS JOIN log_order o WHERE r.sender = ?1 AND r.origin = ?2" };
-static struct db_sql ahead_name = { "UPDATE message SET ahead = ?2 WHERE id = ?1" };
+static struct db_sql ahead_name = { "UPDATE message SET ahead = ?2, ahead_us = ?3 WHERE id = ?1 AND ahead = 0" };
 
 enum err archive_order_take(struct db_conn *c, struct archive_order *o)
 {
@@ -99,12 +100,12 @@ static enum err write_in_order(struct db_conn *c, struct archive_put *p)
     enum err e = archive_order_take(c, p->order);
 
     p->number = ++p->order->count;
-    p->ahead_written = __atomic_load_n(&p->ahead, __ATOMIC_RELAXED);
+    p->ahead_written = __atomic_load_n(&p->ahead_us, __ATOMIC_RELAXED);
     if (!e)
         e = db_run(c, &place_take, "iii", p->sender, p->origin, p->number);
     if (!e)
-        e = db_run(c, &message_place, "iiiiisi", p->sender, p->origin, p->number, p->recipient, (int64_t)p->keeps, p->stanza,
-                   p->ahead_written);
+        e = db_run(c, &message_place, "iiiiisii", p->sender, p->origin, p->number, p->recipient, (int64_t)p->keeps, p->stanza,
+                   p->ahead_written ? archive_ahead_id(p->sender, p->origin) : (int64_t)0, p->ahead_written);
     if (!e && (p->keeps & ARCHIVE_SENDER_KEEPS))
         e = log_put(c, p, p->sender, p->recipient);
     if (!e && (p->keeps & ARCHIVE_RECIPIENT_KEEPS) && p->recipient != p->sender)
@@ -127,9 +128,9 @@ void archive_decided(struct archive_put *p)
     p->offline = p->results[4] != 0;
 }
 
-enum err archive_name_ahead(struct db_conn *c, int64_t id, int64_t ahead)
+enum err archive_name_ahead(struct db_conn *c, int64_t id, int64_t ahead, int64_t ahead_us)
 {
-    return db_run(c, &ahead_name, "ii", id, ahead);
+    return db_run(c, &ahead_name, "iii", id, ahead, ahead_us);
 }
 
 enum err archive_write(struct db_conn *c, struct archive_put *p)
@@ -379,13 +380,13 @@ int64_t archive_origin_hash(struct talk *t, struct str origin_id)
     " AND ((sender = ?1 AND (keeps & 1) <> 0 AND (?5 = 0 OR recipient = ?5)) OR (recipient = ?1 AND (keeps & 2) <> 0 AND (?5 = 0 OR sender = ?5)))"
 
 static struct db_sql page_forward = {
-    "SELECT l.id, m.stanza, m.ahead FROM log l CROSS JOIN message m ON m.id = l.id"
+    "SELECT l.id, m.stanza, m.ahead, m.sender, m.origin FROM log l CROSS JOIN message m ON m.id = l.id"
     " WHERE l.owner = ?1 AND l.id > ?2 AND l.id < ?3 AND (?5 = 0 OR l.peer = ?5) ORDER BY l.id LIMIT ?4" };
 static struct db_sql page_backward = {
-    "SELECT l.id, m.stanza, m.ahead FROM log l CROSS JOIN message m ON m.id = l.id"
+    "SELECT l.id, m.stanza, m.ahead, m.sender, m.origin FROM log l CROSS JOIN message m ON m.id = l.id"
     " WHERE l.owner = ?1 AND l.id > ?2 AND l.id < ?3 AND (?5 = 0 OR l.peer = ?5) ORDER BY l.id DESC LIMIT ?4" };
-static struct db_sql tail_forward = { "SELECT id, stanza, ahead" TAIL_WHERE " ORDER BY id LIMIT ?4" };
-static struct db_sql tail_backward = { "SELECT id, stanza, ahead" TAIL_WHERE " ORDER BY id DESC LIMIT ?4" };
+static struct db_sql tail_forward = { "SELECT id, stanza, ahead, sender, origin" TAIL_WHERE " ORDER BY id LIMIT ?4" };
+static struct db_sql tail_backward = { "SELECT id, stanza, ahead, sender, origin" TAIL_WHERE " ORDER BY id DESC LIMIT ?4" };
 static struct db_sql tail_count = { "SELECT count(*)" TAIL_WHERE };
 static struct db_sql tail_first = { "SELECT min(id)" TAIL_WHERE };
 static struct db_sql tail_last = { "SELECT max(id)" TAIL_WHERE };
@@ -393,7 +394,7 @@ static struct db_sql log_one = { "SELECT peer FROM log WHERE owner = ?1 AND id =
 static struct db_sql tail_one = {
     "SELECT CASE sender WHEN ?1 THEN recipient ELSE sender END FROM message WHERE id = ?2"
     " AND ((sender = ?1 AND (keeps & 1) <> 0) OR (recipient = ?1 AND (keeps & 2) <> 0))" };
-static struct db_sql message_one = { "SELECT id, stanza, ahead FROM message WHERE id = ?1" };
+static struct db_sql message_one = { "SELECT id, stanza, ahead, sender, origin FROM message WHERE id = ?1" };
 static struct db_sql log_first = { "SELECT id FROM log WHERE owner = ?1 ORDER BY id LIMIT 1" };
 static struct db_sql log_last = { "SELECT id FROM log WHERE owner = ?1 ORDER BY id DESC LIMIT 1" };
 static struct db_sql log_count = {
@@ -428,6 +429,7 @@ static void row_read(struct db_stmt *s, struct arena *a, struct archive_row *out
     out->id = db_i64(s, 0);
     out->stanza = arena_str(a, db_text(s, 1));
     out->shown = db_i64(s, 2) ? db_i64(s, 2) : out->id;
+    out->ahead = archive_ahead_id(db_i64(s, 3), db_i64(s, 4));
 }
 
 static bool log_has(struct db_conn *c, int64_t owner, int64_t id, int64_t *peer)
@@ -533,6 +535,21 @@ static void reverse(struct archive_page *p)
 
 static struct db_sql jid_find = { "SELECT id FROM jid WHERE bare = ?1" };
 
+static struct db_sql ahead_since = { "SELECT ahead_us FROM message WHERE ahead = ?1" };
+
+/* Before this nobody had been shown it: another worker may have been a little earlier than the one that stored it. */
+static int64_t shown_since(struct db_conn *c, int64_t shown)
+{
+    struct db_stmt *s = NULL;
+    int64_t         since = clock_us() - ARCHIVE_AHEAD_UNKNOWN_S * 1000000LL;
+
+    if (db_get(c, &s, &ahead_since, "i", shown) == OK)
+        since = db_i64(s, 0) - ARCHIVE_AHEAD_MARGIN_S * 1000000LL;
+    if (s)
+        db_done(s);
+    return since;
+}
+
 static bool is_in_log(struct db_conn *c, int64_t owner, int64_t shown)
 {
     int64_t id = place_of(c, shown), peer;
@@ -553,7 +570,7 @@ static enum err borders_find(struct db_conn *c, struct archive_filter *f, bool *
     f->before_id = place_of(c, f->before_id);
     if (archive_is_ahead(f->after_id)) {
         f->after_shown = f->after_id;
-        f->after_id = archive_ahead_us(f->after_id);
+        f->after_id = shown_since(c, f->after_id);
     }
     if (!f->peer_bare.p)
         return OK;

@@ -38,7 +38,7 @@ struct archive_filter {
     int64_t  ids[ARCHIVE_PAGE_MAX];
 };
 /* `id` is the place in the log, `shown` the id that clients know it by: the same unless it went out ahead. */
-struct archive_row { int64_t id, shown; struct str stanza; };
+struct archive_row { int64_t id, shown, ahead; struct str stanza; };      /* ahead: what it would be or was shown as before */
 struct archive_page {
     int                 count;      /* in chronological order */
     struct archive_row *rows;       /* in the arena given */
@@ -53,14 +53,16 @@ enum err archive_ends(struct db_conn *c, int64_t owner, int64_t *first_id, int64
 enum err archive_get(struct db_conn *c, struct arena *a, int64_t id, struct archive_row *out);
 enum err archive_ends_of(struct person *p, int64_t *first_id, int64_t *last_id);    /* of a person in memory, in the loop */
 
-/* Provisional ids: time and node, with a bit that no place in the log has. */
-enum { ARCHIVE_AHEAD_BIT = 62, ARCHIVE_AHEAD_NODE_BITS = 10 };
+/* Provisional ids: of a message, whichever worker shows it ahead, and how often it is sent again. They have a bit that
+ * no place in the log has. */
+enum { ARCHIVE_AHEAD_BIT = 62, ARCHIVE_AHEAD_MARGIN_S = 15, ARCHIVE_AHEAD_UNKNOWN_S = 120 };
 static inline bool    archive_is_ahead(int64_t id) { return id >> ARCHIVE_AHEAD_BIT & 1; }
-static inline int64_t archive_ahead_id(int64_t us, int64_t node)
+static inline int64_t archive_ahead_id(int64_t sender, int64_t origin)
 {
-    return 1LL << ARCHIVE_AHEAD_BIT | us << ARCHIVE_AHEAD_NODE_BITS | (node & ((1 << ARCHIVE_AHEAD_NODE_BITS) - 1));
+    uint64_t h = ((uint64_t)origin ^ (uint64_t)sender * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u;
+
+    return (int64_t)((h ^ h >> 32) >> 2 | 1ull << ARCHIVE_AHEAD_BIT);
 }
-static inline int64_t archive_ahead_us(int64_t id) { return (id & ~(1LL << ARCHIVE_AHEAD_BIT)) >> ARCHIVE_AHEAD_NODE_BITS; }
 
 enum archive_keeps { ARCHIVE_SENDER_KEEPS = 1, ARCHIVE_RECIPIENT_KEEPS = 2 };
 
@@ -76,8 +78,8 @@ struct archive_put {
     struct str stanza;
     bool       duplicate;                  /* out: it was here already; nothing was written */
     /* with `order`: */
-    int64_t    ahead;                      /* provisional id, 0: none; may be set while it waits */
-    int64_t    ahead_written;              /* out: what the row says */
+    int64_t    ahead_us;                   /* when it went out ahead, 0: it did not; may be set while it waits */
+    int64_t    ahead_written;              /* out: what the row says of that */
     int64_t    before_recipient, before_sender;    /* out: the link of each owner's chain before this one, 0: the first */
     int64_t    number, rows, results[ARCHIVE_RESULTS];   /* archive.c's own, until archive_decided */
 };
@@ -88,8 +90,8 @@ void     archive_decided(struct archive_put *p);
 enum err archive_order_close(struct db_conn *c, struct archive_order *o);
 /* Whatever must be decided in order with messages (who is reachable) takes the same lock first. */
 enum err archive_order_take(struct db_conn *c, struct archive_order *o);
-/* The row says `ahead` from now on (it was written before anybody knew). */
-enum err archive_name_ahead(struct db_conn *c, int64_t id, int64_t ahead);
+/* The row says from now on that it was shown as `ahead` at that time (it was written before anybody knew). */
+enum err archive_name_ahead(struct db_conn *c, int64_t id, int64_t ahead, int64_t ahead_us);
 /* At the start, on a connection that may write: settles what a single process left, for good. */
 enum err archive_share(struct db_conn *c);
 int64_t archive_origin_hash(struct talk *t, struct str origin_id);

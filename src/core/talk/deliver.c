@@ -98,33 +98,61 @@ bool delivery_of(const struct session *s, const struct kept_head *h, bool carbon
     return true;
 }
 
-/* ---- what went out ahead ---- */
+/* ---- what was shown lately ---- */
 
-enum { AHEADS_MAX = 4096, AHEAD_KEPT_US = 600 * 1000 * 1000 };
+/* A message may come twice before it is stored, once ahead from a worker that is lost then, and again from the one that its
+ * sender went to; and once more when it has been stored. It has the same provisional id each time. */
+enum { SEEN_MAX = 1 << 18 };
 
-struct ahead { int64_t shown, at_us; };
+struct seen {
+    int64_t at_us;
+    bool    ahead;
+};
 
-static void ahead_note(struct person *p, int64_t shown)
+static int64_t seen_key(const struct person *p, int64_t ahead)
 {
-    int64_t now = clock_us();
-    int     keep = 0;
-
-    for (int i = 0; i < p->ahead_count; i++)
-        if (now - p->aheads[i].at_us < AHEAD_KEPT_US)
-            p->aheads[keep++] = p->aheads[i];
-    p->ahead_count = keep;
-    if (p->ahead_count == AHEADS_MAX)
-        return;     /* then it may come twice, with the same id */
-    p->aheads = mem_resize(p->aheads, sizeof *p->aheads * (size_t)(p->ahead_count + 1));
-    p->aheads[p->ahead_count++] = (struct ahead){ shown, now };
+    return (int64_t)((uint64_t)ahead ^ (uint64_t)p->id * 0x9E3779B97F4A7C15u);
 }
 
-static int64_t ahead_time(const struct person *p, int64_t shown)
+static const struct seen *seen_get(const struct person *p, int64_t ahead)
 {
-    for (int i = 0; i < p->ahead_count; i++)
-        if (p->aheads[i].shown == shown)
-            return p->aheads[i].at_us;
-    return 0;
+    return ahead ? intmap_get(&p->talk->seen, seen_key(p, ahead)) : NULL;
+}
+
+static void seen_note(struct person *p, int64_t ahead, bool is_ahead)
+{
+    struct talk *t = p->talk;
+    int64_t      key = seen_key(p, ahead), *slot = &t->seen_keys[t->seen_at % SEEN_MAX];
+    struct seen *n;
+
+    if (!ahead || intmap_get(&t->seen, key))
+        return;
+    if (*slot)
+        free(intmap_del(&t->seen, *slot));
+    *slot = key;
+    t->seen_at++;
+    n = NEW(struct seen);
+    *n = (struct seen){ clock_us(), is_ahead };
+    free(intmap_put(&t->seen, key, n));
+}
+
+void deliver_init(struct talk *t)
+{
+    if (!t->shared)
+        return;
+    intmap_init(&t->seen);
+    t->seen_keys = mem_new(SEEN_MAX * sizeof *t->seen_keys);
+}
+
+void deliver_done(struct talk *t)
+{
+    int64_t key;
+    void   *value;
+
+    for (size_t it = 0; t->shared && intmap_next(&t->seen, &it, &key, &value);)
+        free(value);
+    intmap_done(&t->seen);
+    free(t->seen_keys);
 }
 
 /* ---- sending ---- */
@@ -149,7 +177,8 @@ static void deliver(struct person *p, const struct logged *m, enum manner manner
     struct kept_head head;
     uint64_t         ids[ROSTER_SESSIONS_MAX];
     int              n = roster_sessions(p, ids);
-    int64_t          ahead_us = manner == LOGGED && m->shown != m->id ? ahead_time(p, m->shown) : 0;
+    const struct seen *seen = seen_get(p, m->ahead);
+    int64_t          seen_us = seen ? seen->at_us : 0;
     struct buf       direct, copy;
 
     kept_head_read(&head, m->stanza);
@@ -159,7 +188,7 @@ static void deliver(struct person *p, const struct logged *m, enum manner manner
         struct session *s = session_find(p->talk, ids[i]);
         enum delivery   how;
 
-        if (!s || s == but || !delivery_of(s, &head, m->carbons, &how) || (ahead_us && s->bound_us < ahead_us))
+        if (!s || s == but || !delivery_of(s, &head, m->carbons, &how) || (seen_us && s->bound_us < seen_us))
             continue;
         if (manner == LOGGED && s->sm && m->id <= s->sm->log_pos)
             continue;           /* it came here from another worker, which had delivered that */
@@ -172,12 +201,21 @@ static void deliver(struct person *p, const struct logged *m, enum manner manner
     buf_done(&copy);
 }
 
-void message_deliver_logged(struct person *p, const struct logged *m) { deliver(p, m, LOGGED, NULL); }
+void message_deliver_logged(struct person *p, const struct logged *m)
+{
+    const struct seen *seen = seen_get(p, m->ahead);
+
+    /* Whoever stored it did not know that it had been shown here under its provisional id. */
+    if (seen && seen->ahead && m->shown != m->ahead)
+        message_name(p->talk, m->id, m->ahead, seen->at_us);
+    deliver(p, m, LOGGED, NULL);
+    seen_note(p, m->ahead, false);
+}
 
 void message_deliver_ahead(struct person *p, const struct logged *m)
 {
-    ahead_note(p, m->shown);
     deliver(p, m, AHEAD, NULL);
+    seen_note(p, m->ahead, true);
 }
 
 void message_deliver_passed(struct person *p, struct str kept, bool carbons, const struct session *but)

@@ -18,5 +18,7 @@ bool delivery_of(const struct session *s, const struct kept_head *h, bool carbon
 void message_deliver_logged(struct person *p, const struct logged *m);  /* it has a place in the log; counted, resumable */
 void message_deliver_ahead(struct person *p, const struct logged *m);   /* it is not stored yet: `shown` is all it has */
 void message_deliver_passed(struct person *p, struct str kept, bool carbons, const struct session *but);
+void deliver_init(struct talk *t);
+void deliver_done(struct talk *t);
 /* A kept stanza's attribute as it stands in its start tag (our own canonical writing: name='value'). */
 struct str kept_attr(struct str kept, const char *name);

@@ -39,13 +39,13 @@ static void take_conflict(struct person *p, const struct event *e)
 
 static void take_logged(struct person *p, const struct event *e)
 {
-    follow_logged(p, e->before, &(struct logged){ .id = e->id, .shown = e->shown, .stanza = e->text,
+    follow_logged(p, e->before, &(struct logged){ .id = e->id, .shown = e->shown, .ahead = e->key, .stanza = e->text,
                                                   .carbons = (e->flags & EVENT_CARBONS) != 0, .offline = (e->flags & EVENT_OFFLINE) != 0 });
 }
 
 static void take_ahead(struct person *p, const struct event *e)
 {
-    message_deliver_ahead(p, &(struct logged){ .shown = e->shown, .stanza = e->text, .carbons = (e->flags & EVENT_CARBONS) != 0 });
+    follow_ahead(p, &(struct logged){ .shown = e->key, .ahead = e->key, .stanza = e->text, .carbons = (e->flags & EVENT_CARBONS) != 0 });
 }
 
 static void take_passed(struct person *p, const struct event *e)

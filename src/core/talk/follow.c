@@ -11,10 +11,19 @@ METRIC_COUNTER(followed, "bongsu_talk_log_gaps", "Times a person's log was read 
 
 enum { AGAIN_MS = 100 };
 
+/* A message that may be shown ahead, but not before those that are missing here. */
+struct held {
+    struct list   link;
+    struct logged m;
+    char          text[];
+};
+
+enum { HELD_MAX = 1000 };
+
 struct follow {
     struct db_read      read;
     struct person      *person;
-    int64_t             from;
+    int64_t             from, upto;     /* what came while it was read may not be in it */
     struct arena        arena;
     struct archive_page page;
 };
@@ -48,7 +57,7 @@ static void done(struct db_read *self, enum err e)
     } else {
         for (int i = 0; i < f->page.count; i++) {
             const struct archive_row *r = &f->page.rows[i];
-            struct logged             m = { .id = r->id, .shown = r->shown, .carbons = true, .stanza = r->stanza };
+            struct logged             m = { .id = r->id, .shown = r->shown, .ahead = r->ahead, .carbons = true, .stanza = r->stanza };
 
             if (r->id <= p->log_last)
                 continue;
@@ -58,8 +67,8 @@ static void done(struct db_read *self, enum err e)
             message_deliver_logged(p, &m);
         }
         /* what is not in this owner's log (a preference) does not hold it up */
-        if (f->page.complete && p->log_last < p->log_want)
-            p->log_last = p->log_want;
+        if (f->page.complete && p->log_last < f->upto)
+            p->log_last = f->upto;
         p->following = false;
         follow_go(p);
         person_unref(p);
@@ -75,6 +84,7 @@ static void start(struct person *p)
     f->read = (struct db_read){ .work = work, .done = done };
     f->person = p;
     f->from = p->log_last;
+    f->upto = p->log_want;
     arena_init(&f->arena);
     person_ref(p);
     p->following = true;
@@ -83,10 +93,53 @@ static void start(struct person *p)
         done(&f->read, ERR_LIMIT);
 }
 
+static void held_show(struct person *p)
+{
+    while (!list_empty(&p->held)) {
+        struct held *h = LIST_ITEM(p->held.next, struct held, link);
+
+        list_remove(&h->link);
+        p->held_count--;
+        message_deliver_ahead(p, &h->m);
+        free(h);
+    }
+}
+
+void follow_ahead(struct person *p, const struct logged *m)
+{
+    struct held *h;
+
+    if ((!p->following && list_empty(&p->held)) || p->held_count >= HELD_MAX) {
+        message_deliver_ahead(p, m);
+        return;
+    }
+    h = mem_new(sizeof *h + m->stanza.len);
+    h->m = *m;
+    memcpy(h->text, m->stanza.p, m->stanza.len);
+    h->m.stanza = str_make(h->text, m->stanza.len);
+    list_append(&p->held, &h->link);
+    p->held_count++;
+}
+
+void follow_done(struct person *p)
+{
+    while (!list_empty(&p->held)) {
+        struct held *h = LIST_ITEM(p->held.next, struct held, link);
+
+        list_remove(&h->link);
+        free(h);
+    }
+    p->held_count = 0;
+}
+
 void follow_go(struct person *p)
 {
-    if (p->following || p->offline_busy || p->deleted || p->log_want <= p->log_last)
+    if (p->following || p->offline_busy || p->deleted)
         return;
+    if (p->log_want <= p->log_last) {
+        held_show(p);
+        return;
+    }
     if (p->session_count == 0)
         p->log_last = p->log_want;      /* nobody here to tell */
     else

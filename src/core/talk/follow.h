@@ -11,6 +11,7 @@
 
 struct logged {                 /* one message as it was kept */
     int64_t    id, shown;       /* place in the log; what clients know it by */
+    int64_t    ahead;           /* what it is known by before it has a place */
     bool       carbons;
     bool       offline;         /* it was put aside: nobody was there when it was stored */
     struct str stanza;
@@ -18,6 +19,9 @@ struct logged {                 /* one message as it was kept */
 
 /* `before`: the one before it in this person's log; -1: it is there already, somebody sent it again. */
 void follow_logged(struct person *p, int64_t before, const struct logged *m);
+/* It is shown before it is stored, behind what is missing here. */
+void follow_ahead(struct person *p, const struct logged *m);
+void follow_done(struct person *p);     /* frees what waits */
 /* The log goes at least so far: read what is missing. */
 void follow_to(struct person *p, int64_t id);
 void follow_go(struct person *p);       /* what was held up (message.c's offline delivery) has ended */

@@ -279,24 +279,30 @@ static void log_outcome(struct talk *t, const struct message_op *o, const char *
 
 enum { AHEAD_AFTER_MS = 120, AHEAD_LOOK_MS = 40 };
 
+static int64_t ahead_of(const struct message_op *o)
+{
+    return o->put.order ? archive_ahead_id(o->put.sender, o->put.origin) : 0;
+}
+
 static void send_event(struct message_op *o, enum event_kind kind, const struct person *about, int64_t before)
 {
     event_send(about->talk, &(struct event){
         .kind = kind, .local = about->jid.local, .text = o->put.stanza, .id = o->put.id, .before = before,
-        .shown = o->put.ahead ? o->put.ahead : o->put.id,
+        .key = ahead_of(o), .shown = o->put.ahead_us ? ahead_of(o) : o->put.id,
         .flags = (o->carbons ? EVENT_CARBONS : 0) | (o->put.offline && about == o->to ? EVENT_OFFLINE : 0) });
 }
 
 /* To one side's devices, here and elsewhere. `keeps`: it has a place in that side's log. */
 static void share_with(struct message_op *o, struct person *p, bool keeps, int64_t before)
 {
-    struct logged m = { .id = o->put.id, .shown = o->put.ahead ? o->put.ahead : o->put.id, .carbons = o->carbons,
+    struct logged m = { .id = o->put.id, .shown = o->put.ahead_us ? ahead_of(o) : o->put.id, .ahead = ahead_of(o),
+                        .carbons = o->carbons,
                         .offline = o->put.offline && p == o->to, .stanza = o->put.stanza };
 
     if (keeps) {
         follow_logged(p, before, &m);
         send_event(o, EVENT_LOGGED, p, before);
-    } else if (!m.offline && !o->put.ahead) {
+    } else if (!m.offline && !o->put.ahead_us) {
         message_deliver_passed(p, m.stanza, o->carbons, NULL);
         send_event(o, EVENT_PASSED, p, 0);
     }
@@ -314,12 +320,14 @@ static void share(struct message_op *o)
 
 struct name_op {
     struct change change;
-    int64_t       id, ahead;
+    int64_t       id, ahead, ahead_us;
 };
 
 static enum err name_apply(struct db_conn *c, struct change *ch)
 {
-    return archive_name_ahead(c, ((struct name_op *)ch)->id, ((struct name_op *)ch)->ahead);
+    struct name_op *n = (struct name_op *)ch;
+
+    return archive_name_ahead(c, n->id, n->ahead, n->ahead_us);
 }
 
 static void name_done(struct talk *t, struct change *ch, enum err e)
@@ -329,15 +337,15 @@ static void name_done(struct talk *t, struct change *ch, enum err e)
     free(ch);
 }
 
-/* It went out ahead while its batch was on its way, so the row does not say so yet. */
-static void name_row(struct talk *t, const struct message_op *o)
+void message_name(struct talk *t, int64_t id, int64_t ahead, int64_t ahead_us)
 {
     struct name_op *n = NEW(struct name_op);
 
     n->change.apply = name_apply;
     n->change.done = name_done;
-    n->id = o->put.id;
-    n->ahead = o->put.ahead;
+    n->id = id;
+    n->ahead = ahead;
+    n->ahead_us = ahead_us;
     if (session_change(NULL, t, &n->change) != OK)
         free(n);
 }
@@ -346,23 +354,30 @@ static void name_row(struct talk *t, const struct message_op *o)
  * the archive will give it too. Nothing is acknowledged. */
 static void go_ahead(struct message_op *o)
 {
-    struct talk  *t = o->from->talk;
-    struct logged m = { .carbons = o->carbons, .stanza = o->put.stanza };
+    struct logged m = { .shown = ahead_of(o), .ahead = ahead_of(o), .carbons = o->carbons, .stanza = o->put.stanza };
 
-    if (o->put.ahead || !o->put.order || o->put.offline)
+    if (o->put.ahead_us || o->put.offline)
         return;
-    m.shown = archive_ahead_id(clock_us(), t->node);
-    if (m.shown <= t->last_ahead)
-        m.shown = t->last_ahead + (1 << ARCHIVE_AHEAD_NODE_BITS);
-    t->last_ahead = m.shown;
-    __atomic_store_n(&o->put.ahead, m.shown, __ATOMIC_RELAXED);
+    __atomic_store_n(&o->put.ahead_us, clock_us(), __ATOMIC_RELAXED);
     metric_add(&messages_ahead, 1);
-    message_deliver_ahead(o->to, &m);
+    follow_ahead(o->to, &m);
     send_event(o, EVENT_AHEAD, o->to, 0);
     if (o->from == o->to)
         return;
-    message_deliver_ahead(o->from, &m);
+    follow_ahead(o->from, &m);
     send_event(o, EVENT_AHEAD, o->from, 0);
+}
+
+/* Once one goes, all before it go, and those that come: a sender's order is kept. */
+static bool must_go_ahead(struct talk *t)
+{
+    bool stalled = commit_stalled_ms(t->db) >= AHEAD_AFTER_MS;
+
+    if (stalled && !t->going_ahead)
+        LIST_EACH(it, &t->messages)
+            go_ahead(LIST_ITEM(it, struct message_op, under_way));
+    t->going_ahead = stalled;
+    return stalled;
 }
 
 static void look_ahead(struct timer *timer)
@@ -370,10 +385,7 @@ static void look_ahead(struct timer *timer)
     struct talk *t = LIST_ITEM(timer, struct talk, ahead_look);
 
     timer_start(t->loop, &t->ahead_look, AHEAD_LOOK_MS, look_ahead);
-    if (commit_stalled_ms(t->db) < AHEAD_AFTER_MS)
-        return;
-    LIST_EACH(it, &t->messages)
-        go_ahead(LIST_ITEM(it, struct message_op, under_way));
+    must_go_ahead(t);
 }
 
 static enum err order_close_apply(struct db_conn *c, struct change *ch)
@@ -406,6 +418,7 @@ static void close_order(void *arg)
 void message_share_init(struct talk *t)
 {
     list_init(&t->messages);
+    deliver_init(t);
     if (!t->shared)
         return;
     commit_on_seal(t->db, close_order, t);
@@ -421,8 +434,11 @@ static void message_done(struct talk *t, struct change *ch, enum err e)
         list_remove(&o->under_way);
         if (!e)
             archive_decided(&o->put);
-        if (!e && o->put.ahead != o->put.ahead_written)
-            name_row(t, o);
+        /* Was it in the log before, then whoever shows it under its provisional id says so (deliver.c). */
+        if (!e && o->put.duplicate)
+            o->put.ahead_us = 0;
+        if (!e && o->put.ahead_us && !o->put.ahead_written)     /* it went out while its batch was on its way */
+            message_name(t, o->put.id, ahead_of(o), o->put.ahead_us);
     } else if (o->kept && !e && !o->put.duplicate)
         archive_wrote(t);
     else if (o->kept && o->put.origin)
@@ -543,7 +559,7 @@ static bool send_kept(struct session *s, struct message_op *o)
     if (o->put.order) {
         t->order_open = true;
         list_append(&t->messages, &o->under_way);
-        if (commit_stalled_ms(t->db) >= AHEAD_AFTER_MS)
+        if (must_go_ahead(t))
             go_ahead(o);
     } else if (o->put.origin) {
         archive_recent_add(t, o->put.sender, o->put.origin, o->put.id);

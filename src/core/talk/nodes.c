@@ -43,7 +43,8 @@ struct nodes {
     struct timer  beat;
     uint64_t      pulse;
     int64_t       sweep_ms;
-    int64_t       repair_until_ms, repaired_ms, calm_ms;
+    int64_t       trouble_ms;       /* the last break; 0: all that was told since has been taken */
+    int64_t       repaired_ms, calm_ms;
     int64_t       highest, calm, calm_next;   /* places in the log: heard of; all before is here; the one after that */
     bool          repairing;
     struct strmap routes;           /* full JID → struct route */
@@ -284,7 +285,7 @@ struct repair_row { int64_t id, sender, recipient; };
 struct repair {
     struct db_read    read;
     struct talk      *talk;
-    int64_t           from;
+    int64_t           from, started_ms;
     int               count;
     struct repair_row rows[REPAIR_PAGE];
 };
@@ -305,7 +306,7 @@ static enum err repair_work(struct db_conn *c, struct db_read *self)
     return e == ERR_NOT_FOUND || e == OK ? OK : e;
 }
 
-static void repair_start(struct talk *t, int64_t from);
+static void repair_start(struct talk *t, int64_t from, int64_t started_ms);
 
 static void repair_done(struct db_read *self, enum err e)
 {
@@ -326,11 +327,13 @@ static void repair_done(struct db_read *self, enum err e)
             follow_to(p, r->rows[i].id);
     }
     if (n && !e && r->count == REPAIR_PAGE)
-        repair_start(t, r->rows[r->count - 1].id);
+        repair_start(t, r->rows[r->count - 1].id, r->started_ms);
+    else if (n && !e && r->started_ms - n->trouble_ms >= REPAIR_AFTER_MS)
+        n->trouble_ms = 0;      /* read to the end, long enough after it */
     free(r);
 }
 
-static void repair_start(struct talk *t, int64_t from)
+static void repair_start(struct talk *t, int64_t from, int64_t started_ms)
 {
     struct repair *r;
 
@@ -340,6 +343,7 @@ static void repair_start(struct talk *t, int64_t from)
     r->read = (struct db_read){ .work = repair_work, .done = repair_done };
     r->talk = t;
     r->from = from;
+    r->started_ms = started_ms;
     t->nodes->repairing = true;
     metric_add(&repairs, 1);
     if (db_read_start(t->db, &r->read) != OK)
@@ -348,16 +352,16 @@ static void repair_start(struct talk *t, int64_t from)
 
 static void trouble(struct nodes *n)
 {
-    n->repair_until_ms = loop_now_ms(n->talk->loop) + REPAIR_AFTER_MS;
+    n->trouble_ms = loop_now_ms(n->talk->loop);
 }
 
 /* While all is well the border of what is certainly here moves on, two steps behind what was heard. */
 static void look_at_log(struct nodes *n, int64_t now, bool all_heard)
 {
-    if (now < n->repair_until_ms || !all_heard) {
+    if (n->trouble_ms || !all_heard) {
         if (now - n->repaired_ms >= REPAIR_MS) {
             n->repaired_ms = now;
-            repair_start(n->talk, n->calm);
+            repair_start(n->talk, n->calm, now);
         }
     } else if (now - n->calm_ms >= CALM_MS) {
         n->calm_ms = now;

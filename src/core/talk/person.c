@@ -7,6 +7,7 @@
 #include "talk/archive.h"
 #include "talk/devices.h"
 #include "talk/feature.h"
+#include "talk/follow.h"
 #include "talk/jids.h"
 #include "talk/nodes.h"
 #include "talk/roster.h"
@@ -43,6 +44,7 @@ static struct person *person_blank(struct talk *t, struct str local)
     list_init(&p->sessions);
     list_init(&p->idle);
     list_init(&p->later);
+    list_init(&p->held);
     return p;
 }
 
@@ -88,7 +90,7 @@ static void person_done(struct person *p)
     later_run(p);
     lists_free(p);
     devices_free(p);
-    free(p->aheads);
+    follow_done(p);
     free((char *)p->jid.full.p);
     free(p);
 }

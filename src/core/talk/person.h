@@ -11,7 +11,6 @@ enum { PERSONS_IDLE_MAX = 20000 };
 
 struct device;
 struct load;
-struct ahead;
 
 enum subscription { SUB_NONE = 0, SUB_TO = 1, SUB_FROM = 2, SUB_BOTH = 3 };
 
@@ -64,8 +63,8 @@ struct person {
     struct load        *reloading;     /* person.c: the lists are being read again */
     struct list         later;         /* person_when_read: what waits for that */
     int                 later_count;
-    int                 ahead_count;
-    struct ahead       *aheads;        /* what its devices were shown before it was stored (deliver.c) */
+    int                 held_count;
+    struct list         held;          /* follow.c: shown when that has been read */
 };
 
 /* Where an address leads. */

@@ -11,6 +11,7 @@
 #include "talk/admission.h"
 #include "talk/archive.h"
 #include "talk/archive_id.h"
+#include "talk/deliver.h"
 #include "talk/feature.h"
 #include "talk/jids.h"
 #include "talk/message.h"
@@ -504,6 +505,7 @@ void talk_free(struct talk **tp)
     jids_done(t);
     persons_done(t);
     nodes_done(t);
+    deliver_done(t);
     bus_free(&t->wide);
     strmap_done(&t->streams);
     addresses_done(t);

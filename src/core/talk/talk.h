@@ -75,7 +75,10 @@ struct talk {
     bool                    order_open;      /* the batch that is filling holds messages */
     struct list             messages;        /* message.c: not decided yet, in order */
     struct timer            ahead_look;
-    int64_t                 last_ahead;      /* provisional id */
+    bool                    going_ahead;     /* the database takes no commits: what comes goes out at once */
+    struct intmap           seen;            /* deliver.c: what devices here were shown lately */
+    int64_t                *seen_keys;
+    uint32_t                seen_at;
     struct strmap           loads;           /* person.c: persons being read */
     struct intmap           persons_by_id;   /* loaded ones */
 

@@ -219,7 +219,7 @@ static void judge_ourselves(struct verdict *v, const json_t *answer)
     if (json_object_get(talk, "bus_connected"))
         json_object_set(v->out, "bus_connected", json_object_get(talk, "bus_connected"));
     json_object_foreach(json_object_get(answer, "workers"), name, worker)
-        if (json_is_false(json_object_get(worker, "bus_connected")))
+        if (json_is_true(json_object_get(worker, "shared")) && json_is_false(json_object_get(worker, "bus_connected")))
             because(v, "%s has no connection to NATS, so people here do not hear at once from those on other machines: "
                        "look at nats-server at this site", name);
 }

@@ -25,7 +25,7 @@ static struct str script(struct arena *a)
 
 int cmd_drill(struct invocation *v)
 {
-    const char  *words[3 + 2 * CLI_OPTIONS_MAX] = { "python3" };
+    const char  *words[3 + 2 * CLI_OPTIONS_MAX] = { "/usr/bin/python3" };
     int          n = 1;
     struct arena a;
     struct str   path;

@@ -136,7 +136,7 @@ static void ready_answered(struct ask *k, enum err e, struct str payload)
     json_object_set_new(role, "says", json_stringn(e ? says.p : "ready", e ? says.len : 5));
 }
 
-/* What one worker of talk says; the last four fields are there when it serves a cluster. NULL: not understood. */
+/* What one worker of talk says. NULL: not understood. */
 static json_t *worker_read(struct str payload)
 {
     static const char *const before[] = { "sessions", "accounts_loaded", "commits_waiting" };
@@ -151,13 +151,12 @@ static json_t *worker_read(struct str payload)
     json_object_set_new(worker, "disk", json_stringn(text.p ? text.p : "", text.len));
     for (size_t i = 0; i < sizeof after / sizeof *after; i++)
         json_object_set_new(worker, after[i], json_integer(codec_i64(&r)));
-    if (!r.failed && r.rest.len) {
-        text = codec_str(&r, 256);
-        json_object_set_new(worker, "site", json_stringn(text.p ? text.p : "", text.len));
-        json_object_set_new(worker, "bus_connected", json_boolean(codec_u64(&r) != 0));
-        json_object_set_new(worker, "stalled_ms", json_integer(codec_i64(&r)));
-        json_object_set_new(worker, "shared", json_boolean(codec_u64(&r) != 0));
-    }
+    text = codec_str(&r, 256);
+    json_object_set_new(worker, "site", json_stringn(text.p ? text.p : "", text.len));
+    json_object_set_new(worker, "shared", json_boolean(codec_u64(&r) != 0));
+    json_object_set_new(worker, "bus_connected", json_boolean(codec_u64(&r) != 0));
+    json_object_set_new(worker, "stalled_ms", json_integer(codec_i64(&r)));
+    json_object_set_new(worker, "nodes", json_integer(codec_i64(&r)));
     if (!r.failed)
         return worker;
     json_decref(worker);
@@ -172,7 +171,8 @@ static void worker_add(json_t *sum, const json_t *worker)
 
     json_object_foreach((json_t *)worker, key, value) {
         json_t *was = json_object_get(sum, key);
-        bool    is_longest = strcmp(key, "stalled_ms") == 0, is_first = strcmp(key, "started_us") == 0;
+        bool    is_longest = strcmp(key, "stalled_ms") == 0 || strcmp(key, "nodes") == 0;
+        bool    is_first = strcmp(key, "started_us") == 0;
 
         if (!was || json_is_false(value) || (json_is_string(was) && strcmp(json_string_value(was), "ok") == 0))
             json_object_set(sum, key, value);

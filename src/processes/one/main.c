@@ -142,7 +142,7 @@ static enum err start_all(struct one *o, struct buf *report)
     const char *user = settings_text(o->settings, "user");
     struct str  why = STR_NULL;
     unsigned    rights = PROC_MAY_ACCEPT | PROC_MAY_FILES | PROC_MAY_CONNECT
-                      | (common_is_clustered(o->settings) ? PROC_MAY_REACH : 0);
+                      | (common_is_reaching_out(o->settings) ? PROC_MAY_REACH : 0);
     enum err    e = proc_drop(*user ? user : NULL, rights);
 
     for (int i = 0; i < ROLES && !e; i++) {

@@ -301,11 +301,11 @@ static void put_fin(struct buf *b, const struct query *q)
 
     buf_put_z(b, p->complete || (q->only_count && q->count == 0) ? "<fin xmlns='" NS_MAM "' complete='true'>" : "<fin xmlns='" NS_MAM "'>");
     BUF_LIT(b, "<set xmlns='" NS_RSM "'>");
-    if (p->count) {
+    if (p->count) {     /* places in the log, so that the next page begins exactly there, also behind what was shown ahead */
         BUF_LIT(b, "<first>");
-        archive_id_put(b, p->rows[0].shown);
+        archive_id_put(b, p->rows[0].id);
         BUF_LIT(b, "</first><last>");
-        archive_id_put(b, p->rows[p->count - 1].shown);
+        archive_id_put(b, p->rows[p->count - 1].id);
         BUF_LIT(b, "</last>");
     }
     if (q->only_count)
