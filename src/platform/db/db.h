@@ -98,7 +98,8 @@ enum err db_backup(struct db_conn *c, const char *to_path, struct arena *a, stru
 /* ---- one database, several processes (PostgreSQL) ---- */
 bool     db_is_shared(const struct db *d);                          /* others write it too */
 /* How far this process knows the log of the database to be durable, and a place that another process told us of: reads
- * that start from now on see everything up to it, or fail with ERR_UNAVAILABLE. SQLite: 0, and nothing to do. */
+ * that start from now on see everything up to it, or fail with ERR_UNAVAILABLE. A number to keep and to compare: the larger
+ * one is later, across fail-overs too. SQLite: 0, and nothing to do. */
 int64_t  db_position(const struct db *d);
 void     db_position_need(struct db *d, int64_t position);
 

@@ -78,9 +78,10 @@ static struct commit_op *op_at(struct list *node)
 
 /* ---- pieces ---- */
 
-static void position_learn(struct pg_conn *c, int64_t position)
+static void position_learn(struct pg_conn *c, int64_t place)
 {
     struct db_shared *h = c->base.shared;
+    int64_t position = pg_position(c->timeline, place);
 
     if (h && position > atomic_load(&h->position))
         atomic_store(&h->position, position);

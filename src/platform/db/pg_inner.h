@@ -5,6 +5,15 @@
 #include "db/pg_server.h"
 #include "db/pg_text.h"
 
+/* A position: the timeline of the primary that gave it, and the log's place there. A promotion starts a new timeline that
+ * holds all that was acknowledged, at places that may be lower: the old primary's log went on, unacknowledged. */
+enum { PG_PLACE_BITS = 48 };
+
+static inline int64_t pg_position(int64_t timeline, int64_t place)
+{
+    return timeline << PG_PLACE_BITS | place;
+}
+
 /* What was sent and is not answered, in order. */
 enum { PG_PATIENCE_MS = 3000, PG_PATIENCE_MS_MAX = 60000 };   /* silence that ends the connection of a batch */
 

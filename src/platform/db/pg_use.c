@@ -203,15 +203,19 @@ static const char freshness[] =
 static bool is_fresh(const struct pg_conn *c, const int64_t answer[3])
 {
     const struct db_shared *h = c->base.shared;
-    int64_t position, need;
+    int64_t position, need, need_timeline;
+    bool primary = !answer[0];
 
     if (!h)
         return true;
-    if (!answer[0] && answer[1] < atomic_load(&h->timeline))
+    if (primary && answer[1] < atomic_load(&h->timeline))
         return false;                    /* a primary that was: it has not noticed yet */
     position = atomic_load(&h->position);
-    need = atomic_load(&h->need);
-    return answer[2] >= (position > need ? position : need);
+    need = atomic_load(&h->need) > position ? atomic_load(&h->need) : position;
+    need_timeline = need >> PG_PLACE_BITS;
+    if (primary && answer[1] != need_timeline)
+        return answer[1] > need_timeline;
+    return answer[2] >= (need & ((INT64_C(1) << PG_PLACE_BITS) - 1));
 }
 
 static enum err question_send(struct pg_conn *c)
