@@ -98,6 +98,7 @@ void     pg_stmt_rows(struct pg_stmt *s, PGresult *r);       /* takes r */
 /* ---- pg_use.c: which server a connection goes to, and how long it waits ---- */
 /* Waits until the socket is ready for `events`, as long as this connection's use allows. */
 enum err pg_wait(struct pg_conn *c, short events);
+bool     pg_gives_up(const struct pg_conn *c);               /* the database is being closed, and has waited enough */
 /* Connected to the primary; waits for one, as long as its use allows. */
 enum err pg_primary_need(struct pg_conn *c);
 /* Connected to a server that has replayed what must be seen, with `then` (NULL: nothing) sent and synced behind the check. */
