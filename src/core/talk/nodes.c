@@ -28,6 +28,7 @@ enum {
     REPAIR_MS = 500,
     REPAIR_AFTER_MS = 3000,         /* how long after a break the log is still looked at */
     REPAIR_PAGE = 2000,
+    REFRESH_AFTER_MS = 1000,
     CALM_MS = 1000,
 };
 
@@ -43,6 +44,8 @@ struct nodes {
     struct timer  beat;
     uint64_t      pulse;
     int64_t       sweep_ms;
+    int64_t       broken_ms;        /* since when there is no connection; 0: there is */
+    int64_t       refresh_ms;       /* when to read again what others may have changed unheard; 0: nothing was missed */
     int64_t       trouble_ms;       /* the last break; 0: all that was told since has been taken */
     int64_t       repaired_ms, calm_ms;
     int64_t       highest, calm, calm_next;   /* places in the log: heard of; all before is here; the one after that */
@@ -547,6 +550,10 @@ static void beat(struct timer *timer)
     }
     look_at_log(n, now, all_heard);
     sweep(n, now);
+    if (n->refresh_ms && now >= n->refresh_ms && bus_connected(n->talk->wide)) {
+        n->refresh_ms = 0;
+        persons_reload_all(n->talk);
+    }
     metric_set(&nodes_alive, nodes_count(n->talk));
 }
 
@@ -554,12 +561,20 @@ static void weather(void *arg, bool connected)
 {
     struct talk *t = arg;
 
+    struct nodes *n = t->nodes;
+    int64_t       now = loop_now_ms(t->loop);
+
     LOG_INFO("nodes.bus", LF_Z("state", connected ? "connected" : "lost"));
-    trouble(t->nodes);
-    if (!connected)
+    trouble(n);
+    if (!connected) {
+        n->broken_ms = now;
         return;
-    persons_reload_all(t);          /* changes may have been told meanwhile */
-    devices_tell_all(t);            /* and others may have thought that we were gone */
+    }
+    if (n->broken_ms && now - n->broken_ms > NODE_SILENT_MS)
+        devices_tell_all(t);        /* others may have thought that we were gone */
+    n->broken_ms = 0;
+    if (!n->refresh_ms)
+        n->refresh_ms = now + REFRESH_AFTER_MS;     /* a connection that comes and goes costs one reading */
 }
 
 /* ---- life ---- */

@@ -310,13 +310,16 @@ static void after_done(struct talk *t, struct change *c, enum err e)
 
 void session_after_commits(struct session *s, void (*fn)(struct talk *t, void *arg), void *arg)
 {
-    struct after *a;
-
-    if (s->commits == 0) {
+    if (s->commits == 0)
         fn(s->talk, arg);
-        return;
-    }
-    a = NEW(struct after);
+    else
+        session_after_all(s, fn, arg);
+}
+
+void session_after_all(struct session *s, void (*fn)(struct talk *t, void *arg), void *arg)
+{
+    struct after *a = NEW(struct after);
+
     a->change.done = after_done;
     a->fn = fn;
     a->arg = arg;

@@ -133,6 +133,9 @@ enum err session_change(struct session *s, struct talk *t, struct change *c);
 /* Runs fn(t, arg) now, or once everything this session has in the batch is durable: keeps
  * the order of what one client sends to another (RFC 6120 §10.1). */
 void session_after_commits(struct session *s, void (*fn)(struct talk *t, void *arg), void *arg);
+/* The same for everything that anybody has in the batch: what was on its way to a device that this one takes the place of is
+ * in the archive then. */
+void session_after_all(struct session *s, void (*fn)(struct talk *t, void *arg), void *arg);
 
 /* ---- life ---- */
 struct session *session_new(struct talk *t, struct conn *c, enum talk_transport how);

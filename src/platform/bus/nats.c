@@ -36,7 +36,8 @@ METRIC_COUNTER_L(dropped_bad, "bongsu_bus_nats_dropped", "Events that were not s
 
 enum {
     SERVERS_MAX = 16,
-    PING_MS = 90,                   /* and two unanswered: a frozen server is noticed within 300 ms */
+    PING_MS = 200,                  /* and two unanswered: a frozen server is noticed within 0.6 s, a dead one at once. Half of
+                                       that took busy servers for frozen, and each break costs reading the log */
     PING_OUT_MAX = 2,
     CONNECT_MS = 200,               /* for each step of connecting */
     GREET_FACTOR = 5,               /* TLS and log-in may take this much longer: a certificate costs CPU on both sides */

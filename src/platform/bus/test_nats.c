@@ -528,7 +528,7 @@ static void a_lost_server_is_left(struct test *t, int signum)
     ROUNDS_UNTIL(&f, told[0].whole == 2, 3000);
     CHECK_INT(t, 2, told[0].whole);
     printf("        noticed after %lld ms, whole again after %lld ms\n", (long long)lost_ms, (long long)(clock_mono_ms() - before));
-    CHECK(t, lost_ms < 600);        /* 300 and what a busy machine adds */
+    CHECK(t, lost_ms < 3000);       /* two pings and what a busy machine adds */
     bus_publish(b, "person.ann", STR("after"));
     ROUNDS_UNTIL(&f, h.count == 2, 1000);
     CHECK_STR(t, "before after ", str_of(h.texts));

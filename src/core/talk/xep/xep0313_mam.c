@@ -370,7 +370,10 @@ static enum err query_set(struct session *s, const struct stanza *iq)
     }
     q->read = (struct db_read){ .work = query_work, .done = query_done };
     session_hold(s);
-    session_after_commits(s, query_start, q);   /* what it has sent is in the answer */
+    if (s->talk->shared)        /* what it has sent is in the answer; what others have on its way comes live (follow.h) */
+        session_after_commits(s, query_start, q);
+    else
+        session_after_all(s, query_start, q);
     return OK;
 }
 
