@@ -9,7 +9,12 @@
  * If the transaction fails as a whole (ERR_FULL, ERR_IO, ERR_UNAVAILABLE), every operation of the batch
  * gets that error and nothing of it is stored. If one operation's own
  * statement fails (ERR_EXISTS, ERR_INVALID, ERR_BUG), the batch is rolled back and
- * done again one operation at a time, so only the guilty one is told.
+ * done again one operation at a time, so only the guilty one is told. What its first failed statement gave is what it is
+ * told, whatever apply makes of it: on PostgreSQL statements are sent together and answered later.
+ *
+ * On PostgreSQL a batch does not fail because the database is away: it waits, and is repeated until it lands, once
+ * (pg_batch.c). It fails with ERR_FULL when the primary had no room for 20 s, and with ERR_UNAVAILABLE or ERR_UNCERTAIN
+ * when the database is closed meanwhile.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "base/list.h"
@@ -41,7 +46,8 @@ enum err commit_add(struct db *d, struct commit_op *op);
 void     commit_on_seal(struct db *d, void (*fn)(void *arg), void *arg);
 size_t   commit_waiting(const struct db *d);     /* operations added and not done */
 /* The state of the disk as the last batch found it: OK, ERR_FULL, ERR_IO. While not OK,
- * one small probe transaction a second looks whether it has come back. */
+ * one small probe transaction a second looks whether it has come back. PostgreSQL: ERR_UNAVAILABLE
+ * (ERR_FULL when that is why) while a batch has found no primary to land on for a second. */
 enum err commit_health(const struct db *d);
 /* How long the batch in flight has been waiting to become durable; 0 when none is. */
 int64_t  commit_stalled_ms(const struct db *d);

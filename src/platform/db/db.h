@@ -2,6 +2,9 @@
  *
  * The SQL is a common subset: INSERT … ON CONFLICT, RETURNING, window functions;
  * int64, text, blob; times as int64 microseconds UTC; parameters as ?1, ?2, …
+ * Types in capitals, names in small letters (pg_text.h). Conditions are conditions
+ * ((keeps & 1) <> 0), a LIMIT is not below zero, keys are given and not made by the engine,
+ * a query in FROM has a name, and a sum is cast to BIGINT. A text is UTF-8 without NUL.
  *
  * Three ways in:
  *   writes   commit.h: operations of one round share a transaction
@@ -57,7 +60,9 @@ void     db_bind_i64(struct db_stmt *s, int at, int64_t v);         /* at counts
 void     db_bind_str(struct db_stmt *s, int at, struct str v);      /* text; p == NULL binds NULL; borrowed until db_done */
 void     db_bind_blob(struct db_stmt *s, int at, struct str v);
 void     db_bind_null(struct db_stmt *s, int at);
-/* OK: a row is ready; ERR_NOT_FOUND: no more rows; ERR_FULL, ERR_IO, ERR_EXISTS (constraint), ERR_BUG. */
+/* OK: a row is ready; ERR_NOT_FOUND: no more rows; ERR_FULL, ERR_IO, ERR_EXISTS (constraint), ERR_BUG;
+ * PostgreSQL: ERR_INVALID (no text), ERR_UNAVAILABLE (no server, or none that is far enough),
+ * ERR_UNCERTAIN (outside a transaction: the answer was lost). */
 enum err db_step(struct db_stmt *s);
 int64_t  db_i64(struct db_stmt *s, int column);                     /* columns count from 0 */
 struct str db_text(struct db_stmt *s, int column);                  /* valid until the next step; p NULL for NULL */
@@ -93,7 +98,8 @@ enum err db_backup(struct db_conn *c, const char *to_path, struct arena *a, stru
 /* ---- one database, several processes (PostgreSQL) ---- */
 bool     db_is_shared(const struct db *d);                          /* others write it too */
 /* How far this process knows the log of the database to be durable, and a place that another process told us of: reads
- * that start from now on see everything up to it, or fail with ERR_UNAVAILABLE. SQLite: 0, and nothing to do. */
+ * that start from now on see everything up to it, or fail with ERR_UNAVAILABLE. A number to keep and to compare: the larger
+ * one is later, across fail-overs too. SQLite: 0, and nothing to do. */
 int64_t  db_position(const struct db *d);
 void     db_position_need(struct db *d, int64_t position);
 
@@ -109,5 +115,6 @@ enum { DB_READ_QUEUE_MAX = 4096 };
 /* Lives inside your struct until `done`. ERR_LIMIT: the queue is full, `done` will not be called.
  * A read sees every commit whose `done` has run. */
 enum err db_read_start(struct db *d, struct db_read *r);
-/* A synchronous read on the loop thread, for start-up and small point reads from cache-hot pages. */
+/* A synchronous read on the loop thread, for start-up and small point reads from cache-hot pages. PostgreSQL: at most
+ * 200 ms, then ERR_UNAVAILABLE. */
 struct db_conn *db_loop_conn(struct db *d);

@@ -22,9 +22,7 @@
  * When a batch has landed whose answers were lost, operations that wanted numbers (db_run_later) are applied again in a
  * batch of their own; they are idempotent by contract.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
-#include <inttypes.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
 #include "base/fault.h"
@@ -78,9 +76,10 @@ static struct commit_op *op_at(struct list *node)
 
 /* ---- pieces ---- */
 
-static void position_learn(struct pg_conn *c, int64_t position)
+static void position_learn(struct pg_conn *c, int64_t place)
 {
     struct db_shared *h = c->base.shared;
+    int64_t position = pg_position(c->timeline, place);
 
     if (h && position > atomic_load(&h->position))
         atomic_store(&h->position, position);
@@ -325,13 +324,6 @@ static void full_no_more(struct pg_conn *c)
         atomic_store(&c->base.shared->full, false);
 }
 
-static bool gives_up(const struct pg_conn *c)
-{
-    int64_t at_ms = c->base.shared ? atomic_load(&c->base.shared->give_up_ms) : 0;
-
-    return at_ms && pg_now_us() / 1000 >= at_ms;
-}
-
 /* Until the batch has landed, or will not. ERR_UNCERTAIN: the database is being closed and nobody knows. */
 static enum err batch_land(struct landing *l)
 {
@@ -360,7 +352,7 @@ static enum err batch_land(struct landing *l)
         } else if (l->e && l->e != ERR_UNAVAILABLE) {
             return l->unknown ? ERR_UNCERTAIN : l->e;
         }
-        if (gives_up(c))
+        if (pg_gives_up(c))
             return l->unknown ? ERR_UNCERTAIN : ERR_UNAVAILABLE;
         if (c->pg && a != UNKNOWN)
             poll(NULL, 0, 1 + (int)(random_u64() % AGAIN_MS));      /* two that fell over each other shall not again */

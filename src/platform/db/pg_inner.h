@@ -5,6 +5,15 @@
 #include "db/pg_server.h"
 #include "db/pg_text.h"
 
+/* A position: the timeline of the primary that gave it, and the log's place there. A promotion starts a new timeline that
+ * holds all that was acknowledged, at places that may be lower: the old primary's log went on, unacknowledged. */
+enum { PG_PLACE_BITS = 48 };
+
+static inline int64_t pg_position(int64_t timeline, int64_t place)
+{
+    return timeline << PG_PLACE_BITS | place;
+}
+
 /* What was sent and is not answered, in order. */
 enum { PG_PATIENCE_MS = 3000, PG_PATIENCE_MS_MAX = 60000 };   /* silence that ends the connection of a batch */
 
@@ -89,6 +98,7 @@ void     pg_stmt_rows(struct pg_stmt *s, PGresult *r);       /* takes r */
 /* ---- pg_use.c: which server a connection goes to, and how long it waits ---- */
 /* Waits until the socket is ready for `events`, as long as this connection's use allows. */
 enum err pg_wait(struct pg_conn *c, short events);
+bool     pg_gives_up(const struct pg_conn *c);               /* the database is being closed, and has waited enough */
 /* Connected to the primary; waits for one, as long as its use allows. */
 enum err pg_primary_need(struct pg_conn *c);
 /* Connected to a server that has replayed what must be seen, with `then` (NULL: nothing) sent and synced behind the check. */

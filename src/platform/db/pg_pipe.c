@@ -5,7 +5,6 @@
  *
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <arpa/inet.h>
-#include <assert.h>
 #include <endian.h>
 #include <poll.h>
 #include <stdio.h>

@@ -24,7 +24,6 @@ enum {
     RETRY_MS = 20,
     GRACE_MS = 50,               /* for the others to be heard, when one says that it is the primary */
     HEARD_MS = 500,              /* an answer older than this says nothing */
-    OUR_OPTIONS = 10,
 };
 
 struct pg_hosts {
@@ -114,7 +113,7 @@ static void value_set(struct pg_hosts *h, int host, const char *keyword, struct 
 }
 
 /* What is ours to decide. No limit may cut a statement short: a commit that is cancelled is not undone. */
-static void values_of_ours(struct pg_hosts *h, int host, const char *options)
+static void values_of_ours(struct pg_hosts *h, int host, const char *options, bool gss)
 {
     static const char *const fixed[][2] = {
         { "target_session_attrs", "any" }, { "client_encoding", "UTF8" }, { "tcp_user_timeout", "2000" },
@@ -125,6 +124,8 @@ static void values_of_ours(struct pg_hosts *h, int host, const char *options)
 
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         value_set(h, host, fixed[i][0], str_of(fixed[i][1]));
+    if (!gss)
+        value_set(h, host, "gssencmode", STR("disable"));    /* it would look for tickets at each connection */
     buf_init(&b, 0);
     buf_printf(&b, "%s -c search_path=%s -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
                    " -c synchronous_commit=on -c client_connection_check_interval=2000 -c jit=off",
@@ -145,7 +146,7 @@ static void host_values(struct pg_hosts *h, int host, const PQconninfoOption *op
     for (int i = 0; i < 3; i++)
         if (option_of(options, lists[i]))
             value_set(h, host, lists[i], list_item(option_of(options, lists[i]), host));
-    values_of_ours(h, host, option_of(options, "options"));
+    values_of_ours(h, host, option_of(options, "options"), option_of(options, "gssencmode") != NULL);
     snprintf(h->name[host], NAME_BYTES, "%.*s:%.*s", STR_ARG(names ? list_item(names, host) : STR("local")),
              STR_ARG(ports ? list_item(ports, host) : STR("5432")));
 }

@@ -8,9 +8,6 @@
  *
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "db/pg_inner.h"
@@ -41,7 +38,7 @@ static int ms_until(int64_t us)
     return left_us <= 0 ? 0 : (int)((left_us + 999) / 1000);
 }
 
-static bool gives_up(const struct pg_conn *c)
+bool pg_gives_up(const struct pg_conn *c)
 {
     int64_t at_ms = c->base.shared ? atomic_load(&c->base.shared->give_up_ms) : 0;
 
@@ -77,7 +74,7 @@ static enum err wait_in_flight(struct pg_conn *c, short events)
         }
         if (pg_finder_newer(c->finder, c->timeline))
             return pg_lose(c, "is not the primary any more");
-        if (gives_up(c))
+        if (pg_gives_up(c))
             return pg_lose(c, "has not answered, and the database is being closed");
         if (now_us - c->heard_us > c->patience_ms * 1000LL) {
             /* Not for ever shorter: each time leaves a session behind on a server that may only be slow. */
@@ -134,7 +131,7 @@ enum err pg_primary_need(struct pg_conn *c)
     while (!pg_finder_take(c->finder, timeline_min, &pg, &host, &timeline)) {
         int64_t searched_ms = (pg_now_us() - since_us) / 1000;
 
-        if (gives_up(c) || (searched_ms > TOOL_MS && !c->batch_us))
+        if (pg_gives_up(c) || (searched_ms > TOOL_MS && !c->batch_us))
             return conn_note(&c->base, ERR_UNAVAILABLE, pg_finder_words(c->finder));
         if (searched_ms > AWAY_TOLD_MS && !told) {
             LOG_WARN("db.away", LF_Z("database", c->base.path), LF_Z("words", pg_finder_words(c->finder)));
@@ -203,15 +200,19 @@ static const char freshness[] =
 static bool is_fresh(const struct pg_conn *c, const int64_t answer[3])
 {
     const struct db_shared *h = c->base.shared;
-    int64_t position, need;
+    int64_t position, need, need_timeline;
+    bool primary = !answer[0];
 
     if (!h)
         return true;
-    if (!answer[0] && answer[1] < atomic_load(&h->timeline))
+    if (primary && answer[1] < atomic_load(&h->timeline))
         return false;                    /* a primary that was: it has not noticed yet */
     position = atomic_load(&h->position);
-    need = atomic_load(&h->need);
-    return answer[2] >= (position > need ? position : need);
+    need = atomic_load(&h->need) > position ? atomic_load(&h->need) : position;
+    need_timeline = need >> PG_PLACE_BITS;
+    if (primary && answer[1] != need_timeline)
+        return answer[1] > need_timeline;
+    return answer[2] >= (need & ((INT64_C(1) << PG_PLACE_BITS) - 1));
 }
 
 static enum err question_send(struct pg_conn *c)

@@ -5,7 +5,6 @@
  *   bind…, step   sent, and awaited with all that stands before it
  *
  * SPDX-License-Identifier: AGPL-3.0-or-later */
-#include <assert.h>
 #include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -116,6 +116,41 @@ static void waiting_only_keeps_the_order(struct test *t)
     closed(&f);
 }
 
+struct claim {
+    struct put put;
+    int64_t    out[2], rows;
+};
+
+static enum err claim_apply(struct db_conn *c, struct commit_op *op)
+{
+    static struct db_sql sql = { "INSERT INTO note(id, text) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING RETURNING id * 2, NULL" };
+    struct claim *m = LIST_ITEM(op, struct claim, put.op);
+
+    return db_run_later(c, &sql, m->out, 2, &m->rows, "is", m->put.id, STR("mine"));
+}
+
+/* Numbers that are needed only after the commit: there before `done`, however the batch went. */
+static void numbers_come_with_the_commit(struct test *t)
+{
+    struct fixture f = opened(t);
+
+    for (int spoilt = 0; spoilt < 2; spoilt++) {
+        struct claim first = { .put = put_of(10 + spoilt), .out = { -1, -1 } }, second = first;
+        struct put bad = put_of(0);              /* is there already: the batch goes one by one */
+
+        first.put.op.apply = second.put.op.apply = claim_apply;
+        commit_add(f.d, &first.put.op);
+        if (spoilt)
+            commit_add(f.d, &bad.op);
+        commit_add(f.d, &second.put.op);
+        rounds_until(f.l, &second.put.told);
+        CHECK(t, first.put.e == OK && first.rows == 1 && first.out[0] == 20 + 2 * spoilt && first.out[1] == 0);
+        CHECK(t, second.put.e == OK && second.rows == 0);
+        CHECK_INT(t, spoilt ? ERR_EXISTS : OK, spoilt ? bad.e : OK);
+    }
+    closed(&f);
+}
+
 /* Wherever the disk fails, a batch is stored whole or not at all, and told so. A primary without room is tried again. */
 static void a_batch_is_all_or_nothing(struct test *t, const char *place, enum err pretended)
 {
@@ -358,7 +393,7 @@ static void much_data_survives_checkpoints(struct test *t)
 
 DB_TEST_MAIN(TEST(writes_of_one_round_share_a_commit), TEST(the_next_batch_fills_meanwhile),
           TEST(only_the_guilty_one_is_told), TEST(a_refused_operation_leaves_no_trace),
-          TEST(waiting_only_keeps_the_order), TEST(a_failed_write_fails_the_batch),
+          TEST(waiting_only_keeps_the_order), TEST(numbers_come_with_the_commit), TEST(a_failed_write_fails_the_batch),
           TEST(a_failed_commit_fails_the_batch), TEST(a_lost_answer_is_uncertain), TEST(a_full_disk_heals),
           TEST(too_much_waiting_is_refused), TEST(a_seal_may_add_the_last_operation), TEST(done_may_add_again),
           TEST(closing_commits_what_is_queued), TEST(closing_ends_though_a_write_is_tried_for_ever),

@@ -460,6 +460,54 @@ static void closing_does_not_wait_for_a_dead_primary(struct test *t)
     CHECK(t, pg_now_us() - start_us < 6000000);
 }
 
+/* Operations of every kind while the connection is cut, starved and mended at random: each happens once, each is told
+ * once and in order, and only the guilty hear of an error. */
+static void whatever_happens_each_happens_once(struct test *t)
+{
+    enum { ROUNDS = 40, OPS = 8 };
+    static const enum proxy_mode modes[] = { PROXY_PASS, PROXY_PASS, PROXY_LOSE, PROXY_DEAD, PROXY_LOSE };
+    struct fixture f = opened(t);
+    struct count_op counts[ROUNDS][OPS], laters[ROUNDS];
+    struct put *puts = calloc(ROUNDS * OPS, sizeof *puts), twice[ROUNDS];
+    unsigned seed = (unsigned)getpid();
+    bool ordered = true;
+
+    printf("        seed %u\n", seed);
+    for (int r = 0; r < ROUNDS; r++) {
+        for (int i = 0; i < OPS; i++) {
+            counts[r][i] = count_of(count_apply);
+            puts[r * OPS + i] = put_of(1000 + r * OPS + i);
+            CHECK_OK(t, commit_add(f.d, &counts[r][i].op));
+            CHECK_OK(t, commit_add(f.d, &puts[r * OPS + i].op));
+        }
+        laters[r] = count_of(later_apply);
+        twice[r] = put_of(0);                    /* is there already */
+        CHECK_OK(t, commit_add(f.d, &laters[r].op));
+        CHECK_OK(t, r % 3 ? OK : commit_add(f.d, &twice[r].op));
+        proxy.mode = modes[rand_r(&seed) % 5];
+        rounds_for(f.l, (int)(rand_r(&seed) % 60));
+        if (rand_r(&seed) % 2) {
+            proxy.mode = PROXY_PASS;             /* so that the next trouble finds a connection to spoil */
+            rounds_until(f.l, &laters[r].done);
+        }
+    }
+    proxy.mode = PROXY_PASS;
+    rounds_until(f.l, &laters[ROUNDS - 1].done);
+    for (int r = 0; r < ROUNDS; r++) {
+        CHECK(t, laters[r].done && laters[r].e == OK && laters[r].rows == 1 && laters[r].after == 78);
+        CHECK(t, r % 3 || (twice[r].told && twice[r].e == ERR_EXISTS));
+        for (int i = 0; i < OPS; i++)
+            CHECK(t, counts[r][i].told == 1 && counts[r][i].e == OK && puts[r * OPS + i].e == OK);
+    }
+    for (int i = 1; i < ROUNDS * OPS; i++)
+        ordered &= puts[i].order > puts[i - 1].order;
+    CHECK(t, ordered);
+    CHECK_INT(t, ROUNDS * OPS, times_counted(&f));
+    CHECK_INT(t, ROUNDS * OPS, number_beside(&f, "SELECT count(*) FROM note WHERE id >= 1000"));
+    free(puts);
+    closed(&f);
+}
+
 /* ---- reads ---- */
 
 struct plain_read {
@@ -640,6 +688,7 @@ static void the_writer_follows_a_promotion(struct test *t)
     for (int i = 0; i < 500 && number_of(second, "SELECT length(text) - length('first') FROM note WHERE id = 0") != 1; i++)
         rounds_for(f.l, 10);
     proxy.mode = PROXY_DEAD;
+    db_position_need(f.d, db_position(f.d) + (1 << 24));     /* its log went on, unacknowledged */
     rounds_for(f.l, 50);
     CHECK_OK(t, commit_add(f.d, &count.op));
     rounds_for(f.l, 300);
@@ -678,5 +727,5 @@ static void what_is_no_text_is_refused(struct test *t)
 DB_TEST_MAIN(TEST(a_batch_lands_once_though_its_answer_is_lost), TEST(an_old_sending_does_nothing_when_it_thaws),
              TEST(a_killed_session_is_no_failure), TEST(a_cancelled_wait_is_no_acknowledgement),
              TEST(the_primary_may_go_and_come_back), TEST(closing_does_not_wait_for_a_dead_primary),
-             TEST(a_read_waits_for_its_position), TEST(a_read_goes_on_after_a_cut), TEST(what_is_no_text_is_refused),
+             TEST(whatever_happens_each_happens_once), TEST(a_read_waits_for_its_position), TEST(a_read_goes_on_after_a_cut), TEST(what_is_no_text_is_refused),
              TEST(the_nearest_replica_answers_what_it_has), TEST(the_writer_follows_a_promotion))

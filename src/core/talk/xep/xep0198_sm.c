@@ -934,25 +934,34 @@ static enum resume_outcome failed(struct session *s, struct sm *m, const char *c
     return sm_resume_refuse(s, m ? (int64_t)m->received_stored : -1, condition);
 }
 
-static void commits_done(struct talk *t, void *arg)
-{
-    uint64_t       *id = arg;
-    struct session *s = session_find(t, *id);
+struct resume_wait {
+    struct change change;
+    uint64_t      session_id;
+};
 
-    free(id);
+static void commits_done(struct talk *t, struct change *c, enum err e)
+{
+    struct session *s = session_find(t, ((struct resume_wait *)c)->session_id);
+
+    (void)e;    /* nothing was written; only the place in the queue matters */
+    free(c);
     if (s)
         login_resume_again(s);
 }
 
-/* What the old stream sent may still be in the batch; how much of it counts is known when that is decided. */
-static enum resume_outcome wait_for_commits(struct session *s, struct session *old)
+/* What the old stream sent may still be in the batch; how much of it counts is known when that is decided. The wait is
+ * nobody's stanza: two who want the same stream must not wait for each other's waiting. */
+static enum resume_outcome wait_for_commits(struct session *s)
 {
-    uint64_t *id = NEW(uint64_t);
+    struct resume_wait *w = NEW(struct resume_wait);
 
-    *id = s->id;
+    w->change.done = commits_done;
+    w->session_id = s->id;
     session_hold(s);
-    session_after_commits(old, commits_done, id);
-    return RESUME_WAITS;
+    if (session_change(NULL, s->talk, &w->change) == OK)
+        return RESUME_WAITS;
+    free(w);
+    return failed(s, NULL, "resource-constraint");
 }
 
 enum resume_outcome sm_resume(struct session *s, const struct xml_node *resume)
@@ -970,7 +979,7 @@ enum resume_outcome sm_resume(struct session *s, const struct xml_node *resume)
         return failed(s, NULL, m ? "bad-request" : "item-not-found");
     old = m->session;
     if (old->commits)
-        return wait_for_commits(s, old);
+        return wait_for_commits(s);
     old->received -= old->unhandled;    /* as in session_lost: it is the client's to send again */
     old->unhandled = false;
     /* After a crash the client may have seen volatile stanzas we no longer know of: they stand behind
