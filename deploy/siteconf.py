@@ -289,6 +289,7 @@ CREATE ROLE bongsu_watch LOGIN;
 CREATE DATABASE bongsu OWNER bongsu TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8';
 REVOKE ALL ON DATABASE bongsu FROM PUBLIC;
 GRANT CONNECT ON DATABASE bongsu TO bongsu_watch;
+GRANT pg_monitor TO bongsu;
 \\connect bongsu
 SET synchronous_commit = local;
 CREATE SCHEMA watch AUTHORIZATION bongsu_watch;

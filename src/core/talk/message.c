@@ -175,6 +175,7 @@ struct message_op {
     struct person     *from, *to;
     struct str         id, to_text;     /* for an error reply and the log */
     bool               kept, carbons;
+    bool               away;            /* nobody was known to be there; put.offline says only that the commit decides it */
     struct list        under_way;       /* in talk->messages, while it is not decided (a shared database) */
     int                target_count;
     struct target      targets[];       /* behind them: the texts */
@@ -356,7 +357,7 @@ static void go_ahead(struct message_op *o)
 {
     struct logged m = { .shown = ahead_of(o), .ahead = ahead_of(o), .carbons = o->carbons, .stanza = o->put.stanza };
 
-    if (o->put.ahead_us || o->put.offline)
+    if (o->put.ahead_us || o->away)
         return;
     __atomic_store_n(&o->put.ahead_us, clock_us(), __ATOMIC_RELAXED);
     metric_add(&messages_ahead, 1);
@@ -601,6 +602,7 @@ static void launch(struct session *s, struct message *m, struct plan *plan, stru
     o = op_new(m, plan, to, buf_str(b), m->stanza->has_to ? m->stanza->to.full : s->jid.bare);
     if (m->archive || offline)
         keep(o, m, to, offline);
+    o->away = plan->fate == FATE_OFFLINE;
     if (o->put.order)
         o->target_count = 0;        /* where it goes is found when its place is known */
     o->change.session_id = s->id;

@@ -10,6 +10,7 @@
 #include "base/metric.h"
 #include "bus/codec.h"
 #include "crypto/digest.h"
+#include "talk/archive.h"
 #include "talk/devices.h"
 #include "talk/follow.h"
 #include "talk/xep/xep0198_move.h"
@@ -26,7 +27,7 @@ enum {
     EVENT_VERSION = 1,
     EVENT_TEXT_MAX = 1000 * 1024,
     REPAIR_MS = 500,
-    REPAIR_AFTER_MS = 3000,         /* how long after a break the log is still looked at */
+    MARK_AFTER_MS = 1500,           /* after a break: what a worker stored before we missed it has been committed by then, or never */
     REPAIR_PAGE = 2000,
     REFRESH_AFTER_MS = 1000,
     CALM_MS = 1000,
@@ -47,6 +48,7 @@ struct nodes {
     int64_t       broken_ms;        /* since when there is no connection; 0: there is */
     int64_t       refresh_ms;       /* when to read again what others may have changed unheard; 0: nothing was missed */
     int64_t       trouble_ms;       /* the last break; 0: all that was told since has been taken */
+    int64_t       marked_ms, mark_ms;   /* a commit of ours after it has landed; is under way since */
     int64_t       repaired_ms, calm_ms;
     int64_t       highest, calm, calm_next;   /* places in the log: heard of; all before is here; the one after that */
     bool          repairing;
@@ -331,8 +333,8 @@ static void repair_done(struct db_read *self, enum err e)
     }
     if (n && !e && r->count == REPAIR_PAGE)
         repair_start(t, r->rows[r->count - 1].id, r->started_ms);
-    else if (n && !e && r->started_ms - n->trouble_ms >= REPAIR_AFTER_MS)
-        n->trouble_ms = 0;      /* read to the end, long enough after it */
+    else if (n && !e && n->marked_ms && r->started_ms > n->marked_ms)
+        n->trouble_ms = 0;      /* read to the end, of a log that has all from before the mark */
     free(r);
 }
 
@@ -356,11 +358,47 @@ static void repair_start(struct talk *t, int64_t from, int64_t started_ms)
 static void trouble(struct nodes *n)
 {
     n->trouble_ms = loop_now_ms(n->talk->loop);
+    n->marked_ms = 0;
+}
+
+/* A replica may be read that has not yet what a lost worker had stored. A commit of our own, made a while after the break, stands
+ * behind all that: what is read with its position in mind is whole. */
+static enum err mark_apply(struct db_conn *c, struct change *ch)
+{
+    return archive_order_take(c, &ch->talk->order);
+}
+
+static void mark_done(struct talk *t, struct change *ch, enum err e)
+{
+    struct nodes *n = t->nodes;
+
+    free(ch);
+    if (!n)
+        return;
+    if (!e && n->trouble_ms && n->mark_ms - n->trouble_ms >= MARK_AFTER_MS)
+        n->marked_ms = loop_now_ms(t->loop);
+    n->mark_ms = 0;
+}
+
+static void mark(struct nodes *n, int64_t now)
+{
+    struct change *c;
+
+    if (!n->trouble_ms || n->marked_ms || n->mark_ms || now - n->trouble_ms < MARK_AFTER_MS)
+        return;
+    c = NEW(struct change);
+    c->apply = mark_apply;
+    c->done = mark_done;
+    if (session_change(NULL, n->talk, c) == OK)
+        n->mark_ms = now;
+    else
+        free(c);
 }
 
 /* While all is well the border of what is certainly here moves on, two steps behind what was heard. */
 static void look_at_log(struct nodes *n, int64_t now, bool all_heard)
 {
+    mark(n, now);
     if (n->trouble_ms || !all_heard) {
         if (now - n->repaired_ms >= REPAIR_MS) {
             n->repaired_ms = now;
@@ -507,7 +545,7 @@ static void pulse_came(void *arg, struct str subject, struct str payload)
     o = node_of(n, id);
     if (!o)
         return;
-    if (o->suspect || (o->pulse && pulse != o->pulse + 1))
+    if (o->suspect || !o->pulse || pulse != o->pulse + 1)
         trouble(n);
     if (o->dead && !(flags & PULSE_LAST))
         LOG_INFO("node.back", LF_I64("node", id));

@@ -190,10 +190,13 @@ static enum err reader_connect(struct pg_conn *c, int host, int connect_ms)
     return c->pg ? OK : ERR_UNAVAILABLE;
 }
 
-/* Whether it is primary, of which timeline, and how far it has come. The check stands before the statement that it is for,
+/* Whether it is primary, of which timeline, and how far it has come. A replica's timeline is the one it receives (to be seen, the
+ * account needs pg_monitor) or that of its last checkpoint: a primary that lost its place is a replica for a while, with more on
+ * its old timeline than the place asked for, and without what others have written since. The check stands before the statement that it is for,
  * in a transaction of its own: a snapshot taken later sees at least as much. */
 static const char freshness[] =
-    "SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN 0"
+    "SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN greatest((SELECT timeline_id FROM pg_control_checkpoint()),"
+    " coalesce((SELECT received_tli FROM pg_stat_wal_receiver), 0))"
     " ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint END,"
     " (CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_replay_lsn(), '0/0') ELSE pg_current_wal_lsn() END - '0/0')::bigint";
 
@@ -212,6 +215,8 @@ static bool is_fresh(const struct pg_conn *c, const int64_t answer[3])
     need_timeline = need >> PG_PLACE_BITS;
     if (primary && answer[1] != need_timeline)
         return answer[1] > need_timeline;
+    if (answer[1] < need_timeline)
+        return false;
     return answer[2] >= (need & ((INT64_C(1) << PG_PLACE_BITS) - 1));
 }
 
