@@ -155,7 +155,7 @@ def one_id_for_two_messages():
     h = History().send().live(1, 2)
     h.event("l", "bob", "ann", 3, "id2", 0)
     verdict = h.judge()
-    assert verdict.lost and verdict.id, "a message that hides behind another's id"
+    assert verdict.lost and any("with the stanza-id of" in f for f in verdict.id), "a message that hides behind another's id"
 
 
 def an_archive_that_could_not_be_read():
