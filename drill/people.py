@@ -351,8 +351,9 @@ class Person:
         for stanza_id, sender, to, number in self.page:
             if to == self.name:
                 self.note("c", sender, number, stanza_id, self.site())
-        if self.page:
-            self.owed = [self.page[-1][0]]
+        if self.page:       # XEP-0059 §2.1: the next page begins behind what the answer calls the last
+            last = answer.find(f".//{{{NS_RSM}}}last")
+            self.owed = [last.text if last is not None else self.page[-1][0]]
         return not self.page or answer.find(f"{{{NS_MAM}}}fin").get("complete") == "true"
 
     def leave(self, why):

@@ -612,6 +612,12 @@ enum err archive_read(struct db_conn *c, struct arena *a, const struct archive_f
     out->complete = out->count <= max;
     if (out->count > max)
         out->count = max;
+    /* Who asks for the next page by the id of the last message should not begin at one that was shown ahead. */
+    for (int keep = out->count; !out->complete && keep > out->count / 2; keep--)
+        if (out->rows[keep - 1].shown == out->rows[keep - 1].id) {
+            out->count = keep;
+            break;
+        }
     if (backwards)
         reverse(out);
     return OK;

@@ -254,9 +254,8 @@ static void node_done(struct talk *t, struct change *ch, enum err e)
 
 void devices_node_died(struct talk *t, int64_t node)
 {
-    struct node_op *o = NEW(struct node_op);
-    struct str      key;
-    void           *value;
+    struct str key;
+    void      *value;
 
     for (size_t it = 0; strmap_next(&t->persons, &it, &key, &value);) {
         struct person *p = value;
@@ -265,6 +264,12 @@ void devices_node_died(struct talk *t, int64_t node)
             if (p->devices[i].node == node)
                 device_drop(p, i);
     }
+}
+
+void devices_delete_node(struct talk *t, int64_t node)
+{
+    struct node_op *o = NEW(struct node_op);
+
     o->change.apply = node_apply;
     o->change.done = node_done;
     o->node = node;

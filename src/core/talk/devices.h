@@ -30,6 +30,7 @@ void devices_take(struct person *p, struct person *fresh);  /* the lists of a co
 void devices_event(struct person *p, const struct event *e);
 void devices_tell(struct person *p);            /* of those here, to whoever asks */
 void devices_tell_all(struct talk *t);
-void devices_node_died(struct talk *t, int64_t node);
+void devices_node_died(struct talk *t, int64_t node);      /* memory forgets its devices */
+void devices_delete_node(struct talk *t, int64_t node);    /* so does the database: only when it is certain (nodes.c) */
 struct device *device_find(struct person *p, struct str resource);   /* NULL: none on another worker */
 bool devices_reach(const struct person *p);     /* another worker has one that takes messages */

@@ -102,8 +102,20 @@ static void answer_end(struct talk *t, uint64_t id)
         session_continue(s);
 }
 
+/* Who gave up waiting and has perhaps come in by another door must not throw that one out. */
+static bool has_left(struct session *s)
+{
+    if (s->conn && !conn_peer_left(s->conn))
+        return false;
+    if (s->conn)
+        conn_abort(s->conn, ERR_CLOSED);
+    return true;
+}
+
 static void succeed(struct session *s, const struct sasl_answer *a)
 {
+    if (has_left(s))
+        return;
     if (session_authenticate(s, a->user) != OK) {
         refuse(s, SASL_TEMPORARY_AUTH_FAILURE);
         return;
@@ -285,6 +297,8 @@ void login_resume_again(struct session *s)
 {
     struct xml_node *n;
 
+    if (has_left(s))
+        return;
     arena_reset(&s->talk->round);
     if (s->login->answering) {
         sasl2_continue(s);

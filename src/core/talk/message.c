@@ -851,7 +851,8 @@ void message_drop_offline(struct person *p)
     o->change.apply = drop_apply;
     o->change.done = dropped;
     o->person = p;
-    o->upto = p->talk->shared ? INT64_MAX : p->talk->last_log_id;
+    /* what comes between the archive's end that the client is told and its being reachable still has to reach it */
+    o->upto = p->talk->shared ? p->log_last : p->talk->last_log_id;
     person_ref(p);
     if (session_change(NULL, p->talk, &o->change) != OK) {
         dropped(p->talk, &o->change, ERR_LIMIT);

@@ -37,6 +37,7 @@ struct node {
     int64_t id, heard_ms;
     uint64_t pulse;
     bool    suspect, dead;
+    bool    has_rows;           /* dead, and the rows of its devices are still there */
 };
 
 struct nodes {
@@ -48,6 +49,7 @@ struct nodes {
     int64_t       broken_ms;        /* since when there is no connection; 0: there is */
     int64_t       refresh_ms;       /* when to read again what others may have changed unheard; 0: nothing was missed */
     int64_t       trouble_ms;       /* the last break; 0: all that was told since has been taken */
+    int64_t       bury_ms, bury_rest_ms;
     int64_t       marked_ms, mark_ms;   /* a commit of ours after it has landed; is under way since */
     int64_t       repaired_ms, calm_ms;
     int64_t       highest, calm, calm_next;   /* places in the log: heard of; all before is here; the one after that */
@@ -411,6 +413,19 @@ static void look_at_log(struct nodes *n, int64_t now, bool all_heard)
     }
 }
 
+static struct node *node_of(struct nodes *n, int64_t id)
+{
+    struct node *o = intmap_get(&n->all, id);
+
+    if (o || n->all.count >= NODES_MAX)
+        return o;
+    o = NEW(struct node);
+    o->id = id;
+    intmap_put(&n->all, id, o);
+    LOG_INFO("node.found", LF_I64("node", id));
+    return o;
+}
+
 /* ---- workers that nobody has heard for long, or ever: those that died while nobody looked ---- */
 
 enum { SWEEP_FIRST_MS = 3000, SWEEP_MS = 30000, SWEEP_MAX = 64 };
@@ -442,10 +457,13 @@ static void sweep_done(struct db_read *self, enum err e)
     struct nodes *n = w->talk->nodes;
 
     for (int i = 0; n && !e && i < w->count; i++) {
-        const struct node *o = intmap_get(&n->all, w->nodes[i]);
+        struct node *o = w->nodes[i] == w->talk->node ? NULL : node_of(n, w->nodes[i]);
 
-        if (w->nodes[i] != w->talk->node && (!o || o->dead) && bus_connected(w->talk->wide))
-            devices_node_died(w->talk, w->nodes[i]);
+        if (!o || (o->heard_ms && !o->dead))
+            continue;
+        if (!o->heard_ms)
+            o->heard_ms = loop_now_ms(w->talk->loop);       /* to be forgotten like one that was heard */
+        o->dead = o->suspect = o->has_rows = true;
     }
     free(w);
 }
@@ -509,24 +527,60 @@ static void pulse_send(struct nodes *n, unsigned flags)
     buf_done(&b);
 }
 
-static struct node *node_of(struct nodes *n, int64_t id)
-{
-    struct node *o = intmap_get(&n->all, id);
-
-    if (o || n->all.count >= NODES_MAX)
-        return o;
-    o = NEW(struct node);
-    o->id = id;
-    intmap_put(&n->all, id, o);
-    LOG_INFO("node.found", LF_I64("node", id));
-    return o;
-}
-
 static void node_died(struct nodes *n, struct node *o, const char *how)
 {
-    o->dead = true;
+    o->dead = o->has_rows = true;
     LOG_WARN("node.gone", LF_I64("node", o->id), LF_Z("how", how));
     devices_node_died(n->talk, o->id);
+}
+
+/* Who hears nobody may be cut off itself, and what it orders then is carried out when it is not any more. So the rows of a dead
+ * worker's devices go only after a commit that we were not kept waiting for, and if it is still not heard then. */
+enum { BURY_MS_MAX = 1000, BURY_REST_MS = 10000 };
+
+static void bury_done(struct talk *t, struct change *ch, enum err e)
+{
+    struct nodes *n = t->nodes;
+    int64_t       now = loop_now_ms(t->loop), id;
+    void         *value;
+
+    free(ch);
+    if (!n)
+        return;
+    if (e || now - n->bury_ms > BURY_MS_MAX || !bus_connected(t->wide)) {
+        n->bury_rest_ms = now + BURY_REST_MS;
+        n->bury_ms = 0;
+        return;
+    }
+    n->bury_ms = 0;
+    for (size_t it = 0; intmap_next(&n->all, &it, &id, &value);) {
+        struct node *o = value;
+
+        if (o->dead && o->has_rows) {
+            o->has_rows = false;
+            devices_delete_node(t, o->id);
+        }
+    }
+}
+
+static void bury(struct nodes *n, int64_t now)
+{
+    int64_t        id;
+    void          *value;
+    bool           any = false;
+    struct change *c;
+
+    for (size_t it = 0; intmap_next(&n->all, &it, &id, &value);)
+        any |= ((struct node *)value)->dead && ((struct node *)value)->has_rows;
+    if (!any || n->bury_ms || now < n->bury_rest_ms)
+        return;
+    c = NEW(struct change);
+    c->apply = mark_apply;
+    c->done = bury_done;
+    if (session_change(NULL, n->talk, c) == OK)
+        n->bury_ms = now;
+    else
+        free(c);
 }
 
 static void pulse_came(void *arg, struct str subject, struct str payload)
@@ -547,11 +601,15 @@ static void pulse_came(void *arg, struct str subject, struct str payload)
         return;
     if (o->suspect || !o->pulse || pulse != o->pulse + 1)
         trouble(n);
-    if (o->dead && !(flags & PULSE_LAST))
+    if (o->dead && !(flags & PULSE_LAST)) {
         LOG_INFO("node.back", LF_I64("node", id));
+        devices_tell_all(t);        /* it may have taken us for dead too */
+        if (!n->refresh_ms)
+            n->refresh_ms = loop_now_ms(t->loop) + REFRESH_AFTER_MS;
+    }
     o->pulse = pulse;
     o->heard_ms = loop_now_ms(t->loop);
-    o->suspect = o->dead = false;
+    o->suspect = o->dead = o->has_rows = false;
     nodes_note_id(t, highest);
     db_position_need(t->db, position);
     if (flags & PULSE_LAST)
@@ -588,6 +646,7 @@ static void beat(struct timer *timer)
     }
     look_at_log(n, now, all_heard);
     sweep(n, now);
+    bury(n, now);
     if (n->refresh_ms && now >= n->refresh_ms && bus_connected(n->talk->wide)) {
         n->refresh_ms = 0;
         persons_reload_all(n->talk);

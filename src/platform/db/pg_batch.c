@@ -53,7 +53,11 @@ static struct db_sql sql_marker = {
 static struct db_sql sql_confirm = { "UPDATE db_writer SET at = ?2 WHERE id = ?1" };
 static struct db_sql sql_forget = { "DELETE FROM db_writer WHERE at < ?1" };
 
-static struct db_sql sql_position = { "SELECT CAST(pg_current_wal_flush_lsn() - '0/0' AS BIGINT)" };
+/* What a standby of the quorum has: the primary's own log may be further, by what nobody was told and a fail-over throws away, and a
+ * read that asked for that would wait for the fail-over. Without standbys, or without pg_monitor to see them, the own log. */
+static struct db_sql sql_position = {
+    "SELECT CAST(coalesce((SELECT max(flush_lsn) FROM pg_stat_replication WHERE sync_state IN ('quorum', 'sync')),"
+    " pg_current_wal_flush_lsn()) - '0/0' AS BIGINT)" };
 
 /* What became of one sending. */
 enum attempt { LANDED, FAILED, GUILTY, UNKNOWN };

@@ -127,8 +127,10 @@ static void values_of_ours(struct pg_hosts *h, int host, const char *options, bo
     if (!gss)
         value_set(h, host, "gssencmode", STR("disable"));    /* it would look for tickets at each connection */
     buf_init(&b, 0);
-    buf_printf(&b, "%s -c search_path=%s -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
-                   " -c synchronous_commit=on -c client_connection_check_interval=2000 -c jit=off",
+    buf_printf(&b, "%s -c search_path=%s -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=1000"
+                   " -c synchronous_commit=on -c client_connection_check_interval=2000 -c jit=off"
+                   /* a plan kept from when a table was empty must not read it whole when it is not: no statement of ours wants that */
+                   " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off",
                options ? options : "", h->schema);
     value_set(h, host, "options", buf_str(&b));
     buf_done(&b);

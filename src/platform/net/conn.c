@@ -643,6 +643,13 @@ void conn_close(struct conn *c)
 
 void conn_abort(struct conn *c, enum err why) { die(c, why); }
 bool conn_is_closing(const struct conn *c) { return c->closing || c->dead; }
+
+bool conn_peer_left(const struct conn *c)
+{
+    struct pollfd p = { .fd = c->fd.fd, .events = POLLRDHUP };
+
+    return c->dead || (poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)));
+}
 struct loop *conn_loop(const struct conn *c) { return c->loop; }
 
 /* ---- addresses ---- */

@@ -67,6 +67,7 @@ void     conn_resume(struct conn *c);                /* shows kept input again t
 void     conn_close(struct conn *c);                 /* in order; what still arrives is dropped, and `data` not called */
 void     conn_abort(struct conn *c, enum err why);   /* at once; `closed` still follows, at the end of the round */
 bool     conn_is_closing(const struct conn *c);
+bool     conn_peer_left(const struct conn *c);     /* it has hung up, though we may not have read so far (paused) */
 struct str conn_peer(const struct conn *c, char out[64]);   /* "127.0.0.1:4711", "unix" */
 /* The address without its port, as a key for per-address limits (IPv6: the /64). */
 struct str conn_peer_key(const struct conn *c, char out[64]);
