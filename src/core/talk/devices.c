@@ -13,7 +13,8 @@ const struct db_migration devices_migrations[] = {
       "CREATE TABLE device(id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, node INTEGER NOT NULL, resource TEXT NOT NULL,"
       " priority INTEGER NOT NULL, reach INTEGER NOT NULL);"
       "CREATE INDEX device_owner ON device(owner);"
-      "CREATE INDEX device_node ON device(node);" },
+      "CREATE INDEX device_node ON device(node);"
+      "CREATE TABLE node(id INTEGER PRIMARY KEY, beat INTEGER NOT NULL);" },
     { 0 },
 };
 
@@ -21,7 +22,9 @@ static struct db_sql device_write = {
     "INSERT INTO device(id, owner, node, resource, priority, reach) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
     " ON CONFLICT(id) DO UPDATE SET node = excluded.node, priority = excluded.priority, reach = excluded.reach" };
 static struct db_sql device_delete = { "DELETE FROM device WHERE id = ?1 AND node = ?2" };
-static struct db_sql node_delete = { "DELETE FROM device WHERE node = ?1" };
+static struct db_sql node_delete = {
+    "DELETE FROM device WHERE node = ?1 AND coalesce((SELECT beat FROM node WHERE id = ?1), 0) = ?2" };
+static struct db_sql beat_delete = { "DELETE FROM node WHERE id = ?1 AND beat = ?2" };
 static struct db_sql devices_select = { "SELECT id, node, resource, priority, reach FROM device WHERE owner = ?1 AND node <> ?2" };
 
 /* ---- what others have ---- */
@@ -231,18 +234,31 @@ void devices_tell_all(struct talk *t)
     }
 }
 
+void devices_announce_all(struct talk *t)
+{
+    LIST_EACH(it, &t->sessions_all) {
+        struct session *s = LIST_ITEM(it, struct session, in_talk);
+
+        if (s->key && !s->closing)
+            tell_now(s);
+    }
+}
+
 /* ---- a worker is gone ---- */
 
 struct node_op {
     struct change change;
-    int64_t       node;
+    int64_t       node, beat;
 };
 
 static enum err node_apply(struct db_conn *c, struct change *ch)
 {
-    enum err e = archive_order_take(c, &ch->talk->order);
+    struct node_op *o = (struct node_op *)ch;
+    enum err        e = archive_order_take(c, &ch->talk->order);
 
-    return e ? e : db_run(c, &node_delete, "i", ((struct node_op *)ch)->node);
+    if (!e)
+        e = db_run(c, &node_delete, "ii", o->node, o->beat);
+    return e ? e : db_run(c, &beat_delete, "ii", o->node, o->beat);
 }
 
 static void node_done(struct talk *t, struct change *ch, enum err e)
@@ -266,13 +282,15 @@ void devices_node_died(struct talk *t, int64_t node)
     }
 }
 
-void devices_delete_node(struct talk *t, int64_t node)
+void devices_delete_node(struct talk *t, int64_t node, int64_t beat)
 {
     struct node_op *o = NEW(struct node_op);
 
     o->change.apply = node_apply;
     o->change.done = node_done;
     o->node = node;
+    o->beat = beat;
+    LOG_INFO("node.buried", LF_I64("node", node));
     if (session_change(NULL, t, &o->change) != OK)
         free(o);
 }

@@ -29,8 +29,10 @@ void devices_free(struct person *p);
 void devices_take(struct person *p, struct person *fresh);  /* the lists of a copy that was read again */
 void devices_event(struct person *p, const struct event *e);
 void devices_tell(struct person *p);            /* of those here, to whoever asks */
-void devices_tell_all(struct talk *t);
+void devices_tell_all(struct talk *t);          /* rows and events of all that are here, anew */
+void devices_announce_all(struct talk *t);      /* events only */
 void devices_node_died(struct talk *t, int64_t node);      /* memory forgets its devices */
-void devices_delete_node(struct talk *t, int64_t node);    /* so does the database: only when it is certain (nodes.c) */
+/* So does the database, if the worker's count (table node) is still this one. */
+void devices_delete_node(struct talk *t, int64_t node, int64_t beat);
 struct device *device_find(struct person *p, struct str resource);   /* NULL: none on another worker */
 bool devices_reach(const struct person *p);     /* another worker has one that takes messages */

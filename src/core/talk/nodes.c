@@ -30,6 +30,9 @@ enum {
     MARK_AFTER_MS = 1500,           /* after a break: what a worker stored before we missed it has been committed by then, or never */
     REPAIR_PAGE = 2000,
     REFRESH_AFTER_MS = 1000,
+    HEART_MS = 1000,
+    HEART_GAP_MS = 2000,
+    BURY_AFTER_MS = 6000,
     CALM_MS = 1000,
 };
 
@@ -38,6 +41,7 @@ struct node {
     uint64_t pulse;
     bool    suspect, dead;
     bool    has_rows;           /* dead, and the rows of its devices are still there */
+    int64_t beat, counted_ms;   /* its count in the database, and when that was read; 0: it was not */
 };
 
 struct nodes {
@@ -49,7 +53,8 @@ struct nodes {
     int64_t       broken_ms;        /* since when there is no connection; 0: there is */
     int64_t       refresh_ms;       /* when to read again what others may have changed unheard; 0: nothing was missed */
     int64_t       trouble_ms;       /* the last break; 0: all that was told since has been taken */
-    int64_t       bury_ms, bury_rest_ms;
+    int64_t       hearted_ms, heart_ms;     /* our last beat; the one under way */
+    int64_t       gap_ms;           /* when a beat of ours had taken too long */
     int64_t       marked_ms, mark_ms;   /* a commit of ours after it has landed; is under way since */
     int64_t       repaired_ms, calm_ms;
     int64_t       highest, calm, calm_next;   /* places in the log: heard of; all before is here; the one after that */
@@ -534,53 +539,110 @@ static void node_died(struct nodes *n, struct node *o, const char *how)
     devices_node_died(n->talk, o->id);
 }
 
-/* Who hears nobody may be cut off itself, and what it orders then is carried out when it is not any more. So the rows of a dead
- * worker's devices go only after a commit that we were not kept waiting for, and if it is still not heard then. */
-enum { BURY_MS_MAX = 1000, BURY_REST_MS = 10000 };
+/* ---- beats: each worker counts in the database, once a second ----
+ *
+ * Who hears nobody may be cut off itself, so silence on the bus condemns no rows. A dead worker's count is read, and its rows go only
+ * if it is the same BURY_AFTER_MS later, while our own beats went well all the time. Who could not commit for
+ * a while writes its rows again with the first commit that it can make: they may be gone. */
 
-static void bury_done(struct talk *t, struct change *ch, enum err e)
+struct beat_op {
+    struct change change;
+    int64_t       started_ms;
+};
+
+static struct db_sql beat_write = {
+    "INSERT INTO node(id, beat) VALUES (?1, 1) ON CONFLICT(id) DO UPDATE SET beat = node.beat + 1" };
+static struct db_sql beat_read = { "SELECT beat FROM node WHERE id = ?1" };
+
+static enum err heart_apply(struct db_conn *c, struct change *ch)
+{
+    return db_run(c, &beat_write, "i", ch->talk->node);
+}
+
+static void heart_done(struct talk *t, struct change *ch, enum err e)
 {
     struct nodes *n = t->nodes;
-    int64_t       now = loop_now_ms(t->loop), id;
-    void         *value;
+    int64_t       started_ms = ((struct beat_op *)ch)->started_ms;
 
     free(ch);
     if (!n)
         return;
-    if (e || now - n->bury_ms > BURY_MS_MAX || !bus_connected(t->wide)) {
-        n->bury_rest_ms = now + BURY_REST_MS;
-        n->bury_ms = 0;
+    n->heart_ms = 0;
+    if (!e && loop_now_ms(t->loop) - started_ms <= HEART_GAP_MS)
         return;
-    }
-    n->bury_ms = 0;
-    for (size_t it = 0; intmap_next(&n->all, &it, &id, &value);) {
-        struct node *o = value;
+    n->gap_ms = loop_now_ms(t->loop);
+    devices_tell_all(t);
+}
 
-        if (o->dead && o->has_rows) {
-            o->has_rows = false;
-            devices_delete_node(t, o->id);
-        }
+static void heart(struct nodes *n, int64_t now)
+{
+    struct beat_op *o;
+
+    if (n->heart_ms || now - n->hearted_ms < HEART_MS)
+        return;
+    o = NEW(struct beat_op);
+    o->change.apply = heart_apply;
+    o->change.done = heart_done;
+    o->started_ms = now;
+    if (session_change(NULL, n->talk, &o->change) == OK)
+        n->heart_ms = n->hearted_ms = now;
+    else
+        free(o);
+}
+
+struct count_op {
+    struct change change;
+    int64_t       node, beat, rows;
+};
+
+static enum err count_apply(struct db_conn *c, struct change *ch)
+{
+    struct count_op *o = (struct count_op *)ch;
+
+    return db_run_later(c, &beat_read, &o->beat, 1, &o->rows, "i", o->node);
+}
+
+static void counted(struct talk *t, struct change *ch, enum err e)
+{
+    struct count_op *o = (struct count_op *)ch;
+    struct node     *d = t->nodes ? intmap_get(&t->nodes->all, o->node) : NULL;
+
+    if (d && d->dead && !e) {
+        d->beat = o->rows ? o->beat : 0;
+        d->counted_ms = loop_now_ms(t->loop);
     }
+    free(o);
+}
+
+static void count(struct nodes *n, struct node *d, int64_t now)
+{
+    struct count_op *o = NEW(struct count_op);
+
+    o->change.apply = count_apply;
+    o->change.done = counted;
+    o->node = d->id;
+    d->counted_ms = now + BURY_AFTER_MS;        /* not again before the answer */
+    if (session_change(NULL, n->talk, &o->change) != OK)
+        free(o);
 }
 
 static void bury(struct nodes *n, int64_t now)
 {
-    int64_t        id;
-    void          *value;
-    bool           any = false;
-    struct change *c;
+    int64_t id;
+    void   *value;
 
-    for (size_t it = 0; intmap_next(&n->all, &it, &id, &value);)
-        any |= ((struct node *)value)->dead && ((struct node *)value)->has_rows;
-    if (!any || n->bury_ms || now < n->bury_rest_ms)
-        return;
-    c = NEW(struct change);
-    c->apply = mark_apply;
-    c->done = bury_done;
-    if (session_change(NULL, n->talk, c) == OK)
-        n->bury_ms = now;
-    else
-        free(c);
+    for (size_t it = 0; intmap_next(&n->all, &it, &id, &value);) {
+        struct node *d = value;
+
+        if (!d->dead || !d->has_rows || (n->heart_ms && now - n->heart_ms > HEART_GAP_MS))
+            continue;
+        if (!d->counted_ms || (n->gap_ms && n->gap_ms >= d->counted_ms)) {
+            count(n, d, now);
+        } else if (now - d->counted_ms > BURY_AFTER_MS) {
+            d->has_rows = false;
+            devices_delete_node(n->talk, d->id, d->beat);
+        }
+    }
 }
 
 static void pulse_came(void *arg, struct str subject, struct str payload)
@@ -603,13 +665,14 @@ static void pulse_came(void *arg, struct str subject, struct str payload)
         trouble(n);
     if (o->dead && !(flags & PULSE_LAST)) {
         LOG_INFO("node.back", LF_I64("node", id));
-        devices_tell_all(t);        /* it may have taken us for dead too */
+        devices_announce_all(t);    /* it has forgotten ours */
         if (!n->refresh_ms)
             n->refresh_ms = loop_now_ms(t->loop) + REFRESH_AFTER_MS;
     }
     o->pulse = pulse;
     o->heard_ms = loop_now_ms(t->loop);
     o->suspect = o->dead = o->has_rows = false;
+    o->counted_ms = 0;
     nodes_note_id(t, highest);
     db_position_need(t->db, position);
     if (flags & PULSE_LAST)
@@ -645,6 +708,7 @@ static void beat(struct timer *timer)
             node_died(n, o, "silent");
     }
     look_at_log(n, now, all_heard);
+    heart(n, now);
     sweep(n, now);
     bury(n, now);
     if (n->refresh_ms && now >= n->refresh_ms && bus_connected(n->talk->wide)) {
@@ -668,7 +732,7 @@ static void weather(void *arg, bool connected)
         return;
     }
     if (n->broken_ms && now - n->broken_ms > NODE_SILENT_MS)
-        devices_tell_all(t);        /* others may have thought that we were gone */
+        devices_announce_all(t);    /* others may have thought that we were gone */
     n->broken_ms = 0;
     if (!n->refresh_ms)
         n->refresh_ms = now + REFRESH_AFTER_MS;     /* a connection that comes and goes costs one reading */
