@@ -20,9 +20,13 @@ const struct db_migration archive_migrations[] = {
       "INSERT INTO settled(one, id) VALUES (1, 0);"
       "CREATE TABLE secret(name TEXT PRIMARY KEY, value BLOB NOT NULL);" },
     { 2, "archive",
-      "ALTER TABLE message ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;"
+      "ALTER TABLE message ADD COLUMN name INTEGER NOT NULL DEFAULT 0;"
       "ALTER TABLE message ADD COLUMN ahead_us INTEGER NOT NULL DEFAULT 0;"
-      "CREATE INDEX message_ahead ON message(ahead) WHERE ahead <> 0;"
+      "ALTER TABLE resend RENAME TO resend_by_sender;"
+      "CREATE TABLE resend(sender INTEGER NOT NULL, origin INTEGER NOT NULL, id INTEGER NOT NULL,"
+      " PRIMARY KEY(origin, sender)) WITHOUT ROWID;"
+      "INSERT INTO resend(sender, origin, id) SELECT sender, origin, id FROM resend_by_sender;"
+      "DROP TABLE resend_by_sender;"
       "CREATE TABLE log_order(one INTEGER PRIMARY KEY CHECK(one = 1), last INTEGER NOT NULL);"
       "INSERT INTO log_order(one, last) VALUES (1, 0);" },
     { 0 },
@@ -53,7 +57,7 @@ static struct db_sql order_advance = { "UPDATE log_order SET last = last + ?1" }
 static struct db_sql place_take = {
     "INSERT INTO resend(sender, origin, id) SELECT ?1, ?2, last + ?3 FROM log_order WHERE one = 1 ON CONFLICT DO NOTHING" };
 static struct db_sql message_place = {
-    "INSERT INTO message(id, sender, recipient, keeps, origin, stanza, ahead, ahead_us) SELECT r.id, ?1, ?4, ?5, ?2, ?6, ?7, ?8"
+    "INSERT INTO message(id, sender, recipient, keeps, origin, stanza, name, ahead_us) SELECT r.id, ?1, ?4, ?5, ?2, ?6, ?7, ?8"
     " FROM resend r JOIN log_order o ON r.id = o.last + ?3 WHERE r.sender = ?1 AND r.origin = ?2" };
 static struct db_sql log_place = {
     "INSERT INTO log(owner, id, peer) SELECT ?2, m.id, ?3 FROM message m JOIN log_order o ON m.id = o.last + ?1" };
@@ -65,7 +69,7 @@ static struct db_sql place_result = {
     " (SELECT max(l.id) FROM log l WHERE l.owner = ?1 AND l.id < r.id),"
     " (SELECT count(*) FROM offline f WHERE f.owner = ?3 AND f.id = r.id)"
     " FROM resend r CROSS JOIN log_order o WHERE r.sender = ?1 AND r.origin = ?2" };
-static struct db_sql ahead_name = { "UPDATE message SET ahead = ?2, ahead_us = ?3 WHERE id = ?1 AND ahead = 0" };
+static struct db_sql ahead_note = { "UPDATE message SET ahead_us = ?2 WHERE id = ?1 AND ahead_us = 0" };
 
 enum err archive_order_take(struct db_conn *c, struct archive_order *o)
 {
@@ -105,7 +109,7 @@ static enum err write_in_order(struct db_conn *c, struct archive_put *p)
         e = db_run(c, &place_take, "iii", p->sender, p->origin, p->number);
     if (!e)
         e = db_run(c, &message_place, "iiiiisii", p->sender, p->origin, p->number, p->recipient, (int64_t)p->keeps, p->stanza,
-                   p->ahead_written ? archive_ahead_id(p->sender, p->origin) : (int64_t)0, p->ahead_written);
+                   archive_name(p->origin), p->ahead_written);
     if (!e && (p->keeps & ARCHIVE_SENDER_KEEPS))
         e = log_put(c, p, p->sender, p->recipient);
     if (!e && (p->keeps & ARCHIVE_RECIPIENT_KEEPS) && p->recipient != p->sender)
@@ -128,9 +132,9 @@ void archive_decided(struct archive_put *p)
     p->offline = p->results[4] != 0;
 }
 
-enum err archive_name_ahead(struct db_conn *c, int64_t id, int64_t ahead, int64_t ahead_us)
+enum err archive_note_ahead(struct db_conn *c, int64_t id, int64_t ahead_us)
 {
-    return db_run(c, &ahead_name, "iii", id, ahead, ahead_us);
+    return db_run(c, &ahead_note, "ii", id, ahead_us);
 }
 
 enum err archive_write(struct db_conn *c, struct archive_put *p)
@@ -160,7 +164,7 @@ static struct db_sql settle_received = {
     " WHERE id > (SELECT id FROM settled) AND id <= ?1 AND (keeps & 2) <> 0 AND recipient <> sender ORDER BY recipient, id" };
 static struct db_sql settle_resend = {
     "INSERT INTO resend(sender, origin, id) SELECT sender, origin, id FROM message"
-    " WHERE id > (SELECT id FROM settled) AND id <= ?1 AND origin <> 0 ORDER BY sender, origin ON CONFLICT DO NOTHING" };
+    " WHERE id > (SELECT id FROM settled) AND id <= ?1 AND origin <> 0 ORDER BY origin, sender ON CONFLICT DO NOTHING" };
 static struct db_sql settle_mark = { "UPDATE settled SET id = ?1" };
 static struct db_sql settled_select = { "SELECT id FROM settled" };
 static struct db_sql tail_select = {
@@ -294,7 +298,6 @@ static struct db_sql purge_offline = { "DELETE FROM offline WHERE id < ?1" };
 static struct db_sql purge_message = { "DELETE FROM message WHERE id < ?1" };
 static struct db_sql forget_log = { "DELETE FROM log WHERE owner = ?1" };
 static struct db_sql forget_offline = { "DELETE FROM offline WHERE owner = ?1" };
-static struct db_sql forget_resend = { "DELETE FROM resend WHERE sender = ?1" };
 static struct db_sql forget_sent = {
     "UPDATE message SET keeps = keeps & ~1, origin = 0 WHERE id > (SELECT id FROM settled) AND sender = ?1" };
 static struct db_sql forget_received = {
@@ -302,7 +305,7 @@ static struct db_sql forget_received = {
 
 enum err archive_forget(struct db_conn *c, int64_t owner)
 {
-    struct db_sql *const steps[] = { &forget_log, &forget_offline, &forget_resend, &forget_sent, &forget_received };
+    struct db_sql *const steps[] = { &forget_log, &forget_offline, &forget_sent, &forget_received };     /* resend holds numbers only */
 
     return run_each(c, steps, sizeof steps / sizeof steps[0], owner);
 }
@@ -380,13 +383,13 @@ int64_t archive_origin_hash(struct talk *t, struct str origin_id)
     " AND ((sender = ?1 AND (keeps & 1) <> 0 AND (?5 = 0 OR recipient = ?5)) OR (recipient = ?1 AND (keeps & 2) <> 0 AND (?5 = 0 OR sender = ?5)))"
 
 static struct db_sql page_forward = {
-    "SELECT l.id, m.stanza, m.ahead, m.sender, m.origin FROM log l CROSS JOIN message m ON m.id = l.id"
+    "SELECT l.id, m.stanza, m.name, m.ahead_us FROM log l CROSS JOIN message m ON m.id = l.id"
     " WHERE l.owner = ?1 AND l.id > ?2 AND l.id < ?3 AND (?5 = 0 OR l.peer = ?5) ORDER BY l.id LIMIT ?4" };
 static struct db_sql page_backward = {
-    "SELECT l.id, m.stanza, m.ahead, m.sender, m.origin FROM log l CROSS JOIN message m ON m.id = l.id"
+    "SELECT l.id, m.stanza, m.name, m.ahead_us FROM log l CROSS JOIN message m ON m.id = l.id"
     " WHERE l.owner = ?1 AND l.id > ?2 AND l.id < ?3 AND (?5 = 0 OR l.peer = ?5) ORDER BY l.id DESC LIMIT ?4" };
-static struct db_sql tail_forward = { "SELECT id, stanza, ahead, sender, origin" TAIL_WHERE " ORDER BY id LIMIT ?4" };
-static struct db_sql tail_backward = { "SELECT id, stanza, ahead, sender, origin" TAIL_WHERE " ORDER BY id DESC LIMIT ?4" };
+static struct db_sql tail_forward = { "SELECT id, stanza, name, ahead_us" TAIL_WHERE " ORDER BY id LIMIT ?4" };
+static struct db_sql tail_backward = { "SELECT id, stanza, name, ahead_us" TAIL_WHERE " ORDER BY id DESC LIMIT ?4" };
 static struct db_sql tail_count = { "SELECT count(*)" TAIL_WHERE };
 static struct db_sql tail_first = { "SELECT min(id)" TAIL_WHERE };
 static struct db_sql tail_last = { "SELECT max(id)" TAIL_WHERE };
@@ -394,7 +397,7 @@ static struct db_sql log_one = { "SELECT peer FROM log WHERE owner = ?1 AND id =
 static struct db_sql tail_one = {
     "SELECT CASE sender WHEN ?1 THEN recipient ELSE sender END FROM message WHERE id = ?2"
     " AND ((sender = ?1 AND (keeps & 1) <> 0) OR (recipient = ?1 AND (keeps & 2) <> 0))" };
-static struct db_sql message_one = { "SELECT id, stanza, ahead, sender, origin FROM message WHERE id = ?1" };
+static struct db_sql message_one = { "SELECT id, stanza, name, ahead_us FROM message WHERE id = ?1" };
 static struct db_sql log_first = { "SELECT id FROM log WHERE owner = ?1 ORDER BY id LIMIT 1" };
 static struct db_sql log_last = { "SELECT id FROM log WHERE owner = ?1 ORDER BY id DESC LIMIT 1" };
 static struct db_sql log_count = {
@@ -429,7 +432,7 @@ static void row_read(struct db_stmt *s, struct arena *a, struct archive_row *out
     out->id = db_i64(s, 0);
     out->stanza = arena_str(a, db_text(s, 1));
     out->shown = db_i64(s, 2) ? db_i64(s, 2) : out->id;
-    out->ahead = archive_ahead_id(db_i64(s, 3), db_i64(s, 4));
+    out->went_ahead = db_i64(s, 3) != 0;
 }
 
 static bool log_has(struct db_conn *c, int64_t owner, int64_t id, int64_t *peer)
@@ -455,7 +458,7 @@ static bool kept_has_address(struct str kept, struct str full)
     return end && memmem(kept.p, (size_t)(end - kept.p), full.p, full.len) != NULL;
 }
 
-static struct db_sql ahead_find = { "SELECT id FROM message WHERE ahead = ?1" };
+static struct db_sql name_find = { "SELECT id FROM resend WHERE origin = ?1 ORDER BY id DESC LIMIT 1" };
 
 /* The place of a message by the id it was shown under; 0: none. */
 static int64_t place_of(struct db_conn *c, int64_t shown)
@@ -463,13 +466,20 @@ static int64_t place_of(struct db_conn *c, int64_t shown)
     struct db_stmt *s = NULL;
     int64_t         id = 0;
 
-    if (!archive_is_ahead(shown))
+    if (!archive_is_name(shown))
         return shown;
-    if (db_get(c, &s, &ahead_find, "i", shown) == OK)
+    if (db_get(c, &s, &name_find, "i", archive_name_origin(shown)) == OK)
         id = db_i64(s, 0);
     if (s)
         db_done(s);
     return id;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct archive_row *x = a, *y = b;
+
+    return x->id < y->id ? -1 : x->id > y->id;
 }
 
 static enum err read_ids(struct db_conn *c, struct arena *a, const struct archive_filter *f, struct archive_page *out)
@@ -486,6 +496,7 @@ static enum err read_ids(struct db_conn *c, struct arena *a, const struct archiv
         if (archive_get(c, a, id, &out->rows[out->count]) == OK)
             out->count++;
     }
+    qsort(out->rows, (size_t)out->count, sizeof out->rows[0], by_place);     /* answers are chronological */
     out->complete = true;
     return OK;
 }
@@ -535,19 +546,23 @@ static void reverse(struct archive_page *p)
 
 static struct db_sql jid_find = { "SELECT id FROM jid WHERE bare = ?1" };
 
-static struct db_sql ahead_since = { "SELECT ahead_us FROM message WHERE ahead = ?1" };
+static struct db_sql ahead_since = { "SELECT ahead_us FROM message WHERE id = ?1" };
 
-/* Before this nobody had been shown it: another worker may have been a little earlier than the one that stored it. */
-static int64_t shown_since(struct db_conn *c, int64_t shown)
+/* The place behind which to read for who has seen this message. One that went out ahead may have been overtaken on its way into the
+ * log, by messages that its reader had not seen: then everything is read that was stored since it was shown (another worker
+ * may have been a little earlier than the one that stored it), but for itself. It need not even be stored yet. */
+static int64_t place_behind(struct db_conn *c, int64_t shown)
 {
     struct db_stmt *s = NULL;
-    int64_t         since = clock_us() - ARCHIVE_AHEAD_UNKNOWN_S * 1000000LL;
+    int64_t         id = place_of(c, shown), ahead_us = 0;
 
-    if (db_get(c, &s, &ahead_since, "i", shown) == OK)
-        since = db_i64(s, 0) - ARCHIVE_AHEAD_MARGIN_S * 1000000LL;
+    if (!id)
+        return clock_us() - ARCHIVE_AHEAD_UNKNOWN_S * 1000000LL;
+    if (archive_is_name(shown) && db_get(c, &s, &ahead_since, "i", id) == OK)
+        ahead_us = db_i64(s, 0);
     if (s)
         db_done(s);
-    return since;
+    return ahead_us ? ahead_us - ARCHIVE_AHEAD_MARGIN_S * 1000000LL : id;
 }
 
 static bool is_in_log(struct db_conn *c, int64_t owner, int64_t shown)
@@ -557,20 +572,18 @@ static bool is_in_log(struct db_conn *c, int64_t owner, int64_t shown)
     return id && log_has(c, owner, id, &peer);
 }
 
-/* What went out ahead may have been overtaken on its way into the log, by messages that its reader had not seen: behind such a
- * border everything is read that was stored since it was shown, but for itself. It need not even be stored yet. */
 static enum err borders_find(struct db_conn *c, struct archive_filter *f, bool *missing)
 {
     struct db_stmt *s = NULL;
 
-    *missing = (f->after_id && !archive_is_ahead(f->after_id) && !is_in_log(c, f->owner, f->after_id)) ||
+    *missing = (f->after_id && !archive_is_name(f->after_id) && !is_in_log(c, f->owner, f->after_id)) ||
                (f->before_id && !is_in_log(c, f->owner, f->before_id));
     if (*missing)
         return OK;
     f->before_id = place_of(c, f->before_id);
-    if (archive_is_ahead(f->after_id)) {
+    if (archive_is_name(f->after_id)) {
         f->after_shown = f->after_id;
-        f->after_id = shown_since(c, f->after_id);
+        f->after_id = place_behind(c, f->after_id);
     }
     if (!f->peer_bare.p)
         return OK;
@@ -614,7 +627,7 @@ enum err archive_read(struct db_conn *c, struct arena *a, const struct archive_f
         out->count = max;
     /* Who asks for the next page by the id of the last message should not begin at one that was shown ahead. */
     for (int keep = out->count; !out->complete && keep > out->count / 2; keep--)
-        if (out->rows[keep - 1].shown == out->rows[keep - 1].id) {
+        if (!out->rows[keep - 1].went_ahead) {
             out->count = keep;
             break;
         }
@@ -700,7 +713,19 @@ enum err archive_ends_of(struct person *p, int64_t *first_id, int64_t *last_id)
 {
     if (!p->talk->shared)
         return archive_ends(db_loop_conn(p->talk->db), p->id, first_id, last_id);
-    *last_id = p->log_want > p->log_last ? p->log_want : p->log_last;
-    *first_id = p->log_first ? p->log_first : *last_id;
+    *last_id = p->last_shown;
+    *first_id = p->first_shown ? p->first_shown : *last_id;
     return OK;
+}
+
+int64_t archive_shown(struct db_conn *c, int64_t id)
+{
+    struct db_stmt *s;
+    int64_t         shown = id;
+
+    if (id && db_get(c, &s, &message_one, "i", id) == OK) {
+        shown = db_i64(s, 2) ? db_i64(s, 2) : id;
+        db_done(s);
+    }
+    return shown;
 }

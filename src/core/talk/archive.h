@@ -16,8 +16,7 @@
  * in the order of commits, everywhere. What a reader has seen up to an id is all there will ever be up to it. Each
  * owner's rows form a chain: a message names the one before it, and who misses a link reads the log.
  *
- * A message that had to go out before it could be stored (message_ahead.c) was shown under a provisional id; `ahead` keeps it,
- * and it stays the id that clients are told.
+ * There a message is known to clients by a name (archive_name); one that had to go out before it could be stored has `ahead_us`.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "talk/talk.h"
@@ -37,8 +36,8 @@ struct archive_filter {
     int      id_count;          /* XEP-0313 ids filter */
     int64_t  ids[ARCHIVE_PAGE_MAX];
 };
-/* `id` is the place in the log, `shown` the id that clients know it by: the same unless it went out ahead. */
-struct archive_row { int64_t id, shown, ahead; struct str stanza; };      /* ahead: what it would be or was shown as before */
+/* `id` is the place in the log, `shown` the id that clients know it by: the same in a database of our own. */
+struct archive_row { int64_t id, shown; bool went_ahead; struct str stanza; };
 struct archive_page {
     int                 count;      /* in chronological order */
     struct archive_row *rows;       /* in the arena given */
@@ -51,17 +50,21 @@ enum err archive_read(struct db_conn *c, struct arena *a, const struct archive_f
 enum err archive_count(struct db_conn *c, const struct archive_filter *f, int64_t *out);   /* bounded: counts to 10,000 */
 enum err archive_ends(struct db_conn *c, int64_t owner, int64_t *first_id, int64_t *last_id); /* 0 when empty */
 enum err archive_get(struct db_conn *c, struct arena *a, int64_t id, struct archive_row *out);
-enum err archive_ends_of(struct person *p, int64_t *first_id, int64_t *last_id);    /* of a person in memory, in the loop */
+enum err archive_ends_of(struct person *p, int64_t *first_id, int64_t *last_id);    /* of a person in memory, in the loop; as shown */
+int64_t  archive_shown(struct db_conn *c, int64_t id);      /* of a place; 0 stays 0 */
 
-/* Provisional ids: of a message, whichever worker shows it ahead, and how often it is sent again. They have a bit that
- * no place in the log has. */
-enum { ARCHIVE_AHEAD_BIT = 62, ARCHIVE_AHEAD_MARGIN_S = 15, ARCHIVE_AHEAD_UNKNOWN_S = 120 };
-static inline bool    archive_is_ahead(int64_t id) { return id >> ARCHIVE_AHEAD_BIT & 1; }
-static inline int64_t archive_ahead_id(int64_t sender, int64_t origin)
+/* In a shared database a message is known to clients by what its sender and origin-id give, not by its place: so it has the same id
+ * whichever worker stores it, how often it is sent again, and before it is stored. These ids have a bit that no place in the log has. */
+enum { ARCHIVE_NAME_BIT = 62, ARCHIVE_AHEAD_MARGIN_S = 15, ARCHIVE_AHEAD_UNKNOWN_S = 120 };
+static inline bool    archive_is_name(int64_t id) { return id >> ARCHIVE_NAME_BIT & 1; }
+static inline int64_t archive_name(int64_t origin) { return origin | 1LL << ARCHIVE_NAME_BIT; }
+static inline int64_t archive_name_origin(int64_t name) { return name & ~(1LL << ARCHIVE_NAME_BIT); }
+/* `origin` of a message in a shared database: of sender and origin-id both, 62 bits. */
+static inline int64_t archive_origin_of(int64_t sender, int64_t origin)
 {
     uint64_t h = ((uint64_t)origin ^ (uint64_t)sender * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u;
 
-    return (int64_t)((h ^ h >> 32) >> 2 | 1ull << ARCHIVE_AHEAD_BIT);
+    return (int64_t)((h ^ h >> 32) >> 2 | 1);
 }
 
 enum archive_keeps { ARCHIVE_SENDER_KEEPS = 1, ARCHIVE_RECIPIENT_KEEPS = 2 };
@@ -90,8 +93,8 @@ void     archive_decided(struct archive_put *p);
 enum err archive_order_close(struct db_conn *c, struct archive_order *o);
 /* Whatever must be decided in order with messages (who is reachable) takes the same lock first. */
 enum err archive_order_take(struct db_conn *c, struct archive_order *o);
-/* The row says from now on that it was shown as `ahead` at that time (it was written before anybody knew). */
-enum err archive_name_ahead(struct db_conn *c, int64_t id, int64_t ahead, int64_t ahead_us);
+/* The row says from now on that it was shown at that time, before it was stored (it was written before anybody knew). */
+enum err archive_note_ahead(struct db_conn *c, int64_t id, int64_t ahead_us);
 /* At the start, on a connection that may write: settles what a single process left, for good. */
 enum err archive_share(struct db_conn *c);
 int64_t archive_origin_hash(struct talk *t, struct str origin_id);

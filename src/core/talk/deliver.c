@@ -3,6 +3,7 @@
 #include "talk/deliver.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "talk/archive.h"
 #include "talk/devices.h"
 #include "talk/message.h"
 #include "talk/roster.h"
@@ -101,38 +102,40 @@ bool delivery_of(const struct session *s, const struct kept_head *h, bool carbon
 /* ---- what was shown lately ---- */
 
 /* A message may come twice before it is stored, once ahead from a worker that is lost then, and again from the one that its
- * sender went to; and once more when it has been stored. It has the same provisional id each time. */
+ * sender went to; and once more when it has been stored. It has the same name each time. */
 enum { SEEN_MAX = 1 << 18 };
 
-struct seen {
-    int64_t at_us;
-    bool    ahead;
-};
+struct seen { int64_t at_us; };     /* devices bound before that have it */
 
-static int64_t seen_key(const struct person *p, int64_t ahead)
+static int64_t seen_key(const struct person *p, int64_t shown)
 {
-    return (int64_t)((uint64_t)ahead ^ (uint64_t)p->id * 0x9E3779B97F4A7C15u);
+    return (int64_t)((uint64_t)shown ^ (uint64_t)p->id * 0x9E3779B97F4A7C15u);
 }
 
-static const struct seen *seen_get(const struct person *p, int64_t ahead)
+static const struct seen *seen_get(const struct person *p, int64_t shown)
 {
-    return ahead ? intmap_get(&p->talk->seen, seen_key(p, ahead)) : NULL;
+    return archive_is_name(shown) ? intmap_get(&p->talk->seen, seen_key(p, shown)) : NULL;
 }
 
-static void seen_note(struct person *p, int64_t ahead, bool is_ahead)
+static void seen_note(struct person *p, int64_t shown)
 {
     struct talk *t = p->talk;
-    int64_t      key = seen_key(p, ahead), *slot = &t->seen_keys[t->seen_at % SEEN_MAX];
+    int64_t      key = seen_key(p, shown), *slot = &t->seen_keys[t->seen_at % SEEN_MAX];
     struct seen *n;
 
-    if (!ahead || intmap_get(&t->seen, key))
+    if (!archive_is_name(shown))
         return;
+    n = intmap_get(&t->seen, key);
+    if (n) {
+        n->at_us = clock_us();
+        return;
+    }
     if (*slot)
         free(intmap_del(&t->seen, *slot));
     *slot = key;
     t->seen_at++;
     n = NEW(struct seen);
-    *n = (struct seen){ clock_us(), is_ahead };
+    n->at_us = clock_us();
     free(intmap_put(&t->seen, key, n));
 }
 
@@ -177,7 +180,7 @@ static void deliver(struct person *p, const struct logged *m, enum manner manner
     struct kept_head head;
     uint64_t         ids[ROSTER_SESSIONS_MAX];
     int              n = roster_sessions(p, ids);
-    const struct seen *seen = seen_get(p, m->ahead);
+    const struct seen *seen = seen_get(p, m->shown);
     int64_t          seen_us = seen ? seen->at_us : 0;
     struct buf       direct, copy;
 
@@ -203,19 +206,14 @@ static void deliver(struct person *p, const struct logged *m, enum manner manner
 
 void message_deliver_logged(struct person *p, const struct logged *m)
 {
-    const struct seen *seen = seen_get(p, m->ahead);
-
-    /* Whoever stored it did not know that it had been shown here under its provisional id. */
-    if (seen && seen->ahead && m->shown != m->ahead)
-        message_name(p->talk, m->id, m->ahead, seen->at_us);
     deliver(p, m, LOGGED, NULL);
-    seen_note(p, m->ahead, false);
+    seen_note(p, m->shown);
 }
 
 void message_deliver_ahead(struct person *p, const struct logged *m)
 {
     deliver(p, m, AHEAD, NULL);
-    seen_note(p, m->ahead, true);
+    seen_note(p, m->shown);
 }
 
 void message_deliver_passed(struct person *p, struct str kept, bool carbons, const struct session *but)

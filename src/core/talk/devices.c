@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "talk/archive.h"
+#include "talk/follow.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
 #include <stdlib.h>
@@ -96,7 +97,7 @@ void devices_event(struct person *p, const struct event *e)
 struct device *device_find(struct person *p, struct str resource)
 {
     for (int i = 0; i < p->device_count; i++)
-        if (str_is(resource, p->devices[i].resource))
+        if (str_is(resource, p->devices[i].resource) && node_alive(p->talk, p->devices[i].node))
             return &p->devices[i];
     return NULL;
 }
@@ -104,7 +105,7 @@ struct device *device_find(struct person *p, struct str resource)
 bool devices_reach(const struct person *p)
 {
     for (int i = 0; i < p->device_count; i++)
-        if (p->devices[i].reach)
+        if (p->devices[i].reach && node_alive(p->talk, p->devices[i].node))
             return true;
     return false;
 }
@@ -213,8 +214,13 @@ void device_changed(struct session *s)
 
 void device_presence(struct session *s)
 {
-    if (s->key && s->reached != session_takes_messages(s))
-        device_changed(s);
+    bool was = s->reached;
+
+    if (!s->key || was == session_takes_messages(s))
+        return;
+    device_changed(s);
+    if (!was)
+        follow_ask_pending(s->person);
 }
 
 void device_gone(struct session *s)

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/deliver.h"
 #include "talk/devices.h"
+#include "talk/message.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/roster.h"
@@ -39,13 +40,24 @@ static void take_conflict(struct person *p, const struct event *e)
 
 static void take_logged(struct person *p, const struct event *e)
 {
-    follow_logged(p, e->before, &(struct logged){ .id = e->id, .shown = e->shown, .ahead = e->key, .stanza = e->text,
+    follow_logged(p, e->before, &(struct logged){ .id = e->id, .shown = e->shown, .stanza = e->text,
                                                   .carbons = (e->flags & EVENT_CARBONS) != 0, .offline = (e->flags & EVENT_OFFLINE) != 0 });
 }
 
 static void take_ahead(struct person *p, const struct event *e)
 {
-    follow_ahead(p, &(struct logged){ .shown = e->key, .ahead = e->key, .stanza = e->text, .carbons = (e->flags & EVENT_CARBONS) != 0 });
+    struct logged m = { .shown = e->shown, .stanza = e->text, .carbons = (e->flags & EVENT_CARBONS) != 0 };
+
+    if (e->flags & EVENT_AGAIN)
+        message_deliver_ahead(p, &m);
+    else
+        follow_ahead(p, &m);
+}
+
+static void take_pending(struct person *p, const struct event *e)
+{
+    (void)e;
+    message_tell_pending(p, true);
 }
 
 static void take_passed(struct person *p, const struct event *e)
@@ -120,7 +132,7 @@ void event_take(struct talk *t, struct person *p, const struct event *e)
     static void (*const takes[EVENT_KINDS])(struct person *p, const struct event *e) = {
         [EVENT_CHANGED] = take_changed, [EVENT_DELETED] = take_deleted, [EVENT_WHO] = take_who,
         [EVENT_DEVICE] = devices_event,
-        [EVENT_CONFLICT] = take_conflict, [EVENT_LOGGED] = take_logged, [EVENT_AHEAD] = take_ahead,
+        [EVENT_CONFLICT] = take_conflict, [EVENT_LOGGED] = take_logged, [EVENT_AHEAD] = take_ahead, [EVENT_PENDING] = take_pending,
         [EVENT_PASSED] = take_passed, [EVENT_PRESENCE] = take_presence, [EVENT_STANZA] = take_stanza,
         [EVENT_PROBE] = take_probe, [EVENT_SHOW] = take_show, [EVENT_HIDE] = take_hide,
         [EVENT_ROSTER_PUSH] = take_roster_push, [EVENT_BLOCK_PUSH] = take_block_push, [EVENT_TO_DEVICE] = take_to_device,

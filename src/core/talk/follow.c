@@ -5,6 +5,8 @@
 #include "base/metric.h"
 #include "talk/archive.h"
 #include "talk/deliver.h"
+#include "talk/message.h"
+#include "talk/nodes.h"
 #include <stdlib.h>
 
 METRIC_COUNTER(followed, "bongsu_talk_log_gaps", "Times a person's log was read because a message was missing.");
@@ -18,7 +20,7 @@ struct held {
     char          text[];
 };
 
-enum { HELD_MAX = 1000 };
+enum { HELD_MAX = 1000, GATE_MS = 150 };
 
 struct follow {
     struct db_read      read;
@@ -29,6 +31,16 @@ struct follow {
 };
 
 static void start(struct person *p);
+
+static void step_to(struct person *p, const struct logged *m)
+{
+    p->log_last = m->id;
+    p->last_shown = m->shown;
+    if (p->log_first == 0) {
+        p->log_first = m->id;
+        p->first_shown = m->shown;
+    }
+}
 
 static enum err work(struct db_conn *c, struct db_read *self)
 {
@@ -57,13 +69,11 @@ static void done(struct db_read *self, enum err e)
     } else {
         for (int i = 0; i < f->page.count; i++) {
             const struct archive_row *r = &f->page.rows[i];
-            struct logged             m = { .id = r->id, .shown = r->shown, .ahead = r->ahead, .carbons = true, .stanza = r->stanza };
+            struct logged             m = { .id = r->id, .shown = r->shown, .carbons = true, .stanza = r->stanza };
 
             if (r->id <= p->log_last)
                 continue;
-            p->log_last = r->id;
-            if (p->log_first == 0)
-                p->log_first = r->id;
+            step_to(p, &m);
             message_deliver_logged(p, &m);
         }
         /* what is not in this owner's log (a preference) does not hold it up */
@@ -93,8 +103,12 @@ static void start(struct person *p)
         done(&f->read, ERR_LIMIT);
 }
 
+static bool is_gated(const struct person *p) { return timer_running(&p->gate); }
+
 static void held_show(struct person *p)
 {
+    if (is_gated(p))
+        return;
     while (!list_empty(&p->held)) {
         struct held *h = LIST_ITEM(p->held.next, struct held, link);
 
@@ -109,7 +123,7 @@ void follow_ahead(struct person *p, const struct logged *m)
 {
     struct held *h;
 
-    if ((!p->following && list_empty(&p->held)) || p->held_count >= HELD_MAX) {
+    if ((!p->following && !is_gated(p) && list_empty(&p->held)) || p->held_count >= HELD_MAX) {
         message_deliver_ahead(p, m);
         return;
     }
@@ -119,6 +133,26 @@ void follow_ahead(struct person *p, const struct logged *m)
     h->m.stanza = str_make(h->text, m->stanza.len);
     list_append(&p->held, &h->link);
     p->held_count++;
+}
+
+static void gate_opens(struct timer *timer)
+{
+    struct person *p = LIST_ITEM(timer, struct person, gate);
+
+    follow_go(p);
+    person_unref(p);
+}
+
+void follow_ask_pending(struct person *p)
+{
+    struct talk *t = p->talk;
+
+    message_tell_pending(p, false);
+    if (!t->wide || is_gated(p))
+        return;
+    person_ref(p);
+    timer_start(t->loop, &p->gate, GATE_MS, gate_opens);
+    event_send(t, &(struct event){ .kind = EVENT_PENDING, .local = p->jid.local });
 }
 
 void follow_done(struct person *p)
@@ -162,9 +196,7 @@ void follow_logged(struct person *p, int64_t before, const struct logged *m)
         follow_to(p, m->id);
         return;
     }
-    p->log_last = m->id;
-    if (p->log_first == 0)
-        p->log_first = m->id;
+    step_to(p, m);
     if (p->log_want < m->id)
         p->log_want = m->id;
     if (p->session_count && !m->offline)

@@ -11,7 +11,6 @@
 
 struct logged {                 /* one message as it was kept */
     int64_t    id, shown;       /* place in the log; what clients know it by */
-    int64_t    ahead;           /* what it is known by before it has a place */
     bool       carbons;
     bool       offline;         /* it was put aside: nobody was there when it was stored */
     struct str stanza;
@@ -21,6 +20,9 @@ struct logged {                 /* one message as it was kept */
 void follow_logged(struct person *p, int64_t before, const struct logged *m);
 /* It is shown before it is stored, behind what is missing here. */
 void follow_ahead(struct person *p, const struct logged *m);
+/* A device has come while messages may be ahead of their storing: those that went before are asked for, and what goes now is
+ * held until they can have come. */
+void follow_ask_pending(struct person *p);
 void follow_done(struct person *p);     /* frees what waits */
 /* The log goes at least so far: read what is missing. */
 void follow_to(struct person *p, int64_t id);

@@ -280,24 +280,23 @@ static void log_outcome(struct talk *t, const struct message_op *o, const char *
 
 enum { AHEAD_AFTER_MS = 120, AHEAD_LOOK_MS = 40 };
 
-static int64_t ahead_of(const struct message_op *o)
+static int64_t name_of(const struct message_op *o)
 {
-    return o->put.order ? archive_ahead_id(o->put.sender, o->put.origin) : 0;
+    return o->put.order ? archive_name(o->put.origin) : 0;
 }
 
 static void send_event(struct message_op *o, enum event_kind kind, const struct person *about, int64_t before)
 {
     event_send(about->talk, &(struct event){
         .kind = kind, .local = about->jid.local, .text = o->put.stanza, .id = o->put.id, .before = before,
-        .key = ahead_of(o), .shown = o->put.ahead_us ? ahead_of(o) : o->put.id,
+        .shown = name_of(o),
         .flags = (o->carbons ? EVENT_CARBONS : 0) | (o->put.offline && about == o->to ? EVENT_OFFLINE : 0) });
 }
 
 /* To one side's devices, here and elsewhere. `keeps`: it has a place in that side's log. */
 static void share_with(struct message_op *o, struct person *p, bool keeps, int64_t before)
 {
-    struct logged m = { .id = o->put.id, .shown = o->put.ahead_us ? ahead_of(o) : o->put.id, .ahead = ahead_of(o),
-                        .carbons = o->carbons,
+    struct logged m = { .id = o->put.id, .shown = name_of(o), .carbons = o->carbons,
                         .offline = o->put.offline && p == o->to, .stanza = o->put.stanza };
 
     if (keeps) {
@@ -319,43 +318,42 @@ static void share(struct message_op *o)
         share_with(o, o->from, o->put.keeps & ARCHIVE_SENDER_KEEPS, again ? -1 : o->put.before_sender);
 }
 
-struct name_op {
+struct note_op {
     struct change change;
-    int64_t       id, ahead, ahead_us;
+    int64_t       id, ahead_us;
 };
 
-static enum err name_apply(struct db_conn *c, struct change *ch)
+static enum err note_apply(struct db_conn *c, struct change *ch)
 {
-    struct name_op *n = (struct name_op *)ch;
+    struct note_op *n = (struct note_op *)ch;
 
-    return archive_name_ahead(c, n->id, n->ahead, n->ahead_us);
+    return archive_note_ahead(c, n->id, n->ahead_us);
 }
 
-static void name_done(struct talk *t, struct change *ch, enum err e)
+static void note_done(struct talk *t, struct change *ch, enum err e)
 {
     (void)t;
-    (void)e;
+    (void)e;    /* then who asks for what came behind it is not given what overtook it */
     free(ch);
 }
 
-void message_name(struct talk *t, int64_t id, int64_t ahead, int64_t ahead_us)
+static void note_ahead(struct talk *t, const struct message_op *o)
 {
-    struct name_op *n = NEW(struct name_op);
+    struct note_op *n = NEW(struct note_op);
 
-    n->change.apply = name_apply;
-    n->change.done = name_done;
-    n->id = id;
-    n->ahead = ahead;
-    n->ahead_us = ahead_us;
+    n->change.apply = note_apply;
+    n->change.done = note_done;
+    n->id = o->put.id;
+    n->ahead_us = o->put.ahead_us;
     if (session_change(NULL, t, &n->change) != OK)
         free(n);
 }
 
-/* The conversation does not wait for the database (docs/sites.md): who is there gets it now, under a provisional id that
- * the archive will give it too. Nothing is acknowledged. */
+/* The conversation does not wait for the database (docs/sites.md): who is there gets it now, under the name that the archive
+ * will give it too. Nothing is acknowledged. */
 static void go_ahead(struct message_op *o)
 {
-    struct logged m = { .shown = ahead_of(o), .ahead = ahead_of(o), .carbons = o->carbons, .stanza = o->put.stanza };
+    struct logged m = { .shown = name_of(o), .carbons = o->carbons, .stanza = o->put.stanza };
 
     if (o->put.ahead_us || o->away)
         return;
@@ -367,6 +365,22 @@ static void go_ahead(struct message_op *o)
         return;
     follow_ahead(o->from, &m);
     send_event(o, EVENT_AHEAD, o->from, 0);
+}
+
+void message_tell_pending(struct person *p, bool far)
+{
+    LIST_EACH(it, &p->talk->messages) {
+        struct message_op *o = LIST_ITEM(it, struct message_op, under_way);
+        struct logged      m = { .shown = name_of(o), .carbons = o->carbons, .stanza = o->put.stanza };
+
+        if (!o->put.ahead_us || (o->to != p && o->from != p))
+            continue;
+        if (far)
+            event_send(p->talk, &(struct event){ .kind = EVENT_AHEAD, .local = p->jid.local, .text = o->put.stanza, .shown = m.shown,
+                                                 .flags = EVENT_AGAIN | (o->carbons ? EVENT_CARBONS : 0) });
+        else
+            message_deliver_ahead(p, &m);
+    }
 }
 
 /* Once one goes, all before it go, and those that come: a sender's order is kept. */
@@ -435,11 +449,8 @@ static void message_done(struct talk *t, struct change *ch, enum err e)
         list_remove(&o->under_way);
         if (!e)
             archive_decided(&o->put);
-        /* Was it in the log before, then whoever shows it under its provisional id says so (deliver.c). */
-        if (!e && o->put.duplicate)
-            o->put.ahead_us = 0;
-        if (!e && o->put.ahead_us && !o->put.ahead_written)     /* it went out while its batch was on its way */
-            message_name(t, o->put.id, ahead_of(o), o->put.ahead_us);
+        if (!e && o->put.ahead_us && (o->put.duplicate || !o->put.ahead_written))   /* it went out while its batch was on its way */
+            note_ahead(t, o);
     } else if (o->kept && !e && !o->put.duplicate)
         archive_wrote(t);
     else if (o->kept && o->put.origin)
@@ -521,6 +532,7 @@ static void keep(struct message_op *o, const struct message *m, struct person *t
         o->put.order = &t->order;
         if (!o->put.origin)     /* so that a batch whose answer was lost can be repeated */
             o->put.origin = (int64_t)(random_u64() | 1);
+        o->put.origin = archive_origin_of(o->put.sender, o->put.origin);
     } else {
         o->put.id = talk_log_id(t);
     }
@@ -669,7 +681,7 @@ void message_route(struct session *s, const struct stanza *st, struct person *to
 enum { OFFLINE_STEP = 200 };
 
 static struct db_sql offline_page = {
-    "SELECT o.id, m.stanza, m.ahead FROM offline o CROSS JOIN message m ON m.id = o.id WHERE o.owner = ?1 ORDER BY o.id LIMIT ?2" };
+    "SELECT o.id, m.stanza, m.name FROM offline o CROSS JOIN message m ON m.id = o.id WHERE o.owner = ?1 ORDER BY o.id LIMIT ?2" };
 static struct db_sql offline_clear = { "DELETE FROM offline WHERE owner = ?1 AND id <= ?2" };
 
 struct offline_step {

@@ -13,8 +13,8 @@ void message_route(struct session *s, const struct stanza *st, struct person *to
  * arrives meanwhile joins the end, so order is kept. */
 void message_deliver_offline(struct session *s);
 void message_share_init(struct talk *t);            /* in a cluster: the places in the log, and going ahead */
-/* The archive shall know it by the provisional id that it was shown under. */
-void message_name(struct talk *t, int64_t id, int64_t ahead, int64_t ahead_us);
+/* What went ahead to `p` from here and is not decided, in order: to the other workers, or to the devices that are here. */
+void message_tell_pending(struct person *p, bool far);
 /* What waits stays in the archive only (XEP-0386 §4). */
 void message_drop_offline(struct person *p);
 void message_offline_settled(struct person *p);     /* an operation that might have stored something offline is decided */

@@ -27,8 +27,9 @@ enum event_kind {
     EVENT_WHO,          /* which devices are there? Each worker answers with DEVICE for its own */
     EVENT_DEVICE,       /* key, node, jid: resource, number: priority, flags; or it is gone */
     EVENT_CONFLICT,     /* jid: a resource that another node has just bound, key: by whom */
-    EVENT_LOGGED,       /* id, before, shown, key: its provisional id, flags, text: a message of the person's log */
-    EVENT_AHEAD,        /* key, flags, text: the same before it is stored */
+    EVENT_LOGGED,       /* id, before, shown, flags, text: a message of the person's log */
+    EVENT_AHEAD,        /* shown, flags, text: the same before it is stored */
+    EVENT_PENDING,      /* a device has come: what went ahead to the person, and is not stored yet, shall be told again */
     EVENT_PASSED,       /* flags, text: a message that is not kept */
     EVENT_PRESENCE,     /* jid: resource or empty, text: presence without `to` */
     EVENT_STANZA,       /* jid: resource or empty, flags, text: for the person's devices as it is */
@@ -45,6 +46,7 @@ enum {
     EVENT_GONE = 1, EVENT_REACH = 2,                    /* DEVICE */
     EVENT_CARBONS = 4, EVENT_OFFLINE = 8,               /* messages */
     EVENT_INTERESTED = 16, EVENT_AVAILABLE = 32,        /* STANZA: for whom */
+    EVENT_AGAIN = 64,                                   /* AHEAD: an answer to PENDING */
 };
 
 struct event {

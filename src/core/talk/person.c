@@ -105,6 +105,7 @@ static void person_free(struct person *p)
     nodes_person_leave(t, p->jid.local);
     timer_stop(t->loop, &p->follow_again);
     timer_stop(t->loop, &p->reload_again);
+    timer_stop(t->loop, &p->gate);
     if (list_linked(&p->idle)) {
         list_remove(&p->idle);
         t->persons_idle_count--;
@@ -301,6 +302,8 @@ static enum err load_work(struct db_conn *c, struct db_read *self)
     features_load(p, c);
     devices_load(p, c);
     e = archive_ends(c, p->id, &p->log_first, &p->log_last);
+    p->first_shown = archive_shown(c, p->log_first);
+    p->last_shown = archive_shown(c, p->log_last);
     /* Hooks read as far as they can: a list cut short by a lost connection must not be taken for the whole. */
     return e ? e : db_conn_state(c);
 }

@@ -58,8 +58,9 @@ struct person {
     struct device      *devices;       /* of other workers (devices.h) */
     int64_t             log_first, log_last, log_want;  /* of the person's log: its begin, what we have, how far it goes (follow.h) */
     int64_t             lists;         /* how often they were changed: a change holds only if it was made to the newest (roster.c) */
+    int64_t             first_shown, last_shown;        /* what clients know its ends by */
     bool                following;     /* it is being read */
-    struct timer        follow_again, reload_again;
+    struct timer        follow_again, reload_again, gate;
     struct load        *reloading;     /* person.c: the lists are being read again */
     struct list         later;         /* person_when_read: what waits for that */
     int                 later_count;

@@ -132,13 +132,6 @@ static struct fault field_with(struct query *q, struct session *s, struct str va
     return fine;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 static struct fault field_ids(struct query *q, const struct stanza *iq, const struct xml_node *field)
 {
     struct archive_filter *f = &q->filter;
@@ -151,7 +144,6 @@ static struct fault field_ids(struct query *q, const struct stanza *iq, const st
         if (!read_id(xml_text(iq->arena, v), &f->ids[f->id_count++]))
             return not_found;
     }
-    qsort(f->ids, (size_t)f->id_count, sizeof f->ids[0], by_number);   /* answers are chronological */
     return fine;
 }
 
@@ -295,17 +287,20 @@ static enum err query_work(struct db_conn *c, struct db_read *self)
 
 /* ---- the answer ---- */
 
+/* The next page begins exactly there, also behind what was shown before it was stored: then the place says where. */
+static int64_t border(const struct archive_row *row) { return row->went_ahead ? row->id : row->shown; }
+
 static void put_fin(struct buf *b, const struct query *q)
 {
     const struct archive_page *p = &q->page;
 
     buf_put_z(b, p->complete || (q->only_count && q->count == 0) ? "<fin xmlns='" NS_MAM "' complete='true'>" : "<fin xmlns='" NS_MAM "'>");
     BUF_LIT(b, "<set xmlns='" NS_RSM "'>");
-    if (p->count) {     /* places in the log, so that the next page begins exactly there, also behind what was shown ahead */
+    if (p->count) {
         BUF_LIT(b, "<first>");
-        archive_id_put(b, p->rows[0].id);
+        archive_id_put(b, border(&p->rows[0]));
         BUF_LIT(b, "</first><last>");
-        archive_id_put(b, p->rows[p->count - 1].id);
+        archive_id_put(b, border(&p->rows[p->count - 1]));
         BUF_LIT(b, "</last>");
     }
     if (q->only_count)
@@ -392,14 +387,14 @@ static enum err form_get(struct session *s, const struct stanza *iq)
 
 /* ---- metadata (§5) ---- */
 
-static void put_end(struct buf *b, const char *name, int64_t id)
+static void put_end(struct buf *b, const char *name, int64_t id, int64_t us)
 {
     char time[CLOCK_TEXT_BYTES];
 
     buf_printf(b, "<%s id='", name);
     archive_id_put(b, id);
     BUF_LIT(b, "' timestamp='");
-    buf_put_str(b, clock_format(id, time));
+    buf_put_str(b, clock_format(us, time));
     BUF_LIT(b, "'/>");
 }
 
@@ -417,8 +412,8 @@ static enum err metadata_get(struct session *s, const struct stanza *iq)
     b = talk_scratch(s->talk);
     BUF_LIT(b, "<metadata xmlns='" NS_MAM "'>");
     if (first) {
-        put_end(b, "start", first);
-        put_end(b, "end", last);
+        put_end(b, "start", first, s->person->talk->shared ? s->person->log_first : first);
+        put_end(b, "end", last, s->person->talk->shared ? s->person->log_last : last);
     }
     BUF_LIT(b, "</metadata>");
     return iq_result_str(s, iq, buf_str(b));

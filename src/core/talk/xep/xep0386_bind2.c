@@ -31,11 +31,13 @@ static void put_archive_ends(struct session *s, struct buf *out)
 
     BUF_LIT(out, "<metadata xmlns='urn:xmpp:mam:2'>");
     if (archive_ends_of(s->person, &first, &last) == OK && first) {
+        int64_t first_us = s->talk->shared ? s->person->log_first : first, last_us = s->talk->shared ? s->person->log_last : last;
+
         BUF_LIT(out, "<start id='");
         archive_id_put(out, first);
-        buf_printf(out, "' timestamp='%.*s'/><end id='", STR_ARG(clock_format(first, time)));
+        buf_printf(out, "' timestamp='%.*s'/><end id='", STR_ARG(clock_format(first_us, time)));
         archive_id_put(out, last);
-        buf_printf(out, "' timestamp='%.*s'/>", STR_ARG(clock_format(last, time)));
+        buf_printf(out, "' timestamp='%.*s'/>", STR_ARG(clock_format(last_us, time)));
     }
     BUF_LIT(out, "</metadata>");
 }
