@@ -45,8 +45,8 @@ PASSED_ON = ("postgresql.", "bongsu.")      # further names: PostgreSQL's parame
 
 # Bongsu's own ports, behind HAProxy; and those between the sites.
 BEHIND = {"xmpp": 15222, "xmpps": 15223, "websocket": 15443, "https": 15280}
-HEALTH, PATRONI, ETCD, ETCD_PEER, ETCD_OTHERS, POSTGRESQL, NATS, NATS_ROUTES, PGBACKREST = \
-    5290, 8008, 2379, 2380, 2378, 5432, 4222, 6222, 8432
+HEALTH, PATRONI, ETCD, ETCD_PEER, ETCD_OTHERS, POSTGRESQL, DETOUR, NATS, NATS_ROUTES, PGBACKREST = \
+    5290, 8008, 2379, 2380, 2378, 5432, 5433, 4222, 6222, 8432
 PATRONI_PEER = 18000                        # + number of the site: the local way to that site's Patroni
 SCOPE = "bongsu"                            # Patroni's name for the cluster
 GROUP = "bongsu-site"                       # may read the site's key
@@ -360,6 +360,14 @@ def haproxy_patroni(s):
     return out
 
 
+def haproxy_detour(s):
+    """For a site whose link to the primary's site is cut: through here it reaches the primary all the same. PostgreSQL's own TLS goes
+    through as it is."""
+    out = ["listen detour", f"    bind {s.address}:{DETOUR}", "    option httpchk GET /primary"]
+    return out + [f"    server {name} {address}:{POSTGRESQL} check addr 127.0.0.1 port {PATRONI_PEER + number} on-marked-down shutdown-sessions"
+                  for number, (name, address) in enumerate(s.sites.items(), 1)]
+
+
 def haproxy(s):
     text = f"""# Made by deploy/site from site.conf.
 global
@@ -382,18 +390,19 @@ defaults
     # A dead site is known within 1.5 s to 2.5 s.
     default-server inter 500ms fall 2 rise 2
 """
-    return text + "\n".join(haproxy_clients(s) + haproxy_patroni(s)) + "\n"
+    return text + "\n".join(haproxy_clients(s) + haproxy_patroni(s) + haproxy_detour(s)) + "\n"
 
 
 # ---- Bongsu ----
 
 def bongsu(s):
-    hosts = ",".join(a for _, a in s.own_first)
+    hosts = ",".join(a for _, a in s.own_first + s.others)          # the others again, as a detour to the primary behind them
+    ports = ",".join([str(POSTGRESQL)] * len(s.sites) + [str(DETOUR)] * len(s.others))
     servers = ",".join(f"tls://{a}:{NATS}" for _, a in s.own_first)
     patronis = ",".join(f"http://127.0.0.1:{PATRONI_PEER + i}" for i in range(1, len(s.sites) + 1))
     rows = {
         "domain": s["domain"], "site": s.site, "data_dir": s.data("bongsu"), "run_dir": s.run("bongsu"),
-        "db.server": f"host={hosts} port={POSTGRESQL} dbname=bongsu user=bongsu passfile={s.config('bongsu.pgpass')} "
+        "db.server": f"host={hosts} port={ports} dbname=bongsu user=bongsu passfile={s.config('bongsu.pgpass')} "
                      f"sslmode=verify-ca sslrootcert={s.ca}",
         "bus.servers": servers, "bus.user": "bongsu", "bus.password": s.passwords()["nats"],
         "bus.ca": s.ca, "bus.certificate": s.certificate, "bus.key": s.key,
@@ -414,7 +423,7 @@ def bongsu(s):
 
 
 def pgpass(s):
-    return "".join(f"{a}:{POSTGRESQL}:*:bongsu:{s.passwords()['bongsu']}\n" for a in s.sites.values())
+    return "".join(f"{a}:{port}:*:bongsu:{s.passwords()['bongsu']}\n" for a in s.sites.values() for port in (POSTGRESQL, DETOUR))
 
 
 # ---- pgBackRest ----
@@ -557,7 +566,7 @@ def firewall(s):
     """nftables: strangers reach the clients' ports, the sites reach each other, nobody else anything."""
     sites = ", ".join(s.sites.values())
     clients = ", ".join(s["port." + n] for n in BEHIND)
-    inner = ", ".join(str(p) for p in (HEALTH, PATRONI, ETCD, ETCD_PEER, POSTGRESQL, NATS, NATS_ROUTES, PGBACKREST, *BEHIND.values()))
+    inner = ", ".join(str(p) for p in (HEALTH, PATRONI, ETCD, ETCD_PEER, POSTGRESQL, DETOUR, NATS, NATS_ROUTES, PGBACKREST, *BEHIND.values()))
     return f"""# For nftables, to be included in the machine's own rules: `nft -f` does not touch other tables.
 table inet bongsu
 delete table inet bongsu

@@ -8,8 +8,8 @@ takes one fault after the other, each many times:
   everybody home and chatting → the fault → wait → all quiet: count → mend → three copies again → home → all quiet: count
 
 The count is checker.py's, from what the clients know. Ends with one table and `N passed, N failed, N skipped`; a row
-fails when something was lost, came twice or out of order, or an aim of rows.py was missed. Needs root and
-/dev/net/tun. --faults names: {faults}.
+fails when something was lost, came twice or out of order, somebody stayed out, or an aim of rows.py was missed
+(--counts: aims in seconds are told and not judged). Needs root and /dev/net/tun. --faults names: {faults}.
 """
 import argparse
 import json
@@ -273,7 +273,7 @@ def write_document(path, lines, facts):
     with open(path) as f:
         text = f.read()
     head, rest = text[:text.index(begin) + len(begin)], text[text.index(end):]
-    misses = [f"- {l.row.name}: {m}" for l in lines for m in l.misses()]
+    misses = [f"- {l.row.name}: {m}" for l in lines for m in l.misses() + l.slow()]
     with open(path, "w") as f:
         f.write(head + facts + "\n\n" + table.markdown(lines) + "\n\n" + ("\n".join(["Missed:", "", *misses, ""]) if misses else "")
                 + rest)
@@ -291,6 +291,8 @@ def report(args, lines, began):
     for line in lines:
         for miss in line.misses():
             print(f"not ok  {line.row.name}: {miss}")
+        for miss in line.slow():
+            print(f"{'slow' if args.counts else 'not ok'}  {line.row.name}: {miss}")
     if args.json:
         with open(args.json, "w") as f:
             json.dump({"facts": facts(args, lines, began), "rounds": [r for l in lines for r in l.rounds]}, f, indent=1)
@@ -323,6 +325,7 @@ def arguments():
     p = argparse.ArgumentParser(prog="bongsu drill", formatter_class=argparse.RawDescriptionHelpFormatter,
                                 description=__doc__.replace("{faults}", ", ".join(r.name for r in rows.ROWS)))
     p.add_argument("--short", action="store_true", help="each fault once or twice")
+    p.add_argument("--counts", action="store_true", help="judge what was lost, twice or out of order; not how long it took")
     p.add_argument("--cuts", type=int, metavar="N", help="how often the primary's site is cut off (100)")
     p.add_argument("--times", type=int, metavar="N", help="how often each other fault is taken")
     p.add_argument("--faults", metavar="A,B,C", help="only these, in this order")
@@ -359,7 +362,7 @@ def main():
             print(f"kept: {directory}")
         else:
             shutil.rmtree(directory, ignore_errors=True)
-    passed = sum(not l.misses() for l in lines)
+    passed = sum(not l.misses() and (args.counts or not l.slow()) for l in lines)
     print(f"{passed} passed, {len(chosen) - passed} failed, 0 skipped")
     return 0 if passed == len(chosen) else 1
 

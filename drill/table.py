@@ -16,17 +16,22 @@ class Line:
     def numbers(self, key):
         return [r[key] for r in self.rounds if r.get(key) is not None]
 
-    def misses(self):
-        """What fails the row, in words."""
+    def slow(self):
+        """The aims in seconds that were missed, in words."""
         aim, out = self.row.aim, []
-        for when, counts in (("before the heal", self.before), ("after it", self.after)):
-            out += [f"{n} {'wrong stanza-ids' if k == 'id' else k} {when}" for k, n in counts.items() if n]
         for what, key, share, limit in (("live text paused", "live", 1, aim.live_max), ("acknowledgements, median", "ack", .5, aim.ack_median),
                                         ("acknowledgements, p99", "ack", .99, aim.ack_p99), ("acknowledgements", "ack", 1, aim.ack_max),
                                         ("people back", "back", 1, aim.back_max), ("the others' p99", "others_p99", 1, aim.others_p99)):
             value = percentile(self.numbers(key), share)
             if limit is not None and value is not None and value > limit:
                 out.append(f"{what} {value:.2f} s, aimed for {limit:g}")
+        return out
+
+    def misses(self):
+        """What fails the row whatever the time it took, in words."""
+        out = []
+        for when, counts in (("before the heal", self.before), ("after it", self.after)):
+            out += [f"{n} {'wrong stanza-ids' if k == 'id' else k} {when}" for k, n in counts.items() if n]
         for key, what in (("settled", "not everything was acknowledged and shown"), ("in", "somebody did not get in again")):
             bad = sum(not r[key] for r in self.rounds)
             if bad:
@@ -42,7 +47,7 @@ class Line:
                 three(self.numbers("live")), three(self.numbers("ack")), two(self.numbers("back")),
                 str(sum(r["dropped"] for r in self.rounds)), two(self.numbers("home_s")),
                 f"{sum(r['resumed'] for r in self.rounds)}/{sum(r['bound'] for r in self.rounds)}",
-                "ok" if not self.misses() else "FAIL"]
+                "FAIL" if self.misses() else "slow" if self.slow() else "ok"]
 
 
 HEAD = ["fault", "times", "lost", "twice", "order", "ids", "live text paused", "next acknowledgement", "back", "dropped",

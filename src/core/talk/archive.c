@@ -435,6 +435,17 @@ static void row_read(struct db_stmt *s, struct arena *a, struct archive_row *out
     out->went_ahead = db_i64(s, 3) != 0;
 }
 
+bool archive_has_place(struct db_conn *c, int64_t id)
+{
+    static struct db_sql place_one = { "SELECT 1 FROM message WHERE id = ?1" };
+    struct db_stmt *s = NULL;
+    enum err        e = db_get(c, &s, &place_one, "i", id);
+
+    if (s)
+        db_done(s);
+    return e == OK;
+}
+
 static bool log_has(struct db_conn *c, int64_t owner, int64_t id, int64_t *peer)
 {
     return has(c, &log_one, owner, id, peer) || (id > settled_id(c) && has(c, &tail_one, owner, id, peer));

@@ -117,6 +117,13 @@ static const struct seen *seen_get(const struct person *p, int64_t shown)
     return archive_is_name(shown) ? intmap_get(&p->talk->seen, seen_key(p, shown)) : NULL;
 }
 
+bool message_shown_since(const struct person *p, int64_t shown, int64_t since_us)
+{
+    const struct seen *seen = seen_get(p, shown);
+
+    return seen && since_us && since_us < seen->at_us;
+}
+
 static void seen_note(struct person *p, int64_t shown)
 {
     struct talk *t = p->talk;
@@ -180,8 +187,6 @@ static void deliver(struct person *p, const struct logged *m, enum manner manner
     struct kept_head head;
     uint64_t         ids[ROSTER_SESSIONS_MAX];
     int              n = roster_sessions(p, ids);
-    const struct seen *seen = seen_get(p, m->shown);
-    int64_t          seen_us = seen ? seen->at_us : 0;
     struct buf       direct, copy;
 
     kept_head_read(&head, m->stanza);
@@ -191,7 +196,7 @@ static void deliver(struct person *p, const struct logged *m, enum manner manner
         struct session *s = session_find(p->talk, ids[i]);
         enum delivery   how;
 
-        if (!s || s == but || !delivery_of(s, &head, m->carbons, &how) || (seen_us && s->bound_us < seen_us))
+        if (!s || s == but || !delivery_of(s, &head, m->carbons, &how) || message_shown_since(p, m->shown, s->bound_us))
             continue;
         if (manner == LOGGED && s->sm && m->id <= s->sm->log_pos)
             continue;           /* it came here from another worker, which had delivered that */

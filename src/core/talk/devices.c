@@ -1,6 +1,7 @@
 /* devices.c: see devices.h.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/devices.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "talk/archive.h"
@@ -219,8 +220,10 @@ void device_presence(struct session *s)
     if (!s->key || was == session_takes_messages(s))
         return;
     device_changed(s);
-    if (!was)
+    if (!was) {
+        s->reached_us = clock_us();
         follow_ask_pending(s->person);
+    }
 }
 
 void device_gone(struct session *s)

@@ -47,6 +47,8 @@ static enum err work(struct db_conn *c, struct db_read *self)
     struct follow        *f = (struct follow *)self;
     struct archive_filter filter = { .owner = f->person->id, .start_us = f->from + 1 };
 
+    if (!archive_has_place(c, f->upto))         /* a replica that is behind: what it has is no whole page */
+        return ERR_UNAVAILABLE;
     return archive_read(c, &f->arena, &filter, ARCHIVE_PAGE_MAX, false, &f->page);
 }
 
@@ -187,6 +189,12 @@ void follow_to(struct person *p, int64_t id)
     follow_go(p);
 }
 
+/* The sender's worker may have taken us for dead and put a message aside while devices are here, and nothing older waits. */
+static bool has_been_here(const struct person *p)
+{
+    return !p->has_offline && !p->offline_pending && !p->offline_busy && person_reachable(p);
+}
+
 void follow_logged(struct person *p, int64_t before, const struct logged *m)
 {
     if (m->id <= p->log_last)
@@ -199,6 +207,6 @@ void follow_logged(struct person *p, int64_t before, const struct logged *m)
     step_to(p, m);
     if (p->log_want < m->id)
         p->log_want = m->id;
-    if (p->session_count && !m->offline)
+    if (p->session_count && (!m->offline || has_been_here(p)))
         message_deliver_logged(p, m);
 }

@@ -373,8 +373,10 @@ void message_tell_pending(struct person *p, bool far)
         struct message_op *o = LIST_ITEM(it, struct message_op, under_way);
         struct logged      m = { .shown = name_of(o), .carbons = o->carbons, .stanza = o->put.stanza };
 
-        if (!o->put.ahead_us || (o->to != p && o->from != p))
+        if ((o->to != p && o->from != p) || (!o->put.ahead_us && !(o->away && p->talk->going_ahead)))
             continue;
+        if (!o->put.ahead_us)       /* it stayed here as nobody was there: now somebody is */
+            __atomic_store_n(&o->put.ahead_us, clock_us(), __ATOMIC_RELAXED);
         if (far)
             event_send(p->talk, &(struct event){ .kind = EVENT_AHEAD, .local = p->jid.local, .text = o->put.stanza, .shown = m.shown,
                                                  .flags = EVENT_AGAIN | (o->carbons ? EVENT_CARBONS : 0) });
@@ -755,7 +757,7 @@ static void step_deliver(struct talk *t, struct change *ch, enum err e)
                 message_put(&b, o->rows[i].stanza, s->jid.bare, o->rows[i].shown, o->rows[i].id, t->domain);
             if (!t->shared)
                 session_fill(s, o->rows[i].id, e ? STR_NULL : buf_str(&b));
-            else if (!e)
+            else if (!e && !message_shown_since(p, o->rows[i].shown, s->reached_us))
                 session_send_logged(s, o->rows[i].id, DELIVERY_DIRECT, buf_str(&b));
         }
     }

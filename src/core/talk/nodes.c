@@ -1,8 +1,10 @@
 /* nodes.c: see nodes.h. Pulses, and what is done when they stop:
  *
- *   alive ──silent──▶ suspect (the log is read twice a second) ──dead──▶ its devices go ──▶ forgotten
- *     ▲                  │ heard again: once more, then calm
- *     └──────────────────┘
+ *   alive ──silent──▶ suspect ──dead──▶ its devices are not counted on ──its beats stop──▶ its rows go ──▶ forgotten
+ *     ▲                  │ heard again           │ heard again
+ *     └──────────────────┴───────────────────────┘
+ *
+ * From suspect on until its rows go, the log is read twice a second: it may be only we who do not hear it.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/nodes.h"
 #include "base/log.h"
@@ -32,6 +34,7 @@ enum {
     REFRESH_AFTER_MS = 1000,
     HEART_MS = 1000,
     HEART_GAP_MS = 2000,
+    COUNT_MS = 2000,
     BURY_AFTER_MS = 6000,
     CALM_MS = 1000,
 };
@@ -41,7 +44,8 @@ struct node {
     uint64_t pulse;
     bool    suspect, dead;
     bool    has_rows;           /* dead, and the rows of its devices are still there */
-    int64_t beat, counted_ms;   /* its count in the database, and when that was read; 0: it was not */
+    int64_t beat, beat_ms;      /* its count in the database, and when that was first read; 0: it was not */
+    int64_t asked_ms;
 };
 
 struct nodes {
@@ -58,6 +62,7 @@ struct nodes {
     int64_t       marked_ms, mark_ms;   /* a commit of ours after it has landed; is under way since */
     int64_t       repaired_ms, calm_ms;
     int64_t       highest, calm, calm_next;   /* places in the log: heard of; all before is here; the one after that */
+    int64_t       read_upto, read_before;     /* how far the last repair has come, and the one before it */
     bool          repairing;
     struct strmap routes;           /* full JID → struct route */
 };
@@ -332,6 +337,7 @@ static void repair_done(struct db_read *self, enum err e)
         struct person *p = intmap_get(&t->persons_by_id, r->rows[i].recipient);
 
         nodes_note_id(t, r->rows[i].id);
+        n->read_upto = r->rows[i].id;
         if (p)
             follow_to(p, r->rows[i].id);
         p = intmap_get(&t->persons_by_id, r->rows[i].sender);
@@ -409,11 +415,15 @@ static void look_at_log(struct nodes *n, int64_t now, bool all_heard)
     if (n->trouble_ms || !all_heard) {
         if (now - n->repaired_ms >= REPAIR_MS) {
             n->repaired_ms = now;
+            /* Places are given in the order of commits, so none comes before one that was read. Two readings back, for people who
+             * were being loaded meanwhile. */
+            n->calm = n->read_before > n->calm ? n->read_before : n->calm;
+            n->read_before = n->read_upto;
             repair_start(n->talk, n->calm, now);
         }
     } else if (now - n->calm_ms >= CALM_MS) {
         n->calm_ms = now;
-        n->calm = n->calm_next;
+        n->calm = n->calm_next > n->calm ? n->calm_next : n->calm;
         n->calm_next = n->highest;
     }
 }
@@ -541,9 +551,10 @@ static void node_died(struct nodes *n, struct node *o, const char *how)
 
 /* ---- beats: each worker counts in the database, once a second ----
  *
- * Who hears nobody may be cut off itself, so silence on the bus condemns no rows. A dead worker's count is read, and its rows go only
- * if it is the same BURY_AFTER_MS later, while our own beats went well all the time. Who could not commit for
- * a while writes its rows again with the first commit that it can make: they may be gone. */
+ * Who hears nobody may be cut off itself, so silence on the bus condemns no rows. A dead worker's count is read again and again, and its
+ * rows go only when it has been the same for BURY_AFTER_MS, while our own beats went well all the time. One that goes on counting is
+ * only out of hearing, and the log tells what it stores (look_at_log) for as long as that lasts. Who could not commit for a while writes its
+ * rows again with the first commit that it can make: they may be gone. */
 
 struct beat_op {
     struct change change;
@@ -607,9 +618,11 @@ static void counted(struct talk *t, struct change *ch, enum err e)
     struct count_op *o = (struct count_op *)ch;
     struct node     *d = t->nodes ? intmap_get(&t->nodes->all, o->node) : NULL;
 
-    if (d && d->dead && !e) {
-        d->beat = o->rows ? o->beat : 0;
-        d->counted_ms = loop_now_ms(t->loop);
+    int64_t          beat = o->rows ? o->beat : 0;
+
+    if (d && d->dead && !e && (!d->beat_ms || beat != d->beat)) {
+        d->beat = beat;
+        d->beat_ms = loop_now_ms(t->loop);
     }
     free(o);
 }
@@ -621,7 +634,7 @@ static void count(struct nodes *n, struct node *d, int64_t now)
     o->change.apply = count_apply;
     o->change.done = counted;
     o->node = d->id;
-    d->counted_ms = now + BURY_AFTER_MS;        /* not again before the answer */
+    d->asked_ms = now;
     if (session_change(NULL, n->talk, &o->change) != OK)
         free(o);
 }
@@ -636,11 +649,13 @@ static void bury(struct nodes *n, int64_t now)
 
         if (!d->dead || !d->has_rows || (n->heart_ms && now - n->heart_ms > HEART_GAP_MS))
             continue;
-        if (!d->counted_ms || (n->gap_ms && n->gap_ms >= d->counted_ms)) {
-            count(n, d, now);
-        } else if (now - d->counted_ms > BURY_AFTER_MS) {
+        if (n->gap_ms && n->gap_ms >= d->beat_ms)
+            d->beat_ms = 0;
+        if (d->beat_ms && now - d->beat_ms > BURY_AFTER_MS) {
             d->has_rows = false;
             devices_delete_node(n->talk, d->id, d->beat);
+        } else if (now - d->asked_ms > COUNT_MS) {
+            count(n, d, now);
         }
     }
 }
@@ -672,7 +687,7 @@ static void pulse_came(void *arg, struct str subject, struct str payload)
     o->pulse = pulse;
     o->heard_ms = loop_now_ms(t->loop);
     o->suspect = o->dead = o->has_rows = false;
-    o->counted_ms = 0;
+    o->beat_ms = 0;
     nodes_note_id(t, highest);
     db_position_need(t->db, position);
     if (flags & PULSE_LAST)
@@ -692,7 +707,7 @@ static void beat(struct timer *timer)
         struct node *o = value;
         int64_t      silent = now - o->heard_ms;
 
-        if (silent > NODE_FORGET_MS) {
+        if (silent > NODE_FORGET_MS && !o->has_rows) {
             intmap_del(&n->all, id);
             free(o);
             continue;
@@ -701,7 +716,7 @@ static void beat(struct timer *timer)
             o->suspect = true;
             trouble(n);
         }
-        if (o->suspect && !o->dead)
+        if (o->suspect && (!o->dead || o->has_rows))
             all_heard = false;
         /* Cut off ourselves, we hear nobody: that tells nothing of them. */
         if (silent > NODE_DEAD_MS && !o->dead && bus_connected(n->talk->wide))

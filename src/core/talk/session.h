@@ -61,7 +61,7 @@ struct session {
     uint32_t          commits;       /* of them, operations still in a batch */
     int64_t           heard_ms;      /* last bytes from the client */
     int64_t           accepted_ms;
-    int64_t           bound_us;
+    int64_t           bound_us, reached_us;    /* in a cluster: reached_us, since when messages come here, 0: unknown */
     int32_t           rate_stanzas, rate_bytes;  /* what is left in this second's allowance */
     struct strset    *directed;      /* who got directed presence (RFC 6121 §4.6); NULL: nobody */
     char             *lang;          /* default language of the stream; NULL: none */
