@@ -99,7 +99,7 @@ static void take_to_device(struct person *p, const struct event *e)
 
         if (s->key != e->key)
             continue;
-        session_send(s, e->text);
+        follow_send(s, e->text);
         return;
     }
 }

@@ -13,9 +13,10 @@ METRIC_COUNTER(followed, "bongsu_talk_log_gaps", "Times a person's log was read 
 
 enum { AGAIN_MS = 100 };
 
-/* A message that may be shown ahead, but not before those that are missing here. */
+/* What must not come before the messages that are missing here: a message that may be shown ahead, or a stanza for one device. */
 struct held {
     struct list   link;
+    uint64_t      session_id;       /* 0: `m` is a message */
     struct logged m;
     char          text[];
 };
@@ -112,29 +113,47 @@ static void held_show(struct person *p)
     if (is_gated(p))
         return;
     while (!list_empty(&p->held)) {
-        struct held *h = LIST_ITEM(p->held.next, struct held, link);
+        struct held    *h = LIST_ITEM(p->held.next, struct held, link);
+        struct session *s = h->session_id ? session_find(p->talk, h->session_id) : NULL;
 
         list_remove(&h->link);
         p->held_count--;
-        message_deliver_ahead(p, &h->m);
+        if (!h->session_id)
+            message_deliver_ahead(p, &h->m);
+        else if (s)
+            session_send(s, h->m.stanza);
         free(h);
     }
 }
 
-void follow_ahead(struct person *p, const struct logged *m)
+static void hold(struct person *p, uint64_t session_id, const struct logged *m)
 {
-    struct held *h;
+    struct held *h = mem_new(sizeof *h + m->stanza.len);
 
-    if ((!p->following && !is_gated(p) && list_empty(&p->held)) || p->held_count >= HELD_MAX) {
-        message_deliver_ahead(p, m);
-        return;
-    }
-    h = mem_new(sizeof *h + m->stanza.len);
+    h->session_id = session_id;
     h->m = *m;
     memcpy(h->text, m->stanza.p, m->stanza.len);
     h->m.stanza = str_make(h->text, m->stanza.len);
     list_append(&p->held, &h->link);
     p->held_count++;
+}
+
+void follow_ahead(struct person *p, const struct logged *m)
+{
+    if ((!p->following && !is_gated(p) && list_empty(&p->held)) || p->held_count >= HELD_MAX)
+        message_deliver_ahead(p, m);
+    else
+        hold(p, 0, m);
+}
+
+void follow_send(struct session *s, struct str stanza)
+{
+    struct person *p = s->person;
+
+    if (!p || (p->log_want <= p->log_last && list_empty(&p->held)) || p->held_count >= HELD_MAX)
+        session_send(s, stanza);
+    else
+        hold(p, s->id, &(struct logged){ .stanza = stanza });
 }
 
 static void gate_opens(struct timer *timer)

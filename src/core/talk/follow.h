@@ -20,6 +20,8 @@ struct logged {                 /* one message as it was kept */
 void follow_logged(struct person *p, int64_t before, const struct logged *m);
 /* It is shown before it is stored, behind what is missing here. */
 void follow_ahead(struct person *p, const struct logged *m);
+/* To one device, behind the messages that are being read for it (RFC 6120 §10.1). */
+void follow_send(struct session *s, struct str stanza);
 /* A device has come while messages may be ahead of their storing: those that went before are asked for, and what goes now is
  * held until they can have come. */
 void follow_ask_pending(struct person *p);

@@ -815,8 +815,8 @@ static void step_start(struct person *p)
     person_ref(p);
     p->offline_busy = p->offline_running = true;
     if (db_read_start(p->talk->db, &o->read) != OK) {
-        p->offline_busy = false;
         step_free(o);
+        offline_rest(p);
     }
 }
 

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "talk/devices.h"
 #include "talk/feature.h"
+#include "talk/follow.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
@@ -147,7 +148,7 @@ static void relay_now(struct talk *t, void *arg)
     struct session *s = r->node ? NULL : session_find(t, r->target_id);
 
     if (s)
-        session_send(s, str_of(r->text));
+        follow_send(s, str_of(r->text));
     if (r->node)
         event_send_node(t, r->node, &(struct event){ .kind = EVENT_TO_DEVICE, .local = str_of(r->local), .key = r->key, .text = str_of(r->text),
                                                        .jid = str_of(r->from), .node = t->node, .number = r->from_key });
@@ -172,7 +173,7 @@ static void relay(struct session *from, struct session *to, struct str text)
     struct relay *r;
 
     if (from->commits == 0) {
-        session_send(to, text);
+        follow_send(to, text);
         return;
     }
     r = NEW(struct relay);
