@@ -73,7 +73,7 @@ static bool           storming;
 static int64_t        storm_ms;
 static long           failures, resumed_count, bound_count;
 
-static _Noreturn void die(const char *fmt, ...)
+__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *fmt, ...)
 {
     va_list ap;
 

@@ -520,7 +520,7 @@ static enum err read_part(struct db_conn *c, struct arena *a, struct db_sql *sql
     struct db_stmt *s;
     enum err        e;
 
-    if (out->count > max || low + 1 >= high)
+    if (out->count > max || low >= high - 1)
         return OK;
     s = db_prepare(c, sql);
     if (!s)
