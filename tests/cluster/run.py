@@ -309,33 +309,56 @@ TRIALS = [cut_of_the_primary, kill_and_cold_start, freeze_and_thaw, postgres_sto
           disk_full, disk_stuck, backup_and_rehearsal, site_check, all_sites_cold]
 
 
+def play(trials, lab, after_failure):
+    """Prints a line for each; (passed, failed). `after_failure(lab)`: whether to go on."""
+    print(f"healthy after {lab.wait_healthy(60):.1f} s", flush=True)
+    passed = failed = 0
+    for trial in trials:
+        begun = time.monotonic()
+        try:
+            told = trial(lab) or ""
+            passed += 1
+            print(f"ok   {trial.__name__} ({time.monotonic() - begun:.0f} s): {told}", flush=True)
+        except Exception as e:
+            failed += 1
+            print(f"FAIL {trial.__name__} ({time.monotonic() - begun:.0f} s): {e if isinstance(e, (Failure, labs.LabError)) else traceback.format_exc()}", flush=True)
+            if not after_failure(lab):
+                break
+    return passed, failed
+
+
+def cannot(trials):
+    """Says why nothing can be tried here. Else psycopg2 is made to wait no longer than a deadline."""
+    why = labs.missing()
+    if why:
+        print(f"skipped: {why}\n0 passed, 0 failed, {len(trials)} skipped")
+        return True
+    from psycopg2 import extensions
+    extensions.set_wait_callback(wait_with_deadline)
+    return False
+
+
+def count(trials, passed, failed):
+    print(f"{passed} passed, {failed} failed, {len(trials) - passed - failed} skipped")
+    return int(failed > 0)
+
+
+def mend(lab):
+    lab.mend()
+    return True
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--match", default="*")
     p.add_argument("--dir")
     a = p.parse_args()
     chosen = [t for t in TRIALS if fnmatch.fnmatch(t.__name__, a.match)]
-    why = labs.missing()
-    if why:
-        print(f"skipped: {why}\n0 passed, 0 failed, {len(chosen)} skipped")
+    if cannot(chosen):
         return 77
-    from psycopg2 import extensions
-    extensions.set_wait_callback(wait_with_deadline)
-    passed = failed = 0
     with labs.Lab(a.dir, backup=True) as lab:
-        print(f"healthy after {lab.wait_healthy(60):.1f} s", flush=True)
-        for trial in chosen:
-            begun = time.monotonic()
-            try:
-                told = trial(lab) or ""
-                passed += 1
-                print(f"ok   {trial.__name__} ({time.monotonic() - begun:.0f} s): {told}", flush=True)
-            except Exception as e:
-                failed += 1
-                print(f"FAIL {trial.__name__} ({time.monotonic() - begun:.0f} s): {e if isinstance(e, (Failure, labs.LabError)) else traceback.format_exc()}", flush=True)
-                lab.mend()
-    print(f"{passed} passed, {failed} failed, {len(chosen) - passed - failed} skipped")
-    return int(failed > 0)
+        passed, failed = play(chosen, lab, mend)
+    return count(chosen, passed, failed)
 
 
 if __name__ == "__main__":

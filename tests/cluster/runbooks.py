@@ -12,13 +12,12 @@ import shutil
 import subprocess
 import sys
 import time
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, os.path.join(TOP, "drill")]
 import lab as labs                                                          # noqa: E402
-from run import BACKUP, Failure, Trial, check, wait_with_deadline           # noqa: E402
+from run import BACKUP, Trial, cannot, check, count, play           # noqa: E402
 
 BLOCK = re.compile(r"^```sh at=(\w+)\n(.*?)^```$", re.M | re.S)
 SITES = ["seoul", "busan", "daejeon"]
@@ -132,29 +131,13 @@ PAGES = [add_a_site, replace_a_machine, upgrade, restore]
 def main():
     pattern = sys.argv[1] if len(sys.argv) > 1 else "*"
     chosen = [p for p in PAGES if fnmatch.fnmatch(p.__name__, pattern)]
-    why = labs.missing()
-    if why:
-        print(f"skipped: {why}\n0 passed, 0 failed, {len(chosen)} skipped")
+    if cannot(chosen):
         return 77
-    from psycopg2 import extensions
-    extensions.set_wait_callback(wait_with_deadline)
-    passed = failed = 0
     first = 2 if add_a_site in chosen else 3
     with labs.Lab(os.environ.get("LAB_DIR"), sites=first, sites_max=3, settings={"backup.sites": "s1 s2"}, backup=True) as lab:
         desk(lab)
-        print(f"healthy after {lab.wait_healthy(60):.1f} s", flush=True)
-        for page in chosen:
-            begun = time.monotonic()
-            try:
-                told = page(lab) or ""
-                passed += 1
-                print(f"ok   {page.__name__} ({time.monotonic() - begun:.0f} s): {told}", flush=True)
-            except Exception as e:
-                failed += 1
-                print(f"FAIL {page.__name__} ({time.monotonic() - begun:.0f} s): {e if isinstance(e, (Failure, labs.LabError)) else traceback.format_exc()}", flush=True)
-                break
-    print(f"{passed} passed, {failed} failed, {len(chosen) - passed - failed} skipped")
-    return int(failed > 0)
+        passed, failed = play(chosen, lab, lambda lab: False)       # each page begins where the one before it ended
+    return count(chosen, passed, failed)
 
 
 if __name__ == "__main__":

@@ -351,20 +351,21 @@ static void note_ahead(struct talk *t, const struct message_op *o)
 
 /* The conversation does not wait for the database (docs/sites.md): who is there gets it now, under the name that the archive
  * will give it too. Nothing is acknowledged. */
+static void go_ahead_to(struct message_op *o, struct person *p)
+{
+    follow_ahead(p, &(struct logged){ .shown = name_of(o), .carbons = o->carbons, .stanza = o->put.stanza });
+    send_event(o, EVENT_AHEAD, p, 0);
+}
+
 static void go_ahead(struct message_op *o)
 {
-    struct logged m = { .shown = name_of(o), .carbons = o->carbons, .stanza = o->put.stanza };
-
     if (o->put.ahead_us || o->away)
         return;
     __atomic_store_n(&o->put.ahead_us, clock_us(), __ATOMIC_RELAXED);
     metric_add(&messages_ahead, 1);
-    follow_ahead(o->to, &m);
-    send_event(o, EVENT_AHEAD, o->to, 0);
-    if (o->from == o->to)
-        return;
-    follow_ahead(o->from, &m);
-    send_event(o, EVENT_AHEAD, o->from, 0);
+    go_ahead_to(o, o->to);
+    if (o->from != o->to)
+        go_ahead_to(o, o->from);
 }
 
 void message_tell_pending(struct person *p, bool far)

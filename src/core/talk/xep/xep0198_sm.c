@@ -345,6 +345,12 @@ static void put_entries(struct sm *m, struct buf *b)
     }
 }
 
+static unsigned flags_of(const struct session *s)
+{
+    return (s->carbons ? FLAG_CARBONS : 0u) | (s->interested ? FLAG_INTERESTED : 0u) | (s->probed ? FLAG_PROBED : 0u) |
+           (s->blocklist ? FLAG_BLOCKLIST : 0u);
+}
+
 static void row_queue(struct session *s)
 {
     struct sm     *m = s->sm;
@@ -366,7 +372,7 @@ static void row_queue(struct session *s)
         o->resource = str_dup(s->jid.resource);
         o->presence = s->presence ? str_dup(str_of(s->presence)) : NULL;
         o->priority = s->priority;
-        o->flags = (s->carbons ? FLAG_CARBONS : 0) | (s->interested ? FLAG_INTERESTED : 0) | (s->probed ? FLAG_PROBED : 0);
+        o->flags = flags_of(s);
         m->row_changed = false;
     }
     if (commit_add(s->talk->db, &o->op) != OK) {
@@ -1032,8 +1038,7 @@ enum err sm_export(struct session *s, uint32_t h, struct buf *out)
     codec_put_u64(out, m->acked);
     codec_put_i64(out, s->person->log_last);
     codec_put_str(out, s->jid.resource);
-    codec_put_u64(out, (s->carbons ? FLAG_CARBONS : 0) | (s->interested ? FLAG_INTERESTED : 0) |
-                       (s->probed ? FLAG_PROBED : 0) | (s->blocklist ? FLAG_BLOCKLIST : 0));
+    codec_put_u64(out, flags_of(s));
     codec_put_i64(out, s->priority);
     codec_put_str(out, str_of(s->presence));
     codec_put_i64(out, s->bound_us);
@@ -1065,22 +1070,22 @@ static void import_entries(struct sm *m, struct codec_reader *r)
     }
 }
 
-struct session *sm_import(struct talk *t, struct person *p, int64_t key, struct str state)
+static void flags_take(struct session *s, uint64_t flags)
 {
-    struct codec_reader r = codec_open(state, EXPORT_VERSION);
-    uint32_t            received = (uint32_t)codec_u64(&r), acked = (uint32_t)codec_u64(&r);
-    int64_t             log_pos = codec_i64(&r), priority, bound_us, device;
-    struct str          resource = codec_str(&r, JID_PART_BYTES_MAX), presence;
-    uint64_t            flags = codec_u64(&r);
-    struct session     *s;
-    struct jid          j;
-    struct sm          *m;
+    s->carbons = flags & FLAG_CARBONS;
+    s->interested = flags & FLAG_INTERESTED;
+    s->probed = flags & FLAG_PROBED;
+    s->blocklist = flags & FLAG_BLOCKLIST;
+}
 
-    priority = codec_i64(&r);
-    presence = codec_str(&r, SM_MOVE_BYTES_MAX);
-    bound_us = codec_i64(&r);
-    device = codec_i64(&r);
-    if (r.failed || jid_make(&t->round, p->jid.local, t->domain, resource, &j) != OK || person_session(p, j.resource))
+/* A stream whose client is away, to be resumed: what its log gained since then is read when it is. NULL: the resource is taken, or is none. */
+static struct session *detached_new(struct talk *t, struct person *p, int64_t key, struct str resource)
+{
+    struct session *s;
+    struct jid      j;
+    struct sm      *m;
+
+    if (jid_make(&t->round, p->jid.local, t->domain, resource, &j) != OK || person_session(p, j.resource))
         return NULL;
     s = session_new(t, NULL, TALK_DIRECT_TLS);
     s->state = SESSION_DETACHED;
@@ -1093,21 +1098,39 @@ struct session *sm_import(struct talk *t, struct person *p, int64_t key, struct 
     list_init(&m->in_dirty);
     m->key = key;
     snprintf(m->id, sizeof m->id, "%016llx", (unsigned long long)key);
-    m->resumable = m->restored = true;      /* what its log gained since then is read when it resumes */
+    m->resumable = m->restored = true;
+    m->lost_ms = loop_now_ms(t->loop);
+    strmap_put(&t->streams, str_of(m->id), m);
+    return s;
+}
+
+struct session *sm_import(struct talk *t, struct person *p, int64_t key, struct str state)
+{
+    struct codec_reader r = codec_open(state, EXPORT_VERSION);
+    uint32_t            received = (uint32_t)codec_u64(&r), acked = (uint32_t)codec_u64(&r);
+    int64_t             log_pos = codec_i64(&r), priority, bound_us, device;
+    struct str          resource = codec_str(&r, JID_PART_BYTES_MAX), presence;
+    uint64_t            flags = codec_u64(&r);
+    struct session     *s;
+    struct sm          *m;
+
+    priority = codec_i64(&r);
+    presence = codec_str(&r, SM_MOVE_BYTES_MAX);
+    bound_us = codec_i64(&r);
+    device = codec_i64(&r);
+    s = r.failed ? NULL : detached_new(t, p, key, resource);
+    if (!s)
+        return NULL;
+    m = s->sm;
     m->received_stored = s->received = received;
     m->acked = m->written = acked;
     import_entries(m, &r);
     m->log_pos = log_pos;
-    m->lost_ms = loop_now_ms(t->loop);
-    s->carbons = flags & FLAG_CARBONS;
-    s->interested = flags & FLAG_INTERESTED;
-    s->probed = flags & FLAG_PROBED;
-    s->blocklist = flags & FLAG_BLOCKLIST;
+    flags_take(s, flags);
     s->priority = (int8_t)priority;
     s->presence = presence.p ? str_dup(presence) : NULL;
     s->bound_us = bound_us;
     s->key = device;
-    strmap_put(&t->streams, str_of(m->id), m);
     return s;
 }
 
@@ -1164,39 +1187,23 @@ static void restore_entries(struct sm *m, struct db_conn *c, struct str blob)
 
 static bool restore_one(struct talk *t, struct db_stmt *row)
 {
-    struct session *s;
     struct person  *p = person_known(t, db_text(row, 1));
-    struct jid      j;
-    struct sm      *m;
-    int64_t         flags = db_i64(row, 7);
+    struct session *s = p ? detached_new(t, p, db_i64(row, 0), db_text(row, 2)) : NULL;
     struct str      presence = db_text(row, 9);
+    struct sm      *m;
 
-    if (!p || jid_make(&t->round, p->jid.local, t->domain, db_text(row, 2), &j) != OK || person_session(p, j.resource))
+    if (!s)
         return false;
-    s = session_new(t, NULL, TALK_DIRECT_TLS);
-    s->state = SESSION_DETACHED;
-    s->person = p;
-    person_ref(p);
-    session_name(s, &j);
-    session_link(s);
-    m = s->sm = NEW(struct sm);
-    m->session = s;
-    list_init(&m->in_dirty);
-    m->key = db_i64(row, 0);
-    snprintf(m->id, sizeof m->id, "%016llx", (unsigned long long)m->key);
-    m->resumable = m->restored = m->stored = m->detached_stored = true;
+    m = s->sm;
+    m->stored = m->detached_stored = true;
     m->received_stored = s->received = (uint32_t)db_i64(row, 3);
     m->acked = m->written = (uint32_t)db_i64(row, 4);
     restore_entries(m, db_loop_conn(t->db), db_blob(row, 5));
     m->log_pos = db_i64(row, 6);
-    m->lost_ms = loop_now_ms(t->loop);
-    s->carbons = flags & FLAG_CARBONS;
-    s->interested = flags & FLAG_INTERESTED;
-    s->probed = flags & FLAG_PROBED;
+    flags_take(s, (uint64_t)db_i64(row, 7));
     s->priority = (int8_t)db_i64(row, 8);
     s->presence = presence.p ? str_dup(presence) : NULL;
     s->bound_us = clock_us();
-    strmap_put(&t->streams, str_of(m->id), m);
     return true;
 }
 
