@@ -16,22 +16,14 @@ import time
 import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "drill"))
+sys.path[:0] = [os.path.join(os.path.dirname(HERE), "lib"), os.path.join(os.path.dirname(os.path.dirname(HERE)), "drill")]
 import lab as labs                                                          # noqa: E402
+from trials import Failure, check                                           # noqa: E402
 
 DEADLINE_S = 1.0                # of a statement; then the connection is given up, never cancelled
 INTERVAL_S = 0.02
 HEAL_S = 60
 SITE, BACKUP = f"{labs.DEPLOY}/site", f"{labs.DEPLOY}/backup"
-
-
-class Failure(Exception):
-    pass
-
-
-def check(true, what):
-    if not true:
-        raise Failure(what)
 
 
 def wait_with_deadline(connection):

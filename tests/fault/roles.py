@@ -26,18 +26,10 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import crash                                                                # noqa: E402
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
+from trials import Failure, check                                           # noqa: E402
 
 PING = "<ping xmlns='urn:xmpp:ping'/>"
 NAMES = ("c0", "c1")
-
-
-class Failure(Exception):
-    pass
-
-
-def check(true, what):
-    if not true:
-        raise Failure(what)
 
 
 class Bongsu(servers.Bongsu):

@@ -8,6 +8,7 @@ import time
 
 import server as servers
 import xmpp
+from trials import Failure, check
 
 # What must not be in the log: said in messages, typed as a password, given out as a token.
 MARK = "m4rk-of-the-town"
@@ -28,15 +29,6 @@ talk.metrics_listen = 127.0.0.1:{{metrics}}
 HEADER = (f"<stream:stream to='{servers.DOMAIN}' version='1.0' xmlns='jabber:client' "
           f"xmlns:stream='{xmpp.NS_STREAMS}'>").encode()
 PING = "<ping xmlns='urn:xmpp:ping'/>"
-
-
-class Failure(Exception):
-    pass
-
-
-def check(true, what):
-    if not true:
-        raise Failure(what)
 
 
 class Raw:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -19,17 +18,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 import patroni                                                              # noqa: E402
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
+from trials import Failure, check, play                                     # noqa: E402
 
 COUNT = "<query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>0</max></set></query>"
-
-
-class Failure(Exception):
-    pass
-
-
-def check(true, what):
-    if not true:
-        raise Failure(what)
 
 
 class Bongsu(servers.Bongsu):
@@ -375,17 +366,7 @@ def main():
     server = Bongsu()
     failed = 0
     try:
-        for test in TESTS:
-            if only and test.__name__ not in only and test is not accounts_without_a_server:
-                continue
-            try:
-                test(server)
-                print(f"ok    {test.__doc__}", flush=True)
-            except Exception as e:
-                failed += 1
-                print(f"FAIL  {test.__doc__}\n      {type(e).__name__}: {e}", flush=True)
-                if not isinstance(e, Failure):
-                    traceback.print_exc(file=sys.stdout)
+        failed = play([t for t in TESTS if not only or t.__name__ in only or t is accounts_without_a_server], server)
     finally:
         server.remove()
     print(f"{(len(only) or len(TESTS)) - failed} passed, {failed} failed, 0 skipped")

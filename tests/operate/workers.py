@@ -2,29 +2,21 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """workers.py: several workers of talk on one machine. Needs PostgreSQL and NATS: tools/with-postgres tests/operate/workers.py"""
 import asyncio
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
+from trials import check, play                                              # noqa: E402
 
 PEOPLE = [f"p{n}" for n in range(9)]
-
-
-class Failure(Exception):
-    pass
-
-
-def check(true, what):
-    if not true:
-        raise Failure(what)
 
 
 def status(s):
@@ -134,6 +126,13 @@ async def restart_serves_all_the_time(s):
 TESTS = (load_spreads, people_on_all_workers_chat, a_worker_dies_alone, restart_serves_all_the_time)
 
 
+def played(test):
+    @functools.wraps(test)
+    def run(server):
+        asyncio.run(test(server))
+    return run
+
+
 def main():
     why = servers.BongsuWorkers.missing()
     if why:
@@ -144,15 +143,7 @@ def main():
     try:
         server.start()
         server.add_users({name: "secret" for name in PEOPLE})
-        for test in TESTS:
-            try:
-                asyncio.run(test(server))
-                print(f"ok    {test.__doc__}", flush=True)
-            except Exception as e:
-                failed += 1
-                print(f"FAIL  {test.__doc__}\n      {type(e).__name__}: {e}", flush=True)
-                if not isinstance(e, Failure):
-                    traceback.print_exc(file=sys.stdout)
+        failed = play([played(t) for t in TESTS], server)
     finally:
         server.remove()
     print(f"{len(TESTS) - failed} passed, {failed} failed, 0 skipped")
