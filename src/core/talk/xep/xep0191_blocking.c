@@ -7,6 +7,7 @@
 #include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/roster.h"
+#include "talk/xep/xep0198_sm.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -228,7 +229,10 @@ static enum err list_get(struct session *s, const struct stanza *iq)
 {
     struct buf *b = talk_scratch(s->talk);
 
-    s->blocklist = true;
+    if (!s->blocklist) {        /* from this answer on it is told of changes */
+        s->blocklist = true;
+        sm_row_changed(s);
+    }
     BUF_LIT(b, "<blocklist xmlns='" NS_BLOCKING "'>");
     for (int i = 0; i < s->person->blocked_count; i++) {
         BUF_LIT(b, "<item");
