@@ -330,6 +330,7 @@ talk.metrics_listen =
 ident.metrics_listen =
 web.metrics_listen =
 keeper.metrics_listen =
+courier.metrics_listen =
 talk.plain_without_tls = yes
 talk.connections_per_address_max = 100000
 talk.stanzas_per_second_max = 1000000

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/log.h"
+#include "courier/settings.h"
 #include "id/settings.h"
 #include "net/conn.h"
 #include "talk/settings.h"
@@ -54,6 +55,7 @@ const struct setting common_settings[] = {
       "Plain HTTP for machines that watch: /metrics, /health/live, /health/ready. Never open it to strangers. The second worker's"
       " port is one higher, and so on." },
     { "ident.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5292", 0, 0, false, "The same for ident." },
+    { "courier.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5294", 0, 0, false, "The same for courier." },
     { "web.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5293", 0, 0, false, "The same for web." },
     { "keeper.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5290", 0, 0, false,
       "The same for the keeper; its /health/ready speaks for all roles." },
@@ -67,7 +69,7 @@ const struct setting common_settings[] = {
     { 0 },
 };
 
-const struct setting *const all_settings[] = { common_settings, talk_settings, id_settings, NULL };
+const struct setting *const all_settings[] = { common_settings, talk_settings, id_settings, courier_settings, NULL };
 
 const struct door common_doors[] = {
     { "talk", "talk.listen", "starttls", false },
@@ -75,6 +77,7 @@ const struct door common_doors[] = {
     { "talk", "talk.listen_websocket", "websocket", false },
     { "talk", "talk.metrics_listen", "metrics", true },
     { "ident", "ident.metrics_listen", "metrics", true },
+    { "courier", "courier.metrics_listen", "metrics", true },
     { "web", "web.listen", "https", false },
     { "web", "web.metrics_listen", "metrics", true },
     { "keeper", "keeper.metrics_listen", "metrics", true },

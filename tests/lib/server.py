@@ -44,6 +44,7 @@ talk.metrics_listen = 127.0.0.1:{metrics[0]}
 ident.metrics_listen = 127.0.0.1:{metrics[1]}
 web.metrics_listen = 127.0.0.1:{metrics[2]}
 keeper.metrics_listen = 127.0.0.1:{metrics[3]}
+courier.metrics_listen = 127.0.0.1:{metrics[4]}
 tls.certificate = {crt}
 tls.key = {key}
 talk.registration = yes
@@ -238,7 +239,7 @@ class Bongsu(Server):
         os.makedirs(os.path.join(self.dir, "run"))
         self.config = self.write("bongsu.conf", BONGSU_CONFIG.format(
             dir=self.dir, domain=DOMAIN, port=self.port, tls_port=self.tls_port, websocket_port=self.websocket_port,
-            web_port=self.web_port, crt=self.crt, key=self.key, extra=self.extra, metrics=free_ports(4)))
+            web_port=self.web_port, crt=self.crt, key=self.key, extra=self.extra, metrics=free_ports(5)))
         self.pending = {}
 
     def fill(self, words, **kwargs):
