@@ -16,6 +16,8 @@ static const struct {
     bool                operators_only;     /* not by those that face strangers */
 } rows[] = {
     { "courier.status", courier_status, true },
+    { "courier.push", push_order, false },
+    { "courier.push.key", push_key, false },
 };
 
 /* talk, its further workers talk2, talk3 …, and web. */
@@ -63,6 +65,7 @@ static void tick(struct timer *timer)
 
     timer_start(c->loop, timer, 1000, tick);
     metric_set(&commit_queue, (int64_t)commit_waiting(c->db));
+    push_tick(c);
 }
 
 static enum err domain_read(struct courier *c, struct arena *a, struct str *why)
@@ -91,6 +94,10 @@ enum err courier_new(struct loop *l, struct bus *b, const struct settings *s, co
     e = domain_read(c, a, why);
     if (!e)
         e = db_open(l, &ds, courier_migrations(), &c->db, a, why);
+    if (!e) {
+        *why = STR("could not start what asks push services");
+        e = push_start(c);
+    }
     if (!e)
         e = bus_serve(b, "courier.*", serve, c);
     if (!e)
@@ -103,12 +110,14 @@ enum err courier_reload(struct courier *c, const struct settings *s, struct aren
     (void)a;
     (void)why;
     c->settings = s;
+    push_reload(c);
     return OK;
 }
 
 void courier_stop(struct courier *c, void (*done)(void *arg), void *arg)
 {
     c->stopping = true;
+    push_stop(c);
     done(arg);
 }
 
@@ -121,6 +130,7 @@ void courier_free(struct courier **cp)
     *cp = NULL;
     timer_stop(c->loop, &c->tick);
     db_close(&c->db);
+    push_free(c);
     free(c->domain);
     free(c);
 }
