@@ -228,11 +228,9 @@ static void blocking_done(struct talk *t, struct change *ch, enum err e)
 static enum err list_get(struct session *s, const struct stanza *iq)
 {
     struct buf *b = talk_scratch(s->talk);
+    bool        told = s->blocklist;
 
-    if (!s->blocklist) {        /* from this answer on it is told of changes */
-        s->blocklist = true;
-        sm_row_changed(s);
-    }
+    s->blocklist = true;        /* from this answer on it is told of changes */
     BUF_LIT(b, "<blocklist xmlns='" NS_BLOCKING "'>");
     for (int i = 0; i < s->person->blocked_count; i++) {
         BUF_LIT(b, "<item");
@@ -240,7 +238,7 @@ static enum err list_get(struct session *s, const struct stanza *iq)
         BUF_LIT(b, "/>");
     }
     BUF_LIT(b, "</blocklist>");
-    return iq_result_str(s, iq, buf_str(b));
+    return told ? iq_result_str(s, iq, buf_str(b)) : sm_row_result(s, iq, buf_str(b));
 }
 
 /* NULL: fine, and the operation has its items. */
