@@ -479,7 +479,6 @@ static void message_done(struct talk *t, struct change *ch, enum err e)
     if (waited) {
         if (!o->put.offline)
             o->to->offline_count--;     /* somebody was there after all */
-        o->to->offline_pending--;
         message_offline_settled(o->to);
     }
     op_free(o);
@@ -692,6 +691,7 @@ struct offline_step {
     struct change       change;
     struct person      *person;
     struct arena        arena;
+    unsigned            decided;    /* person->offline_decided when the read began */
     int                 count;
     struct archive_row  rows[OFFLINE_STEP];
 };
@@ -781,6 +781,11 @@ static void step_loaded(struct db_read *self, enum err e)
         offline_rest(p);
         return;
     }
+    if (o->count == 0 && o->decided != p->offline_decided) {    /* stored while it was being read */
+        step_free(o);
+        step_start(p);
+        return;
+    }
     if (o->count == 0) {
         p->offline_busy = p->offline_pending > 0;   /* then message_offline_settled goes on */
         p->has_offline = p->offline_busy;
@@ -812,6 +817,7 @@ static void step_start(struct person *p)
 
     o->read = (struct db_read){ .work = step_read, .done = step_loaded };
     o->person = p;
+    o->decided = p->offline_decided;
     arena_init(&o->arena);
     person_ref(p);
     p->offline_busy = p->offline_running = true;
@@ -829,6 +835,8 @@ void message_deliver_offline(struct session *s)
 
 void message_offline_settled(struct person *p)
 {
+    p->offline_pending--;
+    p->offline_decided++;
     if (p->offline_running || p->offline_pending || p->deleted)
         return;
     if (p->offline_busy || (p->has_offline && person_reachable(p)))

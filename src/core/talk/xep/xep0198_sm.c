@@ -524,7 +524,6 @@ static void end_done(struct talk *t, struct change *ch, enum err e)
 
     (void)t;
     (void)e;    /* the row expires by itself at the next start */
-    p->offline_pending--;
     message_offline_settled(p);
     person_unref(p);
     free(ch);
