@@ -354,7 +354,7 @@ void blocking_refuse(struct session *s, const struct stanza *st)
 
 static enum verdict message_leaves(struct session *s, struct message *m)
 {
-    if (!s || !m->stanza->has_to || !blocking_has(s->person, &m->stanza->to))
+    if (!m->stanza->has_to || !blocking_has(s->person, &m->stanza->to))
         return PASS;
     blocking_refuse(s, m->stanza);
     return STOP;
@@ -362,15 +362,16 @@ static enum verdict message_leaves(struct session *s, struct message *m)
 
 static enum verdict message_arrives(struct person *to, struct message *m)
 {
-    if (!m->sender || !blocking_has(to, &m->stanza->from))
+    if (!blocking_has(to, &m->stanza->from))
         return PASS;
-    session_bounce(m->sender, m->stanza, "cancel", "service-unavailable", NULL);
+    if (m->sender)
+        session_bounce(m->sender, m->stanza, "cancel", "service-unavailable", NULL);
     return STOP;
 }
 
 static enum verdict other_stanza(struct person *to, struct session *from, const struct stanza *st)
 {
-    if (blocking_has(from->person, &st->to)) {
+    if (from->person && blocking_has(from->person, &st->to)) {
         blocking_refuse(from, st);
         return STOP;
     }
