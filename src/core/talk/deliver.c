@@ -8,6 +8,7 @@
 #include "talk/message.h"
 #include "talk/roster.h"
 #include "talk/xep/xep0198_sm.h"
+#include "talk/xep/xep0357_push.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -200,10 +201,12 @@ static void deliver(struct person *p, const struct logged *m, enum manner manner
             continue;
         if (manner == LOGGED && s->sm && m->id <= s->sm->log_pos)
             continue;           /* it came here from another worker, which had delivered that */
-        if (manner == LOGGED)
+        if (manner == LOGGED) {
             session_send_logged(s, m->id, how, text_for(s, how, m, &direct, &copy));
-        else
+            push_message_sent(s, m->stanza);
+        } else {
             session_send(s, text_for(s, how, m, &direct, &copy));
+        }
     }
     buf_done(&direct);
     buf_done(&copy);

@@ -14,6 +14,7 @@
 #include "talk/feature.h"
 #include "talk/jids.h"
 #include "talk/nodes.h"
+#include "talk/xep/xep0357_push.h"
 #include <stdlib.h>
 
 METRIC_COUNTER(messages_kept, "bongsu_talk_messages_kept", "Messages made durable.");
@@ -652,6 +653,8 @@ static void launch(struct message *m, struct plan *plan, struct person *to, mess
     } else if (!send_kept(s, o)) {
         refuse(t, o, ERR_LIMIT);
         op_free(o);
+    } else if (o->change.apply && (o->put.offline || o->put.keeps & ARCHIVE_RECIPIENT_KEEPS)) {
+        push_message_kept(to, m);
     }
 }
 

@@ -11,6 +11,7 @@
 #include "talk/jids.h"
 #include "talk/nodes.h"
 #include "talk/roster.h"
+#include "talk/xep/xep0357_push.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -72,6 +73,7 @@ static void lists_free(struct person *p)
         free((char *)p->blocked[i].p);
     for (int i = 0; i < p->pref_count; i++)
         free((char *)p->prefs[i].jid.p);
+    push_list_free(&p->push);
     free(p->items);
     free(p->blocked);
     free(p->prefs);
@@ -372,6 +374,7 @@ static void swap_lists(struct person *p, struct person *fresh)
     p->blocked_count = fresh->blocked_count;
     p->prefs = fresh->prefs;
     p->pref_count = fresh->pref_count;
+    p->push = fresh->push;
     p->archive_default = fresh->archive_default;
     if (fresh->roster_version > p->roster_version)
         p->roster_version = fresh->roster_version;
@@ -380,6 +383,7 @@ static void swap_lists(struct person *p, struct person *fresh)
     fresh->items = NULL;
     fresh->blocked = NULL;
     fresh->prefs = NULL;
+    fresh->push = NULL;
     fresh->item_count = fresh->blocked_count = fresh->pref_count = 0;
     devices_take(p, fresh);
 }

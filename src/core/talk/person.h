@@ -11,6 +11,7 @@ enum { PERSONS_IDLE_MAX = 20000 };
 
 struct device;
 struct load;
+struct push_list;            /* talk/xep/xep0357_push.h: devices that want to be woken; NULL: none */
 
 enum subscription { SUB_NONE = 0, SUB_TO = 1, SUB_FROM = 2, SUB_BOTH = 3 };
 
@@ -44,6 +45,7 @@ struct person {
     uint8_t             archive_default;   /* XEP-0441, enum archive_policy */
     int                 pref_count;
     struct { struct str jid; uint8_t policy; } *prefs;
+    struct push_list   *push;
     bool                has_offline;   /* messages wait in the offline table */
     bool                offline_busy;  /* they are being delivered: what arrives joins them */
     bool                offline_running;   /* one step of that is under way */

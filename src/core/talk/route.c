@@ -10,6 +10,7 @@
 #include "talk/message.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
+#include "talk/xep/xep0357_push.h"
 #include <stdlib.h>
 
 enum place { PLACE_SELF, PLACE_SERVER, PLACE_PERSON, PLACE_HOST, PLACE_ELSEWHERE };
@@ -216,6 +217,8 @@ static void iq_to_person(struct session *s, const struct stanza *iq)
     if (iq->type == TYPE_RESULT || iq->type == TYPE_ERROR) {
         if (iq->to.resource.len && (!s->talk->shared || person_of(s, iq)))
             route_iq(s, iq);
+        else if (!iq->to.resource.len)
+            push_answered(s->talk, iq);
         return;
     }
     p = person_of(s, iq);   /* for a full address too: what the stages refuse must not tell who is loaded */

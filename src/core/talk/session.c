@@ -15,6 +15,7 @@
 #include "talk/stream.h"
 #include "talk/xep/xep0198_sm.h"
 #include "talk/xep/xep0352_csi.h"
+#include "talk/xep/xep0357_push.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -516,6 +517,7 @@ void session_lost(struct session *s, enum err why)
         s->received -= s->unhandled;    /* nobody handled it: the client sends it again when it resumes */
         s->held = s->dirty_read = s->unhandled = false;
         LOG_INFO("session.detached", LF_I64("session", (int64_t)s->id), LF_ERR(why));
+        push_device_lost(s);
         csi_free(s);
         sm_detached(s);
         return;

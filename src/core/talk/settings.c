@@ -43,6 +43,13 @@ const struct setting talk_settings[] = {
     { "talk.log_messages", SETTING_BOOL, "no", 0, 0, true,
       "Writes one log line for each message: its ids, both sides and what became of it, never its text. Failed"
       " and repeated ones are logged in any case." },
+    { "turn.host", SETTING_TEXT, "", 0, 0, true,
+      "The relay for calls (TURN, STUN): the name or address that clients reach it by. Empty: none is offered." },
+    { "turn.port", SETTING_INT, "3478", 0, 65535, true, "Its port for UDP and TCP; 0: not offered." },
+    { "turn.tls_port", SETTING_INT, "0", 0, 65535, true, "Its port for TLS; 0: not offered." },
+    { "turn.secret", SETTING_TEXT, "", 0, 0, true,
+      "What it shares with us (coturn: static-auth-secret). Each account gets credentials made of it, which expire. Empty: STUN only." },
+    { "turn.lifetime", SETTING_DURATION_MS, "12h", 60000, 604800000, true, "How long such credentials are good." },
     { 0 },
 };
 

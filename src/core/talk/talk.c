@@ -20,6 +20,7 @@
 #include "talk/settings.h"
 #include "talk/stream.h"
 #include "talk/xep/xep0198_sm.h"
+#include "talk/xep/xep0357_push.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -505,6 +506,7 @@ void talk_free(struct talk **tp)
     }
     archive_done(t);
     jids_done(t);
+    push_done(t);
     persons_done(t);
     nodes_done(t);
     deliver_done(t);

@@ -22,6 +22,7 @@ enum talk_transport { TALK_STARTTLS, TALK_DIRECT_TLS, TALK_WEBSOCKET };
 struct session;
 struct person;
 struct nodes;
+struct push_state;
 struct host;
 struct talk_host { const struct host *host; struct str domain; };   /* host.h */
 
@@ -67,6 +68,7 @@ struct talk {
     struct intmap           recent;          /* archive.c: origin-ids not settled yet */
     int                     tail_count;      /* messages not settled yet */
     bool                    settling;
+    struct push_state      *push;            /* xep0357_inner.h */
     int                     purge_in_s;
     uint8_t                 origin_key[16];  /* of the origin-id hashes; kept in the database */
 

@@ -1,0 +1,596 @@
+/* XEP-0357: when a device is woken. A device that is there gets the message over its stream; whether that reached it, XEP-0198
+ * tells, so it is looked at again a little later. What is due is a row of the same batch as the message: whatever dies afterwards,
+ * somebody finds it (docs/push.md).
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "talk/devices.h"
+#include "talk/feature.h"
+#include "talk/xep/xep0198_sm.h"
+#include "talk/xep/xep0357_inner.h"
+#include <stdlib.h>
+
+METRIC_COUNTER(pushes, "bongsu_talk_pushes", "Devices woken, by whatever service.");
+METRIC_COUNTER(spared, "bongsu_talk_pushes_spared", "Devices that confirmed in time what they would have been woken for.");
+METRIC_COUNTER(pushes_full, "bongsu_talk_pushes_full", "Wakings that wait for the sweep because too many are under way.");
+
+enum {
+    ACTIVE_MS = 30000, ACTIVE_CALL_MS = 5000,       /* how long a device that says nothing may take to confirm… */
+    INACTIVE_MS = 5000, INACTIVE_CALL_MS = 1000,    /* …and one that has said it sleeps (XEP-0352) */
+    SWEEP_EVERY_S = 30, SWEEP_AGE_US = 60 * 1000000, SWEEP_ROWS = 500,
+    AGAIN_MS_MIN = 1000, AGAIN_MS_MAX = 60000,
+};
+
+static struct db_sql due_write = {
+    "INSERT INTO push_due(push, kind, owner, at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT(push, kind) DO UPDATE SET at = excluded.at" };
+static struct db_sql due_delete = { "DELETE FROM push_due WHERE push = ?1 AND kind = ?2 AND at <= ?3" };
+static struct db_sql due_select = {
+    "SELECT d.push, d.kind, d.at, p.user FROM push_due d JOIN person p ON p.id = d.owner WHERE d.at < ?1 ORDER BY d.at LIMIT ?2" };
+static struct db_sql due_claim = { "UPDATE push_due SET at = ?4 WHERE push = ?1 AND kind = ?2 AND at = ?3 RETURNING push" };
+
+/* ---- is it worth waking somebody? ---- */
+
+static bool is_encrypted(const struct xml_node *m)
+{
+    const struct xml_node *axolotl = xml_child(m, "encrypted", "eu.siacs.conversations.axolotl");
+
+    if (axolotl && !xml_child(axolotl, "payload", NULL))
+        return false;       /* keys only */
+    return axolotl || xml_child(m, "encrypted", "urn:xmpp:omemo:2") || xml_child(m, "openpgp", "urn:xmpp:openpgp:0") ||
+           xml_child(m, "encryption", "urn:xmpp:eme:0");
+}
+
+/* What has a text to show only for clients that know no better. */
+static bool is_about_another(const struct xml_node *m)
+{
+    return xml_child(m, "replace", "urn:xmpp:message-correct:0") || xml_child(m, "retract", "urn:xmpp:message-retract:1") ||
+           xml_child(m, "apply-to", "urn:xmpp:fasten:0") || xml_child(m, "reactions", "urn:xmpp:reactions:0");
+}
+
+bool push_event_read(struct arena *a, const struct xml_node *m, struct push_event *out)
+{
+    const struct xml_node *body = xml_child(m, "body", NS_CLIENT);
+    bool                   encrypted = is_encrypted(m);
+
+    *out = (struct push_event){ .kind = PUSH_MESSAGE };
+    if (xml_child(m, "propose", "urn:xmpp:jingle-message:0")) {
+        out->kind = PUSH_CALL;
+        return true;
+    }
+    if (is_about_another(m))
+        return false;
+    if (body && !encrypted && !xml_child(m, "encrypted", NULL))
+        out->body = xml_text(a, body);
+    return out->body.len || encrypted || xml_child(m, "x", "jabber:x:conference");
+}
+
+/* ---- what is due, until somebody has it ---- */
+
+struct pending {
+    struct push_handover h;         /* first; h.at: what was handed over last */
+    struct list          link;
+    int64_t              durable_at;    /* of the newest row that is durable */
+    int64_t              handed_at;
+    int64_t              again_ms;      /* 0: not waiting to try again */
+    int                  rows;          /* queued and not decided */
+    int                  tries;
+    bool                 flying;
+};
+
+static struct intmap *map_of(struct talk *t, enum push_kind kind) { return &t->push->pending[kind]; }
+
+static void pending_free(struct pending *d)
+{
+    struct push_state *st = d->h.talk->push;
+
+    intmap_del(map_of(d->h.talk, d->h.kind), d->h.registration);
+    list_remove(&d->link);
+    st->pending_count--;
+    person_unref(d->h.person);
+    free(d->h.sender);
+    free(d->h.body);
+    free(d);
+}
+
+struct due_op {
+    struct change  change;
+    struct person *person;
+    int64_t        push, kind, owner, at;
+    bool           gone;
+};
+
+static enum err due_apply(struct db_conn *c, struct change *ch)
+{
+    struct due_op *o = (struct due_op *)ch;
+
+    if (o->gone)
+        return db_run(c, &due_delete, "iii", o->push, o->kind, o->at);
+    return db_run(c, &due_write, "iiii", o->push, o->kind, o->owner, o->at);
+}
+
+static void hand(struct pending *d);
+
+/* What is durable and nobody has yet is handed over; with nothing left it goes. */
+static void settle(struct pending *d)
+{
+    if (d->flying || d->again_ms)
+        return;
+    if (d->durable_at > d->handed_at)
+        hand(d);
+    else if (d->rows == 0)
+        pending_free(d);
+}
+
+static void due_done(struct talk *t, struct change *ch, enum err e)
+{
+    struct due_op  *o = (struct due_op *)ch;
+    struct pending *d = o->gone ? NULL : intmap_get(map_of(t, (enum push_kind)o->kind), o->push);
+
+    if (d && d->rows) {
+        d->rows--;
+        if (!e && o->at > d->durable_at)    /* else the message's own batch was refused too */
+            d->durable_at = o->at;
+        settle(d);
+    }
+    person_unref(o->person);
+    free(o);
+}
+
+static void row_queue(struct person *p, int64_t push, enum push_kind kind, int64_t at, bool gone)
+{
+    struct due_op *o = NEW(struct due_op);
+
+    o->change.apply = due_apply;
+    o->change.done = due_done;
+    o->person = p;
+    o->push = push;
+    o->kind = kind;
+    o->owner = person_number(p);
+    o->at = at;
+    o->gone = gone;
+    person_ref(p);
+    if (session_change(NULL, p->talk, &o->change) != OK)
+        due_done(p->talk, &o->change, ERR_LIMIT);
+}
+
+static void handed(struct push_handover *h, enum err e)
+{
+    struct pending *d = (struct pending *)h;
+    struct talk    *t = h->talk;
+
+    d->flying = false;
+    if (e) {
+        int ms = AGAIN_MS_MIN << (d->tries < 6 ? d->tries : 6);
+
+        d->tries++;
+        d->again_ms = loop_now_ms(t->loop) + (ms < AGAIN_MS_MAX ? ms : AGAIN_MS_MAX);
+        return;
+    }
+    d->tries = 0;
+    d->handed_at = h->at;
+    metric_add(&pushes, 1);
+    row_queue(h->person, h->registration, h->kind, h->at, true);
+    settle(d);
+}
+
+static void hand(struct pending *d)
+{
+    struct push_registration *r = push_find(d->h.person, d->h.registration);
+
+    if (d->flying)
+        return;
+    d->again_ms = 0;
+    if (!r && d->h.person->reloading) {
+        d->again_ms = loop_now_ms(d->h.talk->loop) + AGAIN_MS_MIN;
+        return;
+    }
+    d->h.at = d->durable_at;
+    if (!r) {               /* disabled meanwhile (§6: nothing may be published) */
+        d->handed_at = d->h.at;
+        row_queue(d->h.person, d->h.registration, d->h.kind, d->h.at, true);
+        settle(d);
+        return;
+    }
+    d->flying = true;
+    d->h.done = handed;
+    push_hand_over(&d->h, r);
+}
+
+static char *keep(struct str s, char *old)
+{
+    free(old);
+    return s.len ? str_dup(s) : NULL;
+}
+
+static struct pending *pending_new(struct person *p, int64_t id, enum push_kind kind)
+{
+    struct talk    *t = p->talk;
+    struct pending *d;
+
+    if (t->push->pending_count >= PUSH_PENDING_MAX) {
+        metric_add(&pushes_full, 1);
+        return NULL;
+    }
+    d = NEW(struct pending);
+    d->h = (struct push_handover){ .talk = t, .person = p, .registration = id, .kind = kind };
+    person_ref(p);
+    intmap_put(map_of(t, kind), id, d);
+    list_append(&t->push->all, &d->link);
+    t->push->pending_count++;
+    return d;
+}
+
+/* The row joins the batch that is filling: that of the message, when it is called from there. */
+static void due(struct person *p, struct push_registration *r, const struct push_event *ev)
+{
+    struct pending *d = intmap_get(map_of(p->talk, ev->kind), r->id);
+    int64_t         at = talk_log_id(p->talk);
+
+    r->unseen++;
+    if (!d)
+        d = pending_new(p, r->id, ev->kind);
+    if (!d) {
+        row_queue(p, r->id, ev->kind, at, false);
+        return;
+    }
+    d->h.count = r->unseen;
+    d->h.sender = keep(r->sender ? ev->sender : STR_NULL, d->h.sender);
+    d->h.body = keep(r->body ? ev->body : STR_NULL, d->h.body);
+    d->rows++;
+    row_queue(p, r->id, ev->kind, at, false);
+}
+
+/* ---- devices that are there ---- */
+
+struct note {
+    struct list    link;
+    struct talk   *talk;
+    struct person *person;
+    uint64_t       session_id;
+    int64_t        registration, due_ms;
+    uint32_t       number;          /* of the entry that has to be confirmed */
+    enum push_kind kind;
+    char          *sender, *body;
+};
+
+static void note_free(struct note *n)
+{
+    n->talk->push->note_count--;
+    list_remove(&n->link);
+    person_unref(n->person);
+    free(n->sender);
+    free(n->body);
+    free(n);
+}
+
+static struct note *note_find(const struct session *s, enum push_kind kind)
+{
+    LIST_EACH(it, &s->talk->push->notes) {
+        struct note *n = LIST_ITEM(it, struct note, link);
+
+        if (n->session_id == s->id && n->kind == kind)
+            return n;
+    }
+    return NULL;
+}
+
+static int64_t patience_ms(const struct session *s, enum push_kind kind)
+{
+    if (s->state == SESSION_DETACHED)
+        return 0;
+    if (s->csi)
+        return kind == PUSH_CALL ? INACTIVE_CALL_MS : INACTIVE_MS;
+    return kind == PUSH_CALL ? ACTIVE_CALL_MS : ACTIVE_MS;
+}
+
+static void look_at_session(struct session *s, struct push_registration *r, const struct push_event *ev)
+{
+    struct talk *t = s->talk;
+    struct note *n;
+
+    if (s->state == SESSION_DETACHED || (!s->sm && s->csi)) {
+        due(s->person, r, ev);
+        return;
+    }
+    if (!s->sm || t->push->note_count >= PUSH_NOTES_MAX)
+        return;             /* it takes what it is sent, as far as anybody can know */
+    n = s->push_noted ? note_find(s, ev->kind) : NULL;
+    if (!n) {
+        n = NEW(struct note);
+        *n = (struct note){ .talk = t, .person = s->person, .session_id = s->id, .kind = ev->kind,
+                            .due_ms = loop_now_ms(t->loop) + patience_ms(s, ev->kind) };
+        person_ref(s->person);
+        list_append(&t->push->notes, &n->link);
+        t->push->note_count++;
+        s->push_noted = true;
+    }
+    n->registration = r->id;
+    n->number = s->sm->acked + (uint32_t)s->sm->count;
+    n->sender = keep(r->sender ? ev->sender : STR_NULL, n->sender);
+    n->body = keep(r->body ? ev->body : STR_NULL, n->body);
+}
+
+static bool is_confirmed(const struct note *n, const struct session *s)
+{
+    return s->sm && (int32_t)(s->sm->acked - n->number) >= 0;
+}
+
+/* `s` NULL: it is gone, to another worker or for good; ended() was there before. */
+static void note_end(struct note *n, struct session *s)
+{
+    struct push_registration *r = push_find(n->person, n->registration);
+
+    if (s && is_confirmed(n, s)) {
+        metric_add(&spared, 1);
+        if (r)
+            r->unseen = 0;
+    } else if (s && r) {
+        due(n->person, r, &(struct push_event){ .kind = n->kind, .sender = str_of(n->sender), .body = str_of(n->body) });
+    }
+    note_free(n);
+}
+
+static void notes_end(struct session *s)
+{
+    if (!s->push_noted)
+        return;
+    s->push_noted = false;
+    LIST_EACH(it, &s->talk->push->notes) {
+        struct note *n = LIST_ITEM(it, struct note, link);
+
+        if (n->session_id == s->id)
+            note_end(n, s);
+    }
+}
+
+void push_device_lost(struct session *s) { notes_end(s); }
+void push_notify_ended(struct session *s) { notes_end(s); }
+
+static void notes_tick(struct talk *t)
+{
+    int64_t now = loop_now_ms(t->loop);
+
+    LIST_EACH(it, &t->push->notes) {
+        struct note    *n = LIST_ITEM(it, struct note, link);
+        struct session *s = session_find(t, n->session_id);
+
+        if (!s || n->due_ms <= now || is_confirmed(n, s))
+            note_end(n, s);
+    }
+}
+
+/* ---- events ---- */
+
+static struct session *session_of(struct person *p, const struct push_registration *r)
+{
+    struct session *s = person_session(p, r->resource);
+
+    return s && !s->closing ? s : NULL;
+}
+
+void push_message_kept(struct person *to, const struct message *m)
+{
+    struct push_event ev;
+
+    if (!to->push || m->from == to || m->stanza->type == TYPE_ERROR || m->stanza->type == TYPE_HEADLINE ||
+        !push_event_read(m->stanza->arena, m->stanza->node, &ev))
+        return;
+    ev.sender = m->stanza->from.bare;
+    for (int i = 0; to->push && i < to->push->count; i++) {
+        struct push_registration *r = to->push->items[i];
+        struct session           *s = session_of(to, r);
+
+        if (s && !to->talk->shared)
+            look_at_session(s, r, &ev);
+        else if (!s && !device_find(to, r->resource))
+            due(to, r, &ev);
+    }
+}
+
+static struct str bare_of(struct str jid)
+{
+    const char *slash = jid.len ? memchr(jid.p, '/', jid.len) : NULL;
+
+    return slash ? str_make(jid.p, (size_t)(slash - jid.p)) : jid;
+}
+
+void push_message_sent(struct session *s, struct str kept)
+{
+    static const struct xml_scope scope = { .default_ns = { NS_CLIENT, sizeof NS_CLIENT - 1 } };
+    struct push_event             ev;
+    struct xml_node              *n;
+    struct arena                  a;
+
+    if (!s->person->push)
+        return;
+    arena_init(&a);
+    if (xml_parse(&a, kept, &scope, &n) == XML_FINE && !str_is(xml_attr(n, "type"), "error") && push_event_read(&a, n, &ev)) {
+        ev.sender = bare_of(xml_attr(n, "from"));
+        for (int i = 0; i < s->person->push->count && !str_eq(ev.sender, s->jid.bare); i++)
+            if (str_eq(s->person->push->items[i]->resource, s->jid.resource))
+                look_at_session(s, s->person->push->items[i], &ev);
+    }
+    arena_done(&a);
+}
+
+void room_message_for_absent(struct person *to, struct str room, struct str body)
+{
+    struct push_event ev = { .kind = PUSH_MESSAGE, .sender = room, .body = body };
+
+    for (int i = 0; to->push && i < to->push->count; i++) {
+        struct session *s = session_of(to, to->push->items[i]);
+
+        if ((s && s->state == SESSION_DETACHED) || (!s && !device_find(to, to->push->items[i]->resource)))
+            due(to, to->push->items[i], &ev);
+    }
+}
+
+/* ---- what somebody else left behind ---- */
+
+struct sweep {
+    struct db_read read;
+    struct change  change;
+    struct talk   *talk;
+    struct arena   arena;
+    int64_t        before_us, now_us;
+    int            count;
+    struct { int64_t push, kind, at, out, claimed; struct str user; } rows[SWEEP_ROWS];
+};
+
+static enum err sweep_work(struct db_conn *c, struct db_read *self)
+{
+    struct sweep   *w = (struct sweep *)self;
+    struct db_stmt *s = db_prepare(c, &due_select);
+    enum err        e;
+
+    if (!s)
+        return ERR_BUG;
+    db_bind_i64(s, 1, w->before_us);
+    db_bind_i64(s, 2, SWEEP_ROWS);
+    while ((e = db_step(s)) == OK && w->count < SWEEP_ROWS) {
+        w->rows[w->count].push = db_i64(s, 0);
+        w->rows[w->count].kind = db_i64(s, 1);
+        w->rows[w->count].at = db_i64(s, 2);
+        w->rows[w->count++].user = arena_str(&w->arena, db_text(s, 3));
+    }
+    db_done(s);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static void sweep_free(struct sweep *w)
+{
+    w->talk->push->sweeping = false;
+    arena_done(&w->arena);
+    free(w);
+}
+
+static enum err sweep_apply(struct db_conn *c, struct change *ch)
+{
+    struct sweep *w = LIST_ITEM(ch, struct sweep, change);
+    enum err      e = OK;
+
+    for (int i = 0; i < w->count && !e; i++)
+        e = db_run_later(c, &due_claim, &w->rows[i].out, 1, &w->rows[i].claimed, "iiii", w->rows[i].push, w->rows[i].kind, w->rows[i].at,
+                         w->now_us);
+    return e;
+}
+
+struct left {
+    int64_t        push, at;
+    enum push_kind kind;
+};
+
+static void left_found(struct talk *t, struct person *p, enum err e, void *arg)
+{
+    struct left    *l = arg;
+    struct pending *d = p ? intmap_get(map_of(t, l->kind), l->push) : NULL;
+
+    (void)e;                /* then a later sweep finds it again */
+    if (p && !d) {
+        d = pending_new(p, l->push, l->kind);
+        if (d) {
+            d->h.count = 1;
+            d->durable_at = l->at;
+            settle(d);
+        }
+    }
+    free(l);
+}
+
+static void swept(struct talk *t, struct change *ch, enum err e)
+{
+    struct sweep *w = LIST_ITEM(ch, struct sweep, change);
+
+    for (int i = 0; i < w->count && !e; i++) {
+        struct left *l;
+
+        if (!w->rows[i].claimed || w->rows[i].kind < 0 || w->rows[i].kind >= PUSH_KINDS)
+            continue;
+        l = NEW(struct left);
+        *l = (struct left){ w->rows[i].push, w->now_us, (enum push_kind)w->rows[i].kind };
+        person_find(t, w->rows[i].user, left_found, l);
+    }
+    sweep_free(w);
+}
+
+/* Those that wait here are not left behind. */
+static void sweep_read(struct db_read *self, enum err e)
+{
+    struct sweep *w = (struct sweep *)self;
+    int           n = 0;
+
+    for (int i = 0; i < w->count && !e; i++)
+        if (w->rows[i].kind < 0 || w->rows[i].kind >= PUSH_KINDS ||
+            !intmap_get(map_of(w->talk, (enum push_kind)w->rows[i].kind), w->rows[i].push))
+            w->rows[n++] = w->rows[i];
+    w->count = n;
+    w->change.apply = sweep_apply;
+    w->change.done = swept;
+    if (e || n == 0 || session_change(NULL, w->talk, &w->change) != OK)
+        sweep_free(w);
+}
+
+static void sweep(struct talk *t, int64_t age_us)
+{
+    struct sweep *w;
+
+    if (t->push->sweeping)
+        return;
+    w = NEW(struct sweep);
+    w->read = (struct db_read){ .work = sweep_work, .done = sweep_read };
+    w->talk = t;
+    w->now_us = clock_us();
+    w->before_us = w->now_us - age_us;
+    arena_init(&w->arena);
+    t->push->sweeping = true;
+    if (db_read_start(t->db, &w->read) != OK)
+        sweep_free(w);
+}
+
+/* ---- life ---- */
+
+void push_notify_tick(struct talk *t)
+{
+    int64_t now = loop_now_ms(t->loop);
+
+    notes_tick(t);
+    LIST_EACH(it, &t->push->all) {
+        struct pending *d = LIST_ITEM(it, struct pending, link);
+
+        if (d->again_ms && d->again_ms <= now)
+            hand(d);
+    }
+    /* at the start, on a database of our own, all that is there is left behind */
+    if (t->push->sweep_in_s-- <= 0) {
+        sweep(t, t->shared || t->push->swept ? SWEEP_AGE_US : 0);
+        t->push->swept = true;
+        t->push->sweep_in_s = SWEEP_EVERY_S;
+    }
+}
+
+void push_notify_init(struct talk *t)
+{
+    t->push = NEW(struct push_state);
+    list_init(&t->push->all);
+    list_init(&t->push->notes);
+    for (int i = 0; i < PUSH_KINDS; i++)
+        intmap_init(&t->push->pending[i]);
+}
+
+/* At the end of the process, behind the database, before persons go. */
+void push_done(struct talk *t)
+{
+    if (!t->push)
+        return;
+    while (!list_empty(&t->push->notes))
+        note_free(LIST_ITEM(t->push->notes.next, struct note, link));
+    push_publish_done(t);
+    while (!list_empty(&t->push->all))
+        pending_free(LIST_ITEM(t->push->all.next, struct pending, link));
+    for (int i = 0; i < PUSH_KINDS; i++)
+        intmap_done(&t->push->pending[i]);
+    free(t->push);
+    t->push = NULL;
+}
