@@ -344,6 +344,31 @@ static void look_soon(struct push *p)
 static struct db_sql key_select = { "SELECT private FROM push_key WHERE id = 1" };
 static struct db_sql key_insert = { "INSERT INTO push_key(id, private) VALUES (1, ?1) ON CONFLICT DO NOTHING" };
 
+static void key_answer(const struct push *p, struct bus_request *rq)
+{
+    uint8_t    public[WEBPUSH_PUBLIC_BYTES];
+    struct buf out;
+
+    webpush_key_public(p->key, public);
+    buf_init(&out, 0);
+    codec_begin(&out, COURIER_PAYLOAD_VERSION);
+    codec_put_bytes(&out, str_make((const char *)public, sizeof public));
+    bus_answer(rq, OK, buf_str(&out));
+    buf_done(&out);
+}
+
+/* Whoever asked before it was there; without one, they ask again. */
+static void key_askers_answer(struct push *p)
+{
+    for (int i = 0; i < p->key_asker_count; i++) {
+        if (p->key)
+            key_answer(p, p->key_askers[i]);
+        else
+            bus_answer(p->key_askers[i], ERR_UNAVAILABLE, STR_NULL);
+    }
+    p->key_asker_count = 0;
+}
+
 struct key_op {
     struct db_read   read;
     struct commit_op op;
@@ -404,6 +429,7 @@ static void key_looked(struct db_read *self, enum err e)
         if (e)
             LOG_ERROR("push.key", LF_ERR(e));
         key_end(o);
+        key_askers_answer(p);
         look_soon(p);
         return;
     }
@@ -436,20 +462,15 @@ static void key_read(struct push *p)
 
 void push_key(struct courier *c, struct bus_request *rq, struct codec_reader *r)
 {
-    uint8_t    public[WEBPUSH_PUBLIC_BYTES];
-    struct buf out;
+    struct push *p = c->push;
 
     (void)r;
-    if (!c->push->key) {
+    if (p->key)
+        key_answer(p, rq);
+    else if (p->key_asker_count < PUSH_KEY_ASKERS_MAX && !p->stopping)
+        p->key_askers[p->key_asker_count++] = rq;
+    else
         bus_answer(rq, ERR_UNAVAILABLE, STR_NULL);
-        return;
-    }
-    webpush_key_public(c->push->key, public);
-    buf_init(&out, 0);
-    codec_begin(&out, COURIER_PAYLOAD_VERSION);
-    codec_put_bytes(&out, str_make((const char *)public, sizeof public));
-    bus_answer(rq, OK, buf_str(&out));
-    buf_done(&out);
 }
 
 /* ---- how many wait ---- */
@@ -582,8 +603,10 @@ void push_tick(struct courier *c)
 {
     struct push *p = c->push;
 
-    if (!p->key && ++p->key_in_s % KEY_AGAIN_S == 0)
+    if (!p->key && ++p->key_in_s % KEY_AGAIN_S == 0) {
+        key_askers_answer(p);
         key_read(p);
+    }
     if (++p->count_in_s % COUNT_EVERY_S == 0)
         count_rows(p);
     look_soon(p);
@@ -597,6 +620,7 @@ void push_stop(struct courier *c)
 
     p->stopping = true;
     timer_stop(c->loop, &p->look);
+    key_askers_answer(p);
     push_flights_end(p);
     release(p, false);
 }

@@ -7,6 +7,7 @@
 #include "net/http_client.h"
 
 enum {
+    PUSH_KEY_ASKERS_MAX = 16,
     PUSH_FLIGHTS_MAX = 128,             /* notifications on their way at once */
     PUSH_LEASE_US = 60 * 1000000,       /* longer than any request lasts: whose lease ran out is dead */
     PUSH_REQUEST_MS_MAX = 20000,
@@ -27,6 +28,8 @@ struct push {
     struct http_client *http;
     struct webpush_key *key;            /* NULL until it is read or made */
     char               *contact;
+    struct bus_request *key_askers[PUSH_KEY_ASKERS_MAX];     /* who want it */
+    int                 key_asker_count;
     int64_t             holder;         /* this process, in leases */
     int64_t             retry_ms, queue_max;
     bool                private_too;

@@ -16,11 +16,8 @@ struct push_state {
     char          key[100];             /* courier's public key, in base64url; empty: not known yet */
     int           key_in_s;
     bool          key_asked;
-    struct intmap published;            /* publications under way, by number */
-    struct list   publications;
     int64_t       last_publication;
 };
 
 /* Is it worth waking somebody, and what is it? `a` for the text. */
 bool push_event_read(struct arena *a, const struct xml_node *message, struct push_event *out);
-void push_publish_done(struct talk *t);

@@ -586,7 +586,6 @@ void push_done(struct talk *t)
         return;
     while (!list_empty(&t->push->notes))
         note_free(LIST_ITEM(t->push->notes.next, struct note, link));
-    push_publish_done(t);
     while (!list_empty(&t->push->all))
         pending_free(LIST_ITEM(t->push->all.next, struct pending, link));
     for (int i = 0; i < PUSH_KINDS; i++)

@@ -18,7 +18,6 @@
 
 enum {
     KEY_EVERY_S = 5,
-    ANSWER_MS_MAX = 60000,          /* of a foreign service */
     FAILURES_MAX = 16,              /* in a row that may mend themselves (§7.1) */
     TTL_MESSAGE_S = 7 * 86400, TTL_CALL_S = 60,
 };
@@ -83,23 +82,6 @@ static void to_courier(struct push_handover *h, struct push_registration *r)
 
 /* ---- a foreign one ---- */
 
-struct publication {
-    struct list           link;
-    struct push_handover *h;
-    int64_t               number, until_ms;
-};
-
-static void publication_end(struct publication *q)
-{
-    struct push_handover *h = q->h;
-    struct push_state    *st = h->talk->push;
-
-    intmap_del(&st->published, q->number);
-    list_remove(&q->link);
-    free(q);
-    h->done(h, OK);
-}
-
 static void summary_put(struct buf *b, const struct push_handover *h)
 {
     char count[16];
@@ -114,12 +96,13 @@ static void summary_put(struct buf *b, const struct push_handover *h)
     form_close(b);
 }
 
-/* The id says which registration and which publication it is, so that any messenger knows an answer. */
-static void publish(struct push_handover *h, struct push_registration *r, int64_t number)
+/* The id says which registration it is, so that whichever messenger gets an answer knows. Nobody waits for one: what the service
+ * could not take the next message tells again. */
+static void to_service(struct push_handover *h, struct push_registration *r)
 {
     struct buf b;
     char       id[64];
-    int        n = snprintf(id, sizeof id, "push-%llx-%llx", (unsigned long long)r->id, (unsigned long long)number);
+    int        n = snprintf(id, sizeof id, "push-%llx-%llx", (unsigned long long)r->id, (unsigned long long)++h->talk->push->last_publication);
 
     buf_init(&b, 0);
     stanza_open(&b, "iq", h->person->jid.bare, r->service.full, str_make(id, (size_t)n), "set", STR_NULL);
@@ -136,19 +119,7 @@ static void publish(struct push_handover *h, struct push_registration *r, int64_
     BUF_LIT(&b, "</pubsub></iq>");
     host_send(h->talk, &r->service, buf_str(&b));
     buf_done(&b);
-}
-
-static void to_service(struct push_handover *h, struct push_registration *r)
-{
-    struct push_state  *st = h->talk->push;
-    struct publication *q = NEW(struct publication);
-
-    q->h = h;
-    q->number = ++st->last_publication;
-    q->until_ms = loop_now_ms(h->talk->loop) + ANSWER_MS_MAX;
-    intmap_put(&st->published, q->number, q);
-    list_append(&st->publications, &q->link);
-    publish(h, r, q->number);
+    h->done(h, OK);
 }
 
 void push_hand_over(struct push_handover *h, struct push_registration *r)
@@ -201,25 +172,39 @@ static bool id_read(struct str id, int64_t *registration, int64_t *number)
     return hex_read(&id, '-', registration) && hex_read(&id, '\0', number);
 }
 
+struct answer {
+    int64_t registration;
+    bool    good, mends;
+    char   *from;
+};
+
+static void answer_found(struct talk *t, struct person *p, enum err e, void *arg)
+{
+    struct answer            *g = arg;
+    struct push_registration *r = p ? push_find(p, g->registration) : NULL;
+
+    (void)t;
+    (void)e;
+    if (!r || !str_is(r->service.full, g->from))
+        ;                   /* somebody who guesses, or it is disabled */
+    else if (g->good)
+        r->failures = 0;
+    else if (!g->mends || ++r->failures >= FAILURES_MAX)
+        push_remove(p, g->registration, NULL, NULL);
+    free(g->from);
+    free(g);
+}
+
 bool push_answered(struct talk *t, const struct stanza *iq)
 {
-    struct person            *p = iq->has_to ? person_known(t, iq->to.local) : NULL;
-    struct push_registration *r;
-    struct publication       *q;
-    int64_t                   registration, number;
+    struct answer *g;
+    int64_t        registration, number;
 
-    if (!p || !id_read(iq->id, &registration, &number))
+    if (!iq->has_to || !iq->to.local.len || !id_read(iq->id, &registration, &number))
         return false;
-    r = push_find(p, registration);
-    q = intmap_get(&t->push->published, number);
-    if (!r || !str_eq(iq->from.full, r->service.full))
-        return false;       /* somebody who guesses */
-    if (iq->type == TYPE_RESULT)
-        r->failures = 0;
-    else if (!may_mend(iq) || ++r->failures >= FAILURES_MAX)
-        push_remove(p, registration, NULL, NULL);
-    if (q && q->h->registration == registration)
-        publication_end(q);
+    g = NEW(struct answer);
+    *g = (struct answer){ registration, iq->type == TYPE_RESULT, may_mend(iq), str_dup(iq->from.full) };
+    person_find(t, iq->to.local, answer_found, g);
     return true;
 }
 
@@ -298,42 +283,53 @@ static void gone_told(void *arg, struct bus_request *rq, struct str subject, str
 
 struct str push_vapid_key(const struct talk *t) { return str_of(t->push->key); }
 
+struct key_ask {
+    struct talk *talk;
+    void       (*fn)(struct talk *t, void *arg);    /* NULL: nobody waits */
+    void        *arg;
+};
+
 static void key_told(void *arg, enum err e, struct str public)
 {
-    struct talk *t = arg;
-    struct buf   b;
+    struct key_ask *q = arg;
+    struct talk    *t = q->talk;
+    struct buf      b;
 
-    t->push->key_asked = false;
-    if (e)
-        return;
     buf_init(&b, 0);
     base64url_put(&b, public);
-    str_copy(buf_str(&b), t->push->key, sizeof t->push->key);
+    if (!e)
+        str_copy(buf_str(&b), t->push->key, sizeof t->push->key);
     buf_done(&b);
+    if (q->fn)
+        q->fn(t, q->arg);
+    else
+        t->push->key_asked = false;
+    free(q);
+}
+
+enum err push_vapid_key_ask(struct talk *t, void (*fn)(struct talk *t, void *arg), void *arg)
+{
+    struct key_ask *q = mem_copy(&(struct key_ask){ t, fn, arg }, sizeof *q);
+    enum err        e = push_key_ask(t->bus, key_told, q);
+
+    if (e)
+        free(q);
+    return e;
 }
 
 static void ask_key(struct talk *t)
 {
-    if (*t->push->key || t->push->key_asked)
-        return;
-    t->push->key_asked = push_key_ask(t->bus, key_told, t) == OK;
+    if (!*t->push->key && !t->push->key_asked)
+        t->push->key_asked = push_vapid_key_ask(t, NULL, NULL) == OK;
 }
 
 /* ---- life ---- */
 
 void push_publish_tick(struct talk *t)
 {
-    int64_t now = loop_now_ms(t->loop);
-
     if (t->push->key_in_s-- <= 0) {
         ask_key(t);
         t->push->key_in_s = *t->push->key ? KEY_EVERY_S : 0;
-    }
-    LIST_EACH(it, &t->push->publications) {
-        struct publication *q = LIST_ITEM(it, struct publication, link);
-
-        if (q->until_ms <= now)     /* it may have it: once is better than twice */
-            publication_end(q);
     }
 }
 
@@ -341,20 +337,7 @@ void push_publish_init(struct talk *t)
 {
     char subject[BUS_SUBJECT_BYTES_MAX];
 
-    intmap_init(&t->push->published);
-    list_init(&t->push->publications);
     snprintf(subject, sizeof subject, "%.*s.push.gone", STR_ARG(bus_role(t->bus)));
     bus_serve(t->bus, subject, gone_told, t);
     ask_key(t);
-}
-
-void push_publish_done(struct talk *t)
-{
-    LIST_EACH(it, &t->push->publications) {
-        struct publication *q = LIST_ITEM(it, struct publication, link);
-
-        list_remove(&q->link);
-        free(q);
-    }
-    intmap_done(&t->push->published);
 }

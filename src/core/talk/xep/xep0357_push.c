@@ -368,14 +368,10 @@ static enum err disable_set(struct session *s, const struct stanza *iq)
 
 /* ---- our own service: push.town.example ---- */
 
-static enum err host_info(struct session *s, const struct stanza *iq)
+static void info_put(const struct talk *t, struct buf *b)
 {
-    struct str  key = push_vapid_key(s->talk);
-    struct buf *b;
+    struct str key = push_vapid_key(t);
 
-    if (xml_attr(iq->payload, "node").len)
-        return ERR_NOT_FOUND;
-    b = talk_scratch(s->talk);
     BUF_LIT(b, "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='pubsub' type='push' name='Web Push'/>"
                "<feature var='http://jabber.org/protocol/disco#info'/><feature var='" NS_PUSH "'/>");
     if (key.len) {
@@ -384,6 +380,38 @@ static enum err host_info(struct session *s, const struct stanza *iq)
         form_close(b);
     }
     BUF_LIT(b, "</query>");
+}
+
+static void info_later(struct talk *t, void *arg)
+{
+    struct iq_later *iq = arg;
+    struct buf       b;
+
+    buf_init(&b, 0);
+    info_put(t, &b);
+    iq_later_result(t, iq, buf_str(&b));
+    buf_done(&b);
+    free(iq);
+}
+
+static enum err host_info(struct session *s, const struct stanza *iq)
+{
+    struct iq_later later;
+    struct buf     *b;
+
+    if (xml_attr(iq->payload, "node").len)
+        return ERR_NOT_FOUND;
+    if (!push_vapid_key(s->talk).len) {     /* courier is starting */
+        struct iq_later *kept;
+
+        later = iq_keep(s, iq);
+        kept = mem_copy(&later, sizeof later);
+        if (push_vapid_key_ask(s->talk, info_later, kept) != OK)
+            info_later(s->talk, kept);
+        return OK;
+    }
+    b = talk_scratch(s->talk);
+    info_put(s->talk, b);
     return iq_result_str(s, iq, buf_str(b));
 }
 

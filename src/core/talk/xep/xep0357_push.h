@@ -80,7 +80,9 @@ void push_notify_tick(struct talk *t);
 void push_notify_ended(struct session *s);
 void push_publish_init(struct talk *t);
 void push_publish_tick(struct talk *t);
-struct str push_vapid_key(const struct talk *t);      /* courier's public key; p NULL: not known yet */
+struct str push_vapid_key(const struct talk *t);    /* courier's public key; empty: not known yet */
+/* Asks courier once more; calls later, with the key or without. ERR_LIMIT: not. */
+enum err push_vapid_key_ask(struct talk *t, void (*fn)(struct talk *t, void *arg), void *arg);
 void push_done(struct talk *t);
 
 /* Tells where it leads. `done` is called once, perhaps at once:
