@@ -142,6 +142,7 @@ def what_is_allowed(t):
     b, name = t.service.browser(), t.person()
     t.enable(name, b, "<show xmlns='urn:bongsu:push:0' sender='true' body='true'/>", as_json=True)
     t.say(name, "봉수에 &lt;불&gt;")
+    b.wait(1)
     t.say(name, "x" * 200)
     got = b.wait(2)
     check(got[0]["payload"] == {"v": 1, "kind": "message", "count": 1, "from": "bob@town.example", "body": "봉수에 <불>"}, f"{got[0]['payload']}")

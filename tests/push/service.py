@@ -107,10 +107,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 status, more = browser.take(dict(self.headers), body)
         except Exception as e:
             service.faults.append(f"{type(e).__name__}: {e}")
-        self.send_response(status)
-        for name, value in {**more, "Content-Length": "0"}.items():
-            self.send_header(name, value)
-        self.end_headers()
+        try:
+            self.send_response(status)
+            for name, value in {**more, "Content-Length": "0"}.items():
+                self.send_header(name, value)
+            self.end_headers()
+        except OSError:             # whoever asked was killed
+            self.close_connection = True
 
 
 class Service:

@@ -7,6 +7,7 @@
  * An order takes the lease with its own insert when it can leave at once, so it costs one commit before it is sent and one after.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdlib.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -576,6 +577,23 @@ static void settings_read(struct push *p)
     }
 }
 
+/* The same at each start of the courier of this machine, so that a new one goes on at once with what the last one had. */
+static int64_t holder_of(const struct courier *c)
+{
+    uint8_t    hash[DIGEST_BYTES_MAX];
+    char       host[256] = "";
+    int64_t    out;
+    struct buf b;
+
+    gethostname(host, sizeof host - 1);
+    buf_init(&b, 0);
+    buf_printf(&b, "%s %s %s", host, settings_text(c->settings, "site"), settings_text(c->settings, "data_dir"));
+    digest(DIGEST_SHA256, buf_str(&b), hash);
+    buf_done(&b);
+    memcpy(&out, hash, sizeof out);
+    return (out & INT64_MAX) | 1;
+}
+
 enum err push_start(struct courier *c)
 {
     struct push               *p = NEW(struct push);
@@ -583,14 +601,13 @@ enum err push_start(struct courier *c)
 
     c->push = p;
     p->courier = c;
-    p->holder = (int64_t)(random_u64() >> 1) | 1;
+    p->holder = holder_of(c);
     list_init(&p->flying);
     settings_read(p);
     hs = (struct http_client_settings){ .ca_file = settings_text(c->settings, "courier.push_ca"), .private_too = p->private_too };
     if (http_client_new(c->loop, &hs, &p->http) != OK)
         return ERR_BUG;
-    if (!db_is_shared(c->db))
-        release(p, true);       /* those of the process before us */
+    release(p, !db_is_shared(c->db));   /* those of the process before us */
     key_read(p);
     count_rows(p);
     look_soon(p);

@@ -201,12 +201,10 @@ static void deliver(struct person *p, const struct logged *m, enum manner manner
             continue;
         if (manner == LOGGED && s->sm && m->id <= s->sm->log_pos)
             continue;           /* it came here from another worker, which had delivered that */
-        if (manner == LOGGED) {
+        if (manner == LOGGED)
             session_send_logged(s, m->id, how, text_for(s, how, m, &direct, &copy));
-            push_message_sent(s, m->stanza);
-        } else {
+        else
             session_send(s, text_for(s, how, m, &direct, &copy));
-        }
     }
     buf_done(&direct);
     buf_done(&copy);
@@ -215,6 +213,7 @@ static void deliver(struct person *p, const struct logged *m, enum manner manner
 void message_deliver_logged(struct person *p, const struct logged *m)
 {
     deliver(p, m, LOGGED, NULL);
+    push_message_logged(p, m->stanza);
     seen_note(p, m->shown);
 }
 

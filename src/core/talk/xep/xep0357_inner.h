@@ -8,6 +8,7 @@
 struct push_state {
     /* xep0357_notify.c */
     struct intmap pending[PUSH_KINDS];  /* by registration */
+    struct intmap notes_by[PUSH_KINDS]; /* the same */
     struct list   all, notes;
     int           pending_count, note_count;
     int           sweep_in_s;

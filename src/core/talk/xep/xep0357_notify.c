@@ -8,6 +8,7 @@
 #include "base/metric.h"
 #include "talk/devices.h"
 #include "talk/feature.h"
+#include "talk/nodes.h"
 #include "talk/xep/xep0198_sm.h"
 #include "talk/xep/xep0357_inner.h"
 #include <stdlib.h>
@@ -21,10 +22,16 @@ enum {
     INACTIVE_MS = 5000, INACTIVE_CALL_MS = 1000,    /* …and one that has said it sleeps (XEP-0352) */
     SWEEP_EVERY_S = 30, SWEEP_AGE_US = 60 * 1000000, SWEEP_ROWS = 500,
     AGAIN_MS_MIN = 1000, AGAIN_MS_MAX = 60000,
+    LEFT_MS = 5000, FAR_MS = NODE_DEAD_MS + 1500,
 };
 
 static struct db_sql due_write = {
     "INSERT INTO push_due(push, kind, owner, at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT(push, kind) DO UPDATE SET at = excluded.at" };
+/* Where several messengers are: unless the device is on one of them, which is decided with the commit, as places in the log are. */
+static struct db_sql due_write_absent = {
+    "INSERT INTO push_due(push, kind, owner, at) SELECT ?1, ?2, ?3, ?4"
+    " WHERE NOT EXISTS (SELECT 1 FROM device WHERE owner = ?3 AND resource = ?5)"
+    " ON CONFLICT(push, kind) DO UPDATE SET at = excluded.at RETURNING at" };
 static struct db_sql due_delete = { "DELETE FROM push_due WHERE push = ?1 AND kind = ?2 AND at <= ?3" };
 static struct db_sql due_select = {
     "SELECT d.push, d.kind, d.at, p.user FROM push_due d JOIN person p ON p.id = d.owner WHERE d.at < ?1 ORDER BY d.at LIMIT ?2" };
@@ -99,6 +106,8 @@ struct due_op {
     struct person *person;
     int64_t        push, kind, owner, at;
     bool           gone;
+    char          *absent;          /* only if that device is nowhere; NULL: in any case */
+    int64_t        out, rows;
 };
 
 static enum err due_apply(struct db_conn *c, struct change *ch)
@@ -107,6 +116,8 @@ static enum err due_apply(struct db_conn *c, struct change *ch)
 
     if (o->gone)
         return db_run(c, &due_delete, "iii", o->push, o->kind, o->at);
+    if (o->absent)
+        return db_run_later(c, &due_write_absent, &o->out, 1, &o->rows, "iiiis", o->push, o->kind, o->owner, o->at, str_of(o->absent));
     return db_run(c, &due_write, "iiii", o->push, o->kind, o->owner, o->at);
 }
 
@@ -130,15 +141,16 @@ static void due_done(struct talk *t, struct change *ch, enum err e)
 
     if (d && d->rows) {
         d->rows--;
-        if (!e && o->at > d->durable_at)    /* else the message's own batch was refused too */
+        if (!e && (!o->absent || o->rows) && o->at > d->durable_at)    /* else the message's own batch was refused too */
             d->durable_at = o->at;
         settle(d);
     }
     person_unref(o->person);
+    free(o->absent);
     free(o);
 }
 
-static void row_queue(struct person *p, int64_t push, enum push_kind kind, int64_t at, bool gone)
+static void row_queue(struct person *p, int64_t push, enum push_kind kind, int64_t at, bool gone, struct str absent)
 {
     struct due_op *o = NEW(struct due_op);
 
@@ -150,6 +162,7 @@ static void row_queue(struct person *p, int64_t push, enum push_kind kind, int64
     o->owner = person_number(p);
     o->at = at;
     o->gone = gone;
+    o->absent = absent.p ? str_dup(absent) : NULL;
     person_ref(p);
     if (session_change(NULL, p->talk, &o->change) != OK)
         due_done(p->talk, &o->change, ERR_LIMIT);
@@ -171,7 +184,7 @@ static void handed(struct push_handover *h, enum err e)
     d->tries = 0;
     d->handed_at = h->at;
     metric_add(&pushes, 1);
-    row_queue(h->person, h->registration, h->kind, h->at, true);
+    row_queue(h->person, h->registration, h->kind, h->at, true, STR_NULL);
     settle(d);
 }
 
@@ -189,7 +202,7 @@ static void hand(struct pending *d)
     d->h.at = d->durable_at;
     if (!r) {               /* disabled meanwhile (§6: nothing may be published) */
         d->handed_at = d->h.at;
-        row_queue(d->h.person, d->h.registration, d->h.kind, d->h.at, true);
+        row_queue(d->h.person, d->h.registration, d->h.kind, d->h.at, true, STR_NULL);
         settle(d);
         return;
     }
@@ -223,8 +236,9 @@ static struct pending *pending_new(struct person *p, int64_t id, enum push_kind 
 }
 
 /* The row joins the batch that is filling: that of the message, when it is called from there. */
-static void due(struct person *p, struct push_registration *r, const struct push_event *ev)
+static void due(struct person *p, struct push_registration *r, const struct push_event *ev, bool if_absent)
 {
+    struct str      absent = if_absent ? r->resource : STR_NULL;
     struct pending *d = intmap_get(map_of(p->talk, ev->kind), r->id);
     int64_t         at = talk_log_id(p->talk);
 
@@ -232,31 +246,36 @@ static void due(struct person *p, struct push_registration *r, const struct push
     if (!d)
         d = pending_new(p, r->id, ev->kind);
     if (!d) {
-        row_queue(p, r->id, ev->kind, at, false);
+        row_queue(p, r->id, ev->kind, at, false, absent);
         return;
     }
     d->h.count = r->unseen;
     d->h.sender = keep(r->sender ? ev->sender : STR_NULL, d->h.sender);
     d->h.body = keep(r->body ? ev->body : STR_NULL, d->h.body);
     d->rows++;
-    row_queue(p, r->id, ev->kind, at, false);
+    row_queue(p, r->id, ev->kind, at, false, absent);
 }
 
 /* ---- devices that are there ---- */
 
+/* One for a registration and kind. */
 struct note {
     struct list    link;
     struct talk   *talk;
     struct person *person;
-    uint64_t       session_id;
+    uint64_t       session_id;      /* 0: the device is another messenger's… */
+    int64_t        node;            /* …this one's */
     int64_t        registration, due_ms;
     uint32_t       number;          /* of the entry that has to be confirmed */
     enum push_kind kind;
     char          *sender, *body;
 };
 
+static struct intmap *notes_of(struct talk *t, enum push_kind kind) { return &t->push->notes_by[kind]; }
+
 static void note_free(struct note *n)
 {
+    intmap_del(notes_of(n->talk, n->kind), n->registration);
     n->talk->push->note_count--;
     list_remove(&n->link);
     person_unref(n->person);
@@ -265,21 +284,31 @@ static void note_free(struct note *n)
     free(n);
 }
 
-static struct note *note_find(const struct session *s, enum push_kind kind)
+/* NULL: too many. */
+static struct note *note_put(struct person *p, const struct push_registration *r, const struct push_event *ev, int64_t patience_ms)
 {
-    LIST_EACH(it, &s->talk->push->notes) {
-        struct note *n = LIST_ITEM(it, struct note, link);
+    struct talk *t = p->talk;
+    struct note *n = intmap_get(notes_of(t, ev->kind), r->id);
 
-        if (n->session_id == s->id && n->kind == kind)
-            return n;
+    if (!n && t->push->note_count >= PUSH_NOTES_MAX)
+        return NULL;
+    if (!n) {
+        n = NEW(struct note);
+        *n = (struct note){ .talk = t, .person = p, .registration = r->id, .kind = ev->kind,
+                            .due_ms = loop_now_ms(t->loop) + patience_ms };
+        person_ref(p);
+        list_append(&t->push->notes, &n->link);
+        intmap_put(notes_of(t, ev->kind), r->id, n);
+        t->push->note_count++;
     }
-    return NULL;
+    n->session_id = 0;
+    n->sender = keep(r->sender ? ev->sender : STR_NULL, n->sender);
+    n->body = keep(r->body ? ev->body : STR_NULL, n->body);
+    return n;
 }
 
-static int64_t patience_ms(const struct session *s, enum push_kind kind)
+static int64_t patience_of(const struct session *s, enum push_kind kind)
 {
-    if (s->state == SESSION_DETACHED)
-        return 0;
     if (s->csi)
         return kind == PUSH_CALL ? INACTIVE_CALL_MS : INACTIVE_MS;
     return kind == PUSH_CALL ? ACTIVE_CALL_MS : ACTIVE_MS;
@@ -287,29 +316,28 @@ static int64_t patience_ms(const struct session *s, enum push_kind kind)
 
 static void look_at_session(struct session *s, struct push_registration *r, const struct push_event *ev)
 {
-    struct talk *t = s->talk;
     struct note *n;
 
     if (s->state == SESSION_DETACHED || (!s->sm && s->csi)) {
-        due(s->person, r, ev);
+        due(s->person, r, ev, false);
         return;
     }
-    if (!s->sm || t->push->note_count >= PUSH_NOTES_MAX)
+    if (!s->sm)
         return;             /* it takes what it is sent, as far as anybody can know */
-    n = s->push_noted ? note_find(s, ev->kind) : NULL;
-    if (!n) {
-        n = NEW(struct note);
-        *n = (struct note){ .talk = t, .person = s->person, .session_id = s->id, .kind = ev->kind,
-                            .due_ms = loop_now_ms(t->loop) + patience_ms(s, ev->kind) };
-        person_ref(s->person);
-        list_append(&t->push->notes, &n->link);
-        t->push->note_count++;
-        s->push_noted = true;
-    }
-    n->registration = r->id;
+    n = note_put(s->person, r, ev, patience_of(s, ev->kind));
+    if (!n)
+        return;
+    n->session_id = s->id;
     n->number = s->sm->acked + (uint32_t)s->sm->count;
-    n->sender = keep(r->sender ? ev->sender : STR_NULL, n->sender);
-    n->body = keep(r->body ? ev->body : STR_NULL, n->body);
+}
+
+/* The messenger that has the device looks after it, unless it is dead and nobody knows yet. */
+static void look_at_device(struct person *p, struct push_registration *r, const struct push_event *ev, const struct device *d)
+{
+    struct note *n = note_put(p, r, ev, FAR_MS);
+
+    if (n)
+        n->node = d->node;
 }
 
 static bool is_confirmed(const struct note *n, const struct session *s)
@@ -317,36 +345,48 @@ static bool is_confirmed(const struct note *n, const struct session *s)
     return s->sm && (int32_t)(s->sm->acked - n->number) >= 0;
 }
 
-/* `s` NULL: it is gone, to another worker or for good; ended() was there before. */
+static bool has_failed(const struct note *n, const struct session *s, const struct push_registration *r)
+{
+    if (!n->session_id)
+        return !node_alive(n->talk, n->node) && !person_session(n->person, r->resource) && !device_find(n->person, r->resource);
+    return s && !is_confirmed(n, s);    /* a session that is gone: ended() was there before, or another messenger has it */
+}
+
 static void note_end(struct note *n, struct session *s)
 {
     struct push_registration *r = push_find(n->person, n->registration);
 
-    if (s && is_confirmed(n, s)) {
+    if (r && has_failed(n, s, r)) {
+        due(n->person, r, &(struct push_event){ .kind = n->kind, .sender = str_of(n->sender), .body = str_of(n->body) }, false);
+    } else if (r && s) {
         metric_add(&spared, 1);
-        if (r)
-            r->unseen = 0;
-    } else if (s && r) {
-        due(n->person, r, &(struct push_event){ .kind = n->kind, .sender = str_of(n->sender), .body = str_of(n->body) });
+        r->unseen = 0;
     }
     note_free(n);
 }
 
 static void notes_end(struct session *s)
 {
-    if (!s->push_noted)
-        return;
-    s->push_noted = false;
-    LIST_EACH(it, &s->talk->push->notes) {
-        struct note *n = LIST_ITEM(it, struct note, link);
+    struct push_list *l = s->person->push;
 
-        if (n->session_id == s->id)
-            note_end(n, s);
-    }
+    for (int i = 0; l && l == s->person->push && i < l->count; i++)
+        for (int kind = 0; kind < PUSH_KINDS; kind++) {
+            struct note *n = intmap_get(notes_of(s->talk, (enum push_kind)kind), l->items[i]->id);
+
+            if (n && n->session_id == s->id)
+                note_end(n, s);
+        }
 }
 
 void push_device_lost(struct session *s) { notes_end(s); }
-void push_notify_ended(struct session *s) { notes_end(s); }
+
+void push_notify_ended(struct session *s)
+{
+    notes_end(s);
+    for (int i = 0; s->person->push && i < s->person->push->count; i++)
+        if (str_eq(s->person->push->items[i]->resource, s->jid.resource))
+            s->person->push->items[i]->left_ms = loop_now_ms(s->talk->loop);
+}
 
 static void notes_tick(struct talk *t)
 {
@@ -354,9 +394,9 @@ static void notes_tick(struct talk *t)
 
     LIST_EACH(it, &t->push->notes) {
         struct note    *n = LIST_ITEM(it, struct note, link);
-        struct session *s = session_find(t, n->session_id);
+        struct session *s = n->session_id ? session_find(t, n->session_id) : NULL;
 
-        if (!s || n->due_ms <= now || is_confirmed(n, s))
+        if (n->due_ms <= now || (n->session_id && (!s || is_confirmed(n, s))))
             note_end(n, s);
     }
 }
@@ -368,6 +408,24 @@ static struct session *session_of(struct person *p, const struct push_registrati
     struct session *s = person_session(p, r->resource);
 
     return s && !s->closing ? s : NULL;
+}
+
+/* A device of a messenger that is dead is nowhere, though its row may be there yet. */
+static bool is_with_the_dead(const struct person *p, const struct push_registration *r)
+{
+    for (int i = 0; i < p->device_count; i++)
+        if (str_is(r->resource, p->devices[i].resource) && !node_alive(p->talk, p->devices[i].node))
+            return true;
+    return false;
+}
+
+static void absent_or_far(struct person *p, struct push_registration *r, const struct push_event *ev)
+{
+    const struct device *d = device_find(p, r->resource);
+
+    if (d)
+        look_at_device(p, r, ev, d);
+    due(p, r, ev, p->talk->shared && (d || !is_with_the_dead(p, r)));
 }
 
 void push_message_kept(struct person *to, const struct message *m)
@@ -384,8 +442,8 @@ void push_message_kept(struct person *to, const struct message *m)
 
         if (s && !to->talk->shared)
             look_at_session(s, r, &ev);
-        else if (!s && !device_find(to, r->resource))
-            due(to, r, &ev);
+        else if (!s)
+            absent_or_far(to, r, &ev);
     }
 }
 
@@ -396,21 +454,33 @@ static struct str bare_of(struct str jid)
     return slash ? str_make(jid.p, (size_t)(slash - jid.p)) : jid;
 }
 
-void push_message_sent(struct session *s, struct str kept)
+/* The device left this messenger a moment ago, and the sender's may not have known. */
+static bool has_just_left(struct person *p, const struct push_registration *r)
+{
+    return r->left_ms && loop_now_ms(p->talk->loop) - r->left_ms < LEFT_MS && !session_of(p, r) && !device_find(p, r->resource);
+}
+
+void push_message_logged(struct person *p, struct str kept)
 {
     static const struct xml_scope scope = { .default_ns = { NS_CLIENT, sizeof NS_CLIENT - 1 } };
     struct push_event             ev;
     struct xml_node              *n;
     struct arena                  a;
 
-    if (!s->person->push)
+    if (!p->push)
         return;
     arena_init(&a);
     if (xml_parse(&a, kept, &scope, &n) == XML_FINE && !str_is(xml_attr(n, "type"), "error") && push_event_read(&a, n, &ev)) {
         ev.sender = bare_of(xml_attr(n, "from"));
-        for (int i = 0; i < s->person->push->count && !str_eq(ev.sender, s->jid.bare); i++)
-            if (str_eq(s->person->push->items[i]->resource, s->jid.resource))
-                look_at_session(s, s->person->push->items[i], &ev);
+        for (int i = 0; p->push && i < p->push->count && !str_eq(ev.sender, p->jid.bare); i++) {
+            struct push_registration *r = p->push->items[i];
+            struct session           *s = session_of(p, r);
+
+            if (s)
+                look_at_session(s, r, &ev);
+            else if (has_just_left(p, r))
+                due(p, r, &ev, true);
+        }
     }
     arena_done(&a);
 }
@@ -422,8 +492,10 @@ void room_message_for_absent(struct person *to, struct str room, struct str body
     for (int i = 0; to->push && i < to->push->count; i++) {
         struct session *s = session_of(to, to->push->items[i]);
 
-        if ((s && s->state == SESSION_DETACHED) || (!s && !device_find(to, to->push->items[i]->resource)))
-            due(to, to->push->items[i], &ev);
+        if (!s)
+            absent_or_far(to, to->push->items[i], &ev);
+        else if (s->state == SESSION_DETACHED)
+            due(to, to->push->items[i], &ev, false);
     }
 }
 
@@ -575,8 +647,10 @@ void push_notify_init(struct talk *t)
     t->push = NEW(struct push_state);
     list_init(&t->push->all);
     list_init(&t->push->notes);
-    for (int i = 0; i < PUSH_KINDS; i++)
+    for (int i = 0; i < PUSH_KINDS; i++) {
         intmap_init(&t->push->pending[i]);
+        intmap_init(&t->push->notes_by[i]);
+    }
 }
 
 /* At the end of the process, behind the database, before persons go. */
@@ -588,8 +662,10 @@ void push_done(struct talk *t)
         note_free(LIST_ITEM(t->push->notes.next, struct note, link));
     while (!list_empty(&t->push->all))
         pending_free(LIST_ITEM(t->push->all.next, struct pending, link));
-    for (int i = 0; i < PUSH_KINDS; i++)
+    for (int i = 0; i < PUSH_KINDS; i++) {
         intmap_done(&t->push->pending[i]);
+        intmap_done(&t->push->notes_by[i]);
+    }
     free(t->push);
     t->push = NULL;
 }

@@ -37,6 +37,7 @@ struct push_registration {
     bool       own;                 /* the service is ours: `web` says where the browser is */
     struct push_subscription web;
     int        unseen;              /* notifications since the device was last here */
+    int64_t    left_ms;             /* when the device went from here; 0: it was not here */
     int        failures;            /* of the service, in a row */
     struct arena arena;             /* of the texts */
 };
@@ -60,8 +61,8 @@ struct push_state;                  /* of the messenger: talk->push */
 /* ---- from elsewhere in talk ---- */
 /* A message that is kept for `to` has joined the batch (message.c). */
 void push_message_kept(struct person *to, const struct message *m);
-/* It went to a device here (deliver.c, a shared database). */
-void push_message_sent(struct session *s, struct str kept);
+/* It has a place in the log, and went to the devices here (deliver.c, a shared database). */
+void push_message_logged(struct person *p, struct str kept);
 /* Its connection is lost; the stream waits (session.c). */
 void push_device_lost(struct session *s);
 /* For rooms: a message of a room that `to`, a member, is not in. `room` is what is shown as the sender. */
