@@ -27,10 +27,12 @@ enum {
 
 static struct db_sql due_write = {
     "INSERT INTO push_due(push, kind, owner, at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT(push, kind) DO UPDATE SET at = excluded.at" };
-/* Where several messengers are: unless the device is on one of them, which is decided with the commit, as places in the log are. */
-static struct db_sql due_write_absent = {
+/* Where several messengers are, the commit decides, as it does of places in the log: the registration is still there, and the device
+ * on no messenger (?6: wherever it is). */
+static struct db_sql due_write_shared = {
     "INSERT INTO push_due(push, kind, owner, at) SELECT ?1, ?2, ?3, ?4"
-    " WHERE NOT EXISTS (SELECT 1 FROM device WHERE owner = ?3 AND resource = ?5)"
+    " WHERE EXISTS (SELECT 1 FROM push WHERE id = ?1)"
+    " AND (?6 = 1 OR NOT EXISTS (SELECT 1 FROM device WHERE owner = ?3 AND resource = ?5))"
     " ON CONFLICT(push, kind) DO UPDATE SET at = excluded.at RETURNING at" };
 static struct db_sql due_delete = { "DELETE FROM push_due WHERE push = ?1 AND kind = ?2 AND at <= ?3" };
 static struct db_sql due_select = {
@@ -116,8 +118,9 @@ static enum err due_apply(struct db_conn *c, struct change *ch)
 
     if (o->gone)
         return db_run(c, &due_delete, "iii", o->push, o->kind, o->at);
-    if (o->absent)
-        return db_run_later(c, &due_write_absent, &o->out, 1, &o->rows, "iiiis", o->push, o->kind, o->owner, o->at, str_of(o->absent));
+    if (ch->talk->shared)
+        return db_run_later(c, &due_write_shared, &o->out, 1, &o->rows, "iiiisi", o->push, o->kind, o->owner, o->at,
+                            o->absent ? str_of(o->absent) : STR(""), (int64_t)(o->absent == NULL));
     return db_run(c, &due_write, "iiii", o->push, o->kind, o->owner, o->at);
 }
 
@@ -141,7 +144,7 @@ static void due_done(struct talk *t, struct change *ch, enum err e)
 
     if (d && d->rows) {
         d->rows--;
-        if (!e && (!o->absent || o->rows) && o->at > d->durable_at)    /* else the message's own batch was refused too */
+        if (!e && (!t->shared || o->rows) && o->at > d->durable_at)    /* else the message's own batch was refused too */
             d->durable_at = o->at;
         settle(d);
     }
@@ -423,9 +426,10 @@ static void absent_or_far(struct person *p, struct push_registration *r, const s
 {
     const struct device *d = device_find(p, r->resource);
 
-    if (d)
+    if (d)      /* if it leaves at this moment, its messenger sees the message come (push_message_logged) */
         look_at_device(p, r, ev, d);
-    due(p, r, ev, p->talk->shared && (d || !is_with_the_dead(p, r)));
+    else
+        due(p, r, ev, p->talk->shared && !is_with_the_dead(p, r));
 }
 
 void push_message_kept(struct person *to, const struct message *m)
