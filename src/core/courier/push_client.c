@@ -24,7 +24,7 @@ static bool is_endpoint(struct str text, bool http_too, struct uri *u)
 enum err push_origin_put(struct buf *b, struct str endpoint, bool http_too)
 {
     struct uri u;
-    bool       plain;
+    bool plain;
 
     if (!is_endpoint(endpoint, http_too, &u))
         return ERR_INVALID;
@@ -58,7 +58,8 @@ static bool is_topic(struct str s)
     for (size_t i = 0; i < s.len; i++) {
         char c = s.p[i];
 
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+              c == '_'))
             return false;
     }
     return s.len > 0;
@@ -78,8 +79,8 @@ enum err push_order_read(struct codec_reader *r, struct push_order *o, bool http
     o->urgency = codec_i64(r);
     o->ttl_s = codec_i64(r);
     if (!codec_ok(r) || !is_endpoint(o->endpoint, http_too, &u) || !webpush_is_public(o->browser) ||
-        o->auth.len != WEBPUSH_AUTH_BYTES || !is_topic(o->topic) || o->urgency < PUSH_VERY_LOW || o->urgency > PUSH_HIGH ||
-        o->ttl_s < 0 || o->ttl_s > INT32_MAX)
+        o->auth.len != WEBPUSH_AUTH_BYTES || !is_topic(o->topic) || o->urgency < PUSH_VERY_LOW ||
+        o->urgency > PUSH_HIGH || o->ttl_s < 0 || o->ttl_s > INT32_MAX)
         return ERR_INVALID;
     return OK;
 }
@@ -99,13 +100,15 @@ static enum err key_decode(struct arena *a, struct str text, struct str *out)
     return base64url_decode(a, s, out);
 }
 
-enum err push_subscription_check(struct arena *a, struct str endpoint, struct str p256dh, struct str auth, struct push_subscription *out)
+enum err push_subscription_check(struct arena *a, struct str endpoint, struct str p256dh, struct str auth,
+                                 struct push_subscription *out)
 {
     struct uri u;
 
     /* http is told at the time of sending whether it will do (courier.push_private) */
-    if (!is_endpoint(endpoint, true, &u) || p256dh.len > 100 || auth.len > 100 || key_decode(a, p256dh, &out->browser) != OK ||
-        key_decode(a, auth, &out->auth) != OK || !webpush_is_public(out->browser) || out->auth.len != WEBPUSH_AUTH_BYTES)
+    if (!is_endpoint(endpoint, true, &u) || p256dh.len > 100 || auth.len > 100 ||
+        key_decode(a, p256dh, &out->browser) != OK || key_decode(a, auth, &out->auth) != OK ||
+        !webpush_is_public(out->browser) || out->auth.len != WEBPUSH_AUTH_BYTES)
         return ERR_INVALID;
     out->endpoint = arena_str(a, endpoint);
     return OK;
@@ -113,14 +116,15 @@ enum err push_subscription_check(struct arena *a, struct str endpoint, struct st
 
 enum err push_subscription_read(struct arena *a, struct str json, struct push_subscription *out)
 {
-    json_t       *root;
+    json_t *root;
     const json_t *keys;
-    enum err      e = json_read(a, json, 2 * PUSH_ENDPOINT_BYTES_MAX, &root, NULL);
+    enum err e = json_read(a, json, 2 * PUSH_ENDPOINT_BYTES_MAX, &root, NULL);
 
     if (e)
         return ERR_INVALID;
     keys = json_object_get(root, "keys");
-    e = push_subscription_check(a, json_get_str(root, "endpoint"), json_get_str(keys, "p256dh"), json_get_str(keys, "auth"), out);
+    e = push_subscription_check(a, json_get_str(root, "endpoint"), json_get_str(keys, "p256dh"),
+                                json_get_str(keys, "auth"), out);
     json_decref(root);
     return e;
 }
@@ -129,8 +133,8 @@ enum err push_subscription_read(struct arena *a, struct str json, struct push_su
 
 struct push_ask {
     push_done_fn *done;
-    push_key_fn  *key;
-    void         *arg;
+    push_key_fn *key;
+    void *arg;
 };
 
 static void send_replied(void *arg, enum err e, struct str payload)
@@ -144,9 +148,9 @@ static void send_replied(void *arg, enum err e, struct str payload)
 
 static void key_replied(void *arg, enum err e, struct str payload)
 {
-    struct push_ask     q = *(struct push_ask *)arg;
+    struct push_ask q = *(struct push_ask *)arg;
     struct codec_reader r = codec_open(payload, COURIER_PAYLOAD_VERSION);
-    struct str          key = e ? STR_NULL : codec_bytes(&r, WEBPUSH_PUBLIC_BYTES);
+    struct str key = e ? STR_NULL : codec_bytes(&r, WEBPUSH_PUBLIC_BYTES);
 
     free(arg);
     if (!e && (!codec_ok(&r) || key.len != WEBPUSH_PUBLIC_BYTES))
@@ -154,10 +158,11 @@ static void key_replied(void *arg, enum err e, struct str payload)
     q.key(q.arg, e, key);
 }
 
-static enum err ask(struct bus *b, const char *subject, struct buf *payload, bus_reply_fn *replied, struct push_ask ask)
+static enum err ask(struct bus *b, const char *subject, struct buf *payload, bus_reply_fn *replied,
+                    struct push_ask ask)
 {
     struct push_ask *q = mem_copy(&ask, sizeof ask);
-    enum err         e = bus_ask(b, subject, buf_str(payload), PUSH_TIMEOUT_MS, replied, q);
+    enum err e = bus_ask(b, subject, buf_str(payload), PUSH_TIMEOUT_MS, replied, q);
 
     buf_done(payload);
     if (e)
@@ -171,7 +176,7 @@ enum err push_send(struct bus *b, const struct push_order *o, push_done_fn *fn, 
 
     buf_init(&payload, BUS_PAYLOAD_BYTES_MAX);
     push_order_write(&payload, o);
-    return ask(b, "courier.push", &payload, send_replied, (struct push_ask){ .done = fn, .arg = arg });
+    return ask(b, "courier.push", &payload, send_replied, (struct push_ask){.done = fn, .arg = arg});
 }
 
 enum err push_key_ask(struct bus *b, push_key_fn *fn, void *arg)
@@ -180,5 +185,5 @@ enum err push_key_ask(struct bus *b, push_key_fn *fn, void *arg)
 
     buf_init(&payload, BUS_PAYLOAD_BYTES_MAX);
     codec_begin(&payload, COURIER_PAYLOAD_VERSION);
-    return ask(b, "courier.push.key", &payload, key_replied, (struct push_ask){ .key = fn, .arg = arg });
+    return ask(b, "courier.push.key", &payload, key_replied, (struct push_ask){.key = fn, .arg = arg});
 }

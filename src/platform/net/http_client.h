@@ -1,7 +1,7 @@
 /* http_client.h: HTTPS requests to strangers, through libcurl on our loop: HTTP/2 where they speak it,
  * connections kept, certificates checked, every answer bounded, no redirects, and never to an address that
- * only we can reach. Used by courier alone: whatever else links it links libcurl. SPDX-License-Identifier:
- * AGPL-3.0-or-later */
+ * only we can reach. Used by courier alone: whatever else links it links libcurl.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include <stdbool.h>
 #include "base/err.h"

@@ -1,6 +1,6 @@
-/* XEP-0357 §7: what is said to a push service, and to whom. Our own (push.DOMAIN) is courier, which encrypts for the browser and
- * sends; a foreign one gets a publication, as any entity does. Nothing is told but what the owner allows.
- * SPDX-License-Identifier: AGPL-3.0-or-later */
+/* XEP-0357 §7: what is said to a push service, and to whom. Our own (push.DOMAIN) is courier, which encrypts
+ * for the browser and sends; a foreign one gets a publication, as any entity does. Nothing is told but what
+ * the owner allows. SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "base/log.h"
 #include "base/mem.h"
 #include "bus/codec.h"
@@ -18,8 +18,9 @@
 
 enum {
     KEY_EVERY_S = 5,
-    FAILURES_MAX = 16,              /* in a row that may mend themselves (§7.1) */
-    TTL_MESSAGE_S = 7 * 86400, TTL_CALL_S = 60,
+    FAILURES_MAX = 16, /* in a row that may mend themselves (§7.1) */
+    TTL_MESSAGE_S = 7 * 86400,
+    TTL_CALL_S = 60,
 };
 
 /* At most `bytes`, whole characters. */
@@ -38,8 +39,9 @@ static void sent(void *arg, enum err e)
 {
     struct push_handover *h = arg;
 
-    if (e == ERR_INVALID) {         /* courier will not take it another time either */
-        LOG_WARN("push.invalid", LF_STR("user", h->person->jid.local), LF_I64("registration", h->registration));
+    if (e == ERR_INVALID) { /* courier will not take it another time either */
+        LOG_WARN("push.invalid", LF_STR("user", h->person->jid.local),
+                 LF_I64("registration", h->registration));
         e = OK;
     }
     h->done(h, e);
@@ -66,15 +68,23 @@ static void payload_put(struct buf *b, const struct push_handover *h)
 static void to_courier(struct push_handover *h, struct push_registration *r)
 {
     struct buf payload;
-    enum err   e;
+    enum err e;
 
     buf_init(&payload, 0);
     payload_put(&payload, h);
-    e = push_send(h->talk->bus, &(struct push_order){
-        .registration = r->id, .at = h->at, .endpoint = r->web.endpoint, .browser = r->web.browser, .auth = r->web.auth,
-        .payload = buf_str(&payload), .topic = h->kind == PUSH_CALL ? STR("call") : STR("message"),
-        .urgency = h->kind == PUSH_CALL ? PUSH_HIGH : PUSH_NORMAL, .ttl_s = h->kind == PUSH_CALL ? TTL_CALL_S : TTL_MESSAGE_S,
-    }, sent, h);
+    e = push_send(h->talk->bus,
+                  &(struct push_order){
+                      .registration = r->id,
+                      .at = h->at,
+                      .endpoint = r->web.endpoint,
+                      .browser = r->web.browser,
+                      .auth = r->web.auth,
+                      .payload = buf_str(&payload),
+                      .topic = h->kind == PUSH_CALL ? STR("call") : STR("message"),
+                      .urgency = h->kind == PUSH_CALL ? PUSH_HIGH : PUSH_NORMAL,
+                      .ttl_s = h->kind == PUSH_CALL ? TTL_CALL_S : TTL_MESSAGE_S,
+                  },
+                  sent, h);
     buf_done(&payload);
     if (e)
         h->done(h, e);
@@ -85,7 +95,7 @@ static void to_courier(struct push_handover *h, struct push_registration *r)
 static void summary_put(struct buf *b, const struct push_handover *h)
 {
     char count[16];
-    int  n = snprintf(count, sizeof count, "%d", h->count);
+    int n = snprintf(count, sizeof count, "%d", h->count);
 
     form_open(b, FORM_RESULT, "urn:xmpp:push:summary", NULL, NULL);
     form_put_value(b, "message-count", str_make(count, (size_t)n));
@@ -96,13 +106,14 @@ static void summary_put(struct buf *b, const struct push_handover *h)
     form_close(b);
 }
 
-/* The id says which registration it is, so that whichever messenger gets an answer knows. Nobody waits for one: what the service
- * could not take the next message tells again. */
+/* The id says which registration it is, so that whichever messenger gets an answer knows. Nobody waits for
+ * one: what the service could not take the next message tells again. */
 static void to_service(struct push_handover *h, struct push_registration *r)
 {
     struct buf b;
-    char       id[64];
-    int        n = snprintf(id, sizeof id, "push-%llx-%llx", (unsigned long long)r->id, (unsigned long long)++h->talk->push->last_publication);
+    char id[64];
+    int n = snprintf(id, sizeof id, "push-%llx-%llx", (unsigned long long)r->id,
+                     (unsigned long long)++h->talk->push->last_publication);
 
     buf_init(&b, 0);
     stanza_open(&b, "iq", h->person->jid.bare, r->service.full, str_make(id, (size_t)n), "set", STR_NULL);
@@ -135,9 +146,10 @@ void push_hand_over(struct push_handover *h, struct push_registration *r)
 /* What may be otherwise in a moment (§7.1: "recoverable or transient"). */
 static bool may_mend(const struct stanza *iq)
 {
-    static const char *const names[] = { "remote-server-not-found", "remote-server-timeout", "internal-server-error",
-                                         "resource-constraint", "recipient-unavailable" };
-    const struct xml_node   *error = xml_child(iq->node, "error", NS_CLIENT);
+    static const char *const names[] = {"remote-server-not-found", "remote-server-timeout",
+                                        "internal-server-error", "resource-constraint",
+                                        "recipient-unavailable"};
+    const struct xml_node *error = xml_child(iq->node, "error", NS_CLIENT);
 
     for (size_t i = 0; error && i < sizeof names / sizeof names[0]; i++)
         if (xml_child(error, names[i], NS_STANZA_ERRORS))
@@ -148,7 +160,7 @@ static bool may_mend(const struct stanza *iq)
 static bool hex_read(struct str *s, char end, int64_t *out)
 {
     uint64_t v = 0;
-    size_t   i = 0;
+    size_t i = 0;
 
     for (; i < s->len && i < 16 && s->p[i] != end; i++) {
         char c = s->p[i];
@@ -174,19 +186,19 @@ static bool id_read(struct str id, int64_t *registration, int64_t *number)
 
 struct answer {
     int64_t registration;
-    bool    good, mends;
-    char   *from;
+    bool good, mends;
+    char *from;
 };
 
 static void answer_found(struct talk *t, struct person *p, enum err e, void *arg)
 {
-    struct answer            *g = arg;
+    struct answer *g = arg;
     struct push_registration *r = p ? push_find(p, g->registration) : NULL;
 
     (void)t;
     (void)e;
     if (!r || !str_is(r->service.full, g->from))
-        ;                   /* somebody who guesses, or it is disabled */
+        ; /* somebody who guesses, or it is disabled */
     else if (g->good)
         r->failures = 0;
     else if (!g->mends || ++r->failures >= FAILURES_MAX)
@@ -198,12 +210,12 @@ static void answer_found(struct talk *t, struct person *p, enum err e, void *arg
 bool push_answered(struct talk *t, const struct stanza *iq)
 {
     struct answer *g;
-    int64_t        registration, number;
+    int64_t registration, number;
 
     if (!iq->has_to || !iq->to.local.len || !id_read(iq->id, &registration, &number))
         return false;
     g = NEW(struct answer);
-    *g = (struct answer){ registration, iq->type == TYPE_RESULT, may_mend(iq), str_dup(iq->from.full) };
+    *g = (struct answer){registration, iq->type == TYPE_RESULT, may_mend(iq), str_dup(iq->from.full)};
     person_find(t, iq->to.local, answer_found, g);
     return true;
 }
@@ -211,20 +223,21 @@ bool push_answered(struct talk *t, const struct stanza *iq)
 /* ---- courier says that a browser's subscription is no more ---- */
 
 struct gone {
-    struct db_read      read;
-    struct talk        *talk;
+    struct db_read read;
+    struct talk *talk;
     struct bus_request *rq;
-    int64_t             registration;
-    char               *user;
+    int64_t registration;
+    char *user;
 };
 
-static struct db_sql owner_select = { "SELECT p.user FROM push u JOIN person p ON p.id = u.owner WHERE u.id = ?1" };
+static struct db_sql owner_select = {
+    "SELECT p.user FROM push u JOIN person p ON p.id = u.owner WHERE u.id = ?1"};
 
 static enum err gone_work(struct db_conn *c, struct db_read *self)
 {
-    struct gone    *g = (struct gone *)self;
+    struct gone *g = (struct gone *)self;
     struct db_stmt *s = NULL;
-    enum err        e = db_get(c, &s, &owner_select, "i", g->registration);
+    enum err e = db_get(c, &s, &owner_select, "i", g->registration);
 
     if (!e)
         g->user = str_dup(db_text(s, 0));
@@ -258,7 +271,7 @@ static void gone_read(struct db_read *self, enum err e)
     struct gone *g = (struct gone *)self;
 
     if (e)
-        gone_end(g, e);     /* ERR_NOT_FOUND: it is */
+        gone_end(g, e); /* ERR_NOT_FOUND: it is */
     else
         person_find(g->talk, str_of(g->user), gone_found, g);
 }
@@ -266,13 +279,13 @@ static void gone_read(struct db_read *self, enum err e)
 static void gone_told(void *arg, struct bus_request *rq, struct str subject, struct str payload)
 {
     struct codec_reader r = codec_open(payload, COURIER_PAYLOAD_VERSION);
-    struct gone        *g = NEW(struct gone);
+    struct gone *g = NEW(struct gone);
 
     (void)subject;
     g->talk = arg;
     g->rq = rq;
     g->registration = codec_i64(&r);
-    g->read = (struct db_read){ .work = gone_work, .done = gone_read };
+    g->read = (struct db_read){.work = gone_work, .done = gone_read};
     if (!codec_ok(&r))
         gone_end(g, ERR_INVALID);
     else if (db_read_start(g->talk->db, &g->read) != OK)
@@ -281,19 +294,22 @@ static void gone_told(void *arg, struct bus_request *rq, struct str subject, str
 
 /* ---- courier's key ---- */
 
-struct str push_vapid_key(const struct talk *t) { return str_of(t->push->key); }
+struct str push_vapid_key(const struct talk *t)
+{
+    return str_of(t->push->key);
+}
 
 struct key_ask {
     struct talk *talk;
-    void       (*fn)(struct talk *t, void *arg);    /* NULL: nobody waits */
-    void        *arg;
+    void (*fn)(struct talk *t, void *arg); /* NULL: nobody waits */
+    void *arg;
 };
 
 static void key_told(void *arg, enum err e, struct str public)
 {
     struct key_ask *q = arg;
-    struct talk    *t = q->talk;
-    struct buf      b;
+    struct talk *t = q->talk;
+    struct buf b;
 
     buf_init(&b, 0);
     base64url_put(&b, public);
@@ -309,8 +325,8 @@ static void key_told(void *arg, enum err e, struct str public)
 
 enum err push_vapid_key_ask(struct talk *t, void (*fn)(struct talk *t, void *arg), void *arg)
 {
-    struct key_ask *q = mem_copy(&(struct key_ask){ t, fn, arg }, sizeof *q);
-    enum err        e = push_key_ask(t->bus, key_told, q);
+    struct key_ask *q = mem_copy(&(struct key_ask){t, fn, arg}, sizeof *q);
+    enum err e = push_key_ask(t->bus, key_told, q);
 
     if (e)
         free(q);

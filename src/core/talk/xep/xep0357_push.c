@@ -1,5 +1,5 @@
-/* XEP-0357 Push Notifications 0.4.1: which devices want to be woken, and through which service. The whole is told in xep0357_push.h.
- * SPDX-License-Identifier: AGPL-3.0-or-later */
+/* XEP-0357 Push Notifications 0.4.1: which devices want to be woken, and through which service. The whole is
+ * told in xep0357_push.h. SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/xep/xep0357_push.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -15,25 +15,27 @@
 enum { SHOW_SENDER = 1, SHOW_BODY = 2 };
 
 static const struct db_migration push_migrations[] = {
-    { 1, "push",
-      "CREATE TABLE push(id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, service TEXT NOT NULL, node TEXT NOT NULL,"
-      " resource TEXT NOT NULL, form TEXT NOT NULL, shows INTEGER NOT NULL, at INTEGER NOT NULL);"
-      "CREATE UNIQUE INDEX push_owner ON push(owner, service, node);"
-      /* what a batch with a message for it leaves behind, until somebody has it */
-      "CREATE TABLE push_due(push INTEGER NOT NULL, kind INTEGER NOT NULL, owner INTEGER NOT NULL, at INTEGER NOT NULL,"
-      " PRIMARY KEY(push, kind)) WITHOUT ROWID;" },
-    { 0 },
+    {1, "push",
+     "CREATE TABLE push(id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, service TEXT NOT NULL, node TEXT NOT "
+     "NULL,"
+     " resource TEXT NOT NULL, form TEXT NOT NULL, shows INTEGER NOT NULL, at INTEGER NOT NULL);"
+     "CREATE UNIQUE INDEX push_owner ON push(owner, service, node);"
+     /* what a batch with a message for it leaves behind, until somebody has it */
+     "CREATE TABLE push_due(push INTEGER NOT NULL, kind INTEGER NOT NULL, owner INTEGER NOT NULL, at INTEGER "
+     "NOT NULL,"
+     " PRIMARY KEY(push, kind)) WITHOUT ROWID;"},
+    {0},
 };
 
 static struct db_sql push_select = {
-    "SELECT id, service, node, resource, form, shows, at FROM push WHERE owner = ?1 ORDER BY at" };
-static struct db_sql push_insert = {
-    "INSERT INTO push(id, owner, service, node, resource, form, shows, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)" };
-static struct db_sql push_delete_same = { "DELETE FROM push WHERE owner = ?1 AND service = ?2 AND node = ?3" };
-static struct db_sql push_delete_service = { "DELETE FROM push WHERE owner = ?1 AND service = ?2" };
-static struct db_sql push_delete_one = { "DELETE FROM push WHERE id = ?1" };
-static struct db_sql push_delete_all = { "DELETE FROM push WHERE owner = ?1" };
-static struct db_sql due_delete_all = { "DELETE FROM push_due WHERE owner = ?1" };
+    "SELECT id, service, node, resource, form, shows, at FROM push WHERE owner = ?1 ORDER BY at"};
+static struct db_sql push_insert = {"INSERT INTO push(id, owner, service, node, resource, form, shows, at) "
+                                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"};
+static struct db_sql push_delete_same = {"DELETE FROM push WHERE owner = ?1 AND service = ?2 AND node = ?3"};
+static struct db_sql push_delete_service = {"DELETE FROM push WHERE owner = ?1 AND service = ?2"};
+static struct db_sql push_delete_one = {"DELETE FROM push WHERE id = ?1"};
+static struct db_sql push_delete_all = {"DELETE FROM push WHERE owner = ?1"};
+static struct db_sql due_delete_all = {"DELETE FROM push_due WHERE owner = ?1"};
 
 /* ---- memory ---- */
 
@@ -82,14 +84,15 @@ static void add(struct person *p, struct push_registration *r)
 static bool web_read(struct push_registration *r, const struct xml_node *x)
 {
     struct form f;
-    struct str  json;
+    struct str json;
 
     if (!x || form_read(&r->arena, x, &f) != OK)
         return false;
     json = form_text(&r->arena, &f, "subscription");
     if (json.len)
         return push_subscription_read(&r->arena, json, &r->web) == OK;
-    return push_subscription_check(&r->arena, form_value(&f, "endpoint"), form_value(&f, "p256dh"), form_value(&f, "auth"), &r->web) == OK;
+    return push_subscription_check(&r->arena, form_value(&f, "endpoint"), form_value(&f, "p256dh"),
+                                   form_value(&f, "auth"), &r->web) == OK;
 }
 
 static bool is_own(const struct talk *t, const struct jid *service);
@@ -138,25 +141,25 @@ static void push_deleted(struct person *p, struct db_conn *c)
 /* ---- one durable change ---- */
 
 struct push_op {
-    struct change    change;
-    struct arena     arena;
-    struct person   *person;
-    struct iq_later  iq;
-    bool             from_client;
+    struct change change;
+    struct arena arena;
+    struct person *person;
+    struct iq_later iq;
+    bool from_client;
     push_removed_fn *removed;
-    void            *removed_arg;
-    int64_t          owner, evicted, gone;      /* ids; 0: none */
-    struct str       service, node;             /* node p NULL: all of the service */
-    bool             same;                      /* service and node go */
-    bool             insert;
-    int64_t          id, at, shows;
-    struct str       resource, form;
+    void *removed_arg;
+    int64_t owner, evicted, gone; /* ids; 0: none */
+    struct str service, node;     /* node p NULL: all of the service */
+    bool same;                    /* service and node go */
+    bool insert;
+    int64_t id, at, shows;
+    struct str resource, form;
 };
 
 static enum err push_apply(struct db_conn *c, struct change *ch)
 {
     struct push_op *o = (struct push_op *)ch;
-    enum err        e = OK;
+    enum err e = OK;
 
     if (o->same && o->node.p)
         e = db_run(c, &push_delete_same, "iss", o->owner, o->service, o->node);
@@ -167,7 +170,8 @@ static enum err push_apply(struct db_conn *c, struct change *ch)
     if (!e && o->gone)
         e = db_run(c, &push_delete_one, "i", o->gone);
     if (!e && o->insert)
-        e = db_run(c, &push_insert, "iissssii", o->id, o->owner, o->service, o->node, o->resource, o->form, o->shows, o->at);
+        e = db_run(c, &push_insert, "iissssii", o->id, o->owner, o->service, o->node, o->resource, o->form,
+                   o->shows, o->at);
     return e;
 }
 
@@ -204,7 +208,7 @@ static struct push_op *op_new(struct person *p)
 static void op_go(struct session *s, struct push_op *o)
 {
     struct talk *t = o->person->talk;
-    enum err     e = session_change(s, t, &o->change);
+    enum err e = session_change(s, t, &o->change);
 
     if (e)
         push_changed(t, &o->change, e);
@@ -216,8 +220,8 @@ void push_remove(struct person *p, int64_t id, push_removed_fn *done, void *arg)
 
     for (int i = 0; p->push && i < p->push->count; i++)
         if (p->push->items[i]->id == id) {
-            LOG_INFO("push.removed", LF_STR("user", p->jid.local), LF_STR("service", p->push->items[i]->service.full),
-                     LF_I64("registration", id));
+            LOG_INFO("push.removed", LF_STR("user", p->jid.local),
+                     LF_STR("service", p->push->items[i]->service.full), LF_I64("registration", id));
             drop(p, i);
             break;
         }
@@ -239,7 +243,8 @@ static bool asks_for_self(const struct session *s, const struct stanza *iq)
     return s->person && (!iq->has_to || str_eq(iq->to.full, s->jid.bare));
 }
 
-/* What the owner lets be told (docs/push.md); the request is the owner's own, who can read all of it anyhow. */
+/* What the owner lets be told (docs/push.md); the request is the owner's own, who can read all of it anyhow.
+ */
 static void show_read(struct push_registration *r, const struct xml_node *enable)
 {
     const struct xml_node *show = xml_child(enable, "show", NS_PUSH_OWN);
@@ -251,8 +256,8 @@ static void show_read(struct push_registration *r, const struct xml_node *enable
 static enum err form_take(struct session *s, const struct stanza *iq, struct push_registration *r)
 {
     const struct xml_node *x = xml_child(iq->payload, "x", NS_FORMS);
-    struct form            f;
-    struct buf             b;
+    struct form f;
+    struct buf b;
 
     if (x && (form_read(iq->arena, x, &f) != OK || !str_is(f.type, OPTIONS_TYPE)))
         return refuse(s, iq, "bad-request", "the form is no " OPTIONS_TYPE), ERR_INVALID;
@@ -266,7 +271,9 @@ static enum err form_take(struct session *s, const struct stanza *iq, struct pus
         return refuse(s, iq, "policy-violation", "the form is too long"), ERR_LIMIT;
     r->own = is_own(s->talk, &r->service);
     if (r->own && !web_read(r, x))
-        return refuse(s, iq, "not-acceptable", "the form must hold a browser's subscription: endpoint, p256dh and auth"), ERR_INVALID;
+        return refuse(s, iq, "not-acceptable",
+                      "the form must hold a browser's subscription: endpoint, p256dh and auth"),
+               ERR_INVALID;
     return OK;
 }
 
@@ -297,7 +304,7 @@ static void replace_same(struct person *p, struct push_registration *r, struct p
 
         if (!str_eq(old->service.full, r->service.full) || !str_eq(old->node, r->node))
             continue;
-        if (str_eq(old->form, r->form))     /* it leads where it led: what waits for it stays good */
+        if (str_eq(old->form, r->form)) /* it leads where it led: what waits for it stays good */
             r->id = old->id;
         drop(p, i);
         break;
@@ -311,7 +318,7 @@ static void replace_same(struct person *p, struct push_registration *r, struct p
 static enum err enable_set(struct session *s, const struct stanza *iq)
 {
     struct push_registration *r;
-    struct push_op           *o;
+    struct push_op *o;
 
     if (!asks_for_self(s, iq))
         return ERR_DENIED;
@@ -342,10 +349,10 @@ static enum err enable_set(struct session *s, const struct stanza *iq)
 
 static enum err disable_set(struct session *s, const struct stanza *iq)
 {
-    struct str      jid = xml_attr(iq->payload, "jid"), node = xml_attr(iq->payload, "node");
-    struct person  *p = s->person;
+    struct str jid = xml_attr(iq->payload, "jid"), node = xml_attr(iq->payload, "node");
+    struct person *p = s->person;
     struct push_op *o;
-    struct jid      service;
+    struct jid service;
 
     if (!asks_for_self(s, iq))
         return ERR_DENIED;
@@ -355,7 +362,8 @@ static enum err disable_set(struct session *s, const struct stanza *iq)
         return refuse(s, iq, "jid-malformed", NULL);
     o = op_new(p);
     for (int i = p->push ? p->push->count - 1 : -1; p->push && i >= 0; i--)
-        if (str_eq(p->push->items[i]->service.full, service.full) && (!node.p || str_eq(p->push->items[i]->node, node)))
+        if (str_eq(p->push->items[i]->service.full, service.full) &&
+            (!node.p || str_eq(p->push->items[i]->node, node)))
             drop(p, i);
     o->same = true;
     o->service = arena_str(&o->arena, service.full);
@@ -372,7 +380,8 @@ static void info_put(const struct talk *t, struct buf *b)
 {
     struct str key = push_vapid_key(t);
 
-    BUF_LIT(b, "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='pubsub' type='push' name='Web Push'/>"
+    BUF_LIT(b, "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='pubsub' type='push' "
+               "name='Web Push'/>"
                "<feature var='http://jabber.org/protocol/disco#info'/><feature var='" NS_PUSH "'/>");
     if (key.len) {
         form_open(b, FORM_RESULT, NS_PUSH_OWN, NULL, NULL);
@@ -385,7 +394,7 @@ static void info_put(const struct talk *t, struct buf *b)
 static void info_later(struct talk *t, void *arg)
 {
     struct iq_later *iq = arg;
-    struct buf       b;
+    struct buf b;
 
     buf_init(&b, 0);
     info_put(t, &b);
@@ -397,11 +406,11 @@ static void info_later(struct talk *t, void *arg)
 static enum err host_info(struct session *s, const struct stanza *iq)
 {
     struct iq_later later;
-    struct buf     *b;
+    struct buf *b;
 
     if (xml_attr(iq->payload, "node").len)
         return ERR_NOT_FOUND;
-    if (!push_vapid_key(s->talk).len) {     /* courier is starting */
+    if (!push_vapid_key(s->talk).len) { /* courier is starting */
         struct iq_later *kept;
 
         later = iq_keep(s, iq);
@@ -421,9 +430,9 @@ static enum err host_items(struct session *s, const struct stanza *iq)
 }
 
 static const struct iq_handler host_iqs[] = {
-    { "query", "http://jabber.org/protocol/disco#info", 0, host_info, NULL },
-    { "query", "http://jabber.org/protocol/disco#items", 0, host_items, NULL },
-    { 0 },
+    {"query", "http://jabber.org/protocol/disco#info", 0, host_info, NULL},
+    {"query", "http://jabber.org/protocol/disco#items", 0, host_items, NULL},
+    {0},
 };
 
 static void host_take(struct session *from, const struct stanza *st)
@@ -434,7 +443,8 @@ static void host_take(struct session *from, const struct stanza *st)
         session_bounce(from, st, "cancel", "service-unavailable", NULL);
 }
 
-static const struct host push_host = { .prefix = "push", .category = "pubsub", .type = "push", .name = "Web Push", .take = host_take };
+static const struct host push_host = {
+    .prefix = "push", .category = "pubsub", .type = "push", .name = "Web Push", .take = host_take};
 
 static bool is_own(const struct talk *t, const struct jid *service)
 {
@@ -456,11 +466,11 @@ static void push_tick(struct talk *t)
 }
 
 static const struct iq_handler push_iqs[] = {
-    { "enable", NS_PUSH, IQ_TO_SELF | IQ_TO_OTHER, NULL, enable_set },
-    { "disable", NS_PUSH, IQ_TO_SELF | IQ_TO_OTHER, NULL, disable_set },
-    { 0 },
+    {"enable", NS_PUSH, IQ_TO_SELF | IQ_TO_OTHER, NULL, enable_set},
+    {"disable", NS_PUSH, IQ_TO_SELF | IQ_TO_OTHER, NULL, disable_set},
+    {0},
 };
-static const char *const push_disco[] = { NS_PUSH, NULL };
+static const char *const push_disco[] = {NS_PUSH, NULL};
 
 const struct feature xep0357_push = {
     .spec = "XEP-0357 0.4.1",
