@@ -23,7 +23,7 @@ from service import Service                                                 # no
 from trials import check, play                                              # noqa: E402
 
 OPTIONS = "http://jabber.org/protocol/pubsub#publish-options"
-KINDS = {c.name: c for c in (servers.Bongsu, servers.BongsuPostgreSQL)}
+KINDS = {c.name: c for c in (servers.Bongsu, servers.BongsuPostgreSQL, servers.BongsuThree)}
 
 
 class Town:
@@ -31,8 +31,9 @@ class Town:
 
     def __init__(self, kind, extra=""):
         self.server = kind(f"courier.push_retry_time = 300ms\n{extra}")
-        with open(self.server.config, "a") as f:
-            f.write(f"courier.push_ca = {self.server.ca}\n")
+        for one in getattr(self.server, "nodes", [self.server]):
+            with open(one.config, "a") as f:
+                f.write(f"courier.push_ca = {self.server.ca}\n")
         self.service = Service(self.server.crt, self.server.key)
         self.loop = asyncio.new_event_loop()
         self.count = 0
@@ -41,6 +42,7 @@ class Town:
         self.server.start()
         self.server.add_users({n: "secret" for n in ("bob",)})
         self.bob = self.run(xmpp.log_in(self.server, "bob", "secret", "home", "tls"))
+        self.bob_port = self.bob.link.transport.get_extra_info("peername")[1]
         return self
 
     def __exit__(self, *_):
@@ -334,6 +336,36 @@ def inside(t):
         check(not b.asked, "it was asked")
 
 
+def one_of_three(t):
+    """three couriers over one database: each notification is sent by one of them, once"""
+    pairs = [(t.service.browser(), t.person()) for _ in range(40)]
+    for b, name in pairs:
+        b.answers = [503, 201]          # the second time whichever is quickest
+        t.enable(name, b)
+    time.sleep(0.5)
+    for b, name in pairs:
+        t.say(name)
+    for b, _ in pairs:
+        b.wait(1, 40)
+    time.sleep(2)
+    check(all(len(b.asked) == 2 for b, _ in pairs), f"{[len(b.asked) for b, _ in pairs]}")
+
+
+def a_site_dies(t):
+    """what a site's courier had not sent another site's sends; registrations hold everywhere"""
+    b, name = t.service.browser(), t.person()
+    t.enable(name, b)
+    time.sleep(0.5)
+    b.answers = [503] * 4 + [201]
+    t.say(name)
+    b.wait(1, asked=True)
+    dead = next(n for n in t.server.nodes if n.tls_port != t.bob_port)
+    dead.kill9()
+    b.wait(1, 90)                       # a lease that it held has to run out
+    t.say(name)
+    b.wait(2, 90)
+
+
 def main(argv):
     kind = servers.Bongsu
     if argv and argv[0] == "--server":
@@ -344,8 +376,10 @@ def main(argv):
         return 0
     trials = [nothing_but_that, what_is_allowed, a_long_text, calls, trouble_passes, retry_after, gone, refused, redirects, down, slow,
               courier_dies, talk_dies, many]
+    if kind is servers.BongsuThree:
+        trials = [nothing_but_that, calls, trouble_passes, gone, many, one_of_three, a_site_dies]
     chosen = [f for f in trials if not argv or any(word in f.__name__ for word in argv)]
-    last = [f for f in [inside] if not argv or any(word in f.__name__ for word in argv)]
+    last = [f for f in ([] if kind is servers.BongsuThree else [inside]) if not argv or any(word in f.__name__ for word in argv)]
     failed = 0
     if chosen:
         with Town(kind, "courier.push_private = yes\n") as town:

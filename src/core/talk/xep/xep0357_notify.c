@@ -277,19 +277,16 @@ static struct str bare_of(struct str jid)
 /* The device left this messenger a moment ago, and the sender's may not have known. */
 static bool has_just_left(struct person *p, const struct push_registration *r)
 {
-    return r->left_ms && loop_now_ms(p->talk->loop) - r->left_ms < LEFT_MS && !session_of(p, r) &&
-           !device_find(p, r->resource);
+    return r->left_ms && loop_now_ms(p->talk->loop) - r->left_ms < LEFT_MS && !device_find(p, r->resource);
 }
 
-void push_message_logged(struct person *p, struct str kept)
+static void logged(struct person *p, struct str kept)
 {
     static const struct xml_scope scope = {.default_ns = {NS_CLIENT, sizeof NS_CLIENT - 1}};
     struct push_event ev;
     struct xml_node *n;
     struct arena a;
 
-    if (!p->push)
-        return;
     arena_init(&a);
     if (xml_parse(&a, kept, &scope, &n) == XML_FINE && !str_is(xml_attr(n, "type"), "error") &&
         push_event_read(&a, n, &ev)) {
@@ -305,6 +302,21 @@ void push_message_logged(struct person *p, struct str kept)
         }
     }
     arena_done(&a);
+}
+
+void push_message_logged(struct person *p, struct str kept)
+{
+    if (p->push)
+        logged(p, kept);
+}
+
+void push_message_missed(struct person *p, struct str kept)
+{
+    for (int i = 0; p->push && i < p->push->count; i++)
+        if (has_just_left(p, p->push->items[i])) {
+            logged(p, kept);
+            break;
+        }
 }
 
 void room_message_for_absent(struct person *to, struct str room, struct str body)

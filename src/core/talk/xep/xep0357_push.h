@@ -64,6 +64,8 @@ struct push_state; /* of the messenger: talk->push */
 void push_message_kept(struct person *to, const struct message *m);
 /* It has a place in the log, and went to the devices here (deliver.c, a shared database). */
 void push_message_logged(struct person *p, struct str kept);
+/* The same when nobody is here any more (follow.c). */
+void push_message_missed(struct person *p, struct str kept);
 /* Its connection is lost; the stream waits (session.c). */
 void push_device_lost(struct session *s);
 /* For rooms: a message of a room that `to`, a member, is not in. `room` is what is shown as the sender. */
