@@ -19,6 +19,7 @@ struct site {
     struct listener *listener;
     struct http_client *client;
     char url[64];
+    struct http_exchange *held; /* not answered before the end */
     int asked;
     char got[256]; /* one request's header of interest, and body */
 };
@@ -37,7 +38,9 @@ static void answer(void *arg, struct http_exchange *x, const struct http_request
         http_answer(x, 302, STR("text/plain"), STR("Location: /here\r\n"), STR(""));
     else if (str_is(r->path, "/long"))
         http_answer(x, 201, STR("text/plain"), STR_NULL, str_make(long_text, sizeof long_text));
-    else if (!str_is(r->path, "/never"))
+    else if (str_is(r->path, "/never"))
+        s->held = x;
+    else
         http_answer(x, 201, STR("text/plain"), STR_NULL, STR("made"));
 }
 
@@ -65,6 +68,8 @@ static void site_open(struct test *t, struct site *s, bool private_too)
 static void site_close(struct site *s)
 {
     http_client_free(&s->client);
+    if (s->held)
+        http_answer(s->held, 503, STR("text/plain"), STR_NULL, STR(""));
     listener_free(&s->listener);
     for (int i = 0; i < 3; i++)
         loop_round(s->loop, 10);
