@@ -319,18 +319,57 @@ void push_message_missed(struct person *p, struct str kept)
         }
 }
 
-void room_message_for_absent(struct person *to, struct str room, struct str body)
-{
-    struct push_event ev = {.kind = PUSH_MESSAGE, .sender = room, .body = body};
+/* ---- rooms ---- */
 
-    for (int i = 0; to->push && i < to->push->count; i++) {
-        struct session *s = session_of(to, to->push->items[i]);
+struct room_message {
+    char *room, *kept;
+};
+
+static void wake_member(struct person *p, const struct push_event *ev)
+{
+    for (int i = 0; p->push && i < p->push->count; i++) {
+        struct push_registration *r = p->push->items[i];
+        struct session *s = session_of(p, r);
 
         if (!s)
-            absent_or_far(to, to->push->items[i], &ev);
+            absent_or_far(p, r, ev);
         else if (s->state == SESSION_DETACHED)
-            push_due(to, to->push->items[i], &ev, false);
+            push_due(p, r, ev, false);
     }
+}
+
+static void member_found(struct talk *t, struct person *p, enum err e, void *arg)
+{
+    static const struct xml_scope scope = {.default_ns = {NS_CLIENT, sizeof NS_CLIENT - 1}};
+    struct room_message *m = arg;
+    struct push_event ev;
+    struct xml_node *n;
+    struct arena a;
+
+    (void)t;
+    (void)e;
+    arena_init(&a);
+    if (p && p->push && xml_parse(&a, str_of(m->kept), &scope, &n) == XML_FINE &&
+        push_event_read(&a, n, &ev)) {
+        ev.sender = str_of(m->room);
+        wake_member(p, &ev);
+    }
+    arena_done(&a);
+    free(m->room);
+    free(m->kept);
+    free(m);
+}
+
+void push_room_message(struct talk *t, struct str member, struct str room, struct str kept)
+{
+    const char *at = memchr(member.p ? member.p : "", '@', member.len);
+    struct room_message *m;
+
+    if (!at || !str_eq(str_make(at + 1, (size_t)(member.p + member.len - at - 1)), t->domain))
+        return; /* of another server, which wakes its own */
+    m = NEW(struct room_message);
+    *m = (struct room_message){str_dup(room), str_dup(kept)};
+    person_find(t, str_make(member.p, (size_t)(at - member.p)), member_found, m);
 }
 
 /* ---- life ---- */

@@ -68,8 +68,9 @@ void push_message_logged(struct person *p, struct str kept);
 void push_message_missed(struct person *p, struct str kept);
 /* Its connection is lost; the stream waits (session.c). */
 void push_device_lost(struct session *s);
-/* For rooms: a message of a room that `to`, a member, is not in. `room` is what is shown as the sender. */
-void room_message_for_absent(struct person *to, struct str room, struct str body /* p NULL: encrypted */);
+/* For rooms: `member` (a bare JID) is not in `room` (its bare JID, shown as the sender) while `kept` is said
+ * there. */
+void push_room_message(struct talk *t, struct str member, struct str room, struct str kept);
 /* An answer to what was published for an account; false: it was none of ours (route.c). */
 bool push_answered(struct talk *t, const struct stanza *iq);
 
