@@ -302,6 +302,31 @@ def talk_dies(t):
     t.bob_again()
 
 
+def awake(t):
+    """a device that sleeps with its stream up is woken only when it does not confirm what it was sent"""
+    b, name = t.service.browser(), t.person()
+    t.enable(name, b)
+
+    async def sleeper():
+        s = await xmpp.log_in(t.server, name, "secret", "app", "tls")
+        s.send_raw("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+        await s.take_where(lambda i: i.tag == "{urn:xmpp:sm:3}enabled")
+        s.sm, s.sm_acks, s.sm_in, s.sm_out = True, True, 0, 0
+        s.send("<presence/>")
+        s.send_raw("<inactive xmlns='urn:xmpp:csi:0'/>")
+        return s
+    s = t.run(sleeper())
+    t.run(asyncio.sleep(0.3))
+    t.say(name, "one")
+    t.run(asyncio.sleep(8))
+    check(not b.asked, "it was woken though it had confirmed")
+    s.sm_acks = False
+    t.say(name, "two")
+    t.run(asyncio.sleep(8))
+    check(len(b.asked) == 1 and b.asked[0]["payload"]["count"] == 1, f"{[a['payload'] for a in b.asked]}")
+    s.link.abort()
+
+
 def many(t):
     """fifty browsers at once"""
     pairs = [(t.service.browser(), t.person()) for _ in range(50)]
@@ -375,9 +400,9 @@ def main(argv):
         print(f"skipped: {why}\n0 passed, 0 failed, 1 skipped")
         return 0
     trials = [nothing_but_that, what_is_allowed, a_long_text, calls, trouble_passes, retry_after, gone, refused, redirects, down, slow,
-              courier_dies, talk_dies, many]
+              courier_dies, talk_dies, awake, many]
     if kind is servers.BongsuThree:
-        trials = [nothing_but_that, calls, trouble_passes, gone, many, one_of_three, a_site_dies]
+        trials = [nothing_but_that, calls, trouble_passes, gone, awake, many, one_of_three, a_site_dies]
     chosen = [f for f in trials if not argv or any(word in f.__name__ for word in argv)]
     last = [f for f in ([] if kind is servers.BongsuThree else [inside]) if not argv or any(word in f.__name__ for word in argv)]
     failed = 0

@@ -109,6 +109,8 @@ static void ask(struct session *s)
     session_send_nonza(s, STR("<r xmlns='" NS_SM "'/>"));
 }
 
+void sm_ask(struct session *s) { ask(s); }
+
 static void wrote_one(struct session *s)
 {
     s->sm->written++;

@@ -17,7 +17,7 @@ enum {
     ACTIVE_MS = 30000, /* how long a device that says nothing may take to confirm… */
     ACTIVE_CALL_MS = 5000,
     INACTIVE_MS = 5000, /* …and one that has said it sleeps (XEP-0352) */
-    INACTIVE_CALL_MS = 1000,
+    INACTIVE_CALL_MS = 2000,
     LEFT_MS = 5000,
     FAR_MS = NODE_DEAD_MS + 1500,
 };
@@ -198,6 +198,15 @@ void push_device_lost(struct session *s)
     notes_end(s);
 }
 
+void push_notify_bound(struct session *s)
+{
+    for (int i = 0; s->person->push && i < s->person->push->count; i++)
+        if (str_eq(s->person->push->items[i]->resource, s->jid.resource)) {
+            s->person->push->items[i]->unseen = 0;
+            s->person->push->items[i]->left_ms = 0;
+        }
+}
+
 void push_notify_ended(struct session *s)
 {
     notes_end(s);
@@ -217,6 +226,8 @@ static void notes_tick(struct talk *t)
 
         if (n->due_ms <= now || (n->session_id && (!s || is_confirmed(n, s))))
             note_end(n, s);
+        else if (s) /* clients confirm when they are asked; what was asked before the message was written does not tell */
+            sm_ask(s);
     }
 }
 

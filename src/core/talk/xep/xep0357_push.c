@@ -482,6 +482,7 @@ const struct feature xep0357_push = {
     .migrations = push_migrations,
     .person_loaded = push_loaded,
     .person_deleted = push_deleted,
+    .bound = push_notify_bound,
     .ended = push_notify_ended,
     .init = push_init,
     .tick = push_tick,

@@ -82,6 +82,7 @@ typedef void push_removed_fn(void *arg, enum err e);
 void push_remove(struct person *p, int64_t id, push_removed_fn *done, void *arg);
 void push_notify_init(struct talk *t);
 void push_notify_tick(struct talk *t);
+void push_notify_bound(struct session *s);
 void push_notify_ended(struct session *s);
 void push_publish_init(struct talk *t);
 void push_publish_tick(struct talk *t);
