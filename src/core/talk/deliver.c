@@ -213,7 +213,7 @@ static void deliver(struct person *p, const struct logged *m, enum manner manner
 void message_deliver_logged(struct person *p, const struct logged *m)
 {
     deliver(p, m, LOGGED, NULL);
-    push_message_logged(p, m->stanza);
+    push_message_logged(p, m->stanza, m->wake_after);
     seen_note(p, m->shown);
 }
 

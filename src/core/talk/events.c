@@ -41,7 +41,7 @@ static void take_conflict(struct person *p, const struct event *e)
 static void take_logged(struct person *p, const struct event *e)
 {
     follow_logged(p, e->before, &(struct logged){ .id = e->id, .shown = e->shown, .stanza = e->text,
-                                                  .carbons = (e->flags & EVENT_CARBONS) != 0, .offline = (e->flags & EVENT_OFFLINE) != 0 });
+                                                  .carbons = (e->flags & EVENT_CARBONS) != 0, .offline = (e->flags & EVENT_OFFLINE) != 0, .wake_after = e->number });
 }
 
 static void take_ahead(struct person *p, const struct event *e)

@@ -219,8 +219,8 @@ void follow_logged(struct person *p, int64_t before, const struct logged *m)
 {
     if (m->id <= p->log_last)
         return;
-    if (p->session_count == 0)
-        push_message_missed(p, m->stanza);
+    if (p->session_count == 0 && m->wake_after)
+        push_message_missed(p, m->stanza, m->wake_after);
     /* What was put aside comes from the store, even while that is being emptied. */
     if (before != p->log_last || p->following || (p->offline_busy && !m->offline)) {
         follow_to(p, m->id);

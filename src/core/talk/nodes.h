@@ -27,7 +27,7 @@ enum event_kind {
     EVENT_WHO,          /* which devices are there? Each worker answers with DEVICE for its own */
     EVENT_DEVICE,       /* key, node, jid: resource, number: priority, flags; or it is gone */
     EVENT_CONFLICT,     /* jid: a resource that another node has just bound, key: by whom */
-    EVENT_LOGGED,       /* id, before, shown, flags, text: a message of the person's log */
+    EVENT_LOGGED,       /* id, before, shown, flags, text: a message of the person's log; number: struct logged's wake_after */
     EVENT_AHEAD,        /* shown, flags, text: the same before it is stored */
     EVENT_PENDING,      /* a device has come: what went ahead to the person, and is not stored yet, shall be told again */
     EVENT_PASSED,       /* flags, text: a message that is not kept */

@@ -226,7 +226,8 @@ static void notes_tick(struct talk *t)
 
         if (n->due_ms <= now || (n->session_id && (!s || is_confirmed(n, s))))
             note_end(n, s);
-        else if (s) /* clients confirm when they are asked; what was asked before the message was written does not tell */
+        else if (s) /* clients confirm when they are asked; what was asked before the message was written does
+                       not tell */
             sm_ask(s);
     }
 }
@@ -249,33 +250,40 @@ static bool is_with_the_dead(const struct person *p, const struct push_registrat
     return false;
 }
 
-static void absent_or_far(struct person *p, struct push_registration *r, const struct push_event *ev)
+/* True: it is another messenger's. */
+static bool absent_or_far(struct person *p, struct push_registration *r, const struct push_event *ev)
 {
     const struct device *d = device_find(p, r->resource);
 
-    if (d) /* if it leaves at this moment, its messenger sees the message come (push_message_logged) */
+    if (d) /* if it leaves at this moment, its messenger sees the message come (push_message_missed) */
         look_at_device(p, r, ev, d);
     else
         push_due(p, r, ev, p->talk->shared && !is_with_the_dead(p, r));
+    return d != NULL;
 }
 
-void push_message_kept(struct person *to, const struct message *m)
+int64_t push_message_kept(struct person *to, const struct message *m)
 {
     struct push_event ev;
+    int64_t newest = 1;
+    bool far = false;
 
-    if (!to->push || m->from == to || m->stanza->type == TYPE_ERROR || m->stanza->type == TYPE_HEADLINE ||
-        !push_event_read(m->stanza->arena, m->stanza->node, &ev))
-        return;
-    ev.sender = m->stanza->from.bare;
+    if (m->from == to || m->stanza->type == TYPE_ERROR || m->stanza->type == TYPE_HEADLINE ||
+        (to->push && !push_event_read(m->stanza->arena, m->stanza->node, &ev)))
+        return 0;
     for (int i = 0; to->push && i < to->push->count; i++) {
         struct push_registration *r = to->push->items[i];
         struct session *s = session_of(to, r);
 
+        ev.sender = m->stanza->from.bare;
+        if (r->at > newest)
+            newest = r->at;
         if (s && !to->talk->shared)
             look_at_session(s, r, &ev);
         else if (!s)
-            absent_or_far(to, r, &ev);
+            far |= absent_or_far(to, r, &ev);
     }
+    return far ? 1 : newest;
 }
 
 static struct str bare_of(struct str jid)
@@ -291,7 +299,7 @@ static bool has_just_left(struct person *p, const struct push_registration *r)
     return r->left_ms && loop_now_ms(p->talk->loop) - r->left_ms < LEFT_MS && !device_find(p, r->resource);
 }
 
-static void logged(struct person *p, struct str kept)
+static void logged(struct person *p, struct str kept, int64_t wake_after)
 {
     static const struct xml_scope scope = {.default_ns = {NS_CLIENT, sizeof NS_CLIENT - 1}};
     struct push_event ev;
@@ -308,24 +316,24 @@ static void logged(struct person *p, struct str kept)
 
             if (s)
                 look_at_session(s, r, &ev);
-            else if (has_just_left(p, r))
+            else if (wake_after && r->at > wake_after && has_just_left(p, r))
                 push_due(p, r, &ev, true);
         }
     }
     arena_done(&a);
 }
 
-void push_message_logged(struct person *p, struct str kept)
+void push_message_logged(struct person *p, struct str kept, int64_t wake_after)
 {
     if (p->push)
-        logged(p, kept);
+        logged(p, kept, wake_after);
 }
 
-void push_message_missed(struct person *p, struct str kept)
+void push_message_missed(struct person *p, struct str kept, int64_t wake_after)
 {
     for (int i = 0; p->push && i < p->push->count; i++)
         if (has_just_left(p, p->push->items[i])) {
-            logged(p, kept);
+            logged(p, kept, wake_after);
             break;
         }
 }

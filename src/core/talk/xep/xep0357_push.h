@@ -60,12 +60,14 @@ struct push_event {
 struct push_state; /* of the messenger: talk->push */
 
 /* ---- from elsewhere in talk ---- */
-/* A message that is kept for `to` has joined the batch (message.c). */
-void push_message_kept(struct person *to, const struct message *m);
+/* A message that is kept for `to` has joined the batch (message.c). What it gives goes to the other
+ * messengers (follow.h): registrations newer than that are not woken from here, because they are not known
+ * here yet (1: because a device is taken for another messenger's); 0: nobody is to be woken. */
+int64_t push_message_kept(struct person *to, const struct message *m);
 /* It has a place in the log, and went to the devices here (deliver.c, a shared database). */
-void push_message_logged(struct person *p, struct str kept);
+void push_message_logged(struct person *p, struct str kept, int64_t wake_after);
 /* The same when nobody is here any more (follow.c). */
-void push_message_missed(struct person *p, struct str kept);
+void push_message_missed(struct person *p, struct str kept, int64_t wake_after);
 /* Its connection is lost; the stream waits (session.c). */
 void push_device_lost(struct session *s);
 /* For rooms: `member` (a bare JID) is not in `room` (its bare JID, shown as the sender) while `kept` is said
