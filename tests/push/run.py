@@ -29,9 +29,9 @@ KINDS = {c.name: c for c in (servers.Bongsu, servers.BongsuPostgreSQL, servers.B
 class Town:
     """A server, its push service, and people who come and go."""
 
-    def __init__(self, kind, extra=""):
+    def __init__(self, kind, extra="", trusted=True):
         self.server = kind(f"courier.push_retry_time = 300ms\n{extra}")
-        for one in getattr(self.server, "nodes", [self.server]):
+        for one in getattr(self.server, "nodes", [self.server]) if trusted else []:
             with open(one.config, "a") as f:
                 f.write(f"courier.push_ca = {self.server.ca}\n")
         self.service = Service(self.server.crt, self.server.key)
@@ -273,10 +273,11 @@ def courier_dies(t):
     t.say(name)
     t.say(second)
     b.wait(1, asked=True)
-    pid = t.pid("courier")
+    pid, key = t.pid("courier"), t.key()
     os.kill(pid, signal.SIGKILL)
     t.back("courier", pid)
     b.wait(1)
+    check(t.service.keys == {key}, "it signs with another key: every subscription would be worthless")
     c.wait(1)
     c.delay_s = 0
     t.say(second)
@@ -361,6 +362,29 @@ def inside(t):
         check(not b.asked, "it was asked")
 
 
+def full(t):
+    """what a full queue refuses waits with the messenger, and comes when there is room"""
+    pairs = [(t.service.browser(), t.person()) for _ in range(4)]
+    for b, name in pairs:
+        b.answers = [503, 503, 201]
+        t.enable(name, b)
+    for _, name in pairs:
+        t.say(name)
+    for b, _ in pairs:
+        b.wait(1, 60)
+
+
+def untrusted(t):
+    """a push service whose certificate is good for nothing gets nothing, and keeps nobody from asking again"""
+    b, name = t.service.browser(), t.person()
+    t.enable(name, b)
+    t.say(name)
+    time.sleep(2)
+    check(not b.asked, "it was told")
+    log = open(t.server.log).read()
+    check("error=unauthorized" in log and "push.removed" not in log, log[-2000:])
+
+
 def one_of_three(t):
     """three couriers over one database: each notification is sent by one of them, once"""
     pairs = [(t.service.browser(), t.person()) for _ in range(40)]
@@ -404,16 +428,18 @@ def main(argv):
     if kind is servers.BongsuThree:
         trials = [nothing_but_that, calls, trouble_passes, gone, awake, many, one_of_three, a_site_dies]
     chosen = [f for f in trials if not argv or any(word in f.__name__ for word in argv)]
-    last = [f for f in ([] if kind is servers.BongsuThree else [inside]) if not argv or any(word in f.__name__ for word in argv)]
+    alone = [] if kind is servers.BongsuThree else [
+        (inside, "", True), (full, "courier.push_private = yes\ncourier.push_queue_max = 2\n", True), (untrusted, "courier.push_private = yes\n", False)]
+    last = [row for row in alone if not argv or any(word in row[0].__name__ for word in argv)]
     failed = 0
     if chosen:
         with Town(kind, "courier.push_private = yes\n") as town:
             failed += play(chosen, town)
             if failed or os.environ.get("LOG"):
                 print(town.server.tail())
-    if last:
-        with Town(kind) as town:
-            failed += play(last, town)
+    for trial, extra, trusted in last:      # each needs settings of its own
+        with Town(kind, extra, trusted) as town:
+            failed += play([trial], town)
     print(f"{len(chosen) + len(last) - failed} passed, {failed} failed, 0 skipped")
     return failed != 0
 
