@@ -303,6 +303,24 @@ def talk_dies(t):
     t.bob_again()
 
 
+def restored(t):
+    """courier's database is lost, as after a restore: it signs with the same key, and what is ordered arrives"""
+    b, name, key = t.service.browser(), t.person(), t.key()
+    t.enable(name, b)
+    time.sleep(0.5)
+    t.server.stop()
+    gone = [f for f in os.listdir(f"{t.server.dir}/data") if f.startswith("courier.db")]
+    check(gone, "there was none")
+    for f in gone:
+        os.unlink(f"{t.server.dir}/data/{f}")
+    t.service.keys.clear()
+    t.server.start()
+    t.bob_again()
+    t.say(name)
+    b.wait(1)
+    check(t.service.keys == {key} and t.key() == key, "it is another key")
+
+
 def awake(t):
     """a device that sleeps with its stream up is woken only when it does not confirm what it was sent"""
     b, name = t.service.browser(), t.person()
@@ -424,7 +442,7 @@ def main(argv):
         print(f"skipped: {why}\n0 passed, 0 failed, 1 skipped")
         return 0
     trials = [nothing_but_that, what_is_allowed, a_long_text, calls, trouble_passes, retry_after, gone, refused, redirects, down, slow,
-              courier_dies, talk_dies, awake, many]
+              courier_dies, talk_dies, awake, many] + [restored] * (kind is servers.Bongsu)
     if kind is servers.BongsuThree:
         trials = [nothing_but_that, calls, trouble_passes, gone, awake, many, one_of_three, a_site_dies]
     chosen = [f for f in trials if not argv or any(word in f.__name__ for word in argv)]

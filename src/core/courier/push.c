@@ -549,6 +549,7 @@ void push_free(struct courier *c)
     timer_stop(c->loop, &p->look);
     http_client_free(&p->http);
     webpush_key_free(&p->key);
+    webpush_key_free(&p->key_given);
     free(p->contact);
     free(p);
 }

@@ -1,9 +1,10 @@
 /* push.h: Web Push through courier (RFC 8030, 8291, 8292), as its askers see it.
  *
- *   courier.push       an order, below     OK: it is durable, and sent until it arrives, expires or is
- * refused for good ERR_LIMIT: the queue is full; ERR_INVALID: it can never be sent courier.push.key   -
- * bytes: our public key, which a browser is subscribed with (VAPID) talk.push.gone     registration courier
- * to talk: the subscription is no more; OK: it is forgotten
+ *   courier.push       an order        OK: it is durable, and sent until it arrives, expires or is refused
+ *                                      ERR_LIMIT: the queue is full; ERR_INVALID: it can never be sent
+ *   courier.push.key   a private key   bytes, bytes: our public and our private key (VAPID); what is asked with is
+ *                      or nothing      taken when there is none yet
+ *   talk.push.gone     registration    courier to talk: the subscription is no more; OK: it is forgotten
  *
  * A registration has one notification of each topic that waits: a newer one takes the place of an older.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
@@ -49,7 +50,7 @@ enum err push_subscription_check(struct arena *a, struct str endpoint, struct st
                                  struct push_subscription *out);
 
 typedef void push_done_fn(void *arg, enum err e);
-typedef void push_key_fn(void *arg, enum err e, struct str public_bytes);
+typedef void push_key_fn(void *arg, enum err e, struct str public_bytes, struct str private_bytes);
 enum err push_send(struct bus *b, const struct push_order *o, push_done_fn *fn,
                    void *arg); /* ERR_LIMIT: fn is not called */
-enum err push_key_ask(struct bus *b, push_key_fn *fn, void *arg);
+enum err push_key_ask(struct bus *b, struct str private_bytes /* p NULL: none known */, push_key_fn *fn, void *arg);

@@ -151,11 +151,12 @@ static void key_replied(void *arg, enum err e, struct str payload)
     struct push_ask q = *(struct push_ask *)arg;
     struct codec_reader r = codec_open(payload, COURIER_PAYLOAD_VERSION);
     struct str key = e ? STR_NULL : codec_bytes(&r, WEBPUSH_PUBLIC_BYTES);
+    struct str private = e ? STR_NULL : codec_bytes(&r, WEBPUSH_PRIVATE_BYTES);
 
     free(arg);
-    if (!e && (!codec_ok(&r) || key.len != WEBPUSH_PUBLIC_BYTES))
+    if (!e && (!codec_ok(&r) || key.len != WEBPUSH_PUBLIC_BYTES || private.len != WEBPUSH_PRIVATE_BYTES))
         e = ERR_INVALID;
-    q.key(q.arg, e, key);
+    q.key(q.arg, e, key, private);
 }
 
 static enum err ask(struct bus *b, const char *subject, struct buf *payload, bus_reply_fn *replied,
@@ -179,11 +180,12 @@ enum err push_send(struct bus *b, const struct push_order *o, push_done_fn *fn, 
     return ask(b, "courier.push", &payload, send_replied, (struct push_ask){.done = fn, .arg = arg});
 }
 
-enum err push_key_ask(struct bus *b, push_key_fn *fn, void *arg)
+enum err push_key_ask(struct bus *b, struct str private_bytes, push_key_fn *fn, void *arg)
 {
     struct buf payload;
 
     buf_init(&payload, BUS_PAYLOAD_BYTES_MAX);
     codec_begin(&payload, COURIER_PAYLOAD_VERSION);
+    codec_put_bytes(&payload, private_bytes.p ? private_bytes : STR(""));
     return ask(b, "courier.push.key", &payload, key_replied, (struct push_ask){.key = fn, .arg = arg});
 }

@@ -28,6 +28,8 @@ struct push {
     struct http_client *http;
     struct webpush_key *key; /* NULL until it is read or made */
     char *contact;
+    struct webpush_key *key_given; /* what a messenger has kept of an earlier courier's; NULL: nothing */
+    bool key_wanted;
     struct bus_request *key_askers[PUSH_KEY_ASKERS_MAX]; /* who want it */
     int key_asker_count;
     int64_t holder; /* this process, in leases */

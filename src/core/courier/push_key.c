@@ -1,5 +1,7 @@
-/* push_key.c: the key that signs for us (RFC 8292), made once, by whichever courier is first.
- * SPDX-License-Identifier: AGPL-3.0-or-later */
+/* push_key.c: the key that signs for us (RFC 8292), made once, by whichever courier is first asked for it.
+ * Courier's database is in no backup, as what is on its way out must not leave twice. So the messengers keep
+ * a copy, and bring it with their question: a courier that has lost its database takes it back, and browsers
+ * stay subscribed. SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "base/log.h"
 #include "base/mem.h"
 #include "courier/push_inner.h"
@@ -10,14 +12,18 @@ static struct db_sql key_insert = {"INSERT INTO push_key(id, private) VALUES (1,
 
 static void key_answer(const struct push *p, struct bus_request *rq)
 {
-    uint8_t public[WEBPUSH_PUBLIC_BYTES];
+    uint8_t public[WEBPUSH_PUBLIC_BYTES], private[WEBPUSH_PRIVATE_BYTES];
     struct buf out;
 
     webpush_key_public(p->key, public);
+    webpush_key_private(p->key, private);
     buf_init(&out, 0);
     codec_begin(&out, COURIER_PAYLOAD_VERSION);
     codec_put_bytes(&out, str_make((const char *)public, sizeof public));
+    codec_put_bytes(&out, str_make((const char *)private, sizeof private));
     bus_answer(rq, OK, buf_str(&out));
+    mem_wipe(out.p, out.len);
+    mem_wipe(private, sizeof private);
     buf_done(&out);
 }
 
@@ -95,11 +101,14 @@ static void key_looked(struct db_read *self, enum err e)
         push_look(p);
         return;
     }
-    if (e) {
+    if (e || !p->key_wanted) {
         key_end(o);
         return;
     }
-    fresh = webpush_key_new();
+    fresh = p->key_given;
+    p->key_given = NULL;
+    if (!fresh)
+        fresh = webpush_key_new();
     webpush_key_private(fresh, o->private);
     webpush_key_free(&fresh);
     o->op.apply = key_apply;
@@ -125,12 +134,16 @@ void push_key_read(struct push *p)
 void push_key(struct courier *c, struct bus_request *rq, struct codec_reader *r)
 {
     struct push *p = c->push;
+    struct str given = codec_bytes(r, WEBPUSH_PRIVATE_BYTES);
 
-    (void)r;
+    if (!p->key && !p->key_given && codec_ok(r) && given.len)
+        webpush_key_read(given, &p->key_given);
+    p->key_wanted = true;
     if (p->key)
         key_answer(p, rq);
     else if (p->key_asker_count < PUSH_KEY_ASKERS_MAX && !p->stopping)
         p->key_askers[p->key_asker_count++] = rq;
     else
         bus_answer(rq, ERR_UNAVAILABLE, STR_NULL);
+    push_key_read(p);
 }

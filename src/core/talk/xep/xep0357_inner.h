@@ -5,6 +5,10 @@
 #include "crypto/webpush.h"
 #include "talk/xep/xep0357_push.h"
 
+enum { PUSH_KEY_WAITERS_MAX = 16 };
+
+struct key_ask; /* xep0357_publish.c */
+
 struct push_state {
     /* xep0357_due.c */
     struct intmap pending[PUSH_KINDS];  /* by registration */
@@ -14,7 +18,11 @@ struct push_state {
     int sweep_in_s;
     bool swept, sweeping;
     /* xep0357_publish.c */
-    char key[100]; /* courier's public key, in base64url; empty: not known yet */
+    char key[100];                          /* courier's public key, in base64url; empty: not known yet */
+    uint8_t private[WEBPUSH_PRIVATE_BYTES]; /* the copy that is in our database, and so in backups */
+    bool private_known, private_read;
+    struct key_ask *key_waiters[PUSH_KEY_WAITERS_MAX]; /* until it is read */
+    int key_waiter_count;
     int key_in_s;
     bool key_asked;
     int64_t last_publication;

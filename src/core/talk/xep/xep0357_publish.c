@@ -17,7 +17,7 @@
 #define NS_PUBSUB "http://jabber.org/protocol/pubsub"
 
 enum {
-    KEY_EVERY_S = 5,
+    KEY_EVERY_S = 30,
     FAILURES_MAX = 16, /* in a row that may mend themselves (§7.1) */
     TTL_MESSAGE_S = 7 * 86400,
     TTL_CALL_S = 60,
@@ -294,9 +294,57 @@ static void gone_told(void *arg, struct bus_request *rq, struct str subject, str
 
 /* ---- courier's key ---- */
 
+static struct db_sql key_select = {"SELECT private FROM push_key WHERE id = 1"};
+static struct db_sql key_write = {"INSERT INTO push_key(id, private) VALUES (1, ?1)"
+                                  " ON CONFLICT(id) DO UPDATE SET private = excluded.private"};
+
 struct str push_vapid_key(const struct talk *t)
 {
     return str_of(t->push->key);
+}
+
+struct key_op {
+    struct change change;
+    struct db_read read;
+    struct talk *talk;
+    bool found;
+    uint8_t private[WEBPUSH_PRIVATE_BYTES];
+};
+
+static void key_op_free(struct key_op *o)
+{
+    mem_wipe(o->private, sizeof o->private);
+    free(o);
+}
+
+static enum err key_apply(struct db_conn *c, struct change *ch)
+{
+    struct key_op *o = (struct key_op *)ch;
+
+    return db_run(c, &key_write, "b", str_make((const char *)o->private, sizeof o->private));
+}
+
+static void key_written(struct talk *t, struct change *ch, enum err e)
+{
+    if (e)
+        t->push->private_known = false; /* tried again with the next answer */
+    key_op_free((struct key_op *)ch);
+}
+
+static void key_keep(struct talk *t, struct str private)
+{
+    struct key_op *o;
+
+    if (t->push->private_known && memcmp(t->push->private, private.p, sizeof t->push->private) == 0)
+        return;
+    memcpy(t->push->private, private.p, sizeof t->push->private);
+    t->push->private_known = true;
+    o = NEW(struct key_op);
+    o->change.apply = key_apply;
+    o->change.done = key_written;
+    memcpy(o->private, private.p, sizeof o->private);
+    if (session_change(NULL, t, &o->change) != OK)
+        key_written(t, &o->change, ERR_LIMIT);
 }
 
 struct key_ask {
@@ -305,7 +353,7 @@ struct key_ask {
     void *arg;
 };
 
-static void key_told(void *arg, enum err e, struct str public)
+static void key_told(void *arg, enum err e, struct str public, struct str private)
 {
     struct key_ask *q = arg;
     struct talk *t = q->talk;
@@ -313,8 +361,10 @@ static void key_told(void *arg, enum err e, struct str public)
 
     buf_init(&b, 0);
     base64url_put(&b, public);
-    if (!e)
+    if (!e) {
         str_copy(buf_str(&b), t->push->key, sizeof t->push->key);
+        key_keep(t, private);
+    }
     buf_done(&b);
     if (q->fn)
         q->fn(t, q->arg);
@@ -323,30 +373,98 @@ static void key_told(void *arg, enum err e, struct str public)
     free(q);
 }
 
+static struct str own_key(const struct push_state *st)
+{
+    return st->private_known ? str_make((const char *)st->private, sizeof st->private) : STR_NULL;
+}
+
 enum err push_vapid_key_ask(struct talk *t, void (*fn)(struct talk *t, void *arg), void *arg)
 {
-    struct key_ask *q = mem_copy(&(struct key_ask){t, fn, arg}, sizeof *q);
-    enum err e = push_key_ask(t->bus, key_told, q);
+    struct push_state *st = t->push;
+    struct key_ask *q;
+    enum err e;
 
+    if (!st->private_read && st->key_waiter_count == PUSH_KEY_WAITERS_MAX)
+        return ERR_LIMIT;
+    q = mem_copy(&(struct key_ask){t, fn, arg}, sizeof *q);
+    if (!st->private_read) { /* asked without it, courier might make another */
+        st->key_waiters[st->key_waiter_count++] = q;
+        return OK;
+    }
+    e = push_key_ask(t->bus, own_key(st), key_told, q);
     if (e)
         free(q);
     return e;
 }
 
+static void waiters_ask(struct talk *t)
+{
+    for (int i = 0; i < t->push->key_waiter_count; i++) {
+        struct key_ask *q = t->push->key_waiters[i];
+
+        if (push_key_ask(t->bus, own_key(t->push), key_told, q) != OK)
+            key_told(q, ERR_LIMIT, STR_NULL, STR_NULL);
+    }
+    t->push->key_waiter_count = 0;
+}
+
 static void ask_key(struct talk *t)
 {
-    if (!*t->push->key && !t->push->key_asked)
+    if (!t->push->key_asked)
         t->push->key_asked = push_vapid_key_ask(t, NULL, NULL) == OK;
+}
+
+static enum err key_work(struct db_conn *c, struct db_read *self)
+{
+    struct key_op *o = LIST_ITEM(self, struct key_op, read);
+    struct db_stmt *s = NULL;
+    enum err e = db_get(c, &s, &key_select, "");
+
+    o->found = !e && db_blob(s, 0).len == sizeof o->private;
+    if (o->found)
+        memcpy(o->private, db_blob(s, 0).p, sizeof o->private);
+    if (s)
+        db_done(s);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static void key_done(struct db_read *self, enum err e)
+{
+    struct key_op *o = LIST_ITEM(self, struct key_op, read);
+    struct talk *t = o->talk;
+
+    if (!e) {
+        t->push->private_read = true;
+        t->push->private_known = o->found;
+        memcpy(t->push->private, o->private, sizeof o->private);
+        waiters_ask(t);
+        ask_key(t);
+    }
+    key_op_free(o);
+}
+
+static void key_read(struct talk *t)
+{
+    struct key_op *o = NEW(struct key_op);
+
+    o->talk = t;
+    o->read = (struct db_read){.work = key_work, .done = key_done};
+    if (db_read_start(t->db, &o->read) != OK)
+        key_op_free(o);
 }
 
 /* ---- life ---- */
 
 void push_publish_tick(struct talk *t)
 {
-    if (t->push->key_in_s-- <= 0) {
+    if (t->push->key_in_s-- > 0)
+        return;
+    /* also when it is known: a courier that has lost it is given it back */
+    if (t->push->private_read)
         ask_key(t);
-        t->push->key_in_s = *t->push->key ? KEY_EVERY_S : 0;
-    }
+    else
+        key_read(t);
+    t->push->key_in_s = *t->push->key ? KEY_EVERY_S : 0;
 }
 
 void push_publish_init(struct talk *t)
@@ -355,5 +473,5 @@ void push_publish_init(struct talk *t)
 
     snprintf(subject, sizeof subject, "%.*s.push.gone", STR_ARG(bus_role(t->bus)));
     bus_serve(t->bus, subject, gone_told, t);
-    ask_key(t);
+    key_read(t);
 }

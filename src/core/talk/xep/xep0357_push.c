@@ -23,7 +23,8 @@ static const struct db_migration push_migrations[] = {
      /* what a batch with a message for it leaves behind, until somebody has it */
      "CREATE TABLE push_due(push INTEGER NOT NULL, kind INTEGER NOT NULL, owner INTEGER NOT NULL, at INTEGER "
      "NOT NULL,"
-     " PRIMARY KEY(push, kind)) WITHOUT ROWID;"},
+     " PRIMARY KEY(push, kind)) WITHOUT ROWID;"
+     "CREATE TABLE push_key(id INTEGER PRIMARY KEY, private BLOB NOT NULL);"},
     {0},
 };
 
