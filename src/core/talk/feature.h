@@ -42,6 +42,8 @@ struct payload {
     unsigned    is;
 };
 
+struct command;
+
 enum verdict { PASS, STOP };    /* STOP: the stage has dealt with it */
 
 struct feature {
@@ -54,6 +56,9 @@ struct feature {
     const struct nonza_handler *nonzas;          /* ended by ns NULL */
     const struct payload       *payloads;        /* ended by ns NULL */
     const struct db_migration  *migrations;      /* ended by number 0; tables of this feature */
+    const struct command       *commands;        /* ended by node NULL (command.h) */
+    /* disco#info, or disco#items, of a node: what stands inside the <query/>. ERR_UNSUPPORTED: it is none of ours. */
+    enum err     (*disco_node)(struct session *s, const struct stanza *iq, struct str node, bool items, struct buf *out);
     /* Elements inside <stream:features/>. */
     void         (*stream_features)(struct session *s, struct buf *out);
     /* A message from a local client, before it is routed: may bounce it or change how it is kept. */

@@ -11,6 +11,7 @@
 #include "talk/admission.h"
 #include "talk/archive.h"
 #include "talk/archive_id.h"
+#include "talk/command.h"
 #include "talk/deliver.h"
 #include "talk/feature.h"
 #include "talk/jids.h"
@@ -501,6 +502,7 @@ void talk_free(struct talk **tp)
         }
         session_free(s);
     }
+    commands_done(t);
     archive_done(t);
     jids_done(t);
     persons_done(t);
