@@ -4,6 +4,7 @@
 #include "id/accounts.h"
 
 struct fixture {
+    int             told;
     struct arena    a;
     struct db_conn *c;
 };

@@ -42,7 +42,11 @@ struct payload {
     unsigned    is;
 };
 
+<<<<<<< HEAD
 struct command;
+=======
+struct host;
+>>>>>>> main
 
 enum verdict { PASS, STOP };    /* STOP: the stage has dealt with it */
 
@@ -55,6 +59,7 @@ struct feature {
     const struct iq_handler    *iqs;             /* ended by ns NULL */
     const struct nonza_handler *nonzas;          /* ended by ns NULL */
     const struct payload       *payloads;        /* ended by ns NULL */
+    const struct host          *host;            /* a name below the domain that it answers for (host.h) */
     const struct db_migration  *migrations;      /* ended by number 0; tables of this feature */
     const struct command       *commands;        /* ended by node NULL (command.h) */
     /* disco#info, or disco#items, of a node: what stands inside the <query/>. ERR_UNSUPPORTED: it is none of ours. */
