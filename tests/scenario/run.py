@@ -296,6 +296,8 @@ class Play:
             await self.starts_tls(a)
         elif text == "is offline":
             pass
+        elif text == "is an administrator":
+            self.server.make_admin(a.user)
         elif text.startswith("is available"):
             await self.is_available(a, text.removeprefix("is available").strip())
         elif text == "disconnects":

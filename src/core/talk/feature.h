@@ -42,11 +42,8 @@ struct payload {
     unsigned    is;
 };
 
-<<<<<<< HEAD
 struct command;
-=======
 struct host;
->>>>>>> main
 
 enum verdict { PASS, STOP };    /* STOP: the stage has dealt with it */
 

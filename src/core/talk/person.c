@@ -373,6 +373,7 @@ static void swap_lists(struct person *p, struct person *fresh)
     p->prefs = fresh->prefs;
     p->pref_count = fresh->pref_count;
     p->archive_default = fresh->archive_default;
+    p->admin = fresh->admin;
     if (fresh->roster_version > p->roster_version)
         p->roster_version = fresh->roster_version;
     p->removed_version = fresh->removed_version;
