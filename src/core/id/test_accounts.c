@@ -77,6 +77,7 @@ static void an_account_is_made_changed_and_ended(struct test *t)
     CHECK_OK(t, account_delete(f.c, STR("alice"), 5));
     CHECK_INT(t, ERR_NOT_FOUND, account_exists(f.c, STR("alice")));
     CHECK(t, !opens(f.c, STR("alice"), "two"));
+    f.told = 0;
     CHECK_INT(t, ERR_EXISTS, account_add(f.c, STR("alice"), &two, 6));
     CHECK_OK(t, account_deletions(f.c, 5, told, &f));
     CHECK_INT(t, 0, f.told);

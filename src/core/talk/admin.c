@@ -69,8 +69,8 @@ static void admin_done(struct talk *t, struct change *ch, enum err e)
         e = ERR_LIMIT;
     if (!e && p)
         p->admin = o->on;
-    if (!e && p)
-        person_tell_changed(p);
+    if (!e)
+        event_send(t, &(struct event){ .kind = EVENT_CHANGED, .local = str_of(o->user) });
     o->fn(t, e, o->arg);
     free(o->user);
     free(o);

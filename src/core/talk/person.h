@@ -98,6 +98,7 @@ void persons_reload_all(struct talk *t);    /* those with sessions; the others a
 void person_tell_changed(struct person *p);
 /* Removes everything kept about the account; ends its sessions (account deleted). */
 void person_delete(struct talk *t, struct str local);
+void person_end_deleted(struct person *p);      /* its sessions here */
 void person_dismiss(struct person *p);      /* another worker does that: our copy and its sessions go */
 
 struct roster_item *person_item(struct person *p, struct str bare);                  /* NULL if none */

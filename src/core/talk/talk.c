@@ -14,6 +14,7 @@
 #include "talk/command.h"
 #include "talk/deliver.h"
 #include "talk/feature.h"
+#include "talk/forget.h"
 #include "talk/host.h"
 #include "talk/jids.h"
 #include "talk/message.h"
@@ -381,6 +382,7 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
         e = bus_open(t, "talk", a, why);
     if (e)
         return e;
+    forget_init(t);
     jids_init(t);
     if (!t->shared)
         read_state(t);
@@ -505,6 +507,7 @@ void talk_free(struct talk **tp)
         session_free(s);
     }
     commands_done(t);
+    forget_done(t);
     archive_done(t);
     jids_done(t);
     persons_done(t);

@@ -107,6 +107,7 @@ struct talk {
     int                     listener_count;
     int64_t                 admission_ms;    /* admission.c: the window that runs, and who came in it */
     int                     admitted;
+    struct list             forgetting;      /* forget.c: deletions under way */
     struct commands        *commands;        /* xep0050_commands.c: those under way; NULL: never one */
     struct timer            tick;            /* one a second: dead streams, expiry */
     bool                    stopping;

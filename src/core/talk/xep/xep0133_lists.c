@@ -307,7 +307,7 @@ static void last_found(struct talk *t, struct person *p, enum err e, void *arg)
         deed_next(d, e);
         return;
     }
-    if (p->session_count || devices_reach(p)) {
+    if (p->session_count || p->device_count) {
         last_tell(d, STR("Online"));
         return;
     }
