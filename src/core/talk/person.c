@@ -250,6 +250,7 @@ struct person *person_make(struct talk *t, struct str local)
     if (!p) {
         assert(!t->shared);
         p = person_enter(person_blank(t, local));
+        features_load(p, db_loop_conn(t->db));      /* what is kept by name may be older than they */
     }
     person_number(p);
     return p;

@@ -8,7 +8,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/owned.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/route.h"
@@ -787,6 +789,59 @@ static const struct iq_handler roster_iqs[] = {
 };
 static const char *const roster_disco[] = { NS_ROSTER, NULL };
 
+/* ---- own data (export.h) ---- */
+
+static void item_free(struct roster_item *item)
+{
+    free((char *)item->jid.p);
+    free((char *)item->name.p);
+    free((char *)item->groups.p);
+    free(item->request);
+}
+
+static void put_readable_item(struct buf *b, const struct roster_item *item)
+{
+    static const char *const subscriptions[] = { "none", "to", "from", "both" };
+
+    BUF_LIT(b, "<tr><td>");
+    export_put_text(b, item->jid);
+    BUF_LIT(b, "</td><td>");
+    export_put_text(b, item->name);
+    buf_printf(b, "</td><td>%s</td></tr>\n", subscriptions[item->subscription]);
+}
+
+static void roster_export(struct person_export *x)
+{
+    struct person p = { .id = x->owner };
+
+    roster_loaded(&p, x->conn);
+    export_heading(x, "Contacts");
+    BUF_LIT(&x->html, "<table>\n");
+    BUF_LIT(&x->xml, "<query xmlns='" NS_ROSTER "'>\n");
+    for (int i = 0; i < p.item_count; i++) {
+        if (!p.items[i].listed)
+            continue;
+        roster_put_item(&x->xml, &p.items[i]);
+        put_readable_item(&x->html, &p.items[i]);
+        export_count(x, "contacts", 1);
+        export_flush(x);
+    }
+    BUF_LIT(&x->xml, "</query>\n");
+    BUF_LIT(&x->html, "</table>\n");
+    for (int i = 0; i < p.item_count; i++) {
+        if (p.items[i].request) {
+            BUF_LIT(&x->xml, "<presence xmlns='jabber:client' type='subscribe'");
+            xml_put_attr(&x->xml, "from", p.items[i].jid);
+            BUF_LIT(&x->xml, "/>\n");
+            export_count(x, "requests", 1);
+        }
+        item_free(&p.items[i]);
+    }
+    free(p.items);
+}
+
+static const struct owned rfc6121_roster_owned[] = { { "roster" }, { 0 } };
+
 const struct feature rfc6121_roster = {
     .spec = "RFC 6121",
     .title = "Roster",
@@ -796,4 +851,6 @@ const struct feature rfc6121_roster = {
     .stream_features = roster_features,
     .person_loaded = roster_loaded,
     .person_deleted = roster_deleted,
+    .owned = rfc6121_roster_owned,
+    .person_export = roster_export,
 };

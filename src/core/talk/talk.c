@@ -396,6 +396,7 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
             features[i]->init(t);
     sm_restore(t);
     websocket_init(t);
+    bus_subscribe(b, "ident.link", account_deleted, t);     /* never published: it keeps the link to ident, which tells of account.* */
     bus_subscribe(b, "account.deleted", account_deleted, t);
     serve(t, "backup", backup_request);
     serve(t, "status", status_request);

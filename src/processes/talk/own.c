@@ -5,9 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/clock.h"
+#include "talk/archive_id.h"
 #include "talk/audit.h"
+#include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/owned.h"
 
 struct own {
     struct db_conn *conn;
@@ -81,6 +85,122 @@ static int run_admin(struct own *o)
     return e ? fail("%s: %s", o->args[0], err_info(e)->sentence) : 0;
 }
 
+/* ---- export ---- */
+
+/* Archive ids are shown as clients know them. */
+static enum err ids_setup(struct own *o)
+{
+    static struct db_sql secret = { "SELECT value FROM secret WHERE name = 'origin'" };
+    struct db_stmt      *s;
+    enum err             e = db_get(o->conn, &s, &secret, "");
+
+    if (!e && db_blob(s, 0).len == 16)
+        archive_id_setup((const uint8_t *)db_blob(s, 0).p);
+    if (s)
+        db_done(s);
+    return e;
+}
+
+static void print_counts(const struct export *x)
+{
+    const char *key;
+    json_t     *value;
+
+    json_object_foreach(json_object_get(x->manifest, "counts"), key, value)
+        printf("%s: %lld\n", key, (long long)json_integer_value(value));
+}
+
+static int export_all(struct own *o, struct export *x)
+{
+    bool     done = false, shows = isatty(STDERR_FILENO);
+    enum err e = OK;
+
+    while (!done && !e) {
+        e = export_step(x, &done);
+        if (shows)
+            fprintf(stderr, "\r%lld messages", (long long)export_messages(x));
+    }
+    if (shows)
+        fputc('\n', stderr);
+    if (e)
+        return fail("the export was cut off: %s; the same command goes on with it", err_info(e)->sentence);
+    print_counts(x);
+    return 0;
+}
+
+static int run_export(struct own *o)
+{
+    struct export x;
+    struct str    name, why = STR_NULL;
+    int           status;
+    enum err      e = jid_prep_local(&o->arena, str_of(o->args[0]), &name);
+
+    if (!e)
+        e = ids_setup(o);
+    if (e)
+        return fail("%s: %s", o->args[0], err_info(e)->sentence);
+    e = export_open(&x, o->conn, o->args[1], name, o->domain, &o->arena, &why);
+    status = e ? fail("%.*s", STR_ARG(why.len ? why : str_of(err_info(e)->sentence))) : export_all(o, &x);
+    export_close(&x);
+    return status;
+}
+
+/* ---- what remains of somebody ---- */
+
+static void print_owned(void *arg, const char *table, int64_t rows)
+{
+    *(int64_t *)arg += rows;
+    printf("talk.%-18s %lld\n", table, (long long)rows);
+}
+
+/* ERR_AGAIN: it is not through yet. */
+static enum err is_through(struct own *o, struct str user)
+{
+    static struct db_sql left = {
+        "SELECT (SELECT count(*) FROM person WHERE user = ?1) + (SELECT count(*) FROM forgetting WHERE name = ?1)" };
+    struct db_stmt *s;
+    enum err        e = db_get(o->conn, &s, &left, "s", user);
+
+    if (!e && db_i64(s, 0) > 0)
+        e = ERR_AGAIN;
+    if (s)
+        db_done(s);
+    return e;
+}
+
+static int prove(struct own *o, struct str user)
+{
+    struct str             bare = arena_printf(&o->arena, "%.*s@%.*s", STR_ARG(user), STR_ARG(o->domain));
+    struct owned_by_others others;
+    int64_t                number, rows = 0;
+    enum err               e = owned_number(o->conn, user, bare, &number);
+
+    if (!e)
+        e = owned_count(o->conn, number, user, bare, print_owned, &rows);
+    if (!e)
+        e = owned_others(o->conn, number, bare, &others);
+    if (e)
+        return fail("could not look: %s (%s)", err_info(e)->sentence, db_conn_error(o->conn));
+    printf("others keep, as theirs: %lld messages of conversations, %lld entries in contact lists\n", (long long)others.messages,
+           (long long)others.contacts);
+    if (others.loose)
+        printf("on their way to others, gone within two days: %lld messages\n", (long long)others.loose);
+    return rows ? 1 : 0;
+}
+
+static int run_prove(struct own *o)
+{
+    struct str name;
+    int        seconds = atoi(o->args[1]);
+    enum err   e = jid_prep_local(&o->arena, str_of(o->args[0]), &name);
+
+    if (e)
+        return fail("%s: %s", o->args[0], err_info(e)->sentence);
+    for (int i = 0; i < seconds * 10 && (e = is_through(o, name)) == ERR_AGAIN; i++)
+        usleep(100000);
+    return prove(o, name);
+}
+
 /* ---- the table ---- */
 
 static const struct {
@@ -91,6 +211,8 @@ static const struct {
 } verbs[] = {
     { "audit", 1, false, run_audit },
     { "admin", 2, true, run_admin },
+    { "export", 2, false, run_export },
+    { "prove", 2, false, run_prove },
 };
 
 static struct db_settings where(const char *path)

@@ -3,6 +3,8 @@
  *
  *   audit COUNT            prints what administrators did
  *   admin USER on|off      without a server
+ *   export USER DIR        everything of an account, or the rest of it (talk/export.h)
+ *   prove USER SECONDS     waits so long for a deletion to be through, and prints what remains: nothing
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include <stdbool.h>

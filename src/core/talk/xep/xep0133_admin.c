@@ -7,6 +7,7 @@
 #include "talk/admin.h"
 #include "talk/audit.h"
 #include "talk/feature.h"
+#include "talk/owned.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -315,14 +316,14 @@ static void deed_step(struct command_run *r)
 
 /* ---- who is one ---- */
 
-static struct db_sql admin_select = { "SELECT 1 FROM admin a JOIN person p ON p.user = a.name WHERE p.id = ?1" };
+static struct db_sql admin_select = { "SELECT 1 FROM admin WHERE name = ?1" };
 static struct db_sql admin_forget = { "DELETE FROM admin WHERE name = (SELECT user FROM person WHERE id = ?1)" };
 
 static void admin_loaded(struct person *p, struct db_conn *c)
 {
     struct db_stmt *s;
 
-    p->admin = db_get(c, &s, &admin_select, "i", p->id) == OK;
+    p->admin = db_get(c, &s, &admin_select, "s", p->jid.local) == OK;
     if (s)
         db_done(s);
 }
@@ -420,6 +421,8 @@ static void admin_init(struct talk *t)
     bus_serve(t->bus, subject, admin_asked, t);
 }
 
+static const struct owned xep0133_admin_owned[] = { { "admin", "name = ?2" }, { 0 } };
+
 const struct feature xep0133_admin = {
     .spec = "XEP-0133 1.2",
     .title = "Service Administration",
@@ -429,4 +432,5 @@ const struct feature xep0133_admin = {
     .person_loaded = admin_loaded,
     .person_deleted = admin_deleted,
     .init = admin_init,
+    .owned = xep0133_admin_owned,
 };

@@ -3,7 +3,9 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/xep/xep0191_blocking.h"
 #include "base/mem.h"
+#include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/owned.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/roster.h"
@@ -390,6 +392,38 @@ static const struct iq_handler blocking_iqs[] = {
 };
 static const char *const blocking_disco[] = { NS_BLOCKING, NULL };
 
+static void blocking_export(struct person_export *x)
+{
+    struct db_stmt *row = db_prepare(x->conn, &blocked_select);
+    enum err        e;
+
+    if (!row) {
+        export_fail(x, ERR_BUG);
+        return;
+    }
+    db_bind_i64(row, 1, x->owner);
+    BUF_LIT(&x->xml, "<blocklist xmlns='" NS_BLOCKING "'>");
+    export_heading(x, "Blocked");
+    BUF_LIT(&x->html, "<ul>\n");
+    while ((e = db_step(row)) == OK) {
+        BUF_LIT(&x->xml, "<item");
+        xml_put_attr(&x->xml, "jid", db_text(row, 0));
+        BUF_LIT(&x->xml, "/>");
+        BUF_LIT(&x->html, "<li>");
+        export_put_text(&x->html, db_text(row, 0));
+        BUF_LIT(&x->html, "</li>\n");
+        export_count(x, "blocked", 1);
+        export_flush(x);
+    }
+    db_done(row);
+    BUF_LIT(&x->xml, "</blocklist>\n");
+    BUF_LIT(&x->html, "</ul>\n");
+    if (e != ERR_NOT_FOUND)
+        export_fail(x, e);
+}
+
+static const struct owned xep0191_blocking_owned[] = { { "blocked" }, { 0 } };
+
 const struct feature xep0191_blocking = {
     .spec = "XEP-0191 1.3",
     .title = "Blocking Command",
@@ -401,4 +435,6 @@ const struct feature xep0191_blocking = {
     .stanza_in = other_stanza,
     .person_loaded = blocking_loaded,
     .person_deleted = blocking_deleted,
+    .owned = xep0191_blocking_owned,
+    .person_export = blocking_export,
 };
