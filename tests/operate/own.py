@@ -247,23 +247,136 @@ def audit_is_kept(s):
     asyncio.run(may())
 
 
-TESTS = (starts, export_is_whole, export_goes_on, exports_are_refused, nothing_remains, a_name_starts_empty, deletion_survives_kill, audit_is_kept)
+# ---- from other servers: what exports.py has made them write ----
+
+EXPORTS = os.path.join(HERE, "exports")
+RSM0 = "<set xmlns='http://jabber.org/protocol/rsm'><max>0</max></set>"
+
+
+def lines(said):
+    """The report: {what: (taken, there, not taken)}"""
+    return {m[0].strip(): tuple(map(int, m[1:])) for m in re.findall(r"^(\S.{43}) +(\d+) +(\d+) +(\d+)", said, re.M)}
+
+
+async def look(s, messages, contacts, blocked, waiting):
+    """alice finds her things."""
+    a = await xmpp.log_in(s, "alice", "one")
+    roster = await ask(a, "get", "<query xmlns='jabber:iq:roster'/>")
+    check({i.get("jid"): i.get("subscription") for i in roster.iter("{jabber:iq:roster}item")} == contacts, xmpp.show(roster))
+    private = await ask(a, "get", "<query xmlns='jabber:iq:private'><notes xmlns='some:notes'/></query>")
+    check("milk" in xmpp.show(private), xmpp.show(private))
+    archive = await ask(a, "set", f"<query xmlns='urn:xmpp:mam:2'>{RSM0}</query>")
+    check(archive.find(".//{http://jabber.org/protocol/rsm}count").text == str(messages), xmpp.show(archive))
+    block = await ask(a, "get", "<blocklist xmlns='urn:xmpp:blocking'/>")
+    check(len(list(block.iter("{urn:xmpp:blocking}item"))) == blocked, xmpp.show(block))
+    a.send("<presence/>")
+    seen, deadline = "", time.monotonic() + 10
+    while time.monotonic() < deadline and not ("carol@" in seen and ("while you were away" in seen or not waiting)):
+        await ask(a, "get", "<ping xmlns='urn:xmpp:ping'/>", s.domain)
+        seen = "".join(xmpp.show(i) for i in a.items if hasattr(i, "tag"))
+    check(("while you were away" in seen) == waiting, seen)
+    check("carol@" in seen and "subscribe" in seen, f"carol's request did not come: {seen}")
+    if messages:
+        await ask(a, "set", "<query xmlns='urn:xmpp:mam:2' queryid='q'/>")
+        texts = [b.text for i in a.items if hasattr(i, "tag") for b in i.iter("{jabber:client}body")]
+        check([t for t in texts if t and t.startswith("안녕")] == [f"안녕 {n} <b>" for n in range(5)], f"{texts}")
+    a.end_stream()
+
+
+def import_from(kind, export, want, **found):
+    s = kind()
+    try:
+        said = run(s, "import", os.path.join(EXPORTS, export))
+        check("3 accounts made, 0 there already, 0 not taken" in said, said)
+        got = lines(said)
+        check({k: got.get(k) for k in want} == want, said)
+        again = lines(run(s, "import", os.path.join(EXPORTS, export)))
+        check(all(v[0] == 0 for k, v in again.items() if k not in ("users", "archive preferences", "block lists")), f"taken twice: {again}")
+        s.start()
+        asyncio.run(look(s, **found))
+        check("the server runs" in run(s, "import", os.path.join(EXPORTS, export), fails=True), "while it runs")
+        said = run(s, "user", "delete", "alice", "--prove")
+        check("nothing remains" in said, said)
+    finally:
+        s.stop()
+        s.remove()
+
+
+def prosody_comes_over(s):
+    """accounts, contacts, private elements and the archive come over from Prosody, once; the password is the old one"""
+    import_from(type(s), "prosody", {"users": (3, 0, 0), "contacts": (4, 0, 0), "requests": (2, 0, 0), "private elements": (1, 0, 0),
+                                     "archived messages": (24, 0, 0)},
+                messages=13, contacts={f"bob@{s.domain}": "both", f"carol@{s.domain}": "none"}, blocked=0, waiting=False)
+
+
+def ejabberd_comes_over(s):
+    """accounts, contacts, cards, block lists and what waits come over from ejabberd, once; the password is the old one"""
+    import_from(type(s), "ejabberd/all.xml", {"users": (3, 0, 0), "contacts": (4, 0, 0), "requests": (2, 0, 0), "cards": (1, 0, 0),
+                                              "block lists": (1, 0, 0), "offline messages": (1, 0, 0)},
+                messages=0, contacts={f"bob@{s.domain}": "both", f"carol@{s.domain}": "none"}, blocked=1, waiting=True)
+
+
+ODD = """<?xml version='1.0'?><!-- by hand --><server-data xmlns='urn:xmpp:pie:0'><host jid='{domain}'>
+<user name='dave' password='plain one'><query xmlns='jabber:iq:roster'><item jid='@@'/><item jid='x@y' subscription='to' name='X'><group>g &amp; h</group></item></query>
+<something xmlns='never:heard'/><vCard xmlns='vcard-temp'><FN>&bad;</FN></vCard></user>
+<user name='erin'><scram-credentials xmlns='urn:xmpp:pie:0#scram' mechanism='SCRAM-SHA-1'><iter-count>4096</iter-count><salt>{salt}</salt><server-key>{server}</server-key><stored-key>{stored}</stored-key></scram-credentials></user>
+<user name='no password'/><user name='frank'/></host><host jid='elsewhere.example'><user name='gina' password='x'/></host></server-data>"""
+
+
+def odd_files_are_told(s):
+    """a file by hand: plain passwords and SCRAM-SHA-1 count, what cannot be taken is told with the reason, and the rest comes"""
+    import base64
+    import hmac
+    s = type(s)("talk.sasl_sha_256 = no\n")
+    salted = hashlib.pbkdf2_hmac("sha1", b"old one", b"salty", 4096)
+    stored = hashlib.sha1(hmac.digest(salted, b"Client Key", "sha1")).digest()
+    b64 = lambda x: base64.b64encode(x).decode()                            # noqa: E731
+    path = os.path.join(s.dir, "odd.xml")
+    open(path, "w").write(ODD.format(domain=s.domain, salt=b64(b"salty"), stored=b64(stored), server=b64(hmac.digest(salted, b"Server Key", "sha1"))))
+    try:
+        said = run(s, "import", path)
+        check("2 accounts made, 0 there already, 3 not taken" in said and "1 of them have only SCRAM-SHA-1" in said, said)
+        check("not taken: frank: there is no password" in said and "not taken: gina: it is of another domain" in said, said)
+        check(lines(said)["contacts"] == (1, 0, 1) and "it is no address" in said and "<something xmlns='never:heard'/>" in said, said)
+        check("vCard" in said and "not-well-formed" in said or "restricted" in said, said)
+        s.start()
+
+        async def log_in():
+            for name, password in (("dave", "plain one"), ("erin", "old one")):
+                stream = await xmpp.log_in(s, name, password)
+                stream.end_stream()
+                stream = await xmpp.log_in(s, name, password, mechanism="PLAIN")
+                stream.end_stream()
+        asyncio.run(log_in())
+        s.stop()
+        cut = os.path.join(s.dir, "cut.xml")
+        open(cut, "w").write(open(path).read().replace("erin", "hank")[:700])
+        check("cannot be read from byte" in run(s, "import", cut, fails=True), "a file that was cut")
+    finally:
+        s.stop()
+        s.remove()
+
+
+TESTS = (starts, export_is_whole, export_goes_on, exports_are_refused, nothing_remains, a_name_starts_empty, deletion_survives_kill, audit_is_kept,
+         prosody_comes_over, ejabberd_comes_over, odd_files_are_told)
 
 
 def main():
     kinds = [servers.Bongsu, servers.BongsuPostgreSQL]
+    only = sys.argv[1:]
+    trials = [t for t in TESTS if not only or t.__name__ in only]
     failed = count = skipped = 0
     for kind in kinds:
         why = kind.missing()
         if why:
             print(f"skip  {kind.name}: {why}")
-            skipped += len(TESTS)
+            skipped += len(trials)
             continue
         print(f"-- {kind.name}")
         server = kind()
         try:
-            failed += play(TESTS, server)
-            count += len(TESTS)
+            failed += play(trials, server)
+            count += len(trials)
         finally:
             server.stop()
             server.remove() if hasattr(server, "remove") else None

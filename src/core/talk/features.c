@@ -7,6 +7,7 @@
 #include "talk/archive.h"
 #include "talk/devices.h"
 #include "talk/forget.h"
+#include "talk/import.h"
 #include "talk/jids.h"
 #include "talk/xep/xep0115_caps.h"
 #include <stdlib.h>
@@ -182,6 +183,7 @@ const struct db_migration *features_migrations(void)
     n = add_migrations(all, n, person_migrations);
     n = add_migrations(all, n, devices_migrations);
     n = add_migrations(all, n, forget_migrations);
+    n = add_migrations(all, n, import_migrations);
     for (size_t i = 0; i < feature_count; i++)
         n = add_migrations(all, n, features[i]->migrations);
     all[n] = (struct db_migration){ 0 };

@@ -10,6 +10,7 @@ static const struct owned core[] = {
     { "offline" },
     { "device" },
     { "resend", "sender = ?1" },
+    { "imported" },
     { 0 },
 };
 

@@ -43,6 +43,7 @@ struct talk_limits {                 /* from the settings; see talk/settings.c f
     int64_t  archive_us_max;         /* how long the archive keeps; 0 for ever */
     bool     plain_without_tls;      /* never true in the sample; benchmarks without TLS */
     bool     registration;
+    bool     no_sha_256;             /* SCRAM-SHA-256 is not offered */
     bool     log_messages;
     int      accepts_per_second_max; /* new connections; 0: no bound */
 };

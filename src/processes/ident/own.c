@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "id/accounts.h"
+#include "id/import.h"
 
 static int fail(const char *what, struct str why)
 {
@@ -52,23 +53,85 @@ static int prove(struct db_conn *c, struct str user, int seconds)
     return all ? 1 : 0;
 }
 
-bool own_asked(int argc, char **argv, int *status)
+/* ---- accounts of another server ---- */
+
+static void print_refused(void *arg, struct str user, const char *why)
 {
-    const char        *server = getenv("BONGSU_DB_SERVER");
-    struct db_settings s = { .server = server && *server ? server : NULL, .schema = "ident", .path = argc > 3 ? argv[3] : "" };
+    (void)arg;
+    printf("not taken: %.*s: %s\n", STR_ARG(user), why);
+}
+
+static int import(struct db_conn *c, const char *path, struct str domain, int iterations)
+{
+    struct import_accounts r;
+    struct arena           a;
+    struct str             why = STR_NULL;
+    enum err               e;
+
+    arena_init(&a);
+    e = import_accounts(c, path, domain, iterations, &r, print_refused, NULL, &a, &why);
+    printf("%lld accounts made, %lld there already, %lld not taken\n", (long long)r.made, (long long)r.there, (long long)r.spoilt);
+    if (r.sha1_only)
+        printf("%lld of them have only SCRAM-SHA-1 credentials: set talk.sasl_sha_256 = no for a while (docs/own-data.md)\n",
+               (long long)r.sha1_only);
+    if (e)
+        fail(path, why.len ? why : str_of(err_info(e)->sentence));
+    arena_done(&a);
+    return e ? 1 : 0;
+}
+
+static struct db_settings where(const char *path)
+{
+    const char *server = getenv("BONGSU_DB_SERVER");
+
+    return (struct db_settings){ .server = server && *server ? server : NULL, .schema = "ident", .path = path };
+}
+
+static int run_prove(const char *path, const char *user, const char *seconds)
+{
+    struct db_settings s = where(path);
     struct db_conn    *c = NULL;
     struct arena       a;
-    struct str         why = STR_NULL, user;
+    struct str         why = STR_NULL, name;
+    int                status;
     enum err           e;
 
-    if (argc != 7 || strcmp(argv[1], "--own") != 0)
-        return false;
     arena_init(&a);
-    e = strcmp(argv[2], "prove") == 0 ? account_name(&a, str_of(argv[5]), &user) : ERR_UNSUPPORTED;
+    e = account_name(&a, str_of(user), &name);
     if (!e)
         e = db_conn_open(&s, false, &c, &a, &why);
-    *status = e ? fail(argv[5], why.len ? why : str_of(err_info(e)->sentence)) : prove(c, user, atoi(argv[6]));
+    status = e ? fail(user, why.len ? why : str_of(err_info(e)->sentence)) : prove(c, name, atoi(seconds));
     db_conn_close(&c);
     arena_done(&a);
+    return status;
+}
+
+static int run_import(const char *path, const char *domain, const char *file, const char *iterations)
+{
+    struct db_settings s = where(path);
+    struct db_conn    *c = NULL;
+    struct arena       a;
+    struct str         why = STR_NULL, normal;
+    int                status;
+    enum err           e;
+
+    arena_init(&a);
+    e = jid_prep_domain(&a, str_of(domain), &normal);
+    if (!e)
+        e = accounts_open(&s, &c, &a, &why);
+    status = e ? fail(file, why.len ? why : str_of(err_info(e)->sentence)) : import(c, file, normal, atoi(iterations));
+    db_conn_close(&c);
+    arena_done(&a);
+    return status;
+}
+
+bool own_asked(int argc, char **argv, int *status)
+{
+    if (argc != 7 || strcmp(argv[1], "--own") != 0)
+        return false;
+    if (strcmp(argv[2], "import") == 0)
+        *status = run_import(argv[3], argv[4], argv[5], argv[6]);
+    else
+        *status = run_prove(argv[3], argv[5], argv[6]);
     return true;
 }

@@ -78,6 +78,7 @@ int cmd_user_export(struct invocation *v);
 int cmd_user_list(struct invocation *v);
 int cmd_user_admin(struct invocation *v);
 int cmd_audit(struct invocation *v);
+int cmd_import(struct invocation *v);
 int cmd_status(struct invocation *v);
 int cmd_top(struct invocation *v);
 int cmd_reload(struct invocation *v);

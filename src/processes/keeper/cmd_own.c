@@ -108,3 +108,34 @@ int cmd_user_delete(struct invocation *v)
         printf("looking what remains all the same\n");
     return leave(s, prove(s, v->args[0]) ? CLI_FAILED : status);
 }
+
+/* ---- from another server ---- */
+
+/* Accounts first: whoever is in the messages exists. */
+static int import_all(const struct settings *s, const char *path)
+{
+    char iterations[32];
+    int  status;
+
+    snprintf(iterations, sizeof iterations, "%lld", (long long)settings_int(s, "ident.scram_iterations"));
+    status = cli_own(s, "ident", "import", (const char *const[]){ path, iterations, NULL });
+    return status ? status : cli_own(s, "talk", "import", (const char *const[]){ path, NULL });
+}
+
+int cmd_import(struct invocation *v)
+{
+    struct settings *s;
+    json_t          *answer = NULL;
+    int              status;
+
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    if (cli_ask(s, json_pack("{s:s}", "command", "status"), &answer) != ERR_UNAVAILABLE) {
+        json_decref(answer);
+        return leave(s, cli_fail("the server runs: stop it first (`bongsu stop`), on every machine that uses its databases"));
+    }
+    status = cli_offline(s) ? CLI_FAILED : CLI_OK;
+    for (int i = 0; i < v->arg_count && !status; i++)
+        status = import_all(s, v->args[i]);
+    return leave(s, status);
+}

@@ -83,6 +83,10 @@ const struct command commands[] = {
       "the setting talk.admins names administrators besides.",
       NULL, cmd_user_admin },
     { "user list", "", 0, 0, "list the accounts", NULL, NULL, cmd_user_list },
+    { "import", "FILE…", 1, CLI_ARGS_MAX, "bring accounts and what is kept of them from Prosody, ejabberd or another server",
+      "FILE is XEP-0227, or a folder of such files. The server must be stopped. What is there already stays as it is, so the\n"
+      "command can be repeated, and goes on where it was cut off. Says what was not taken. docs/own-data.md tells how to export.",
+      NULL, cmd_import },
     { "audit", "", 0, 0, "print what administrators did: when, who, what, about whom, and what became of it", NULL, audit_options,
       cmd_audit },
     { "status", "", 0, 0, "what runs, and how it is",

@@ -11,6 +11,7 @@
 #include "talk/audit.h"
 #include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/import.h"
 #include "talk/owned.h"
 
 struct own {
@@ -201,6 +202,35 @@ static int run_prove(struct own *o)
     return prove(o, name);
 }
 
+/* ---- import ---- */
+
+static void print_lines(const struct import *x)
+{
+    printf("%-44s %10s %10s %10s\n", "", "taken", "there", "not taken");
+    for (int i = 0; i < x->name_count; i++) {
+        const struct import_line *l = &x->lines[i];
+
+        printf("%-44s %10lld %10lld %10lld%s%s\n", l->name, (long long)l->taken, (long long)l->there, (long long)l->refused,
+               l->refused ? "  " : "", l->why);
+    }
+}
+
+static int run_import(struct own *o)
+{
+    struct import *x = malloc(sizeof *x);
+    struct str     why = STR_NULL;
+    const char    *server = getenv("BONGSU_DB_SERVER");
+    int            status = 0;
+    enum err       e = import_run(x, o->conn, o->args[0], o->domain, server && *server, &o->arena, &why);
+
+    print_lines(x);
+    if (e)
+        status = fail("%.*s; what stands above is in, and the same command goes on", STR_ARG(why.len ? why : str_of(err_info(e)->sentence)));
+    import_done(x);
+    free(x);
+    return status;
+}
+
 /* ---- the table ---- */
 
 static const struct {
@@ -213,6 +243,7 @@ static const struct {
     { "admin", 2, true, run_admin },
     { "export", 2, false, run_export },
     { "prove", 2, false, run_prove },
+    { "import", 1, true, run_import },
 };
 
 static struct db_settings where(const char *path)

@@ -5,6 +5,7 @@
  *   admin USER on|off      without a server
  *   export USER DIR        everything of an account, or the rest of it (talk/export.h)
  *   prove USER SECONDS     waits so long for a deletion to be through, and prints what remains: nothing
+ *   import PATH            from another server (talk/import.h); no messenger runs
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include <stdbool.h>

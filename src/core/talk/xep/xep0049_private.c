@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/import.h"
 #include "talk/owned.h"
 #include <stdlib.h>
 
@@ -186,6 +187,29 @@ static void private_export(struct person_export *x)
 
 static const struct owned xep0049_private_owned[] = { { "private" }, { 0 } };
 
+static enum err private_take(struct import *x)
+{
+    static struct db_sql insert = { "INSERT INTO private(owner, element, xml) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING" };
+    struct buf           b;
+    enum err             e;
+
+    buf_init(&b, 0);
+    xml_put_node(&b, x->event->node, STR_NULL);
+    if (b.len > PRIVATE_BYTES_MAX || x->event->node->ns.len == 0) {
+        x->why = STR("it is too large, or has no namespace");
+        e = ERR_INVALID;
+    } else {
+        e = db_run(x->conn, &insert, "iss", x->owner, element_key(&x->arena, x->event->node), buf_str(&b));
+    }
+    buf_done(&b);
+    return e ? e : db_changes(x->conn) ? OK : ERR_EXISTS;
+}
+
+static const struct import_handler xep0049_private_imports[] = {
+    { NULL, NULL, "query", NS_PRIVATE, "private elements", private_take },
+    { 0 },
+};
+
 const struct feature xep0049_private = {
     .spec = "XEP-0049 1.2",
     .title = "Private XML Storage",
@@ -195,4 +219,5 @@ const struct feature xep0049_private = {
     .person_deleted = private_deleted,
     .owned = xep0049_private_owned,
     .person_export = private_export,
+    .imports = xep0049_private_imports,
 };

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/import.h"
 #include "talk/owned.h"
 #include <stdlib.h>
 
@@ -196,6 +197,29 @@ static void vcard_export(struct person_export *x)
 
 static const struct owned xep0054_vcard_owned[] = { { "vcard" }, { 0 } };
 
+static enum err vcard_take(struct import *x)
+{
+    static struct db_sql insert = { "INSERT INTO vcard(owner, xml) VALUES (?1, ?2) ON CONFLICT DO NOTHING" };
+    struct buf           b;
+    enum err             e;
+
+    buf_init(&b, 0);
+    xml_put_node(&b, x->event->node, STR_NULL);
+    if (b.len > VCARD_BYTES_MAX) {
+        x->why = STR("it is too large");
+        e = ERR_INVALID;
+    } else {
+        e = db_run(x->conn, &insert, "is", x->owner, buf_str(&b));
+    }
+    buf_done(&b);
+    return e ? e : db_changes(x->conn) ? OK : ERR_EXISTS;
+}
+
+static const struct import_handler xep0054_vcard_imports[] = {
+    { "vCard", NS_VCARD, NULL, NULL, "cards", vcard_take },
+    { 0 },
+};
+
 const struct feature xep0054_vcard = {
     .spec = "XEP-0054 1.3.0",
     .title = "vcard-temp",
@@ -206,4 +230,5 @@ const struct feature xep0054_vcard = {
     .person_deleted = vcard_deleted,
     .owned = xep0054_vcard_owned,
     .person_export = vcard_export,
+    .imports = xep0054_vcard_imports,
 };

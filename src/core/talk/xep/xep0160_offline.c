@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/import.h"
 
 static const char *const offline_disco[] = { "msgoffline", NULL };
 
@@ -35,9 +36,22 @@ static void offline_export(struct person_export *x)
         export_fail(x, e);
 }
 
+static enum err offline_take(struct import *x)
+{
+    const struct xml_node *delay = xml_child(x->event->node, "delay", "urn:xmpp:delay");
+
+    return import_message(x, x->event->node, delay ? xml_attr(delay, "stamp") : STR_NULL, STR("offline"), true);
+}
+
+static const struct import_handler xep0160_offline_imports[] = {
+    { "message", NULL, "offline-messages", NULL, "offline messages", offline_take },
+    { 0 },
+};
+
 const struct feature xep0160_offline = {
     .spec = "XEP-0160 1.0.1",
     .title = "Best Practices for Handling Offline Messages",
     .disco_server = offline_disco,
     .person_export = offline_export,
+    .imports = xep0160_offline_imports,
 };

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/import.h"
 #include "talk/owned.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
@@ -424,6 +425,55 @@ static void blocking_export(struct person_export *x)
 
 static const struct owned xep0191_blocking_owned[] = { { "blocked" }, { 0 } };
 
+static enum err blocking_take(struct import *x)
+{
+    struct jid j;
+    enum err   e = OK;
+    int64_t    fresh = 0;
+
+    for (const struct xml_node *n = xml_first(x->event->node); n && !e; n = xml_next(n)) {
+        if (jid_parse(&x->arena, xml_attr(n, "jid"), &j) != OK)
+            continue;
+        e = db_run(x->conn, &blocked_insert, "is", x->owner, j.full);
+        fresh += e ? 0 : db_changes(x->conn);
+    }
+    return e ? e : fresh ? OK : ERR_EXISTS;
+}
+
+/* Servers of before XEP-0191 keep block lists as privacy lists (XEP-0016): of the default list, whom it keeps away altogether. */
+static enum err privacy_take(struct import *x)
+{
+    const struct xml_node *chosen = xml_child(x->event->node, "default", NULL);
+    struct str             name = chosen ? xml_attr(chosen, "name") : STR_NULL;
+    enum err               e = OK;
+    int                    others = 0;
+
+    for (const struct xml_node *list = xml_first(x->event->node); list && !e; list = xml_next(list)) {
+        if (!str_is(list->name, "list") || !str_eq(xml_attr(list, "name"), name))
+            continue;
+        for (const struct xml_node *n = xml_first(list); n && !e; n = xml_next(n)) {
+            struct jid j;
+            bool       all = str_is(xml_attr(n, "action"), "deny") && str_is(xml_attr(n, "type"), "jid") && !xml_first(n);
+
+            if (all && jid_parse(&x->arena, xml_attr(n, "value"), &j) == OK)
+                e = db_run(x->conn, &blocked_insert, "is", x->owner, j.full);
+            else
+                others++;
+        }
+    }
+    if (!e && others) {
+        x->why = STR("of a privacy list only those who are blocked altogether were taken");
+        return ERR_INVALID;
+    }
+    return e;
+}
+
+static const struct import_handler xep0191_blocking_imports[] = {
+    { "blocklist", NS_BLOCKING, NULL, NULL, "block lists", blocking_take },
+    { "query", "jabber:iq:privacy", NULL, NULL, "block lists", privacy_take },
+    { 0 },
+};
+
 const struct feature xep0191_blocking = {
     .spec = "XEP-0191 1.3",
     .title = "Blocking Command",
@@ -437,4 +487,5 @@ const struct feature xep0191_blocking = {
     .person_deleted = blocking_deleted,
     .owned = xep0191_blocking_owned,
     .person_export = blocking_export,
+    .imports = xep0191_blocking_imports,
 };
