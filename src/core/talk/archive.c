@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "talk/person.h"
+#include "talk/search.h"
 #include "talk/session.h"
 #include <stdlib.h>
 
@@ -307,14 +308,18 @@ enum err archive_forget(struct db_conn *c, int64_t owner)
 {
     struct db_sql *const steps[] = { &forget_log, &forget_offline, &forget_sent, &forget_received };     /* resend holds numbers only */
 
-    return run_each(c, steps, sizeof steps / sizeof steps[0], owner);
+    enum err             e = search_forget_owner(c, owner);
+
+    return e ? e : run_each(c, steps, sizeof steps / sizeof steps[0], owner);
 }
 
 static enum err purge_apply(struct db_conn *c, struct change *ch)
 {
     struct db_sql *const steps[] = { &purge_log, &purge_resend, &purge_offline, &purge_message };
+    int64_t              upto = ((struct settle_op *)ch)->upto;
+    enum err             e = search_forget_before(c, upto);
 
-    return run_each(c, steps, sizeof steps / sizeof steps[0], ((struct settle_op *)ch)->upto);
+    return e ? e : run_each(c, steps, sizeof steps / sizeof steps[0], upto);
 }
 
 static void purge_done(struct talk *t, struct change *ch, enum err e)
@@ -462,7 +467,7 @@ static void filter_range(const struct archive_filter *f, int64_t *low, int64_t *
 
 /* The value of `from` or `to` in a kept message's start tag, undecoded: kept
  * JIDs are normal, and of the characters that are escaped only ' and & may be in one. */
-static bool kept_has_address(struct str kept, struct str full)
+bool archive_kept_has_address(struct str kept, struct str full)
 {
     const char *end = memchr(kept.p, '>', kept.len);
 
@@ -504,7 +509,7 @@ static enum err read_ids(struct db_conn *c, struct arena *a, const struct archiv
         }
         if (f->peer && peer != f->peer)
             continue;
-        if (archive_get(c, a, id, &out->rows[out->count]) == OK)
+        if (archive_get(c, a, id, &out->rows[out->count]) == OK && (!f->search || search_fits(a, f->search, &out->rows[out->count])))
             out->count++;
     }
     qsort(out->rows, (size_t)out->count, sizeof out->rows[0], by_place);     /* answers are chronological */
@@ -533,7 +538,7 @@ static enum err read_part(struct db_conn *c, struct arena *a, struct db_sql *sql
     while ((e = db_step(s)) == OK && out->count <= max) {
         struct str stanza = db_text(s, 1);
 
-        if (f->peer_full.len && !kept_has_address(stanza, f->peer_full))
+        if (f->peer_full.len && !archive_kept_has_address(stanza, f->peer_full))
             continue;
         row_read(s, a, &out->rows[out->count]);
         if (out->rows[out->count].shown != f->after_shown)
@@ -622,7 +627,9 @@ enum err archive_read(struct db_conn *c, struct arena *a, const struct archive_f
     filter_range(f, &low, &high);
     settled = settled_id(c);
     middle = settled > low ? settled : low;     /* the tail is (middle, high) */
-    if (backwards) {
+    if (f->search) {
+        e = search_page(c, a, f, low, high, settled, max, backwards, out);
+    } else if (backwards) {
         e = read_part(c, a, &tail_backward, f, middle, high, max, out);
         if (!e)
             e = read_part(c, a, &page_backward, f, low, high, max, out);
@@ -674,6 +681,9 @@ enum err archive_count(struct db_conn *c, const struct archive_filter *asked, in
 
     if (e)
         return e;
+    *out = 0;
+    if (f->search)
+        return missing ? OK : search_count(c, asked, out);
     filter_range(f, &low, &high);
     e = db_get(c, &s, &log_count, "iiii", f->owner, low, high, f->peer);
     e = one_number(c, s, e, out);

@@ -16,6 +16,7 @@
 #include "talk/jids.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
+#include "talk/search.h"
 #include "talk/settings.h"
 #include "talk/stream.h"
 #include "talk/xep/xep0198_sm.h"
@@ -501,6 +502,7 @@ void talk_free(struct talk **tp)
         }
         session_free(s);
     }
+    search_done(t);
     archive_done(t);
     jids_done(t);
     persons_done(t);

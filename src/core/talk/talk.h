@@ -22,6 +22,7 @@ enum talk_transport { TALK_STARTTLS, TALK_DIRECT_TLS, TALK_WEBSOCKET };
 struct session;
 struct person;
 struct nodes;
+struct search;
 
 struct talk_limits {                 /* from the settings; see talk/settings.c for words */
     uint32_t stanza_bytes_max;       /* after log-in */
@@ -63,6 +64,7 @@ struct talk {
     struct intmap           recent;          /* archive.c: origin-ids not settled yet */
     int                     tail_count;      /* messages not settled yet */
     bool                    settling;
+    struct search          *search;          /* search_build.c */
     int                     purge_in_s;
     uint8_t                 origin_key[16];  /* of the origin-id hashes; kept in the database */
 
