@@ -30,6 +30,8 @@ const struct db_migration archive_migrations[] = {
       "DROP TABLE resend_by_sender;"
       "CREATE TABLE log_order(one INTEGER PRIMARY KEY CHECK(one = 1), last INTEGER NOT NULL);"
       "INSERT INTO log_order(one, last) VALUES (1, 0);" },
+    /* Those that nobody keeps: few, and looked for. */
+    { 3, "archive", "CREATE INDEX message_loose ON message(id) WHERE keeps = 0;" },
     { 0 },
 };
 
@@ -297,20 +299,62 @@ static struct db_sql purge_log = { "DELETE FROM log WHERE id < ?1" };
 static struct db_sql purge_resend = { "DELETE FROM resend WHERE id < ?1" };
 static struct db_sql purge_offline = { "DELETE FROM offline WHERE id < ?1" };
 static struct db_sql purge_message = { "DELETE FROM message WHERE id < ?1" };
-static struct db_sql forget_log = { "DELETE FROM log WHERE owner = ?1" };
+#define FORGET_STEP "(SELECT id FROM log WHERE owner = ?1 ORDER BY id LIMIT ?2)"
+static struct db_sql forget_resend = {
+    "DELETE FROM resend WHERE sender = ?1 AND origin IN (SELECT origin FROM message WHERE sender = ?1 AND id IN " FORGET_STEP ")" };
+static struct db_sql forget_side = {
+    "UPDATE message SET keeps = keeps & ~(CASE WHEN sender = ?1 THEN 1 ELSE 0 END | CASE WHEN recipient = ?1 THEN 2 ELSE 0 END),"
+    " origin = CASE WHEN sender = ?1 THEN 0 ELSE origin END WHERE id IN " FORGET_STEP };
+/* What nobody keeps; what may be on its way to another's device stays for LOOSE_DAYS. */
+static struct db_sql forget_message = {
+    "DELETE FROM message WHERE keeps = 0 AND id IN " FORGET_STEP " AND (recipient = ?1 OR id < ?3)"
+    " AND NOT EXISTS (SELECT 1 FROM offline o WHERE o.owner = message.recipient AND o.id = message.id)" };
+static struct db_sql forget_log = { "DELETE FROM log WHERE owner = ?1 AND id IN " FORGET_STEP };
+static struct db_sql forget_left = { "SELECT 1 FROM log WHERE owner = ?1 LIMIT 1" };
 static struct db_sql forget_offline = { "DELETE FROM offline WHERE owner = ?1" };
 static struct db_sql forget_sent = {
     "UPDATE message SET keeps = keeps & ~1, origin = 0 WHERE id > (SELECT id FROM settled) AND sender = ?1" };
 static struct db_sql forget_received = {
     "UPDATE message SET keeps = keeps & ~2 WHERE id > (SELECT id FROM settled) AND recipient = ?1" };
+static struct db_sql forget_self = {
+    "DELETE FROM message WHERE id > (SELECT id FROM settled) AND keeps = 0 AND recipient = ?1" };
+static struct db_sql loose_delete = {
+    "DELETE FROM message WHERE id IN (SELECT m.id FROM message m WHERE m.keeps = 0 AND m.id < ?1"
+    " AND NOT EXISTS (SELECT 1 FROM offline o WHERE o.owner = m.recipient AND o.id = m.id) ORDER BY m.id LIMIT ?2)" };
 
-enum err archive_forget(struct db_conn *c, int64_t owner)
+enum { LOOSE_DAYS = 2, LOOSE_STEP = 5000 };
+
+static int64_t loose_before(void)
 {
-    struct db_sql *const steps[] = { &forget_log, &forget_offline, &forget_sent, &forget_received };     /* resend holds numbers only */
+    return clock_us() - LOOSE_DAYS * 86400LL * 1000000;
+}
 
+enum err archive_forget_tail(struct db_conn *c, int64_t owner)
+{
+    struct db_sql *const steps[] = { &forget_offline, &forget_sent, &forget_received, &forget_self };
     enum err             e = search_forget_owner(c, owner);
 
     return e ? e : run_each(c, steps, sizeof steps / sizeof steps[0], owner);
+}
+
+enum err archive_forget_some(struct db_conn *c, int64_t owner, int64_t max, bool *more)
+{
+    struct db_stmt *s;
+    enum err        e = db_run(c, &forget_resend, "ii", owner, max);
+
+    if (!e)
+        e = db_run(c, &forget_side, "ii", owner, max);
+    if (!e)
+        e = db_run(c, &forget_message, "iii", owner, max, loose_before());
+    if (!e)
+        e = db_run(c, &forget_log, "ii", owner, max);
+    if (e)
+        return e;
+    e = db_get(c, &s, &forget_left, "i", owner);
+    *more = e == OK;
+    if (s)
+        db_done(s);
+    return e == ERR_NOT_FOUND ? search_forget_owner(c, owner) : e;     /* what was indexed meanwhile */
 }
 
 static enum err purge_apply(struct db_conn *c, struct change *ch)
@@ -322,6 +366,11 @@ static enum err purge_apply(struct db_conn *c, struct change *ch)
     return e ? e : run_each(c, steps, sizeof steps / sizeof steps[0], upto);
 }
 
+static enum err loose_apply(struct db_conn *c, struct change *ch)
+{
+    return db_run(c, &loose_delete, "ii", ((struct settle_op *)ch)->upto, (int64_t)LOOSE_STEP);
+}
+
 static void purge_done(struct talk *t, struct change *ch, enum err e)
 {
     (void)t;
@@ -329,13 +378,13 @@ static void purge_done(struct talk *t, struct change *ch, enum err e)
     free(ch);
 }
 
-static void purge(struct talk *t)
+static void purge(struct talk *t, enum err (*apply)(struct db_conn *c, struct change *ch), int64_t upto)
 {
     struct settle_op *o = NEW(struct settle_op);
 
-    o->change.apply = purge_apply;
+    o->change.apply = apply;
     o->change.done = purge_done;
-    o->upto = clock_us() - t->limits.archive_us_max;
+    o->upto = upto;
     if (session_change(NULL, t, &o->change) != OK)
         free(o);
 }
@@ -345,10 +394,12 @@ void archive_tick(struct talk *t)
     enum { HOUR_S = 3600 };
 
     settle(t);
-    if (t->limits.archive_us_max && t->purge_in_s-- <= 0) {
-        t->purge_in_s = HOUR_S;
-        purge(t);
-    }
+    if (t->purge_in_s-- > 0)
+        return;
+    t->purge_in_s = HOUR_S;
+    purge(t, loose_apply, loose_before());
+    if (t->limits.archive_us_max)
+        purge(t, purge_apply, clock_us() - t->limits.archive_us_max);
 }
 
 void archive_init(struct talk *t)

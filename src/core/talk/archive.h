@@ -116,5 +116,7 @@ void archive_wrote(struct talk *t);         /* one more message is in the tail *
 void archive_tick(struct talk *t);          /* settles, and forgets what is too old */
 /* In an apply: rows of log and resend for every message up to this id. */
 enum err archive_settle(struct db_conn *c, int64_t upto);
-/* In an apply: an account's side of everything goes. */
-enum err archive_forget(struct db_conn *c, int64_t owner);
+/* In an apply: an account's side of everything goes. First what waits for it and what is not settled; then, step by step, up to `max`
+ * rows of its log. Messages that nobody keeps any more go too; what may be on its way to somebody's device, two days later. */
+enum err archive_forget_tail(struct db_conn *c, int64_t owner);
+enum err archive_forget_some(struct db_conn *c, int64_t owner, int64_t max, bool *more);

@@ -42,6 +42,9 @@ struct payload {
     unsigned    is;
 };
 
+struct command;
+struct host;
+
 enum verdict { PASS, STOP };    /* STOP: the stage has dealt with it */
 
 struct feature {
@@ -53,7 +56,11 @@ struct feature {
     const struct iq_handler    *iqs;             /* ended by ns NULL */
     const struct nonza_handler *nonzas;          /* ended by ns NULL */
     const struct payload       *payloads;        /* ended by ns NULL */
+    const struct host          *host;            /* a name below the domain that it answers for (host.h) */
     const struct db_migration  *migrations;      /* ended by number 0; tables of this feature */
+    const struct command       *commands;        /* ended by node NULL (command.h) */
+    /* disco#info, or disco#items, of a node: what stands inside the <query/>. ERR_UNSUPPORTED: it is none of ours. */
+    enum err     (*disco_node)(struct session *s, const struct stanza *iq, struct str node, bool items, struct buf *out);
     /* Elements inside <stream:features/>. */
     void         (*stream_features)(struct session *s, struct buf *out);
     /* A message from a local client, before it is routed: may bounce it or change how it is kept. */

@@ -217,7 +217,7 @@ static int64_t next_version(struct person *p)
     return p->roster_version;
 }
 
-static void put_item(struct buf *b, const struct roster_item *item)
+void roster_put_item(struct buf *b, const struct roster_item *item)
 {
     static const char *const names[] = { "none", "to", "from", "both" };
 
@@ -269,7 +269,7 @@ void roster_touch(struct roster_work *w, struct person *p, struct roster_item *i
         return;
     buf_init(&b, 0);
     put_query_open(&b, item->version);
-    put_item(&b, item);
+    roster_put_item(&b, item);
     BUF_LIT(&b, "</query>");
     roster_then(w, EFFECT_PUSH, p, NULL, buf_str(&b));
     buf_done(&b);
@@ -552,7 +552,7 @@ static void answer_whole(struct talk *t, struct person *p, struct iq_later *k)
     put_query_open(&b, p->roster_version);
     for (int i = 0; i < p->item_count; i++)
         if (p->items[i].listed)
-            put_item(&b, &p->items[i]);
+            roster_put_item(&b, &p->items[i]);
     BUF_LIT(&b, "</query>");
     iq_later_result(t, k, buf_str(&b));
     buf_done(&b);
@@ -584,7 +584,7 @@ static void push_newer(struct session *s, int64_t version)
         xml_put_attr(&b, "to", s->jid.full);
         buf_put_c(&b, '>');
         put_query_open(&b, newer[i]->version);
-        put_item(&b, newer[i]);
+        roster_put_item(&b, newer[i]);
         BUF_LIT(&b, "</query></iq>");
         session_send(s, buf_str(&b));
     }
@@ -619,10 +619,6 @@ static void get_answer(struct talk *t, struct change *ch, enum err e)
     struct session *s = session_find(t, g->iq.session_id);
 
     (void)e;
-    if (s && !s->interested) {      /* from this answer on it is told of changes */
-        s->interested = true;
-        sm_row_changed(s);
-    }
     if (g->version < 0 || g->version > g->person->roster_version || g->version < last_removal(g->person)) {
         answer_whole(t, g->person, &g->iq);
     } else {
@@ -638,10 +634,15 @@ static void get_read(struct talk *t, struct person *p, void *arg)
 {
     struct get     *g = arg;
     struct session *s = session_find(t, g->iq.session_id);
+    bool            wait = g->person->changing;     /* what is not durable yet is not shown */
 
     (void)p;
-    /* what is not durable yet is not shown: wait for it */
-    if (!s || !g->person->changing || session_change(s, t, &g->change) != OK)
+    if (s && !s->interested) {      /* from this answer on it is told of changes */
+        s->interested = true;
+        sm_row_changed(s);
+        wait |= sm_row_matters(s);
+    }
+    if (!s || !wait || session_change(s, t, &g->change) != OK)
         get_answer(t, &g->change, OK);
 }
 

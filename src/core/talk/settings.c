@@ -40,6 +40,9 @@ const struct setting talk_settings[] = {
       "Lets clients log in without TLS. For measurements on one machine only." },
     { "talk.registration", SETTING_BOOL, "no", 0, 0, true,
       "Lets clients make accounts (XEP-0077). ident.registration must allow it too." },
+    { "talk.admins", SETTING_TEXT, "", 0, 0, true,
+      "Accounts that may administer the service from their client (XEP-0133), separated by commas; `bongsu user admin` names"
+      " others. What they do is written down: `bongsu audit`." },
     { "talk.log_messages", SETTING_BOOL, "no", 0, 0, true,
       "Writes one log line for each message: its ids, both sides and what became of it, never its text. Failed"
       " and repeated ones are logged in any case." },

@@ -11,8 +11,11 @@
 #include "talk/admission.h"
 #include "talk/archive.h"
 #include "talk/archive_id.h"
+#include "talk/command.h"
 #include "talk/deliver.h"
 #include "talk/feature.h"
+#include "talk/forget.h"
+#include "talk/host.h"
 #include "talk/jids.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
@@ -380,12 +383,14 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
         e = bus_open(t, "talk", a, why);
     if (e)
         return e;
+    forget_init(t);
     jids_init(t);
     if (!t->shared)
         read_state(t);
     archive_init(t);
     message_share_init(t);
     nodes_init(t);
+    hosts_init(t);
     features_init(t);
     for (size_t i = 0; i < feature_count; i++)
         if (features[i]->init)
@@ -503,6 +508,8 @@ void talk_free(struct talk **tp)
         session_free(s);
     }
     search_done(t);
+    commands_done(t);
+    forget_done(t);
     archive_done(t);
     jids_done(t);
     persons_done(t);
@@ -519,6 +526,7 @@ void talk_free(struct talk **tp)
     tls_ctx_unref(&t->tls);
     free(t->websocket);
     free(t->doors);
+    hosts_done(t);
     free((char *)t->domain.p);
     free(t);
 }

@@ -23,6 +23,8 @@ struct session;
 struct person;
 struct nodes;
 struct search;
+struct host;
+struct talk_host { const struct host *host; struct str domain; };   /* host.h */
 
 struct talk_limits {                 /* from the settings; see talk/settings.c for words */
     uint32_t stanza_bytes_max;       /* after log-in */
@@ -56,6 +58,8 @@ struct talk {
     struct tls_ctx         *tls;             /* current; replaced on reload */
     struct str              domain;          /* normalised */
     struct jid              server;          /* its JID */
+    struct talk_host        hosts[8];        /* HOSTS_MAX */
+    int                     host_count;
     int64_t                 started_us;
 
     struct arena            round;           /* stanzas and scratch; dropped after each stanza */
@@ -105,6 +109,8 @@ struct talk {
     int                     listener_count;
     int64_t                 admission_ms;    /* admission.c: the window that runs, and who came in it */
     int                     admitted;
+    struct list             forgetting;      /* forget.c: deletions under way */
+    struct commands        *commands;        /* xep0050_commands.c: those under way; NULL: never one */
     struct timer            tick;            /* one a second: dead streams, expiry */
     bool                    stopping;
     void                  (*stop_done)(void *arg);

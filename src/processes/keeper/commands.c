@@ -11,6 +11,10 @@ static const struct cli_option password_options[] = {
     { "--password-stdin", NULL, "read the password from standard input: one line" },
     { 0 },
 };
+static const struct cli_option audit_options[] = {
+    { "--last", "N", "how many; default: 100" },
+    { 0 },
+};
 static const struct cli_option status_options[] = {
     { "--json", NULL, "the whole answer as JSON" },
     { 0 },
@@ -63,7 +67,13 @@ const struct command commands[] = {
       cmd_user_passwd },
     { "user del", "NAME", 1, 1, "delete an account, its roster and its messages",
       "The server must run.", NULL, cmd_user_del },
+    { "user admin", "NAME on|off", 2, 2, "let an account administer the service from its client, or no longer",
+      "Its client shows the commands under \"Commands\" of the server (XEP-0133). Works with and without a running server;\n"
+      "the setting talk.admins names administrators besides.",
+      NULL, cmd_user_admin },
     { "user list", "", 0, 0, "list the accounts", NULL, NULL, cmd_user_list },
+    { "audit", "", 0, 0, "print what administrators did: when, who, what, about whom, and what became of it", NULL, audit_options,
+      cmd_audit },
     { "status", "", 0, 0, "what runs, and how it is",
       "Exit status 0 when every role is ready and, in a cluster, the loss of any one site would lose nothing that was\n"
       "acknowledged; 1 when not, with the reasons, or when no server runs.",

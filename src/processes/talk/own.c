@@ -1,0 +1,147 @@
+/* own.c: see own.h.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "talk/own.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/clock.h"
+#include "talk/audit.h"
+#include "talk/feature.h"
+
+struct own {
+    struct db_conn *conn;
+    struct arena    arena;
+    struct str      domain;
+    char          **args;           /* behind the domain */
+    int             arg_count;
+};
+
+static int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static int fail(const char *fmt, ...)
+{
+    va_list ap;
+
+    fputs("bongsu: ", stderr);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    return 1;
+}
+
+/* ---- audit ---- */
+
+static void print_row(const struct audit_row *r)
+{
+    char when[CLOCK_TEXT_BYTES];
+
+    clock_format(r->at_us - r->at_us % 1000000, when);
+    printf("%s\t%.*s\t%.*s\t%.*s\t%.*s\n", when, STR_ARG(r->who), STR_ARG(r->what), STR_ARG(r->about),
+           STR_ARG(r->outcome.p ? r->outcome : STR("not known")));
+}
+
+/* The newest `count`, the oldest of them first. */
+static int run_audit(struct own *o)
+{
+    int               want = atoi(o->args[0]), got = 0, n;
+    struct audit_row *rows, **pages = arena_alloc(&o->arena, sizeof *pages * (size_t)(want / AUDIT_PAGE_MAX + 2));
+    int              *counts = arena_alloc(&o->arena, sizeof *counts * (size_t)(want / AUDIT_PAGE_MAX + 2)), page = 0;
+    int64_t           before = 0;
+    enum err          e;
+
+    do {
+        e = audit_read(o->conn, &o->arena, before, want - got, &rows, &n);
+        if (e)
+            return fail("could not read the audit log: %s", err_info(e)->sentence);
+        pages[page] = rows;
+        counts[page++] = n;
+        got += n;
+        before = n ? rows[n - 1].id : 0;
+    } while (n == AUDIT_PAGE_MAX && got < want);
+    while (page-- > 0)
+        for (int i = counts[page] - 1; i >= 0; i--)
+            print_row(&pages[page][i]);
+    return 0;
+}
+
+/* ---- administrators, while no server runs ---- */
+
+static int run_admin(struct own *o)
+{
+    static struct db_sql put = { "INSERT INTO admin(name, since) VALUES (?1, ?2) ON CONFLICT DO NOTHING" };
+    static struct db_sql del = { "DELETE FROM admin WHERE name = ?1" };
+    struct str           name;
+    enum err             e = jid_prep_local(&o->arena, str_of(o->args[0]), &name);
+
+    if (!e && strcmp(o->args[1], "on") == 0)
+        e = db_run(o->conn, &put, "si", name, clock_us());
+    else if (!e)
+        e = db_run(o->conn, &del, "s", name);
+    return e ? fail("%s: %s", o->args[0], err_info(e)->sentence) : 0;
+}
+
+/* ---- the table ---- */
+
+static const struct {
+    const char *name;
+    int         args_min;
+    bool        writes;
+    int       (*run)(struct own *o);
+} verbs[] = {
+    { "audit", 1, false, run_audit },
+    { "admin", 2, true, run_admin },
+};
+
+static struct db_settings where(const char *path)
+{
+    const char *server = getenv("BONGSU_DB_SERVER");
+
+    return (struct db_settings){ .server = server && *server ? server : NULL, .schema = "talk", .path = path };
+}
+
+/* For writing: made and migrated when needed. */
+static enum err open_database(struct own *o, const char *path, bool writes, struct str *why)
+{
+    struct db_settings s = where(path);
+    struct loop       *l = loop_new();
+    struct db         *d = NULL;
+    enum err           e = writes ? db_open(l, &s, features_migrations(), &d, &o->arena, why) : OK;
+
+    if (d)
+        db_close(&d);
+    loop_free(&l);
+    return e ? e : db_conn_open(&s, writes, &o->conn, &o->arena, why);
+}
+
+static int run(size_t verb, int argc, char **argv)
+{
+    struct own o = { .args = argv + 5, .arg_count = argc - 5 };
+    struct str why = STR_NULL;
+    int        status;
+    enum err   e;
+
+    if (o.arg_count < verbs[verb].args_min)
+        return fail("--own %s: words are missing", verbs[verb].name);
+    arena_init(&o.arena);
+    e = jid_prep_domain(&o.arena, str_of(argv[4]), &o.domain);
+    if (!e)
+        e = open_database(&o, argv[3], verbs[verb].writes, &why);
+    status = e ? fail("%.*s", STR_ARG(why.len ? why : str_of(err_info(e)->sentence))) : verbs[verb].run(&o);
+    db_conn_close(&o.conn);
+    arena_done(&o.arena);
+    return status;
+}
+
+bool own_asked(int argc, char **argv, int *status)
+{
+    if (argc < 5 || strcmp(argv[1], "--own") != 0)
+        return false;
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(argv[2], verbs[i].name) == 0) {
+            *status = run(i, argc, argv);
+            return true;
+        }
+    *status = fail("--own %s is not known", argv[2]);
+    return true;
+}

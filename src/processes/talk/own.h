@@ -1,0 +1,11 @@
+/* own.h: `bongsu-talk --own VERB DATABASE DOMAIN …`: work on the message database for `bongsu`, which links no message code.
+ * PostgreSQL is named by BONGSU_DB_SERVER (check.h), then DATABASE is not looked at.
+ *
+ *   audit COUNT            prints what administrators did
+ *   admin USER on|off      without a server
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#pragma once
+#include <stdbool.h>
+
+/* Whether the words are one of these; then it has been done, and *status is the exit status. */
+bool own_asked(int argc, char **argv, int *status);
