@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -214,6 +215,56 @@ def backup_and_restore(s):
     check(restored == before, f"{restored} restored, {before} were there")
 
 
+WORD = ("<query xmlns='urn:xmpp:mam:2'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>urn:xmpp:mam:2</value></field>"
+        "<field var='withtext'><value>{}</value></field></x><set xmlns='http://jabber.org/protocol/rsm'><max>0</max></set></query>")
+
+
+async def found(stream, word):
+    """How many messages of its archive hold the word."""
+    answer = await stream.ask("set", WORD.format(word))
+    return int(answer.find(".//{http://jabber.org/protocol/rsm}count").text)
+
+
+def segments(s):
+    """(segments, chunks that no segment speaks of, the generation that all are of)"""
+    with sqlite3.connect(f"file:{s.dir}/data/talk.db?mode=ro", uri=True) as db:
+        return db.execute("SELECT (SELECT count(*) FROM search_segment), (SELECT count(*) FROM search_chunk c WHERE NOT EXISTS"
+                          " (SELECT 1 FROM search_segment g WHERE g.segment = c.segment) AND NOT EXISTS"
+                          " (SELECT 1 FROM search_trash t WHERE t.segment = c.segment)),"
+                          " (SELECT min(made) FROM search_segment)").fetchone()
+
+
+def index_is_made_behind_the_messages(s):
+    """the search index grows behind the messages, is made anew while people search, and outlives a kill"""
+    async def play():
+        alice = await xmpp.log_in(s, "alice", "one")
+        before = await found(alice, "봉수")
+        for n in range(1100):
+            alice.send(f"<message to='bob@{s.domain}' type='chat'><body>{'봉수대' if n % 10 == 0 else '여느 말'} {n}</body></message>")
+        check(await found(alice, "봉수") == before + 110, "the tail is not searched")
+        deadline = time.monotonic() + 30
+        while segments(s)[0] < 8 and time.monotonic() < deadline:       # four of 256 each for alice and bob
+            await asyncio.sleep(0.2)
+        check(segments(s)[0] >= 8, f"{segments(s)} segments")
+        check(await found(alice, "봉수") == before + 110, "the index differs from the texts")
+        generation = segments(s)[2]
+        again = asyncio.create_task(asyncio.to_thread(s.run, "db", "reindex"))
+        while not again.done():
+            check(await found(alice, "봉수") == before + 110, "not found while the index is made anew")
+        check("the search index is new" in again.result(), again.result())
+        check(segments(s)[2] == generation + 1, "it is not of the new generation")
+        os.kill(s.status()["roles"]["talk"]["pid"], signal.SIGKILL)
+        until(s, lambda roles: roles["talk"]["ready"])
+        alice = await xmpp.log_in(s, "alice", "one")
+        check(await found(alice, "봉수") == before + 110, "not found after a kill")
+        check(segments(s)[1] == 0, "chunks are left that nobody knows of")
+    asyncio.run(play())
+    s.run("stop")
+    s.process.wait(20)
+    check("is new" in s.run("db", "reindex"), "without a server")
+    s.start()
+
+
 def killed_roles_come_back(s):
     """a killed role comes back, and the keeper counts it; ident's death ends no session"""
     async def play():
@@ -353,7 +404,8 @@ def one_process(s):
 
 
 TESTS = (help_of_each, nothing_runs, settings_mistakes, workers_need_a_cluster, accounts_without_a_server, accounts_with_a_server, second_server,
-         status_and_top, cluster_is_judged, reload_keeps_sessions, restart_goes_from_role_to_role, rights_are_given_up, backup_and_restore, killed_roles_come_back, stops_in_order,
+         status_and_top, cluster_is_judged, reload_keeps_sessions, restart_goes_from_role_to_role, rights_are_given_up, backup_and_restore,
+         index_is_made_behind_the_messages, killed_roles_come_back, stops_in_order,
          one_process)
 
 

@@ -7,7 +7,7 @@
  *
  * A message is found when each word of the question is somewhere in its text (fold.h says what is alike). The index only names
  * candidates; each is read and compared, so what is gone from the archive is not found, whatever the index says. Behind the newest
- * segment, and where a segment is broken, texts are read one by one. The index is made behind the messages (search_build.c), so
+ * segment, and where a segment is broken, texts are read one by one. The index is made behind the messages (search_run.c), so
  * keeping a message costs nothing more.
  *
  * A message that was retracted (XEP-0424, XEP-0425) or corrected (XEP-0308) by its author is not found any more; its correction is.
@@ -79,7 +79,7 @@ enum err search_segments_read(struct db_conn *c, struct arena *a, int64_t owner,
 void     search_hides_put(struct buf *b, uint64_t name, int64_t id);
 void     search_hides_read(struct str hides, struct search_edits *into);
 
-/* ---- keeping the index (search_build.c) ---- */
+/* ---- keeping the index (search_build.c, search_run.c) ---- */
 
 void search_init(struct talk *t);
 void search_done(struct talk *t);
@@ -87,8 +87,10 @@ void search_tick(struct talk *t);
 void search_note(struct talk *t, int64_t owner);    /* one more message is in this log: cheap, may be forgotten */
 void search_ask(struct talk *t, int64_t owner);     /* it is worth indexing now */
 void search_mend(struct talk *t, int64_t owner);    /* a segment of this log was found broken */
-/* `bongsu db reindex`: all segments are made anew, one after the other, while people search in the old ones. */
-void search_reindex(struct talk *t);
+/* `bongsu db reindex`: all segments are made anew, one after the other, while people search in the old ones. Who keeps the index
+ * sees within seconds that it is wanted; what is made stays made when they end. */
+enum err search_want_new(struct db_conn *c);
+enum err search_progress(struct db_conn *c, int64_t *left, int64_t *all);     /* segments */
 
 /* The next piece of work at one log, on a connection of one's own: tests, tools. `more`: there was something to do. */
 enum err search_step(struct db_conn *c, const uint8_t key[16], int64_t owner, bool *more);

@@ -1,89 +1,21 @@
-/* search_build.c: the index is made behind the messages, by one job at a time, from rows that are durable.
- *
- *   look ─▶ nothing to do: next owner, or rest
- *     ├───▶ build    the newest 256, 2,048 or 16,384 messages that no segment has
- *     ├───▶ renew    a segment that is out of date (reindex, or a text in it is gone), from its texts
- *     └───▶ merge    eight neighbours of one size into one
- *            read… (a worker) ─▶ write… (chunks, a few per commit) ─▶ publish (one row; what it replaces goes to the trash) ─▶ look
- *
- * Chunks are in search_trash until their segment is published, so nothing is left of a job that ended half way. Several messengers may
- * work at one owner: who publishes second finds that what it began from has changed, and drops its work.
- *
- * Whose turn it is: who got 256 messages or was searched (search_note, search_ask), and everybody in turn (the sweep), which also finds
- * what was left by a crash. While much is being said nothing is made, except for a log that has grown by 16,384.
+/* search_build.c: the work at the search index, on one connection: what there is to do, reading texts, merging, writing. The
+ * order of these is search_run.c's; search_step takes them one after the other.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
-#include "talk/search.h"
+#include "talk/search_job.h"
 #include <stdlib.h>
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
-#include "base/metric.h"
 #include "crypto/digest.h"
-#include "talk/session.h"
-
-METRIC_COUNTER(messages_indexed, "bongsu_talk_search_messages_indexed", "Messages put into the search index, once for each log.");
-METRIC_COUNTER(segments_made, "bongsu_talk_search_segments_made", "Segments of the search index made, merged or made anew.");
 
 enum {
-    SMALL = 256, MIDDLE = 2048, LARGE = 16384,      /* sizes of segments: a level is eight times the one below */
     MERGE_COUNT = 8,
     READ_STEP = 1024,               /* texts read by one turn of a worker */
-    WRITE_STEP = 48,                /* chunks in one operation */
-    BUSY_PER_SECOND = 1000,         /* messages; beyond it the index waits */
-    DUE_MAX = 4096,                 /* owners waiting; those who do not fit are found by the sweep */
-    NOTED_MAX = 65536,
-    SWEEP_OWNERS = 20, SWEEP_EVERY_S = 5, SWEEP_REST_S = 600,
-    TRASH_EVERY_S = 5, TRASH_AFTER_S = 60, UNPUBLISHED_AFTER_S = 3600,
-    LOCATE_ROWS = 5000, STALE_MAX = 64,     /* how far back the message is looked for that an edit names; how many are found at once */
+    SWEEP_OWNERS = 20,
+    TRASH_AFTER_S = 60, UNPUBLISHED_AFTER_S = 3600,
+    LOCATE_ROWS = 5000,             /* how far back the message is looked for that an edit names */
 };
 
-enum kind { KIND_NOTHING, KIND_BUILD, KIND_RENEW, KIND_MERGE };
-
-struct chunk { int64_t at; struct str body; };
-struct record { int64_t id, peer; uint64_t edits, names[SEARCH_NAMES_MAX]; int name_count; };
-
-struct job {
-    struct db_read        read;
-    struct change         change;
-    struct talk          *t;
-    const uint8_t        *key;
-    struct arena          arena, scratch;
-    int64_t               owner;
-    bool                  sweeping, busy, swept;    /* swept: there is no owner behind this one */
-    enum kind             kind;
-    int64_t               made;             /* what is wanted */
-    struct search_segments segments;        /* all of the owner's, as they were */
-    int                   from, count;      /* those that are replaced */
-    int64_t               begin, end;       /* texts: ids of (begin, end] */
-    int64_t               room;             /* how many at most */
-    /* what is being made */
-    struct search_segment fresh;
-    struct gram_places    places;
-    struct record        *records;
-    int                   record_count, record_cap;
-    struct search_edits   edits;            /* of the owner, as far as is known */
-    struct buf            hides;
-    bool                  read_all;
-    int64_t               stale[STALE_MAX];        /* messages whose text shall leave an older segment */
-    int                   stale_count;
-    struct chunk         *chunks;
-    int                   chunk_count, chunk_cap, written;
-    bool                  lost;             /* somebody else has changed it */
-};
-
-struct search {
-    struct job   *job;                      /* the one that runs; NULL: none */
-    struct intmap noted;                    /* owner → messages since */
-    int64_t       due[DUE_MAX];             /* a ring */
-    int           due_from, due_count;
-    int64_t       urgent[64];
-    int           urgent_count;
-    int           said, said_before;        /* messages of this second, of the last one */
-    int64_t       swept;                    /* the sweep has come to this owner */
-    bool          hurry;                    /* reindex: without a rest */
-    int           sweep_in_s, trash_in_s;
-    bool          emptying;
-};
+struct index_record { int64_t id, peer; uint64_t edits, names[SEARCH_NAMES_MAX]; int name_count; };
 
 /* ---- looking for work ---- */
 
@@ -94,10 +26,10 @@ static struct db_sql log_grown = {
 
 static int level_of(int64_t count)
 {
-    return count < MIDDLE ? 0 : count < LARGE ? 1 : count < GRAMS_ORDINALS_MAX ? 2 : 3;
+    return count < INDEX_MIDDLE ? 0 : count < INDEX_LARGE ? 1 : count < GRAMS_ORDINALS_MAX ? 2 : 3;
 }
 
-static bool find_old(struct job *j)
+static bool find_old(struct index_job *j)
 {
     for (int i = j->segments.count - 1; i >= 0; i--)
         if (j->segments.all[i].made < j->made) {
@@ -113,7 +45,7 @@ static bool find_old(struct job *j)
 }
 
 /* The newest eight neighbours of one level; fewer when eight would be too much for one. */
-static bool find_merge(struct job *j)
+static bool find_merge(struct index_job *j)
 {
     for (int i = j->segments.count - MERGE_COUNT; i >= 0; i--) {
         const struct search_segment *g = &j->segments.all[i];
@@ -134,17 +66,17 @@ static bool find_merge(struct job *j)
     return false;
 }
 
-static enum err find_growth(struct db_conn *c, struct job *j)
+static enum err find_growth(struct db_conn *c, struct index_job *j)
 {
     int64_t         last = j->segments.count ? j->segments.all[j->segments.count - 1].last : 0, grown;
     struct db_stmt *s;
-    enum err        e = db_get(c, &s, &log_grown, "iii", j->owner, last, (int64_t)LARGE);
+    enum err        e = db_get(c, &s, &log_grown, "iii", j->owner, last, (int64_t)INDEX_LARGE);
 
     grown = e ? 0 : db_i64(s, 0);
     if (s)
         db_done(s);
-    j->room = grown >= LARGE ? LARGE : grown >= MIDDLE ? MIDDLE : SMALL;
-    if (!e && grown >= (j->busy ? LARGE : SMALL)) {
+    j->room = grown >= INDEX_LARGE ? INDEX_LARGE : grown >= INDEX_MIDDLE ? INDEX_MIDDLE : INDEX_SMALL;
+    if (!e && grown >= (j->busy ? INDEX_LARGE : INDEX_SMALL)) {
         j->kind = KIND_BUILD;
         j->begin = last;
         j->end = INT64_MAX;
@@ -153,7 +85,7 @@ static enum err find_growth(struct db_conn *c, struct job *j)
     return e;
 }
 
-static enum err look_at(struct db_conn *c, struct job *j)
+static enum err look_at(struct db_conn *c, struct index_job *j)
 {
     enum err e = search_segments_read(c, &j->arena, j->owner, &j->segments);
 
@@ -163,7 +95,7 @@ static enum err look_at(struct db_conn *c, struct job *j)
     return e ? e : find_growth(c, j);
 }
 
-static enum err wanted_read(struct db_conn *c, struct job *j)
+static enum err wanted_read(struct db_conn *c, struct index_job *j)
 {
     struct db_stmt *s;
     enum err        e = db_get(c, &s, &wanted_select, "");
@@ -174,7 +106,7 @@ static enum err wanted_read(struct db_conn *c, struct job *j)
     return e;
 }
 
-static enum err next_owner(struct db_conn *c, struct job *j)
+static enum err next_owner(struct db_conn *c, struct index_job *j)
 {
     struct db_stmt *s;
     enum err        e = db_get(c, &s, &owner_next, "i", j->owner);
@@ -187,11 +119,13 @@ static enum err next_owner(struct db_conn *c, struct job *j)
     return e;
 }
 
-static enum err look(struct db_conn *c, struct db_read *r)
+enum err index_look(struct db_conn *c, struct db_read *r)
 {
-    struct job *j = LIST_ITEM(r, struct job, read);
+    struct index_job *j = LIST_ITEM(r, struct index_job, read);
     enum err    e = wanted_read(c, j);
 
+    if (j->sweeping && j->resting && j->made == j->made_before)
+        return e;
     for (int i = 0; j->sweeping && i < SWEEP_OWNERS && !e; i++) {
         arena_reset(&j->arena);
         e = next_owner(c, j);
@@ -213,7 +147,7 @@ static struct db_sql texts_back = {
     "SELECT l.id, l.peer, m.stanza, m.name FROM log l CROSS JOIN message m ON m.id = l.id"
     " WHERE l.owner = ?1 AND l.id < ?2 ORDER BY l.id DESC LIMIT ?3" };
 
-struct adding { struct job *j; uint32_t ordinal; };
+struct adding { struct index_job *j; uint32_t ordinal; };
 
 static void add_gram(void *arg, int64_t gram)
 {
@@ -222,7 +156,7 @@ static void add_gram(void *arg, int64_t gram)
     gram_places_add(&a->j->places, gram, a->ordinal);
 }
 
-static void look_row(struct job *j, struct db_stmt *s, struct searched *m)
+static void look_row(struct index_job *j, struct db_stmt *s, struct searched *m)
 {
     int64_t id = db_i64(s, 0);
 
@@ -230,11 +164,11 @@ static void look_row(struct job *j, struct db_stmt *s, struct searched *m)
     search_look(&j->scratch, db_text(s, 2), db_i64(s, 3) ? db_i64(s, 3) : id, j->key, m);
 }
 
-static void read_row(struct job *j, struct db_stmt *s)
+static void read_row(struct index_job *j, struct db_stmt *s)
 {
     struct adding   a = { j, (uint32_t)j->record_count };
     struct searched m;
-    struct record  *r;
+    struct index_record  *r;
 
     look_row(j, s, &m);
     if (j->record_count == j->record_cap) {
@@ -242,7 +176,7 @@ static void read_row(struct job *j, struct db_stmt *s)
         j->records = mem_resize(j->records, sizeof *j->records * (size_t)j->record_cap);
     }
     r = &j->records[j->record_count++];
-    *r = (struct record){ .id = db_i64(s, 0), .peer = db_i64(s, 1), .edits = m.edits, .name_count = m.name_count };
+    *r = (struct index_record){ .id = db_i64(s, 0), .peer = db_i64(s, 1), .edits = m.edits, .name_count = m.name_count };
     memcpy(r->names, m.names, sizeof r->names);
     if (m.edits) {
         search_hides_put(&j->hides, m.edits, r->id);
@@ -254,7 +188,7 @@ static void read_row(struct job *j, struct db_stmt *s)
     grams_of_text(m.folded, add_gram, &a);
 }
 
-static bool hidden(const struct job *j, const struct record *r)
+static bool hidden(const struct index_job *j, const struct index_record *r)
 {
     struct searched m = { .name_count = r->name_count };
 
@@ -263,7 +197,7 @@ static bool hidden(const struct job *j, const struct record *r)
 }
 
 /* Edits of this build whose message is not in it. */
-static size_t unresolved(struct job *j, struct search_edits *out)
+static size_t unresolved(struct index_job *j, struct search_edits *out)
 {
     struct search_edits here;
 
@@ -282,7 +216,7 @@ static size_t unresolved(struct job *j, struct search_edits *out)
 }
 
 /* What an edit names may be in an older segment, which is then made anew without it. */
-static enum err locate(struct db_conn *c, struct job *j)
+static enum err locate(struct db_conn *c, struct index_job *j)
 {
     struct search_edits wanted;
     size_t              left = j->kind == KIND_BUILD && j->hides.len ? unresolved(j, &wanted) : 0;
@@ -294,7 +228,7 @@ static enum err locate(struct db_conn *c, struct job *j)
     db_bind_i64(s, 1, j->owner);
     db_bind_i64(s, 2, j->begin + 1);
     db_bind_i64(s, 3, LOCATE_ROWS);
-    while (left && j->stale_count < STALE_MAX && (e = db_step(s)) == OK) {
+    while (left && j->stale_count < INDEX_STALE_MAX && (e = db_step(s)) == OK) {
         struct searched m;
 
         look_row(j, s, &m);
@@ -312,17 +246,17 @@ static enum err locate(struct db_conn *c, struct job *j)
 
 static void keep_chunk(void *arg, int64_t at, struct str body)
 {
-    struct job *j = arg;
+    struct index_job *j = arg;
 
     if (j->chunk_count == j->chunk_cap) {
         j->chunk_cap = j->chunk_cap ? j->chunk_cap * 2 : 64;
         j->chunks = mem_resize(j->chunks, sizeof *j->chunks * (size_t)j->chunk_cap);
     }
-    j->chunks[j->chunk_count++] = (struct chunk){ at, arena_str(&j->arena, body) };
+    j->chunks[j->chunk_count++] = (struct index_chunk){ at, arena_str(&j->arena, body) };
 }
 
 /* Those that say nothing that could be found have no number in the segment. */
-static void write_segment(struct job *j)
+static void write_segment(struct index_job *j)
 {
     uint32_t *numbers = mem_new(sizeof *numbers * (size_t)(j->record_count + 1));
     int64_t  *ids = mem_new(sizeof *ids * (size_t)(j->record_count + 1));
@@ -351,7 +285,7 @@ static void write_segment(struct job *j)
 
 static enum err read_texts(struct db_conn *c, struct db_read *read)
 {
-    struct job     *j = LIST_ITEM(read, struct job, read);
+    struct index_job     *j = LIST_ITEM(read, struct index_job, read);
     struct db_stmt *s = db_prepare(c, &texts);
     int64_t         left = j->room - j->record_count, rows = 0, step = left < READ_STEP ? left : READ_STEP;
     enum err        e;
@@ -388,7 +322,7 @@ struct merging {
     size_t             id_count;
 };
 
-static enum err source_chunk(struct job *j, struct merging *m, struct gram_source *g, int *cap, int64_t at, struct str body)
+static enum err source_chunk(struct index_job *j, struct merging *m, struct gram_source *g, int *cap, int64_t at, struct str body)
 {
     int      count = 0;
     enum err e;
@@ -410,7 +344,7 @@ static enum err source_chunk(struct job *j, struct merging *m, struct gram_sourc
     return OK;
 }
 
-static enum err source_read(struct db_conn *c, struct job *j, struct merging *m, int i)
+static enum err source_read(struct db_conn *c, struct index_job *j, struct merging *m, int i)
 {
     const struct search_segment *from = &j->segments.all[j->from + i];
     struct gram_source          *g = &m->sources[i];
@@ -434,7 +368,7 @@ static enum err source_read(struct db_conn *c, struct job *j, struct merging *m,
 
 static enum err merge(struct db_conn *c, struct db_read *read)
 {
-    struct job    *j = LIST_ITEM(read, struct job, read);
+    struct index_job    *j = LIST_ITEM(read, struct index_job, read);
     struct merging m = { .ids = mem_new(sizeof *m.ids * (GRAMS_ORDINALS_MAX + GRAMS_IDS_BLOCK)) };
     enum err       e = OK;
 
@@ -473,14 +407,14 @@ static struct db_sql segment_put = {
     "INSERT INTO search_segment(owner, last, first, count, segment, made, hides) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)" };
 static struct db_sql segment_stale = { "UPDATE search_segment SET made = 0 WHERE owner = ?1 AND first <= ?2 AND last >= ?2" };
 
-static enum err write_chunks(struct db_conn *c, struct change *ch)
+enum err index_write_chunks(struct db_conn *c, struct change *ch)
 {
-    struct job *j = LIST_ITEM(ch, struct job, change);
+    struct index_job *j = LIST_ITEM(ch, struct index_job, change);
     enum err    e = OK;
 
     if (j->written == 0)
         e = db_run(c, &trash_put, "iii", j->fresh.segment, j->owner, clock_us() + UNPUBLISHED_AFTER_S * 1000000LL);
-    for (int i = j->written; i < j->chunk_count && i < j->written + WRITE_STEP && !e; i++)
+    for (int i = j->written; i < j->chunk_count && i < j->written + INDEX_WRITE_STEP && !e; i++)
         e = db_run(c, &chunk_put, "iiib", j->owner, j->fresh.segment, j->chunks[i].at, j->chunks[i].body);
     return e;
 }
@@ -495,7 +429,7 @@ static bool is_true(struct db_conn *c, struct db_sql *sql, const char *types, in
     return e == OK;
 }
 
-static bool still_last(struct db_conn *c, const struct job *j)
+static bool still_last(struct db_conn *c, const struct index_job *j)
 {
     struct db_stmt *s = NULL;
     enum err        e = db_get(c, &s, &segment_last, "i", j->owner);
@@ -507,7 +441,7 @@ static bool still_last(struct db_conn *c, const struct job *j)
 }
 
 /* Nobody has changed what this began from, and its chunks are there. */
-static bool still_fits(struct db_conn *c, const struct job *j)
+static bool still_fits(struct db_conn *c, const struct index_job *j)
 {
     bool fits = is_true(c, &trash_has, "i", j->fresh.segment, 0, 0, 0);
 
@@ -521,9 +455,9 @@ static bool still_fits(struct db_conn *c, const struct job *j)
     return fits;
 }
 
-static enum err publish(struct db_conn *c, struct change *ch)
+enum err index_publish(struct db_conn *c, struct change *ch)
 {
-    struct job *j = LIST_ITEM(ch, struct job, change);
+    struct index_job *j = LIST_ITEM(ch, struct index_job, change);
     enum err    e = j->t && j->t->shared ? archive_order_take(c, &j->t->order) : OK;     /* one after the other, and after who forgets */
 
     j->lost = !e && !still_fits(c, j);
@@ -546,11 +480,16 @@ static enum err publish(struct db_conn *c, struct change *ch)
     return e;
 }
 
-/* ---- from step to step, in the loop ---- */
+static struct db_sql segment_broken = { "UPDATE search_segment SET made = 0 WHERE owner = ?1 AND last >= ?2 AND last <= ?3" };
 
-static void next_work(struct talk *t);
+enum err index_break(struct db_conn *c, struct change *ch)
+{
+    struct index_job *j = LIST_ITEM(ch, struct index_job, change);
 
-static void job_reset(struct job *j)
+    return db_run(c, &segment_broken, "iii", j->owner, j->segments.all[j->from].last, j->segments.all[j->from + j->count - 1].last);
+}
+
+void index_reset(struct index_job *j)
 {
     gram_places_free(&j->places);
     free(j->records);
@@ -563,34 +502,7 @@ static void job_reset(struct job *j)
     arena_reset(&j->scratch);
 }
 
-static void job_end(struct talk *t)
-{
-    struct job *j = t->search->job;
-
-    t->search->job = NULL;
-    job_reset(j);
-    arena_done(&j->arena);
-    arena_done(&j->scratch);
-    free(j);
-}
-
-static bool may_go_on(struct talk *t, enum err e)
-{
-    if (e && !t->stopping)
-        LOG_WARN("search.index", LF_I64("owner", t->search->job->owner), LF_ERR(e));
-    return !e && !t->stopping;
-}
-
-static void read_now(struct job *j, enum err (*work)(struct db_conn *, struct db_read *), void (*done)(struct db_read *, enum err))
-{
-    j->read = (struct db_read){ .work = work, .done = done };
-    if (db_read_start(j->t->db, &j->read) != OK)
-        job_end(j->t);          /* too much to do: the sweep comes by again */
-}
-
-static void look_again(struct job *j);
-
-static void make_begin(struct job *j)
+void index_begin(struct index_job *j)
 {
     j->fresh = (struct search_segment){ .segment = (int64_t)(random_u64() >> 1), .made = j->made };
     buf_init(&j->hides, 0);
@@ -602,330 +514,69 @@ static void make_begin(struct job *j)
     j->read_all = false;
 }
 
-static void published(struct talk *t, struct change *ch, enum err e)
+enum err index_read(struct db_conn *c, struct db_read *r)
 {
-    struct job *j = LIST_ITEM(ch, struct job, change);
-
-    if (!may_go_on(t, e)) {
-        job_end(t);
-        return;
-    }
-    metric_add(&segments_made, 1);
-    if (j->kind == KIND_BUILD)
-        metric_add(&messages_indexed, j->record_count);
-    look_again(j);
+    return LIST_ITEM(r, struct index_job, read)->kind == KIND_MERGE ? merge(c, r) : read_texts(c, r);
 }
 
-static void change_now(struct job *j, enum err (*apply)(struct db_conn *, struct change *), void (*done)(struct talk *, struct change *, enum err))
-{
-    j->change = (struct change){ .apply = apply, .done = done };
-    if (session_change(NULL, j->t, &j->change) != OK)
-        job_end(j->t);
-}
+/* ---- all of it at once ---- */
 
-static void chunks_written(struct talk *t, struct change *ch, enum err e)
-{
-    struct job *j = LIST_ITEM(ch, struct job, change);
-
-    if (!may_go_on(t, e)) {
-        job_end(t);
-        return;
-    }
-    j->written += WRITE_STEP;
-    if (j->written < j->chunk_count)
-        change_now(j, write_chunks, chunks_written);
-    else
-        change_now(j, publish, published);
-}
-
-static struct db_sql segment_broken = { "UPDATE search_segment SET made = 0 WHERE owner = ?1 AND last >= ?2 AND last <= ?3" };
-
-static enum err break_apply(struct db_conn *c, struct change *ch)
-{
-    struct job *j = LIST_ITEM(ch, struct job, change);
-
-    return db_run(c, &segment_broken, "iii", j->owner, j->segments.all[j->from].last, j->segments.all[j->from + j->count - 1].last);
-}
-
-static void all_read(struct db_read *read, enum err e)
-{
-    struct job *j = LIST_ITEM(read, struct job, read);
-
-    if (e == ERR_INVALID && j->kind == KIND_MERGE) {       /* a broken segment: made anew from its texts */
-        change_now(j, break_apply, published);
-    } else if (!may_go_on(j->t, e)) {
-        job_end(j->t);
-    } else if (!j->read_all) {
-        read_now(j, read_texts, all_read);
-    } else if (j->kind == KIND_BUILD && j->record_count == 0) {
-        look_again(j);
-    } else {
-        change_now(j, write_chunks, chunks_written);
-    }
-}
-
-static void make(struct job *j)
-{
-    make_begin(j);
-    read_now(j, j->kind == KIND_MERGE ? merge : read_texts, all_read);
-}
-
-static void looked(struct db_read *read, enum err e)
-{
-    struct job  *j = LIST_ITEM(read, struct job, read);
-    struct talk *t = j->t;
-
-    if (j->sweeping && !e) {
-        t->search->swept = j->swept ? 0 : j->owner;
-        t->search->sweep_in_s = j->swept ? SWEEP_REST_S : SWEEP_EVERY_S;
-        if (j->swept)
-            t->search->hurry = false;
-    }
-    if (!may_go_on(t, e)) {
-        job_end(t);
-    } else if (j->kind == KIND_NOTHING) {
-        job_end(t);
-        next_work(t);
-    } else {
-        make(j);
-    }
-}
-
-/* The same steps on one connection, without a loop. */
-static enum err make_here(struct db_conn *c, struct job *j)
+static enum err make_here(struct db_conn *c, struct index_job *j)
 {
     enum err e = OK;
 
-    make_begin(j);
+    index_begin(j);
     while (!e && !j->read_all)
-        e = j->kind == KIND_MERGE ? merge(c, &j->read) : read_texts(c, &j->read);
+        e = index_read(c, &j->read);
     if (e == ERR_INVALID && j->kind == KIND_MERGE)
-        return break_apply(c, &j->change);
-    for (; !e && j->written < j->chunk_count; j->written += WRITE_STEP)
-        e = write_chunks(c, &j->change);
+        return index_break(c, &j->change);
+    for (; !e && j->written < j->chunk_count; j->written += INDEX_WRITE_STEP)
+        e = index_write_chunks(c, &j->change);
     if (!e && j->chunk_count == 0)
-        e = write_chunks(c, &j->change);
-    return e ? e : publish(c, &j->change);
+        e = index_write_chunks(c, &j->change);
+    return e ? e : index_publish(c, &j->change);
 }
 
 enum err search_step(struct db_conn *c, const uint8_t key[16], int64_t owner, bool *more)
 {
-    struct job j = { .key = key, .owner = owner };
+    struct index_job j = { .key = key, .owner = owner };
     enum err   e;
 
     arena_init(&j.arena);
     arena_init(&j.scratch);
     buf_init(&j.hides, 0);
-    e = look(c, &j.read);
+    e = index_look(c, &j.read);
     *more = !e && j.kind != KIND_NOTHING;
     if (*more)
         e = make_here(c, &j);
-    job_reset(&j);
+    index_reset(&j);
     arena_done(&j.arena);
     arena_done(&j.scratch);
     return e;
 }
 
-static void look_again(struct job *j)
+/* ---- generations ---- */
+
+enum err search_want_new(struct db_conn *c)
 {
-    job_reset(j);
-    j->sweeping = false;
-    j->busy = j->t->search->said_before > BUSY_PER_SECOND;
-    read_now(j, look, looked);
-}
+    static struct db_sql wanted_more = { "UPDATE search_wanted SET made = made + 1 WHERE one = 1" };
 
-static void start(struct talk *t, int64_t owner, bool sweeping)
-{
-    struct job *j = NEW(struct job);
-
-    t->search->job = j;
-    j->t = t;
-    j->key = t->origin_key;
-    j->owner = owner;
-    j->sweeping = sweeping;
-    j->busy = t->search->said_before > BUSY_PER_SECOND;
-    arena_init(&j->arena);
-    arena_init(&j->scratch);
-    buf_init(&j->hides, 0);
-    read_now(j, look, looked);
-}
-
-static void next_work(struct talk *t)
-{
-    struct search *s = t->search;
-    bool           busy = s->said_before > BUSY_PER_SECOND;
-
-    if (s->job || t->stopping)
-        return;
-    if (s->urgent_count) {
-        start(t, s->urgent[--s->urgent_count], false);
-    } else if (s->due_count && !busy) {
-        s->due_count--;
-        start(t, s->due[s->due_from++ % DUE_MAX], false);
-    } else if (!busy && (s->hurry || s->sweep_in_s <= 0)) {
-        s->sweep_in_s = SWEEP_EVERY_S;
-        start(t, s->swept, true);
-    }
-}
-
-/* ---- the trash ---- */
-
-static struct db_sql trash_next = { "SELECT segment, owner FROM search_trash WHERE after_us < ?1 ORDER BY segment LIMIT 1" };
-static struct db_sql trash_empty = {
-    "DELETE FROM search_chunk WHERE owner = ?1 AND segment = ?2"
-    " AND NOT EXISTS (SELECT 1 FROM search_segment g WHERE g.owner = ?1 AND g.segment = ?2)" };
-
-static enum err empty_apply(struct db_conn *c, struct change *ch)
-{
-    struct db_stmt *s;
-    int64_t         segment, owner;
-    enum err        e = db_get(c, &s, &trash_next, "i", clock_us());
-
-    (void)ch;
-    segment = e ? 0 : db_i64(s, 0);
-    owner = e ? 0 : db_i64(s, 1);
-    if (s)
-        db_done(s);
-    if (e)
-        return e == ERR_NOT_FOUND ? OK : e;
-    e = db_run(c, &trash_empty, "ii", owner, segment);
-    return e ? e : db_run(c, &trash_take, "i", segment);
-}
-
-static void emptied(struct talk *t, struct change *ch, enum err e)
-{
-    (void)e;        /* tried again */
-    t->search->emptying = false;
-    free(ch);
-}
-
-static void empty_trash(struct talk *t)
-{
-    struct change *c = NEW(struct change);
-
-    c->apply = empty_apply;
-    c->done = emptied;
-    t->search->emptying = true;
-    if (session_change(NULL, t, c) != OK)
-        emptied(t, c, ERR_LIMIT);
-}
-
-/* ---- what others call ---- */
-
-void search_init(struct talk *t)
-{
-    t->search = NEW(struct search);
-    intmap_init(&t->search->noted);
-    t->search->sweep_in_s = SWEEP_EVERY_S;
-}
-
-void search_done(struct talk *t)
-{
-    if (!t->search)
-        return;
-    intmap_done(&t->search->noted);
-    free(t->search);
-    t->search = NULL;
-}
-
-void search_tick(struct talk *t)
-{
-    struct search *s = t->search;
-
-    s->said_before = s->said;
-    s->said = 0;
-    s->sweep_in_s--;
-    if (--s->trash_in_s <= 0 && !s->emptying && !t->stopping) {
-        s->trash_in_s = TRASH_EVERY_S;
-        empty_trash(t);
-    }
-    next_work(t);
-}
-
-void search_ask(struct talk *t, int64_t owner)
-{
-    struct search *s = t->search;
-
-    if (s->due_count < DUE_MAX)
-        s->due[(s->due_from + s->due_count++) % DUE_MAX] = owner;
-}
-
-void search_note(struct talk *t, int64_t owner)
-{
-    struct search *s = t->search;
-    intptr_t       n = (intptr_t)intmap_get(&s->noted, owner) + 1;
-
-    s->said++;
-    if (n % SMALL == 0)
-        search_ask(t, owner);
-    if (n % LARGE == 0 && s->urgent_count < (int)(sizeof s->urgent / sizeof *s->urgent)) {
-        s->urgent[s->urgent_count++] = owner;
-        n = 0;
-    }
-    if (s->noted.count >= NOTED_MAX) {      /* the sweep finds them */
-        intmap_done(&s->noted);
-        intmap_init(&s->noted);
-    }
-    intmap_put(&s->noted, owner, (void *)n);
-}
-
-struct mend_op {
-    struct change change;
-    int64_t       owner;
-};
-
-static enum err mend_apply(struct db_conn *c, struct change *ch)
-{
-    static struct db_sql all_stale = { "UPDATE search_segment SET made = 0 WHERE owner = ?1" };
-
-    return db_run(c, &all_stale, "i", ((struct mend_op *)ch)->owner);
-}
-
-static void mended(struct talk *t, struct change *ch, enum err e)
-{
-    if (!e)
-        search_ask(t, ((struct mend_op *)ch)->owner);
-    free(ch);
-}
-
-void search_mend(struct talk *t, int64_t owner)
-{
-    struct mend_op *o = NEW(struct mend_op);
-
-    LOG_WARN("search.broken", LF_I64("owner", owner));
-    o->change.apply = mend_apply;
-    o->change.done = mended;
-    o->owner = owner;
-    if (session_change(NULL, t, &o->change) != OK)
-        free(o);
-}
-
-static struct db_sql wanted_more = { "UPDATE search_wanted SET made = made + 1 WHERE one = 1" };
-
-static enum err reindex_apply(struct db_conn *c, struct change *ch)
-{
-    (void)ch;
     return db_run(c, &wanted_more, "");
 }
 
-static void reindexing(struct talk *t, struct change *ch, enum err e)
+enum err search_progress(struct db_conn *c, int64_t *left, int64_t *all)
 {
-    free(ch);
-    if (e)
-        return;
-    t->search->swept = 0;
-    t->search->hurry = true;
-    next_work(t);
-}
+    static struct db_sql count = {
+        "SELECT CAST(coalesce(sum(CASE WHEN g.made < w.made THEN 1 ELSE 0 END), 0) AS BIGINT), count(g.owner)"
+        " FROM search_wanted w LEFT JOIN search_segment g ON 1 = 1" };
+    struct db_stmt *s;
+    enum err        e = db_get(c, &s, &count, "");
 
-void search_reindex(struct talk *t)
-{
-    struct change *c = NEW(struct change);
-
-    c->apply = reindex_apply;
-    c->done = reindexing;
-    if (session_change(NULL, t, c) != OK)
-        free(c);
+    *left = e ? 0 : db_i64(s, 0);
+    *all = e ? 0 : db_i64(s, 1);
+    if (s)
+        db_done(s);
+    return e;
 }
 
 /* ---- forgetting ---- */

@@ -68,7 +68,7 @@ struct talk {
     struct intmap           recent;          /* archive.c: origin-ids not settled yet */
     int                     tail_count;      /* messages not settled yet */
     bool                    settling;
-    struct search          *search;          /* search_build.c */
+    struct search          *search;          /* search_run.c */
     int                     purge_in_s;
     uint8_t                 origin_key[16];  /* of the origin-id hashes; kept in the database */
 

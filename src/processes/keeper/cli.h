@@ -84,6 +84,7 @@ int cmd_stop(struct invocation *v);
 int cmd_backup(struct invocation *v);
 int cmd_restore(struct invocation *v);
 int cmd_db_check(struct invocation *v);
+int cmd_db_reindex(struct invocation *v);
 int cmd_db_move(struct invocation *v);
 int cmd_config_sample(struct invocation *v);
 int cmd_config_check(struct invocation *v);

@@ -50,3 +50,20 @@ int cmd_audit(struct invocation *v)
         return CLI_FAILED;
     return leave(s, cli_own(s, "talk", "audit", (const char *const[]){ last ? last : "100", NULL }));
 }
+
+/* ---- the search index ---- */
+
+int cmd_db_reindex(struct invocation *v)
+{
+    struct settings *s;
+    enum err         e;
+
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    e = cli_ask(s, json_pack("{s:s}", "command", "status"), NULL);
+    if (e && e != ERR_UNAVAILABLE)
+        return leave(s, CLI_FAILED);
+    if (e && cli_offline(s))
+        return leave(s, CLI_FAILED);
+    return leave(s, cli_own(s, "talk", "reindex", (const char *const[]){ e ? "here" : "server", NULL }));
+}

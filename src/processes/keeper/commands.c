@@ -100,6 +100,10 @@ const struct command commands[] = {
       "get one from an authority they trust.",
       cert_options, cmd_cert },
     { "db check", "", 0, 0, "prove that the databases are whole and match this program", NULL, NULL, cmd_db_check },
+    { "db reindex", "", 0, 0, "make the search index anew from the messages",
+      "While people search and chat. It goes on when this command is ended, and after a restart. Not needed in ordinary life;\n"
+      "after a version that folds text differently, say. Works without a running server too.",
+      NULL, cmd_db_reindex },
     { "db move", "", 0, 0, "carry a stopped server's databases from SQLite into PostgreSQL",
       "Into an empty PostgreSQL, in one transaction for each database, and then proves that both sides hold the same.\n"
       "Nothing is changed in the files.",

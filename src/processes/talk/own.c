@@ -6,8 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
+#include "talk/archive_id.h"
 #include "talk/audit.h"
 #include "talk/feature.h"
+#include "talk/search.h"
+#include <inttypes.h>
+#include <unistd.h>
 
 struct own {
     struct db_conn *conn;
@@ -81,6 +85,87 @@ static int run_admin(struct own *o)
     return e ? fail("%s: %s", o->args[0], err_info(e)->sentence) : 0;
 }
 
+/* ---- the search index ---- */
+
+static enum err secret_read(struct own *o, uint8_t key[16])
+{
+    static struct db_sql secret = { "SELECT value FROM secret WHERE name = 'origin'" };
+    struct db_stmt      *s;
+    enum err             e = db_get(o->conn, &s, &secret, "");
+
+    if (!e && db_blob(s, 0).len != 16)
+        e = ERR_INVALID;
+    if (!e)
+        memcpy(key, db_blob(s, 0).p, 16);
+    if (s)
+        db_done(s);
+    return e;
+}
+
+static enum err owner_behind(struct own *o, int64_t *owner)
+{
+    static struct db_sql next = { "SELECT min(owner) FROM log WHERE owner > ?1" };
+    struct db_stmt      *s;
+    enum err             e = db_get(o->conn, &s, &next, "i", *owner);
+
+    if (!e && db_is_null(s, 0))
+        e = ERR_NOT_FOUND;
+    if (!e)
+        *owner = db_i64(s, 0);
+    if (s)
+        db_done(s);
+    return e;
+}
+
+/* No server runs: the work is done here. What was made before an end goes on from there. */
+static enum err reindex_here(struct own *o)
+{
+    uint8_t  key[16];
+    int64_t  owner = INT64_MIN, logs = 0;
+    enum err e = secret_read(o, key);
+
+    archive_id_setup(key);
+    while (!e && (e = owner_behind(o, &owner)) == OK) {
+        for (bool more = true; more && !e;) {
+            e = db_atomic_begin(o->conn);
+            if (!e)
+                e = db_atomic_end(o->conn, search_step(o->conn, key, owner, &more));
+        }
+        logs++;
+    }
+    if (e == ERR_NOT_FOUND)
+        printf("the search index of %" PRId64 " logs is new\n", logs);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+/* The server notices within seconds. */
+static enum err reindex_watch(struct own *o)
+{
+    int64_t  left, all, told = -1;
+    enum err e = search_progress(o->conn, &left, &all);
+
+    while (!e && left) {
+        if (left != told)
+            printf("%" PRId64 " of %" PRId64 " segments are left; it goes on when this command is ended\n", left, all);
+        fflush(stdout);
+        told = left;
+        sleep(1);
+        e = search_progress(o->conn, &left, &all);
+    }
+    if (!e)
+        puts("the search index is new");
+    return e;
+}
+
+static int run_reindex(struct own *o)
+{
+    enum err e = search_want_new(o->conn);
+
+    if (!e)
+        e = strcmp(o->args[0], "here") == 0 ? reindex_here(o) : reindex_watch(o);
+    return e ? fail("could not make the search index anew: %s", err_info(e)->sentence) : 0;
+}
+
 /* ---- the table ---- */
 
 static const struct {
@@ -91,6 +176,7 @@ static const struct {
 } verbs[] = {
     { "audit", 1, false, run_audit },
     { "admin", 2, true, run_admin },
+    { "reindex", 1, true, run_reindex },
 };
 
 static struct db_settings where(const char *path)
