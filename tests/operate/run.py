@@ -265,6 +265,30 @@ def index_is_made_behind_the_messages(s):
     s.start()
 
 
+def invitations_are_links(s):
+    """an invitation is a link that makes one account, with and without a running server, and a promised name is held"""
+    link = s.run("user", "invite", "gil", "--from", "alice", "--days", "3").splitlines()[0]
+    check(re.fullmatch(rf"xmpp:gil@{s.domain}\?register;preauth=[a-z2-7]{{26}}", link), link)
+    check("invitation for gil" in s.run("user", "invite", "gil", fails=True), "the name was promised twice")
+    check("from 1 to 90" in s.run("user", "invite", "--days", "91", fails=True), "91 days")
+
+    async def play(link, name):
+        token = link.split("preauth=")[1]
+        stream, features = await xmpp.connect(s)
+        for payload in (f"<preauth xmlns='urn:xmpp:pars:0' token='{token}'/>",
+                        f"<query xmlns='jabber:iq:register'><username>{name}</username><password>x</password></query>"):
+            answer = await stream.ask("set", payload, s.domain)
+            check(answer.get("type") == "result", xmpp.show(answer))
+    asyncio.run(play(link, "gil"))
+    s.run("stop")
+    s.process.wait(20)
+    link = s.run("user", "invite").splitlines()[0]
+    check(re.fullmatch(rf"xmpp:{s.domain}\?register;preauth=[a-z2-7]{{26}}", link), link)
+    s.start()
+    asyncio.run(play(link, "hana"))
+    check({"gil", "hana"} <= {line.split("@")[0] for line in s.run("user", "list").splitlines()}, "the accounts are not there")
+
+
 def killed_roles_come_back(s):
     """a killed role comes back, and the keeper counts it; ident's death ends no session"""
     async def play():
@@ -405,7 +429,7 @@ def one_process(s):
 
 TESTS = (help_of_each, nothing_runs, settings_mistakes, workers_need_a_cluster, accounts_without_a_server, accounts_with_a_server, second_server,
          status_and_top, cluster_is_judged, reload_keeps_sessions, restart_goes_from_role_to_role, rights_are_given_up, backup_and_restore,
-         index_is_made_behind_the_messages, killed_roles_come_back, stops_in_order,
+         index_is_made_behind_the_messages, invitations_are_links, killed_roles_come_back, stops_in_order,
          one_process)
 
 

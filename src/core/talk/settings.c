@@ -40,6 +40,9 @@ const struct setting talk_settings[] = {
       "Lets clients log in without TLS. For measurements on one machine only." },
     { "talk.registration", SETTING_BOOL, "no", 0, 0, true,
       "Lets clients make accounts (XEP-0077). ident.registration must allow it too." },
+    { "talk.invitations", SETTING_BOOL, "no", 0, 0, true,
+      "Lets everyone invite others to make an account here (XEP-0401); else their invitations only make contacts. The"
+      " operator (`bongsu user invite`) and administrators always may." },
     { "talk.admins", SETTING_TEXT, "", 0, 0, true,
       "Accounts that may administer the service from their client (XEP-0133), separated by commas; `bongsu user admin` names"
       " others. What they do is written down: `bongsu audit`." },
@@ -70,6 +73,7 @@ void talk_limits_read(const struct settings *s, struct talk_limits *l)
         .archive_us_max = settings_int(s, "talk.archive_time_max") * 1000,
         .plain_without_tls = settings_bool(s, "talk.plain_without_tls"),
         .registration = settings_bool(s, "talk.registration"),
+        .invitations = settings_bool(s, "talk.invitations"),
         .log_messages = settings_bool(s, "talk.log_messages"),
     };
 }

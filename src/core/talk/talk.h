@@ -44,6 +44,7 @@ struct talk_limits {                 /* from the settings; see talk/settings.c f
     int64_t  archive_us_max;         /* how long the archive keeps; 0 for ever */
     bool     plain_without_tls;      /* never true in the sample; benchmarks without TLS */
     bool     registration;
+    bool     invitations;            /* everyone may invite others to make an account */
     bool     log_messages;
     int      accepts_per_second_max; /* new connections; 0: no bound */
 };
@@ -68,6 +69,8 @@ struct talk {
     struct intmap           recent;          /* archive.c: origin-ids not settled yet */
     int                     tail_count;      /* messages not settled yet */
     bool                    settling;
+    int                     invite_look_in_s, invite_expire_in_s;    /* invite.c */
+    bool                    invites_busy;
     struct search          *search;          /* search_run.c */
     int                     purge_in_s;
     uint8_t                 origin_key[16];  /* of the origin-id hashes; kept in the database */

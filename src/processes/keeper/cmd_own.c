@@ -51,19 +51,41 @@ int cmd_audit(struct invocation *v)
     return leave(s, cli_own(s, "talk", "audit", (const char *const[]){ last ? last : "100", NULL }));
 }
 
+/* ---- invitations ---- */
+
+static enum err server_runs(const struct settings *s, bool *runs)
+{
+    enum err e = cli_ask(s, json_pack("{s:s}", "command", "status"), NULL);
+
+    *runs = !e;
+    return e == ERR_UNAVAILABLE ? OK : e;
+}
+
+int cmd_user_invite(struct invocation *v)
+{
+    const char      *name = v->arg_count ? v->args[0] : "-", *from = cli_value(v, "--from"), *days = cli_value(v, "--days");
+    struct settings *s;
+    bool             runs;
+
+    if (days && (atoi(days) < 1 || atoi(days) > 90))
+        return cli_fail("--days is a number from 1 to 90");
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    if (server_runs(s, &runs) || (!runs && cli_offline(s)))
+        return leave(s, CLI_FAILED);
+    return leave(s, cli_own(s, "talk", "invite", (const char *const[]){ name, from ? from : "-", days ? days : "7", NULL }));
+}
+
 /* ---- the search index ---- */
 
 int cmd_db_reindex(struct invocation *v)
 {
     struct settings *s;
-    enum err         e;
+    bool             runs;
 
     if (cli_settings(v, &s))
         return CLI_FAILED;
-    e = cli_ask(s, json_pack("{s:s}", "command", "status"), NULL);
-    if (e && e != ERR_UNAVAILABLE)
+    if (server_runs(s, &runs) || (!runs && cli_offline(s)))
         return leave(s, CLI_FAILED);
-    if (e && cli_offline(s))
-        return leave(s, CLI_FAILED);
-    return leave(s, cli_own(s, "talk", "reindex", (const char *const[]){ e ? "here" : "server", NULL }));
+    return leave(s, cli_own(s, "talk", "reindex", (const char *const[]){ runs ? "server" : "here", NULL }));
 }

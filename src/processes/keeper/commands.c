@@ -15,6 +15,11 @@ static const struct cli_option audit_options[] = {
     { "--last", "N", "how many; default: 100" },
     { 0 },
 };
+static const struct cli_option invite_options[] = {
+    { "--from", "INVITER", "the account that the new one becomes a contact of" },
+    { "--days", "N", "how long it is good; default: 7" },
+    { 0 },
+};
 static const struct cli_option status_options[] = {
     { "--json", NULL, "the whole answer as JSON" },
     { 0 },
@@ -71,6 +76,10 @@ const struct command commands[] = {
       "Its client shows the commands under \"Commands\" of the server (XEP-0133). Works with and without a running server;\n"
       "the setting talk.admins names administrators besides.",
       NULL, cmd_user_admin },
+    { "user invite", "[NAME]", 0, 1, "print a link that makes one account",
+      "The link (xmpp:…;preauth=…) is for a client that knows XEP-0445, or for a QR code. With NAME it makes that account only, and\n"
+      "nobody else gets the name meanwhile. It works whether talk.registration is on or off, and once.", invite_options,
+      cmd_user_invite },
     { "user list", "", 0, 0, "list the accounts", NULL, NULL, cmd_user_list },
     { "audit", "", 0, 0, "print what administrators did: when, who, what, about whom, and what became of it", NULL, audit_options,
       cmd_audit },

@@ -9,6 +9,7 @@
 #include "talk/archive_id.h"
 #include "talk/audit.h"
 #include "talk/feature.h"
+#include "talk/invite.h"
 #include "talk/search.h"
 #include <inttypes.h>
 #include <unistd.h>
@@ -83,6 +84,45 @@ static int run_admin(struct own *o)
     else if (!e)
         e = db_run(o->conn, &del, "s", name);
     return e ? fail("%s: %s", o->args[0], err_info(e)->sentence) : 0;
+}
+
+/* ---- invitations ---- */
+
+/* The name, prepared; "-" is none. */
+static enum err name_read(struct own *o, const char *word, struct str *out)
+{
+    *out = STR("");
+    return strcmp(word, "-") == 0 ? OK : jid_prep_local(&o->arena, str_of(word), out);
+}
+
+static int run_invite(struct own *o)
+{
+    struct invite i = { .may = INVITE_ACCOUNT };
+    char          token[INVITE_TOKEN_CHARS + 1], when[CLOCK_TEXT_BYTES];
+    struct buf    uri;
+    enum err      e = name_read(o, o->args[0], &i.username);
+
+    if (!e)
+        e = name_read(o, o->args[1], &i.inviter);
+    if (e)
+        return fail("a name is not allowed (RFC 7622: no spaces, no \"@/:'<>&\")");
+    i.may |= i.inviter.len ? INVITE_CONTACT : 0;
+    i.expires_us = clock_us() / 1000000 * 1000000 + atoi(o->args[2]) * 86400LL * 1000000;
+    invite_token_make(token);
+    e = db_atomic_begin(o->conn);
+    if (!e)
+        e = db_atomic_end(o->conn, invite_put(o->conn, str_of(token), &i, clock_us()));
+    if (e == ERR_EXISTS)
+        return fail("there is an invitation for %s already", o->args[0]);
+    if (e == ERR_LIMIT)
+        return fail("%s has %d invitations that nobody has used yet", o->args[1], INVITES_PER_PERSON_MAX);
+    if (e)
+        return fail("the invitation could not be stored: %s", err_info(e)->sentence);
+    buf_init(&uri, 0);
+    invite_put_uri(&uri, &i, o->domain, str_of(token));
+    printf("%.*s\ngood once, until %.*s\n", STR_ARG(buf_str(&uri)), STR_ARG(clock_format(i.expires_us, when)));
+    buf_done(&uri);
+    return 0;
 }
 
 /* ---- the search index ---- */
@@ -176,6 +216,7 @@ static const struct {
 } verbs[] = {
     { "audit", 1, false, run_audit },
     { "admin", 2, true, run_admin },
+    { "invite", 3, true, run_invite },
     { "reindex", 1, true, run_reindex },
 };
 
