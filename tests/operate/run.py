@@ -289,6 +289,23 @@ def invitations_are_links(s):
     check({"gil", "hana"} <= {line.split("@")[0] for line in s.run("user", "list").splitlines()}, "the accounts are not there")
 
 
+def reports_are_listed(s):
+    """what people report is kept with the messages that they show, and printed for the operator"""
+    async def play():
+        bob, alice = await xmpp.log_in(s, "bob", "two"), await xmpp.log_in(s, "alice", "one")
+        bob.send(f"<message to='alice@{s.domain}' type='chat' id='spam'><body>buy this</body></message>")
+        await bob.ask("get", "<ping xmlns='urn:xmpp:ping'/>", s.domain)
+        page = "<query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>1</max><before/></set></query>"
+        last = (await alice.ask("set", page)).find(".//{http://jabber.org/protocol/rsm}last").text
+        await alice.ask("set", f"<block xmlns='urn:xmpp:blocking'><item jid='mallory@{s.domain}'><report xmlns='urn:xmpp:reporting:1'"
+                               f" reason='urn:xmpp:reporting:spam'><stanza-id xmlns='urn:xmpp:sid:0' by='alice@{s.domain}' id='{last}'/>"
+                               "<text>no, thanks</text></report></item></block>")
+    asyncio.run(play())
+    printed = s.run("reports")
+    check(f"alice@{s.domain}\tabout mallory@{s.domain}\turn:xmpp:reporting:spam" in printed, printed)
+    check("    no, thanks\n" in printed and "<body>buy this</body>" in printed, printed)
+
+
 def killed_roles_come_back(s):
     """a killed role comes back, and the keeper counts it; ident's death ends no session"""
     async def play():
@@ -429,7 +446,7 @@ def one_process(s):
 
 TESTS = (help_of_each, nothing_runs, settings_mistakes, workers_need_a_cluster, accounts_without_a_server, accounts_with_a_server, second_server,
          status_and_top, cluster_is_judged, reload_keeps_sessions, restart_goes_from_role_to_role, rights_are_given_up, backup_and_restore,
-         index_is_made_behind_the_messages, invitations_are_links, killed_roles_come_back, stops_in_order,
+         index_is_made_behind_the_messages, invitations_are_links, reports_are_listed, killed_roles_come_back, stops_in_order,
          one_process)
 
 

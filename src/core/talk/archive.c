@@ -528,7 +528,7 @@ bool archive_kept_has_address(struct str kept, struct str full)
 static struct db_sql name_find = { "SELECT id FROM resend WHERE origin = ?1 ORDER BY id DESC LIMIT 1" };
 
 /* The place of a message by the id it was shown under; 0: none. */
-static int64_t place_of(struct db_conn *c, int64_t shown)
+int64_t archive_place(struct db_conn *c, int64_t shown)
 {
     struct db_stmt *s = NULL;
     int64_t         id = 0;
@@ -552,7 +552,7 @@ static int by_place(const void *a, const void *b)
 static enum err read_ids(struct db_conn *c, struct arena *a, const struct archive_filter *f, struct archive_page *out)
 {
     for (int i = 0; i < f->id_count; i++) {
-        int64_t peer, id = place_of(c, f->ids[i]);
+        int64_t peer, id = archive_place(c, f->ids[i]);
 
         if (!id || !log_has(c, f->owner, id, &peer)) {
             out->missing = true;
@@ -621,7 +621,7 @@ static struct db_sql ahead_since = { "SELECT ahead_us FROM message WHERE id = ?1
 static int64_t place_behind(struct db_conn *c, int64_t shown)
 {
     struct db_stmt *s = NULL;
-    int64_t         id = place_of(c, shown), ahead_us = 0;
+    int64_t         id = archive_place(c, shown), ahead_us = 0;
 
     if (!id)
         return clock_us() - ARCHIVE_AHEAD_UNKNOWN_S * 1000000LL;
@@ -634,7 +634,7 @@ static int64_t place_behind(struct db_conn *c, int64_t shown)
 
 static bool is_in_log(struct db_conn *c, int64_t owner, int64_t shown)
 {
-    int64_t id = place_of(c, shown), peer;
+    int64_t id = archive_place(c, shown), peer;
 
     return id && log_has(c, owner, id, &peer);
 }
@@ -647,7 +647,7 @@ static enum err borders_find(struct db_conn *c, struct archive_filter *f, bool *
                (f->before_id && !is_in_log(c, f->owner, f->before_id));
     if (*missing)
         return OK;
-    f->before_id = place_of(c, f->before_id);
+    f->before_id = archive_place(c, f->before_id);
     if (archive_is_name(f->after_id)) {
         f->after_shown = f->after_id;
         f->after_id = place_behind(c, f->after_id);

@@ -54,6 +54,7 @@ enum err archive_ends(struct db_conn *c, int64_t owner, int64_t *first_id, int64
 enum err archive_get(struct db_conn *c, struct arena *a, int64_t id, struct archive_row *out);
 enum err archive_ends_of(struct person *p, int64_t *first_id, int64_t *last_id);    /* of a person in memory, in the loop; as shown */
 int64_t  archive_shown(struct db_conn *c, int64_t id);      /* of a place; 0 stays 0 */
+int64_t  archive_place(struct db_conn *c, int64_t shown);    /* the other way; 0: none */
 bool     archive_kept_has_address(struct str kept, struct str full);     /* as its `from` or `to` */
 
 /* In a shared database a message is known to clients by what its sender and origin-id give, not by its place: so it has the same id

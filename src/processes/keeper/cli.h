@@ -76,6 +76,7 @@ int cmd_user_del(struct invocation *v);
 int cmd_user_list(struct invocation *v);
 int cmd_user_admin(struct invocation *v);
 int cmd_user_invite(struct invocation *v);
+int cmd_reports(struct invocation *v);
 int cmd_audit(struct invocation *v);
 int cmd_status(struct invocation *v);
 int cmd_top(struct invocation *v);

@@ -51,6 +51,20 @@ int cmd_audit(struct invocation *v)
     return leave(s, cli_own(s, "talk", "audit", (const char *const[]){ last ? last : "100", NULL }));
 }
 
+/* ---- reports ---- */
+
+int cmd_reports(struct invocation *v)
+{
+    const char      *last = cli_value(v, "--last");
+    struct settings *s;
+
+    if (last && atoi(last) < 1)
+        return cli_fail("--last is a number above 0");
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    return leave(s, cli_own(s, "talk", "reports", (const char *const[]){ last ? last : "20", NULL }));
+}
+
 /* ---- invitations ---- */
 
 static enum err server_runs(const struct settings *s, bool *runs)

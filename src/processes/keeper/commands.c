@@ -15,6 +15,10 @@ static const struct cli_option audit_options[] = {
     { "--last", "N", "how many; default: 100" },
     { 0 },
 };
+static const struct cli_option reports_options[] = {
+    { "--last", "N", "how many; default: 20" },
+    { 0 },
+};
 static const struct cli_option invite_options[] = {
     { "--from", "INVITER", "the account that the new one becomes a contact of" },
     { "--days", "N", "how long it is good; default: 7" },
@@ -81,6 +85,8 @@ const struct command commands[] = {
       "nobody else gets the name meanwhile. It works whether talk.registration is on or off, and once.", invite_options,
       cmd_user_invite },
     { "user list", "", 0, 0, "list the accounts", NULL, NULL, cmd_user_list },
+    { "reports", "", 0, 0, "print what people reported as spam or abuse, the newest first",
+      "Who, about whom, why, and the messages that they chose to show.", reports_options, cmd_reports },
     { "audit", "", 0, 0, "print what administrators did: when, who, what, about whom, and what became of it", NULL, audit_options,
       cmd_audit },
     { "status", "", 0, 0, "what runs, and how it is",

@@ -11,6 +11,7 @@
 #include "talk/feature.h"
 #include "talk/invite.h"
 #include "talk/search.h"
+#include "talk/xep/xep0377_reporting.h"
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -84,6 +85,50 @@ static int run_admin(struct own *o)
     else if (!e)
         e = db_run(o->conn, &del, "s", name);
     return e ? fail("%s: %s", o->args[0], err_info(e)->sentence) : 0;
+}
+
+/* ---- reports ---- */
+
+static void print_indented(struct str text)
+{
+    while (text.len) {
+        struct str line = str_split(&text, '\n');
+
+        printf("    %.*s\n", STR_ARG(line));
+    }
+}
+
+static void print_report(const struct report_row *r)
+{
+    char when[CLOCK_TEXT_BYTES];
+
+    clock_format(r->at_us - r->at_us % 1000000, when);
+    printf("%" PRId64 "\t%s\t%.*s\tabout %.*s\t%.*s%s%s\n", r->id, when, STR_ARG(r->reporter), STR_ARG(r->about), STR_ARG(r->reason),
+           r->forward & REPORT_TO_ORIGIN ? "\tmay be told to the origin" : "",
+           r->forward & REPORT_TO_THIRD_PARTY ? "\tmay be told to third parties" : "");
+    print_indented(r->text);
+    for (int i = 0; i < r->message_count; i++)
+        print_indented(r->messages[i]);
+}
+
+/* The newest first. */
+static int run_reports(struct own *o)
+{
+    int64_t before = 0;
+    int     left = atoi(o->args[0]), n = 0;
+
+    do {
+        struct report_row *rows;
+        enum err           e = reports_read(o->conn, &o->arena, before, left, &rows, &n);
+
+        if (e)
+            return fail("could not read the reports: %s", err_info(e)->sentence);
+        for (int i = 0; i < n; i++)
+            print_report(&rows[i]);
+        left -= n;
+        before = n ? rows[n - 1].id : 0;
+    } while (n == REPORT_PAGE_MAX && left > 0);
+    return 0;
 }
 
 /* ---- invitations ---- */
@@ -216,6 +261,7 @@ static const struct {
 } verbs[] = {
     { "audit", 1, false, run_audit },
     { "admin", 2, true, run_admin },
+    { "reports", 1, false, run_reports },
     { "invite", 3, true, run_invite },
     { "reindex", 1, true, run_reindex },
 };

@@ -3,6 +3,7 @@
  *
  *   audit COUNT            prints what administrators did
  *   admin USER on|off      without a server
+ *   reports COUNT          prints what people reported
  *   invite NAME|- INVITER|- DAYS    prints the link
  *   reindex here|server    makes the search index anew, or has the running server make it and watches
  * SPDX-License-Identifier: AGPL-3.0-or-later */
