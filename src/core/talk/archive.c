@@ -801,3 +801,51 @@ int64_t archive_shown(struct db_conn *c, int64_t id)
     }
     return shown;
 }
+
+/* ---- walking ---- */
+
+static struct db_sql walk_tail = {
+    "SELECT id, stanza, sender FROM message WHERE id > ?2 AND id < ?3 AND ((sender = ?1 AND recipient = ?4 AND (keeps & 1) <> 0)"
+    " OR (recipient = ?1 AND sender = ?4 AND (keeps & 2) <> 0)) ORDER BY id DESC LIMIT ?5" };
+static struct db_sql walk_log = {
+    "SELECT l.id, m.stanza, m.sender FROM log l CROSS JOIN message m ON m.id = l.id"
+    " WHERE l.owner = ?1 AND l.id > ?2 AND l.id < ?3 AND l.peer = ?4 ORDER BY l.id DESC LIMIT ?5" };
+
+enum { WALK_STEP = 200 };
+
+/* Of (low, high); *goes_on: `fn` has not said no. */
+static enum err walk_part(struct db_conn *c, struct db_sql *sql, int64_t owner, int64_t peer, int64_t low, int64_t high,
+                          archive_walk_fn *fn, void *arg, bool *goes_on)
+{
+    int rows = WALK_STEP;
+
+    while (*goes_on && rows == WALK_STEP && low < high - 1) {
+        struct db_stmt *s = db_prepare(c, sql);
+        enum err        e;
+
+        if (!s)
+            return ERR_BUG;
+        db_bind_i64(s, 1, owner);
+        db_bind_i64(s, 2, low);
+        db_bind_i64(s, 3, high);
+        db_bind_i64(s, 4, peer);
+        db_bind_i64(s, 5, WALK_STEP);
+        for (rows = 0; *goes_on && (e = db_step(s)) == OK; rows++) {
+            high = db_i64(s, 0);
+            *goes_on = fn(arg, &(struct archive_walked){ high, db_i64(s, 2) == owner, db_text(s, 1) });
+        }
+        db_done(s);
+        if (*goes_on && e != ERR_NOT_FOUND)
+            return e;
+    }
+    return OK;
+}
+
+enum err archive_walk_back(struct db_conn *c, int64_t owner, int64_t peer, archive_walk_fn *fn, void *arg)
+{
+    int64_t  settled = settled_id(c);
+    bool     goes_on = true;
+    enum err e = walk_part(c, &walk_tail, owner, peer, settled, INT64_MAX, fn, arg, &goes_on);
+
+    return e ? e : walk_part(c, &walk_log, owner, peer, 0, settled == INT64_MAX ? INT64_MAX : settled + 1, fn, arg, &goes_on);
+}

@@ -53,6 +53,10 @@ enum err archive_count(struct db_conn *c, const struct archive_filter *f, int64_
 enum err archive_ends(struct db_conn *c, int64_t owner, int64_t *first_id, int64_t *last_id); /* 0 when empty */
 enum err archive_get(struct db_conn *c, struct arena *a, int64_t id, struct archive_row *out);
 enum err archive_ends_of(struct person *p, int64_t *first_id, int64_t *last_id);    /* of a person in memory, in the loop; as shown */
+/* What the owner exchanged with the peer, newest first, settled or not, until `fn` says false. */
+struct archive_walked { int64_t id; bool sent; struct str stanza; };
+typedef bool archive_walk_fn(void *arg, const struct archive_walked *row);
+enum err archive_walk_back(struct db_conn *c, int64_t owner, int64_t peer, archive_walk_fn *fn, void *arg);
 int64_t  archive_shown(struct db_conn *c, int64_t id);      /* of a place; 0 stays 0 */
 int64_t  archive_place(struct db_conn *c, int64_t shown);    /* the other way; 0: none */
 bool     archive_kept_has_address(struct str kept, struct str full);     /* as its `from` or `to` */
