@@ -48,6 +48,7 @@ keeper.metrics_listen = 127.0.0.1:{metrics[3]}
 tls.certificate = {crt}
 tls.key = {key}
 talk.registration = yes
+talk.invitations = yes
 talk.connections_per_address_max = 2000
 ident.registration = yes
 ident.registrations_per_hour = 0

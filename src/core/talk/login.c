@@ -28,6 +28,8 @@ void login_free(struct session *s)
     if (s->login->exchange)
         ident_sasl_abort(s->talk->bus, s->login->exchange);
     free(s->login->request);
+    free(s->login->preauth);
+    free(s->login->preauth_name);
     buf_done(&s->login->reply);
     free(s->login);
     s->login = NULL;

@@ -19,6 +19,7 @@
 #include "talk/jids.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
+#include "talk/search.h"
 #include "talk/settings.h"
 #include "talk/stream.h"
 #include "talk/xep/xep0198_sm.h"
@@ -507,6 +508,7 @@ void talk_free(struct talk **tp)
         }
         session_free(s);
     }
+    search_done(t);
     commands_done(t);
     forget_done(t);
     archive_done(t);

@@ -6,6 +6,7 @@
 #include "talk/archive.h"
 #include "talk/devices.h"
 #include "talk/jids.h"
+#include "talk/search.h"
 
 enum { ALICE = 1, BOB = 2, CAROL = 3 };
 
@@ -22,6 +23,7 @@ static struct db_conn *archive_with(struct test *t, struct arena *a, int message
         CHECK_OK(t, db_exec(c, m->sql));
     CHECK_OK(t, db_exec(c, devices_migrations[0].sql));
     CHECK_OK(t, db_exec(c, jids_migrations[0].sql));
+    CHECK_OK(t, db_exec(c, search_migrations[0].sql));
     for (int i = 1; i <= messages; i++) {
         char               text[160];
         int                n = snprintf(text, sizeof text, "<message from='alice@x/%d' to='%s'><body>%d</body></message>", i % 2,

@@ -139,3 +139,56 @@ int cmd_import(struct invocation *v)
         status = import_all(s, v->args[i]);
     return leave(s, status);
 }
+
+/* ---- reports ---- */
+
+int cmd_reports(struct invocation *v)
+{
+    const char      *last = cli_value(v, "--last");
+    struct settings *s;
+
+    if (last && atoi(last) < 1)
+        return cli_fail("--last is a number above 0");
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    return leave(s, cli_own(s, "talk", "reports", (const char *const[]){ last ? last : "20", NULL }));
+}
+
+/* ---- invitations ---- */
+
+static enum err server_runs(const struct settings *s, bool *runs)
+{
+    enum err e = cli_ask(s, json_pack("{s:s}", "command", "status"), NULL);
+
+    *runs = !e;
+    return e == ERR_UNAVAILABLE ? OK : e;
+}
+
+int cmd_user_invite(struct invocation *v)
+{
+    const char      *name = v->arg_count ? v->args[0] : "-", *from = cli_value(v, "--from"), *days = cli_value(v, "--days");
+    struct settings *s;
+    bool             runs;
+
+    if (days && (atoi(days) < 1 || atoi(days) > 90))
+        return cli_fail("--days is a number from 1 to 90");
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    if (server_runs(s, &runs) || (!runs && cli_offline(s)))
+        return leave(s, CLI_FAILED);
+    return leave(s, cli_own(s, "talk", "invite", (const char *const[]){ name, from ? from : "-", days ? days : "7", NULL }));
+}
+
+/* ---- the search index ---- */
+
+int cmd_db_reindex(struct invocation *v)
+{
+    struct settings *s;
+    bool             runs;
+
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    if (server_runs(s, &runs) || (!runs && cli_offline(s)))
+        return leave(s, CLI_FAILED);
+    return leave(s, cli_own(s, "talk", "reindex", (const char *const[]){ runs ? "server" : "here", NULL }));
+}

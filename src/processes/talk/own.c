@@ -5,25 +5,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "base/clock.h"
 #include "talk/archive_id.h"
 #include "talk/audit.h"
-#include "talk/export.h"
 #include "talk/feature.h"
-#include "talk/import.h"
-#include "talk/owned.h"
+#include "talk/invite.h"
+#include "talk/own_inner.h"
+#include "talk/search.h"
+#include "talk/xep/xep0377_reporting.h"
+#include <inttypes.h>
+#include <unistd.h>
 
-struct own {
-    struct db_conn *conn;
-    struct arena    arena;
-    struct str      domain;
-    char          **args;           /* behind the domain */
-    int             arg_count;
-};
-
-static int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static int fail(const char *fmt, ...)
+int own_fail(const char *fmt, ...)
 {
     va_list ap;
 
@@ -58,7 +51,7 @@ static int run_audit(struct own *o)
     do {
         e = audit_read(o->conn, &o->arena, before, want - got, &rows, &n);
         if (e)
-            return fail("could not read the audit log: %s", err_info(e)->sentence);
+            return own_fail("could not read the audit log: %s", err_info(e)->sentence);
         pages[page] = rows;
         counts[page++] = n;
         got += n;
@@ -83,152 +76,171 @@ static int run_admin(struct own *o)
         e = db_run(o->conn, &put, "si", name, clock_us());
     else if (!e)
         e = db_run(o->conn, &del, "s", name);
-    return e ? fail("%s: %s", o->args[0], err_info(e)->sentence) : 0;
+    return e ? own_fail("%s: %s", o->args[0], err_info(e)->sentence) : 0;
 }
 
-/* ---- export ---- */
+/* ---- reports ---- */
 
-/* Archive ids are shown as clients know them. */
-static enum err ids_setup(struct own *o)
+static void print_indented(struct str text)
+{
+    while (text.len) {
+        struct str line = str_split(&text, '\n');
+
+        printf("    %.*s\n", STR_ARG(line));
+    }
+}
+
+static void print_report(const struct report_row *r)
+{
+    char when[CLOCK_TEXT_BYTES];
+
+    clock_format(r->at_us - r->at_us % 1000000, when);
+    printf("%" PRId64 "\t%s\t%.*s\tabout %.*s\t%.*s%s%s\n", r->id, when, STR_ARG(r->reporter), STR_ARG(r->about), STR_ARG(r->reason),
+           r->forward & REPORT_TO_ORIGIN ? "\tmay be told to the origin" : "",
+           r->forward & REPORT_TO_THIRD_PARTY ? "\tmay be told to third parties" : "");
+    print_indented(r->text);
+    for (int i = 0; i < r->message_count; i++)
+        print_indented(r->messages[i]);
+}
+
+/* The newest first. */
+static int run_reports(struct own *o)
+{
+    int64_t before = 0;
+    int     left = atoi(o->args[0]), n = 0;
+
+    do {
+        struct report_row *rows;
+        enum err           e = reports_read(o->conn, &o->arena, before, left, &rows, &n);
+
+        if (e)
+            return own_fail("could not read the reports: %s", err_info(e)->sentence);
+        for (int i = 0; i < n; i++)
+            print_report(&rows[i]);
+        left -= n;
+        before = n ? rows[n - 1].id : 0;
+    } while (n == REPORT_PAGE_MAX && left > 0);
+    return 0;
+}
+
+/* ---- invitations ---- */
+
+/* The name, prepared; "-" is none. */
+static enum err name_read(struct own *o, const char *word, struct str *out)
+{
+    *out = STR("");
+    return strcmp(word, "-") == 0 ? OK : jid_prep_local(&o->arena, str_of(word), out);
+}
+
+static int run_invite(struct own *o)
+{
+    struct invite i = { .may = INVITE_ACCOUNT };
+    char          token[INVITE_TOKEN_CHARS + 1], when[CLOCK_TEXT_BYTES];
+    struct buf    uri;
+    enum err      e = name_read(o, o->args[0], &i.username);
+
+    if (!e)
+        e = name_read(o, o->args[1], &i.inviter);
+    if (e)
+        return own_fail("a name is not allowed (RFC 7622: no spaces, no \"@/:'<>&\")");
+    i.may |= i.inviter.len ? INVITE_CONTACT : 0;
+    i.expires_us = clock_us() / 1000000 * 1000000 + atoi(o->args[2]) * 86400LL * 1000000;
+    invite_token_make(token);
+    e = db_atomic_begin(o->conn);
+    if (!e)
+        e = db_atomic_end(o->conn, invite_put(o->conn, str_of(token), &i, clock_us()));
+    if (e == ERR_EXISTS)
+        return own_fail("there is an invitation for %s already", o->args[0]);
+    if (e == ERR_LIMIT)
+        return own_fail("%s has %d invitations that nobody has used yet", o->args[1], INVITES_PER_PERSON_MAX);
+    if (e)
+        return own_fail("the invitation could not be stored: %s", err_info(e)->sentence);
+    buf_init(&uri, 0);
+    invite_put_uri(&uri, &i, o->domain, str_of(token));
+    printf("%.*s\ngood once, until %.*s\n", STR_ARG(buf_str(&uri)), STR_ARG(clock_format(i.expires_us, when)));
+    buf_done(&uri);
+    return 0;
+}
+
+/* ---- the search index ---- */
+
+static enum err secret_read(struct own *o, uint8_t key[16])
 {
     static struct db_sql secret = { "SELECT value FROM secret WHERE name = 'origin'" };
     struct db_stmt      *s;
     enum err             e = db_get(o->conn, &s, &secret, "");
 
-    if (!e && db_blob(s, 0).len == 16)
-        archive_id_setup((const uint8_t *)db_blob(s, 0).p);
+    if (!e && db_blob(s, 0).len != 16)
+        e = ERR_INVALID;
+    if (!e)
+        memcpy(key, db_blob(s, 0).p, 16);
     if (s)
         db_done(s);
     return e;
 }
 
-static void print_counts(const struct export *x)
+static enum err owner_behind(struct own *o, int64_t *owner)
 {
-    const char *key;
-    json_t     *value;
+    static struct db_sql next = { "SELECT min(owner) FROM log WHERE owner > ?1" };
+    struct db_stmt      *s;
+    enum err             e = db_get(o->conn, &s, &next, "i", *owner);
 
-    json_object_foreach(json_object_get(x->manifest, "counts"), key, value)
-        printf("%s: %lld\n", key, (long long)json_integer_value(value));
-}
-
-static int export_all(struct own *o, struct export *x)
-{
-    bool     done = false, shows = isatty(STDERR_FILENO);
-    enum err e = OK;
-
-    while (!done && !e) {
-        e = export_step(x, &done);
-        if (shows)
-            fprintf(stderr, "\r%lld messages", (long long)export_messages(x));
-    }
-    if (shows)
-        fputc('\n', stderr);
-    if (e)
-        return fail("the export was cut off: %s; the same command goes on with it", err_info(e)->sentence);
-    print_counts(x);
-    return 0;
-}
-
-static int run_export(struct own *o)
-{
-    struct export x;
-    struct str    name, why = STR_NULL;
-    int           status;
-    enum err      e = jid_prep_local(&o->arena, str_of(o->args[0]), &name);
-
+    if (!e && db_is_null(s, 0))
+        e = ERR_NOT_FOUND;
     if (!e)
-        e = ids_setup(o);
-    if (e)
-        return fail("%s: %s", o->args[0], err_info(e)->sentence);
-    e = export_open(&x, o->conn, o->args[1], name, o->domain, &o->arena, &why);
-    status = e ? fail("%.*s", STR_ARG(why.len ? why : str_of(err_info(e)->sentence))) : export_all(o, &x);
-    export_close(&x);
-    return status;
-}
-
-/* ---- what remains of somebody ---- */
-
-static void print_owned(void *arg, const char *table, int64_t rows)
-{
-    *(int64_t *)arg += rows;
-    printf("talk.%-18s %lld\n", table, (long long)rows);
-}
-
-/* ERR_AGAIN: it is not through yet. */
-static enum err is_through(struct own *o, struct str user)
-{
-    static struct db_sql left = {
-        "SELECT (SELECT count(*) FROM person WHERE user = ?1) + (SELECT count(*) FROM forgetting WHERE name = ?1)" };
-    struct db_stmt *s;
-    enum err        e = db_get(o->conn, &s, &left, "s", user);
-
-    if (!e && db_i64(s, 0) > 0)
-        e = ERR_AGAIN;
+        *owner = db_i64(s, 0);
     if (s)
         db_done(s);
     return e;
 }
 
-static int prove(struct own *o, struct str user)
+/* No server runs: the work is done here. What was made before an end goes on from there. */
+static enum err reindex_here(struct own *o)
 {
-    struct str             bare = arena_printf(&o->arena, "%.*s@%.*s", STR_ARG(user), STR_ARG(o->domain));
-    struct owned_by_others others;
-    int64_t                number, rows = 0;
-    enum err               e = owned_number(o->conn, user, bare, &number);
+    uint8_t  key[16];
+    int64_t  owner = INT64_MIN, logs = 0;
+    enum err e = secret_read(o, key);
 
-    if (!e)
-        e = owned_count(o->conn, number, user, bare, print_owned, &rows);
-    if (!e)
-        e = owned_others(o->conn, number, bare, &others);
-    if (e)
-        return fail("could not look: %s (%s)", err_info(e)->sentence, db_conn_error(o->conn));
-    printf("others keep, as theirs: %lld messages of conversations, %lld entries in contact lists\n", (long long)others.messages,
-           (long long)others.contacts);
-    if (others.loose)
-        printf("on their way to others, gone within two days: %lld messages\n", (long long)others.loose);
-    return rows ? 1 : 0;
-}
-
-static int run_prove(struct own *o)
-{
-    struct str name;
-    int        seconds = atoi(o->args[1]);
-    enum err   e = jid_prep_local(&o->arena, str_of(o->args[0]), &name);
-
-    if (e)
-        return fail("%s: %s", o->args[0], err_info(e)->sentence);
-    for (int i = 0; i < seconds * 10 && (e = is_through(o, name)) == ERR_AGAIN; i++)
-        usleep(100000);
-    return prove(o, name);
-}
-
-/* ---- import ---- */
-
-static void print_lines(const struct import *x)
-{
-    printf("%-44s %10s %10s %10s\n", "", "taken", "there", "not taken");
-    for (int i = 0; i < x->name_count; i++) {
-        const struct import_line *l = &x->lines[i];
-
-        printf("%-44s %10lld %10lld %10lld%s%s\n", l->name, (long long)l->taken, (long long)l->there, (long long)l->refused,
-               l->refused ? "  " : "", l->why);
+    archive_id_setup(key);
+    while (!e && (e = owner_behind(o, &owner)) == OK) {
+        for (bool more = true; more && !e;) {
+            e = db_atomic_begin(o->conn);
+            if (!e)
+                e = db_atomic_end(o->conn, search_step(o->conn, key, owner, &more));
+        }
+        logs++;
     }
+    if (e == ERR_NOT_FOUND)
+        printf("the search index of %" PRId64 " logs is new\n", logs);
+    return e == ERR_NOT_FOUND ? OK : e;
 }
 
-static int run_import(struct own *o)
+/* The server notices within seconds. */
+static enum err reindex_watch(struct own *o)
 {
-    struct import *x = malloc(sizeof *x);
-    struct str     why = STR_NULL;
-    const char    *server = getenv("BONGSU_DB_SERVER");
-    int            status = 0;
-    enum err       e = import_run(x, o->conn, o->args[0], o->domain, server && *server, &o->arena, &why);
+    int64_t  left, all, told = -1;
+    enum err e = search_progress(o->conn, &left, &all);
 
-    print_lines(x);
-    if (e)
-        status = fail("%.*s; what stands above is in, and the same command goes on", STR_ARG(why.len ? why : str_of(err_info(e)->sentence)));
-    import_done(x);
-    free(x);
-    return status;
+    while (!e && left) {
+        if (left != told)
+            printf("%" PRId64 " of %" PRId64 " segments are left; it goes on when this command is ended\n", left, all);
+        fflush(stdout);
+        told = left;
+        sleep(1);
+        e = search_progress(o->conn, &left, &all);
+    }
+    if (!e)
+        puts("the search index is new");
+    return e;
+}
+
+static int run_reindex(struct own *o)
+{
+    enum err e = search_want_new(o->conn);
+
+    if (!e)
+        e = strcmp(o->args[0], "here") == 0 ? reindex_here(o) : reindex_watch(o);
+    return e ? own_fail("could not make the search index anew: %s", err_info(e)->sentence) : 0;
 }
 
 /* ---- the table ---- */
@@ -241,9 +253,12 @@ static const struct {
 } verbs[] = {
     { "audit", 1, false, run_audit },
     { "admin", 2, true, run_admin },
-    { "export", 2, false, run_export },
-    { "prove", 2, false, run_prove },
-    { "import", 1, true, run_import },
+    { "export", 2, false, own_export },
+    { "prove", 2, false, own_prove },
+    { "import", 1, true, own_import },
+    { "reports", 1, false, run_reports },
+    { "invite", 3, true, run_invite },
+    { "reindex", 1, true, run_reindex },
 };
 
 static struct db_settings where(const char *path)
@@ -275,12 +290,12 @@ static int run(size_t verb, int argc, char **argv)
     enum err   e;
 
     if (o.arg_count < verbs[verb].args_min)
-        return fail("--own %s: words are missing", verbs[verb].name);
+        return own_fail("--own %s: words are missing", verbs[verb].name);
     arena_init(&o.arena);
     e = jid_prep_domain(&o.arena, str_of(argv[4]), &o.domain);
     if (!e)
         e = open_database(&o, argv[3], verbs[verb].writes, &why);
-    status = e ? fail("%.*s", STR_ARG(why.len ? why : str_of(err_info(e)->sentence))) : verbs[verb].run(&o);
+    status = e ? own_fail("%.*s", STR_ARG(why.len ? why : str_of(err_info(e)->sentence))) : verbs[verb].run(&o);
     db_conn_close(&o.conn);
     arena_done(&o.arena);
     return status;
@@ -295,6 +310,6 @@ bool own_asked(int argc, char **argv, int *status)
             *status = run(i, argc, argv);
             return true;
         }
-    *status = fail("--own %s is not known", argv[2]);
+    *status = own_fail("--own %s is not known", argv[2]);
     return true;
 }

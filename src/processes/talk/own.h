@@ -6,6 +6,9 @@
  *   export USER DIR        everything of an account, or the rest of it (talk/export.h)
  *   prove USER SECONDS     waits so long for a deletion to be through, and prints what remains: nothing
  *   import PATH            from another server (talk/import.h); no messenger runs
+ *   reports COUNT          prints what people reported
+ *   invite NAME|- INVITER|- DAYS    prints the link
+ *   reindex here|server    makes the search index anew, or has the running server make it and watches
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include <stdbool.h>

@@ -11,6 +11,7 @@
 #include "talk/presence.h"
 #include "talk/roster.h"
 #include "talk/xep/xep0198_sm.h"
+#include "talk/xep/xep0377_reporting.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -123,6 +124,8 @@ struct blocking_op {
     struct jid     *jids;       /* those whose state changes */
     int             item_count;
     struct str     *items;      /* as asked for, for the push */
+    struct report  *reports;    /* xep0377_reporting.h */
+    struct str      reporter;
 };
 
 static enum err blocking_apply(struct db_conn *c, struct change *ch)
@@ -132,7 +135,7 @@ static enum err blocking_apply(struct db_conn *c, struct change *ch)
 
     for (int i = 0; i < o->count && !e; i++)
         e = db_run(c, o->block ? &blocked_insert : &blocked_delete, "is", o->owner, o->jids[i].full);
-    return e;
+    return e ? e : report_apply(c, o->reports, o->reporter, o->owner);
 }
 
 static void put_items(struct buf *b, const struct blocking_op *o)
@@ -256,12 +259,16 @@ static const char *read_items(struct blocking_op *o, const struct xml_node *list
     o->items = arena_alloc(&o->arena, sizeof *o->items * (size_t)(n + 1));
     o->jids = arena_alloc(&o->arena, sizeof *o->jids * (size_t)(n + o->person->blocked_count + 1));
     for (const struct xml_node *x = xml_first(list); x; x = xml_next(x)) {
-        struct jid j;
+        struct jid  j;
+        const char *fault;
 
         if (!xml_is(x, "item", NS_BLOCKING) || !xml_attr(x, "jid").p)
             return "bad-request";
         if (jid_parse(&o->arena, arena_str(&o->arena, xml_attr(x, "jid")), &j) != OK)
             return "jid-malformed";
+        fault = o->block ? report_look(&o->arena, x, j.full, &o->reports) : NULL;
+        if (fault)
+            return fault;
         o->items[o->item_count++] = j.full;
         if (has(o->person, j.full) != o->block)
             o->jids[o->count++] = j;
@@ -304,6 +311,7 @@ static enum err change_list(struct session *s, const struct stanza *iq, bool blo
     o->person = s->person;
     o->block = block;
     arena_init(&o->arena);
+    o->reporter = arena_str(&o->arena, s->jid.bare);
     fault = read_items(o, iq->payload);
     if (!fault && block && o->item_count == 0)
         fault = "bad-request";
