@@ -53,6 +53,7 @@ struct person {
     int                 changing;      /* operations under way that change the lists above (roster.h) */
     bool                stale;         /* one of them failed: load again after each */
     bool                deleted;
+    int64_t             banner_seen;   /* the newest announcement that was shown (banner.c) */
     bool                admin;         /* in the table `admin`; ask person_is_admin (admin.h) */
     bool                stored;        /* the row is durable */
     /* with others over one database: */

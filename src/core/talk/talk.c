@@ -11,6 +11,7 @@
 #include "talk/admission.h"
 #include "talk/archive.h"
 #include "talk/archive_id.h"
+#include "talk/banner.h"
 #include "talk/command.h"
 #include "talk/deliver.h"
 #include "talk/feature.h"
@@ -511,6 +512,7 @@ void talk_free(struct talk **tp)
     search_done(t);
     commands_done(t);
     forget_done(t);
+    banners_done(t);
     archive_done(t);
     jids_done(t);
     persons_done(t);

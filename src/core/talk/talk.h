@@ -115,6 +115,7 @@ struct talk {
     int64_t                 admission_due_ms, admission_seen_ms;
     int                     entering;        /* log-ins that wait for us */
     int                     admission_rate, admitted;   /* new connections a second, and those of the window that runs */
+    struct banners         *banners;         /* banner.c: announcements in force */
     struct list             forgetting;      /* forget.c: deletions under way */
     struct commands        *commands;        /* xep0050_commands.c: those under way; NULL: never one */
     struct timer            tick;            /* one a second: dead streams, expiry */

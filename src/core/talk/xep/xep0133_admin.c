@@ -6,6 +6,7 @@
 #include "bus/codec.h"
 #include "talk/admin.h"
 #include "talk/audit.h"
+#include "talk/banner.h"
 #include "talk/feature.h"
 #include "talk/owned.h"
 #include <stdio.h>
@@ -40,6 +41,13 @@ static const struct form_row list_rows[] = {
     { "after", FORM_TEXT, "Only those behind this name", .max = 1023 },
     { 0 },
 };
+static const struct form_row announce_rows[] = {
+    { "subject", FORM_TEXT, "Subject", .max = BANNER_SUBJECT_BYTES_MAX },
+    { "announcement", FORM_TEXT_MULTI, "Announcement", .required = true, .max = BANNER_TEXT_BYTES_MAX },
+    { "until", FORM_TEXT, "In force until (empty: until it is taken down)", .datatype = "xs:dateTime" },
+    { 0 },
+};
+static const struct form_row report_rows[] = { { "reports", FORM_LIST_MULTI, "Dealt with", .required = true }, { 0 } };
 static const struct form_row admin_rows[] = { { "adminjids", FORM_JID_MULTI, "The administrators" }, { 0 } };
 
 /* ---- the table: a command and its deed in the same place of both lists ---- */
@@ -47,6 +55,7 @@ static const struct form_row admin_rows[] = { { "adminjids", FORM_JID_MULTI, "Th
 static void deed_step(struct command_run *r);
 static void deed_ended(struct command_run *r);
 
+#define OURS(node, name) { "urn:bongsu:admin:0#" node, name, COMMAND_ON_SERVER, true, deed_step, deed_ended }
 #define DEED(node, name) { NS_ADMIN "#" node, name, COMMAND_ON_SERVER, true, deed_step, deed_ended }
 static const struct command admin_commands[] = {
     DEED("add-user", "Add User"),
@@ -64,7 +73,11 @@ static const struct command admin_commands[] = {
     DEED("get-registered-users-list", "Get List of Registered Users"),
     DEED("get-disabled-users-list", "Get List of Disabled Users"),
     DEED("get-online-users-list", "Get List of Online Users"),
+    DEED("announce", "Send Announcement"),
+    DEED("delete-motd", "Take Down Announcements"),
     DEED("edit-admin", "Edit Admin List"),
+    OURS("reports", "Show Reports"),
+    OURS("resolve-reports", "Resolve Reports"),
     { 0 },
 };
 static const struct deed_kind kinds[] = {
@@ -86,8 +99,14 @@ static const struct deed_kind kinds[] = {
     { "get-registered-users-list", "Get List of Registered Users", "In the order of their names.", list_rows, .act = deed_list_registered },
     { "get-disabled-users-list", "Get List of Disabled Users", "In the order of their names.", list_rows, .act = deed_list_disabled },
     { "get-online-users-list", "Get List of Online Users", "In the order of their names.", list_rows, .act = deed_list_online },
+    { "announce", "Send Announcement", "Shown now to everybody who is there, and to the others when they log in.", announce_rows,
+      .act = deed_announce },
+    { "take-down-announcements", .act = deed_take_down },
     { "edit-admin", "Edit Admin List", "Those that the settings name are administrators besides.", admin_rows, .fill = deed_fill_admins,
       .act = deed_edit_admins },
+    { "show-reports", .act = deed_reports },
+    { "resolve-reports", "Resolve Reports", "Those that have been dealt with go.", report_rows, .fill = deed_fill_reports,
+      .act = deed_resolve_reports },
 };
 
 /* ---- the way of a deed ---- */
