@@ -70,7 +70,7 @@ static bool may_go_on(struct talk *t, enum err e)
 
 static void read_now(struct index_job *j, enum err (*work)(struct db_conn *, struct db_read *), void (*done)(struct db_read *, enum err))
 {
-    j->read = (struct db_read){ .work = work, .done = done };
+    j->read = (struct db_read){ .work = work, .done = done, .class = DB_READ_PATIENT };
     if (db_read_start(j->t->db, &j->read) != OK)
         job_end(j->t);          /* too much to do: the sweep comes by again */
 }

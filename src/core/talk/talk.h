@@ -110,10 +110,12 @@ struct talk {
     struct talk_door        *doors;            /* one per listener: its transport */
     struct listener        *listeners[16];
     int                     listener_count;
-    int64_t                 admission_ms;    /* admission.c: the window that runs, and who came in it */
-    int                     admitted;
     struct list             forgetting;      /* forget.c: deletions under way */
     struct commands        *commands;        /* xep0050_commands.c: those under way; NULL: never one */
+    struct timer            admission_look;  /* admission.c: runs while a crowd comes in */
+    int64_t                 admission_due_ms, admission_seen_ms;
+    int                     entering;        /* log-ins that wait for us */
+    int                     admission_rate, admitted;   /* new connections a second, and those of the window that runs */
     struct timer            tick;            /* one a second: dead streams, expiry */
     bool                    stopping;
     void                  (*stop_done)(void *arg);
