@@ -71,7 +71,7 @@ struct talk {
     int                     tail_count;      /* messages not settled yet */
     bool                    settling;
     int                     invite_look_in_s, invite_expire_in_s;    /* invite.c */
-    bool                    invites_busy;
+    bool                    invites_busy, invites_again;
     struct search          *search;          /* search_run.c */
     int                     purge_in_s;
     uint8_t                 origin_key[16];  /* of the origin-id hashes; kept in the database */
