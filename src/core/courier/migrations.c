@@ -17,8 +17,12 @@ static const struct db_migration queue_migrations[] = {
       /* Who sends to a domain: one courier of several over one database, as long as it says so again (lease.c). */
       "CREATE TABLE lease("
       "  remote     TEXT   NOT NULL PRIMARY KEY,"
-      "  holder     TEXT   NOT NULL,"
+      "  holder     BIGINT NOT NULL,"
       "  until_us   BIGINT NOT NULL"
+      ");"
+      "CREATE TABLE secret("
+      "  name       TEXT   NOT NULL PRIMARY KEY,"
+      "  value      BLOB   NOT NULL"
       ");" },
     { 0 },
 };
