@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "talk/archive.h"
 #include "talk/devices.h"
+#include "talk/federate.h"
 #include "talk/jids.h"
 #include "talk/xep/xep0115_caps.h"
 #include <stdlib.h>
@@ -177,6 +178,7 @@ const struct db_migration *features_migrations(void)
     int                        n = 0;
 
     n = add_migrations(all, n, jids_migrations);
+    n = add_migrations(all, n, federate_migrations);
     n = add_migrations(all, n, archive_migrations);
     n = add_migrations(all, n, person_migrations);
     n = add_migrations(all, n, devices_migrations);

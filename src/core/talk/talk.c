@@ -13,6 +13,7 @@
 #include "talk/archive_id.h"
 #include "talk/deliver.h"
 #include "talk/feature.h"
+#include "talk/federate.h"
 #include "talk/host.h"
 #include "talk/jids.h"
 #include "talk/message.h"
@@ -391,6 +392,7 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
     for (size_t i = 0; i < feature_count; i++)
         if (features[i]->init)
             features[i]->init(t);
+    federate_init(t);
     sm_restore(t);
     websocket_init(t);
     bus_subscribe(b, "account.deleted", account_deleted, t);
@@ -503,6 +505,7 @@ void talk_free(struct talk **tp)
         }
         session_free(s);
     }
+    federate_done(t);
     archive_done(t);
     jids_done(t);
     persons_done(t);

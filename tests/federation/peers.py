@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""peers.py: the servers of tests/lib/server.py, made to speak with each other: a domain for each, certificates of one authority (or
+not), and the DNS of names.py."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
+import server as servers        # noqa: E402
+
+EJABBERD_S2S = """\
+s2s_use_starttls: required
+s2s_cafile: "{ca}"
+s2s_dns_timeout: 2
+s2s_dns_retries: 1
+s2s_timeout: 30
+s2s_max_retry_delay: 2
+"""
+PROSODY_S2S = """
+modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "carbons", "blocklist", "private", "version", "time", "uptime",
+    "lastactivity", "vcard_legacy", "pep", "offline", "mam", "smacks", "dialback"{more} }}
+-- s2s is on
+s2s_ports = {{ {s2s} }}
+s2s_direct_tls_ports = {{ {s2s_tls} }}
+s2s_require_encryption = true
+s2s_secure_auth = false
+unbound = {{ resolvconf = false, hoststxt = false, forward = {{ "127.0.0.1@{dns}" }}, options = {{ ["do-not-query-localhost:"] = "no" }} }}
+s2s_timeout = 10
+"""
+
+
+def serves(kind, names, domain, authority=None, extra=""):
+    """A server of that kind for that domain, not started; `names` knows it."""
+    base = {"bongsu": servers.Bongsu, "prosody": servers.Prosody, "ejabberd": servers.Ejabberd,
+            "bongsu-postgresql": servers.BongsuPostgreSQL}[kind]
+    why = base.missing()
+    if why:
+        raise servers.ServerError(why)
+    s2s, s2s_tls = servers.free_ports(2)
+
+    class Peer(base):
+        def __init__(self, text):
+            self.domain, self.authority = domain, authority
+            self.s2s, self.s2s_tls = s2s, s2s_tls
+            super().__init__(text)
+
+        def prepare(self):
+            if kind.startswith("bongsu"):
+                self.extra += (f"federation.listen = 127.0.0.1:{s2s}\nfederation.listen_tls = 127.0.0.1:{s2s_tls}\n"
+                               f"federation.resolver = 127.0.0.1:{names.port}\nfederation.ca = {self.ca}\n"
+                               f"federation.retry_time_max = 1s\n")
+            elif kind == "prosody":
+                self.extra += PROSODY_S2S.format(s2s=s2s, s2s_tls=s2s_tls, dns=names.port, more=', "s2s_bidi"')
+                self.extra += f'certificates = "{self.dir}"\nssl = {{ key = "{self.key}", certificate = "{self.crt}", cafile = "{self.ca}" }}\n'
+            super().prepare()
+
+        def ejabberd_extra(self):
+            return EJABBERD_S2S.format(ca=self.ca)
+
+        def ejabberd_listen(self):
+            return f'  - {{ port: {s2s}, ip: "127.0.0.1", module: ejabberd_s2s_in, max_stanza_size: 262144 }}\n'
+
+        def environment(self):
+            env = dict(super().environment())
+            if kind == "ejabberd":
+                env["ERL_INETRC"] = self.write("inetrc", '{lookup, [dns]}.\n{nameserver, {127,0,0,1}, %d}.\n{resolv_conf, "/dev/null"}.\n'
+                                               '{hosts_file, "/dev/null"}.\n{timeout, 2000}.\n{retry, 1}.\n' % names.port)
+            return env
+
+    server = Peer(extra)
+    names.domain(domain, s2s, s2s_tls if kind.startswith("bongsu") or kind == "prosody" else None)
+    return server
