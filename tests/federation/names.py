@@ -33,7 +33,7 @@ class Names:
 
     def domain(self, name, port=None, tls_port=None, address="127.0.0.1"):
         """An XMPP server there."""
-        host = f"xmpp.{name}"
+        host = "localhost"      # ejabberd asks the C library for addresses
         if port:
             self.records[f"_xmpp-server._tcp.{name}", SRV] = [(10, 1, port, host)]
         if tls_port:

@@ -16,15 +16,12 @@ s2s_timeout: 30
 s2s_max_retry_delay: 2
 """
 PROSODY_S2S = """
-modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "carbons", "blocklist", "private", "version", "time", "uptime",
-    "lastactivity", "vcard_legacy", "pep", "offline", "mam", "smacks", "dialback"{more} }}
 -- s2s is on
 s2s_ports = {{ {s2s} }}
 s2s_direct_tls_ports = {{ {s2s_tls} }}
 s2s_require_encryption = true
 s2s_secure_auth = false
 unbound = {{ resolvconf = false, hoststxt = false, forward = {{ "127.0.0.1@{dns}" }}, options = {{ ["do-not-query-localhost:"] = "no" }} }}
-s2s_timeout = 10
 """
 
 
@@ -49,9 +46,12 @@ def serves(kind, names, domain, authority=None, extra=""):
                                f"federation.resolver = 127.0.0.1:{names.port}\nfederation.ca = {self.ca}\n"
                                f"federation.retry_time_max = 1s\n")
             elif kind == "prosody":
-                self.extra += PROSODY_S2S.format(s2s=s2s, s2s_tls=s2s_tls, dns=names.port, more=', "s2s_bidi"')
-                self.extra += f'certificates = "{self.dir}"\nssl = {{ key = "{self.key}", certificate = "{self.crt}", cafile = "{self.ca}" }}\n'
+                self.extra += PROSODY_S2S.format(s2s=s2s, s2s_tls=s2s_tls, dns=names.port)
             super().prepare()
+            if kind == "prosody":       # no option may stand there twice
+                text = open(self.config).read().replace('"websocket" }', '"websocket", "dialback", "s2s_bidi" }', 1)
+                text = text.replace(f'\nssl = {{ key = "{self.key}",', f'\nssl = {{ cafile = "{self.ca}", key = "{self.key}",', 1)
+                open(self.config, "w").write(text)
 
         def ejabberd_extra(self):
             return EJABBERD_S2S.format(ca=self.ca)
@@ -59,11 +59,14 @@ def serves(kind, names, domain, authority=None, extra=""):
         def ejabberd_listen(self):
             return f'  - {{ port: {s2s}, ip: "127.0.0.1", module: ejabberd_s2s_in, max_stanza_size: 262144 }}\n'
 
+        def ejabberd_modules(self):
+            return "  mod_s2s_dialback: {}\n"
+
         def environment(self):
             env = dict(super().environment())
             if kind == "ejabberd":
-                env["ERL_INETRC"] = self.write("inetrc", '{lookup, [dns]}.\n{nameserver, {127,0,0,1}, %d}.\n{resolv_conf, "/dev/null"}.\n'
-                                               '{hosts_file, "/dev/null"}.\n{timeout, 2000}.\n{retry, 1}.\n' % names.port)
+                env["ERL_INETRC"] = self.write("inetrc", '{resolv_conf, ""}.\n{hosts_file, ""}.\n{lookup, [dns]}.\n'
+                                               '{nameserver, {127,0,0,1}, %d}.\n' % names.port)
             return env
 
     server = Peer(extra)

@@ -141,7 +141,8 @@ async def nobody(town):
     alice, bob = await town.alice(), await town.bob()
     for me, domain in ((alice, THERE), (bob, HERE)):
         answer = await me.ask("get", "<vCard xmlns='vcard-temp'/>", f"nobody@{domain}", 25)
-        check(answer is not None and answer.get("type") == "error", f"{answer is not None and xmpp.show(answer)}")
+        if me is bob or town.kind == "bongsu":      # the others show an empty card
+            check(answer is not None and answer.get("type") == "error", f"{answer is not None and xmpp.show(answer)}")
         me.send(f"<message to='nobody@{domain}' type='chat' id='n1'><body>anyone?</body></message>")
         if me is bob or town.kind != "prosody":
             e = await me.take_where(lambda i: xmpp.local(i) == "message" and i.get("type") == "error" and i.get("id") == "n1", 25)
@@ -202,7 +203,7 @@ async def offline(town):
     item = await hear(alice, "for alice later")
     check(item.find("{urn:xmpp:delay}delay") is not None, "no delay")
     done = await alice.ask("set", "<query xmlns='urn:xmpp:mam:2'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>"
-                           f"<value>urn:xmpp:mam:2</value></field><field var='with'><value>{town.bob_jid}</value></field></x></query>")
+                           f"<value>urn:xmpp:mam:2</value></field><field var='with'><value>{town.bob_jid}</value></field></x><set xmlns='http://jabber.org/protocol/rsm'><max>10</max><before/></set></query>")
     check(done is not None and done.get("type") == "result", "the archive does not answer")
     found = [xmpp.show(i) for i in alice.items if i is not xmpp.GONE and xmpp.local(i) == "message"]
     check(any("for later" in f for f in found) and any("for alice later" in f for f in found), f"not in the archive: {found}")
@@ -231,7 +232,7 @@ async def heard_in_order(stream, letter, count, seconds=60):
         check(item is not None and item is not xmpp.GONE, f"{len(set(heard))} of {count} arrived: {heard[-3:]}")
         heard.append(text_of(item))
     first = list(dict.fromkeys(heard))
-    check(first == [f"{letter}{i}" for i in range(count)], f"lost or out of order: {len(first)} of {count}, {first[:3]}…{first[-3:]}")
+    check(first == [f"{letter}{i}" for i in range(count)], f"lost or out of order: {len(first)} of {count}, {first}")
     return len(heard) - len(first)
 
 
@@ -241,12 +242,15 @@ async def peer_is_away(town):
     say(alice, town.bob_jid, "before")
     await hear(bob, "before")
     town.there.stop()
+    records = dict(town.names.records)          # not found before bob is in: what comes while he comes in is for his server to put in order
+    town.names.domain(THERE, 1, 1)
     for i in range(50):
         say(alice, town.bob_jid, f"q{i}")
     await alice.ask("get", "<ping xmlns='urn:xmpp:ping'/>")
     await asyncio.sleep(2)
     town.there.start()
     bob = await town.bob()
+    town.names.records = records
     again = await heard_in_order(bob, "q", 50)
     check(again == 0, f"{again} came twice")
     check(not [i for i in alice.items if xmpp.local(i) == "message" and i.get("type") == "error"], "alice was told an error")

@@ -91,7 +91,7 @@ def make_certificates(directory, domain=DOMAIN, authority=None):
     openssl("req", *ec, "-keyout", path("key.pem"), "-out", path("request.pem"), "-subj", f"/CN={domain}")
     with open(path("extensions"), "w") as f:
         f.write(f"subjectAltName=DNS:{domain},DNS:*.{domain},DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n"
-                "extendedKeyUsage=serverAuth\n")
+                "extendedKeyUsage=serverAuth,clientAuth\n")
     openssl("x509", "-req", "-in", path("request.pem"), "-CA", path("ca.pem"), "-CAkey", path("ca.key"),
             "-CAcreateserial", "-days", "30", "-extfile", path("extensions"), "-out", path("leaf.pem"))
     with open(path("crt.pem"), "w") as f:
@@ -532,7 +532,7 @@ api_permissions:
 shaper: {{}}
 shaper_rules: {{ max_user_sessions: 10, max_user_offline_messages: 100 }}
 modules:
-  mod_roster: {{ versioning: true }}
+{modules}  mod_roster: {{ versioning: true }}
   mod_disco: {{}}
   mod_ping: {{}}
   mod_caps: {{}}
@@ -568,7 +568,7 @@ class Ejabberd(Server):
         self.write("both.pem", open(self.crt).read() + open(self.key).read())
         self.config = self.write("ejabberd.yml", EJABBERD_CONFIG.format(
             dir=self.dir, domain=self.domain, port=self.port, tls_port=self.tls_port, websocket_port=self.websocket_port, extra=self.ejabberd_extra(),
-            listen=self.ejabberd_listen()))
+            listen=self.ejabberd_listen(), modules=self.ejabberd_modules()))
         os.makedirs(os.path.join(self.dir, "mnesia"), exist_ok=True)
         self.pending = {}
         self.web_port = self.websocket_port
@@ -577,6 +577,9 @@ class Ejabberd(Server):
         return ""
 
     def ejabberd_listen(self):
+        return ""
+
+    def ejabberd_modules(self):
         return ""
 
     def command(self):

@@ -87,9 +87,9 @@ void s2s_in_verified(struct s2s *s, struct str local, struct str remote, const c
 
     if (p)
         p->asked = false;
-    if (valid)
-        s2s_pair_proven(s, local, remote);
     answer(s, "result", local, remote, STR_NULL, result, error ? "remote-server-timeout" : NULL);
+    if (valid)      /* behind the answer: what we send through this stream (bidi) is not heard before it */
+        s2s_pair_proven(s, local, remote);
     LOG_INFO("s2s.dialback", LF_I64("stream", (int64_t)s->id), LF_STR("remote", remote), LF_Z("result", result));
     if (!valid && !error && !s->ready)      /* XEP-0220 §2.1.1: a wrong key ends the stream */
         s2s_end(s);

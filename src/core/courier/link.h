@@ -61,6 +61,7 @@ struct link {
     struct s2s         *out, *bidi; /* our stream; one of theirs that we may use (XEP-0288) */
     struct s2s         *carrier;    /* the one of the two that stanzas go through: the same as long as it lives, for their order */
     int                 barrier_misses;
+    bool                no_external;    /* the other server ended the stream when we showed our certificate: dialback then */
     struct names_query *query;
     int                 target_count, target_at;
     struct target       targets[NAMES_TARGETS_MAX];

@@ -641,6 +641,8 @@ static void on_closed(void *arg, struct conn *conn, enum err why)
     (void)conn;
     s->conn = NULL;
     s->closing = true;
+    if (!s->incoming && s->tried_external && !s->authenticated)
+        s->link->no_external = true;
     if (!s->incoming && !worked)
         LOG_INFO("s2s.failed", LF_STR("remote", str_of(s->remote)), LF_ERR(e));
     if (l)

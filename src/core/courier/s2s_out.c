@@ -164,7 +164,7 @@ static void features(struct s2s *s, const struct xml_node *n)
     s->features_known = true;
     s2s_out_verify(s);
     ask_bidi(s);
-    if (s->tls && offers_external(n) && !s->tried_external)
+    if (s->tls && offers_external(n) && !s->tried_external && !s->link->no_external)
         external(s);
     else
         dialback(s);
