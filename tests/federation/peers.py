@@ -6,6 +6,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 import server as servers        # noqa: E402
+from names import SRV           # noqa: E402
 
 EJABBERD_S2S = """\
 s2s_use_starttls: required
@@ -25,13 +26,50 @@ unbound = {{ resolvconf = false, hoststxt = false, forward = {{ "127.0.0.1@{dns}
 """
 
 
+BONGSU_S2S = """\
+federation.listen = 127.0.0.1:{s2s}
+federation.listen_tls =
+federation.resolver = 127.0.0.1:{dns}
+federation.ca = {ca}
+federation.retry_time_max = 1s
+"""
+
+
+def three(names, domain, extra):
+    """Three sites of one Bongsu; other servers find all of them."""
+    ports = []
+    own = domain
+
+    class Sites(servers.BongsuThree):
+        domain = own
+
+        class Node(servers.BongsuThree.Node):
+            domain = own
+
+            def prepare(self):
+                self.s2s, = servers.free_ports(1)
+                ports.append(self.s2s)
+                self.extra += BONGSU_S2S.format(s2s=self.s2s, dns=names.port, ca=self.ca)
+                super().prepare()
+
+    sites = Sites(extra)
+    for node in sites.nodes:
+        ca = open(sites.ca).read()
+        open(node.ca, "w").write(ca)        # the authority of the one certificate that they share
+    names.domain(domain, ports[0])
+    names.records[f"_xmpp-server._tcp.{domain}", SRV] = [(10, 1, port, "localhost") for port in ports]
+    return sites
+
+
 def serves(kind, names, domain, authority=None, extra=""):
     """A server of that kind for that domain, not started; `names` knows it."""
     base = {"bongsu": servers.Bongsu, "prosody": servers.Prosody, "ejabberd": servers.Ejabberd,
-            "bongsu-postgresql": servers.BongsuPostgreSQL}[kind]
+            "bongsu-postgresql": servers.BongsuPostgreSQL, "bongsu-three": servers.BongsuThree}[kind]
     why = base.missing()
     if why:
         raise servers.ServerError(why)
+    if kind == "bongsu-three":
+        return three(names, domain, extra)
     s2s, s2s_tls = servers.free_ports(2)
 
     class Peer(base):

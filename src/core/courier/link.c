@@ -226,13 +226,18 @@ static struct s2s *carrier_of(struct link *l)
     return l->carrier;
 }
 
-/* Another courier sends to that domain now: it reads what is kept. */
+/* Another courier sends to that domain: it reads what is kept, and is given the rest. */
 static void hand_back(struct link *l)
 {
     LIST_EACH(it, &l->items) {
         struct item *x = LIST_ITEM(it, struct item, in_link);
 
-        if (!x->id || x->told)
+        if (!x->id) {
+            if (lease_pass_on(l->courier, l->local, l->remote, str_make(x->text, x->len)))
+                item_end(l, x);
+            continue;
+        }
+        if (x->told)
             continue;
         item_gone(l, x);
         list_remove(&x->in_link);
