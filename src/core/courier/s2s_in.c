@@ -9,8 +9,10 @@
 #include "wire/base64.h"
 
 METRIC_COUNTER(accepted, "bongsu_courier_connections", "Connections accepted from other servers.");
-METRIC_COUNTER_L(refused_address, "bongsu_courier_connections_refused", "Connections refused at a bound.", "bound=\"address\"");
-METRIC_COUNTER_L(refused_total, "bongsu_courier_connections_refused", "Connections refused at a bound.", "bound=\"all\"");
+METRIC_COUNTER_L(refused_address, "bongsu_courier_connections_refused", "Connections refused at a bound.",
+                 "bound=\"address\"");
+METRIC_COUNTER_L(refused_total, "bongsu_courier_connections_refused", "Connections refused at a bound.",
+                 "bound=\"all\"");
 
 enum { SASL_TRIES_MAX = 3 };
 
@@ -37,7 +39,7 @@ static bool address_enter(struct courier *c, struct s2s *s)
 
 void s2s_in_accept(struct courier *c, int fd, bool tls)
 {
-    struct s2s  *s;
+    struct s2s *s;
     struct conn *conn;
 
     metric_add(&accepted, 1);
@@ -66,7 +68,7 @@ static void new_id(struct s2s *s)
 {
     char id[33];
 
-    random_token(id, 32);       /* XEP-0220 §2.2: unpredictable */
+    random_token(id, 32); /* XEP-0220 §2.2: unpredictable */
     free(s->stream_id);
     s->stream_id = str_dup(str_of(id));
 }
@@ -76,7 +78,8 @@ static void put_features(struct s2s *s, struct buf *b)
     bool may_start = !s->tls && s->courier->tls_server;
 
     if (may_start)
-        buf_put_z(b, s->courier->limits.tls_required ? "<starttls xmlns='" NS_TLS "'><required/></starttls>" : "<starttls xmlns='" NS_TLS "'/>");
+        buf_put_z(b, s->courier->limits.tls_required ? "<starttls xmlns='" NS_TLS "'><required/></starttls>"
+                                                     : "<starttls xmlns='" NS_TLS "'/>");
     if (may_start && s->courier->limits.tls_required)
         return;
     if (s->certified && !s->authenticated)
@@ -103,7 +106,7 @@ static void send_features(struct s2s *s)
 static const char *names_take(struct s2s *s, const struct xml_node *open)
 {
     struct arena *a = &s->courier->round;
-    struct str    to = xml_attr(open, "to"), from = xml_attr(open, "from"), name;
+    struct str to = xml_attr(open, "to"), from = xml_attr(open, "from"), name;
 
     if (to.len && (jid_prep_domain(a, to, &name) != OK || !courier_is_ours(s->courier, name)))
         return "host-unknown";
@@ -159,8 +162,8 @@ static bool authzid_fits(struct s2s *s, struct str text)
 
     if (text.len == 0 || str_is(text, "="))
         return true;
-    return base64_decode(&s->courier->round, text, &raw) == OK && jid_prep_domain(&s->courier->round, raw, &name) == OK &&
-           str_eq(name, str_of(s->remote));
+    return base64_decode(&s->courier->round, text, &raw) == OK &&
+           jid_prep_domain(&s->courier->round, raw, &name) == OK && str_eq(name, str_of(s->remote));
 }
 
 static void auth(struct s2s *s, const struct xml_node *n)
@@ -207,7 +210,7 @@ void s2s_in_element(struct s2s *s, const struct xml_node *n)
     else if (xml_is(n, "abort", NS_SASL))
         sasl_fail(s, "aborted");
     else if (xml_is(n, "bidi", NS_BIDI)) {
-        if (!s->ready && !s->authenticated)     /* XEP-0288 §2.1: before the name is proven */
+        if (!s->ready && !s->authenticated) /* XEP-0288 §2.1: before the name is proven */
             s->bidi = true;
     } else {
         s2s_stanza(s, n);

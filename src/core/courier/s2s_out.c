@@ -7,8 +7,8 @@
 struct s2s *s2s_out_connect(struct link *l, const struct target *t)
 {
     struct courier *c = l->courier;
-    struct s2s     *s = s2s_new(c, false);
-    char            name[256];
+    struct s2s *s = s2s_new(c, false);
+    char name[256];
 
     s->link = l;
     s->local = str_dup(l->local);
@@ -20,7 +20,8 @@ struct s2s *s2s_out_connect(struct link *l, const struct target *t)
         s2s_discard(s);
         return NULL;
     }
-    LOG_INFO("s2s.connecting", LF_I64("stream", (int64_t)s->id), LF_STR("remote", l->remote), LF_Z("address", t->address));
+    LOG_INFO("s2s.connecting", LF_I64("stream", (int64_t)s->id), LF_STR("remote", l->remote),
+             LF_Z("address", t->address));
     if (t->tls && conn_start_tls(s->conn, c->tls_direct, false, str_of(name)) != OK)
         conn_abort(s->conn, ERR_BUG);
     if (!t->tls)
@@ -47,8 +48,9 @@ void s2s_out_proven(struct s2s *s)
 {
     s->authenticated = true;
     s->scan.bytes_max = s->courier->limits.stanza_bytes_max;
-    LOG_INFO("s2s.ready", LF_I64("stream", (int64_t)s->id), LF_STR("remote", str_of(s->remote)), LF_STR("local", str_of(s->local)),
-             LF_Z("tls", s->tls ? tls_version(conn_tls(s->conn)) : "no"), LF_Z("proof", s->tried_external && !s->asked_dialback ? "certificate" : "dialback"));
+    LOG_INFO("s2s.ready", LF_I64("stream", (int64_t)s->id), LF_STR("remote", str_of(s->remote)),
+             LF_STR("local", str_of(s->local)), LF_Z("tls", s->tls ? tls_version(conn_tls(s->conn)) : "no"),
+             LF_Z("proof", s->tried_external && !s->asked_dialback ? "certificate" : "dialback"));
     if (s->may_sm) {
         s->asked_sm = true;
         s2s_write(s, STR("<enable xmlns='" NS_SM "'/>"));
@@ -90,13 +92,13 @@ static void external(struct s2s *s)
 
 static void dialback(struct s2s *s)
 {
-    char       key[DIALBACK_KEY_BYTES];
+    char key[DIALBACK_KEY_BYTES];
     struct buf b;
 
     if (s->asked_dialback)
         return;
     s->asked_dialback = true;
-    dialback_key(s->courier, str_of(s->remote), str_of(s->local), str_of(s->stream_id), key);
+    dialback_key(courier_secret(s->courier), str_of(s->remote), str_of(s->local), str_of(s->stream_id), key);
     buf_init(&b, 0);
     BUF_LIT(&b, "<db:result");
     xml_put_attr(&b, "from", str_of(s->local));
@@ -113,7 +115,8 @@ void s2s_out_verify(struct s2s *s)
     if (!s->features_known || s->closing || !s->conn)
         return;
     buf_init(&b, 0);
-    LIST_EACH(it, &s->link->verifies) {
+    LIST_EACH(it, &s->link->verifies)
+    {
         struct verify *v = LIST_ITEM(it, struct verify, in_link);
 
         if (v->asked)
@@ -178,14 +181,16 @@ void s2s_out_element(struct s2s *s, const struct xml_node *n)
         char name[256];
 
         s->tls_starting = true;
-        if (!courier_ascii(str_of(s->remote), name) || conn_start_tls(s->conn, s->courier->tls_client, false, str_of(name)) != OK)
+        if (!courier_ascii(str_of(s->remote), name) ||
+            conn_start_tls(s->conn, s->courier->tls_client, false, str_of(name)) != OK)
             conn_abort(s->conn, ERR_BUG);
-    } else if (xml_is(n, "success", NS_SASL) && s->tried_external && !s->authenticated && !s->asked_dialback) {
+    } else if (xml_is(n, "success", NS_SASL) && s->tried_external && !s->authenticated &&
+               !s->asked_dialback) {
         s->authenticated = true;
         s2s_restart(s);
         s2s_header(s);
     } else if (xml_is(n, "failure", NS_SASL) && s->tried_external && !s->authenticated) {
-        dialback(s);        /* XEP-0178 §3, step 11 */
+        dialback(s); /* XEP-0178 §3, step 11 */
     } else if (xml_is(n, "failure", NS_TLS)) {
         s->why = ERR_UNAUTHORIZED;
         s2s_end(s);

@@ -20,6 +20,7 @@
     X(xep0085_chat_states) X(xep0184_receipts) X(xep0249_invitation) X(xep0308_correction) X(xep0333_markers) \
     X(xep0359_stanza_ids) X(xep0380_encryption) X(xep0424_retraction) X(xep0444_reactions) X(xep0461_replies) \
     X(xep0160_offline) X(xep0203_delay) X(xep0297_forwarding) X(xep0313_mam) X(xep0059_rsm) X(xep0441_prefs) \
+    X(xep0178_external) X(xep0185_dialback_keys) X(xep0220_dialback) X(xep0288_bidi) X(xep0368_direct_tls) \
     X(xep0280_carbons) X(xep0334_hints) /* last: what the sender asks for overrides the rules */
 
 #define DECLARE(row) extern const struct feature row;
