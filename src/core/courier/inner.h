@@ -5,7 +5,8 @@
  *
  * A stream carries stanzas of a pair once the other side has proven its name for it. Where several couriers
  * share one database, one of them sends to a domain at a time (lease.h). SPDX-License-Identifier:
- * AGPL-3.0-or-later */
+ * AGPL-3.0-or-later
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "base/hash.h"
 #include "base/list.h"

@@ -1,6 +1,7 @@
 /* lease.h: which of several couriers over one database sends to a domain. One claims it for a while and says
  * so again; when it falls silent another claims it, and sends what is in the queue. SPDX-License-Identifier:
- * AGPL-3.0-or-later */
+ * AGPL-3.0-or-later
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "courier/inner.h"
 
