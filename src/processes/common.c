@@ -78,6 +78,8 @@ const struct door common_doors[] = {
     { "talk", "talk.metrics_listen", "metrics", true },
     { "ident", "ident.metrics_listen", "metrics", true },
     { "courier", "courier.metrics_listen", "metrics", true },
+    { "courier", "federation.listen", "server", true },
+    { "courier", "federation.listen_tls", "servertls", true },
     { "web", "web.listen", "https", false },
     { "web", "web.metrics_listen", "metrics", true },
     { "keeper", "keeper.metrics_listen", "metrics", true },
@@ -123,7 +125,7 @@ static void make_absolute(struct settings *s, const char *name, const char *belo
 
 static enum err make_all_absolute(struct settings *s, struct buf *report)
 {
-    static const char *const names[] = { "run_dir", "tls.certificate", "tls.key", "web.files", "bus.ca", "bus.certificate", "bus.key" };
+    static const char *const names[] = { "run_dir", "tls.certificate", "tls.key", "web.files", "federation.ca", "bus.ca", "bus.certificate", "bus.key" };
     char                     here[PATH_MAX];
 
     if (!getcwd(here, sizeof here)) {

@@ -1,7 +1,7 @@
 /* fuzz_push.c: a browser's subscription, which a stranger writes, and an order as it comes over the bus.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdlib.h>
-#include "courier/inner.h"
+#include "courier/courier.h"
 #include "courier/push.h"
 #include "crypto/webpush.h"
 

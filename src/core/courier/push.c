@@ -461,7 +461,7 @@ static void settings_read(struct push *p)
         struct buf b;
 
         buf_init(&b, 0);
-        buf_printf(&b, "mailto:postmaster@%s", p->courier->domain);
+        buf_printf(&b, "mailto:postmaster@%.*s", STR_ARG(p->courier->domain));
         p->contact = str_dup(buf_str(&b));
         buf_done(&b);
     }

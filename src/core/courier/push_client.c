@@ -3,7 +3,7 @@
 #include "courier/push.h"
 #include <stdlib.h>
 #include "base/mem.h"
-#include "courier/inner.h"
+#include "courier/courier.h"
 #include "crypto/webpush.h"
 #include "wire/base64.h"
 #include "wire/json.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/test.h"
-#include "courier/inner.h"
+#include "courier/courier.h"
 #include "courier/push.h"
 #include "wire/base64.h"
 

@@ -1,6 +1,7 @@
 /* forms.c: data forms: reading, judging, writing.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/forms.h"
+#include "base/clock.h"
 #include <string.h>
 
 static const char *const kinds[] = {
@@ -195,22 +196,6 @@ static bool is_option(const struct form_option *o, struct str v)
     return false;
 }
 
-/* "2026-10-15T15:19:00Z", by its shape (XEP-0082). */
-static bool is_date_time(struct str v)
-{
-    static const char shape[] = "dddd-dd-ddTdd:dd:dd";
-
-    if (v.len < sizeof shape || v.len > 40)
-        return false;
-    for (size_t i = 0; i < sizeof shape - 1; i++)
-        if (shape[i] == 'd' ? v.p[i] < '0' || v.p[i] > '9' : v.p[i] != shape[i])
-            return false;
-    for (size_t i = sizeof shape - 1; i < v.len; i++)
-        if (!strchr("0123456789.:+-Z", v.p[i]))
-            return false;
-    return true;
-}
-
 /* NULL: as the type asks. */
 static const char *fault_of_type(const struct form_row *row, struct str v)
 {
@@ -219,7 +204,7 @@ static const char *fault_of_type(const struct form_row *row, struct str v)
     if (!row->datatype)
         return NULL;
     if (strcmp(row->datatype, "xs:dateTime") == 0)
-        return is_date_time(v) ? NULL : "is no time like 2026-10-15T15:19:00Z";
+        return clock_parse(v, &number) ? NULL : "is no time like 2026-10-15T15:19:00Z";
     if (strcmp(row->datatype, "xs:integer") != 0)
         return NULL;
     if (!str_to_i64(v, &number))

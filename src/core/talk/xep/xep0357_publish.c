@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "bus/codec.h"
-#include "courier/inner.h"
+#include "courier/courier.h"
 #include "talk/feature.h"
 #include "talk/forms.h"
 #include "talk/host.h"
