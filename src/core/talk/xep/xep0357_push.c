@@ -7,6 +7,7 @@
 #include "talk/feature.h"
 #include "talk/forms.h"
 #include "talk/host.h"
+#include "talk/owned.h"
 #include "talk/roster.h"
 #include <stdlib.h>
 
@@ -471,6 +472,7 @@ static const struct iq_handler push_iqs[] = {
     {"disable", NS_PUSH, IQ_TO_SELF | IQ_TO_OTHER, NULL, disable_set},
     {0},
 };
+static const struct owned push_owned[] = {{"push"}, {"push_due"}, {0}};
 static const char *const push_disco[] = {NS_PUSH, NULL};
 
 const struct feature xep0357_push = {
@@ -481,6 +483,7 @@ const struct feature xep0357_push = {
     .iqs = push_iqs,
     .host = &push_host,
     .migrations = push_migrations,
+    .owned = push_owned,
     .person_loaded = push_loaded,
     .person_deleted = push_deleted,
     .bound = push_notify_bound,
