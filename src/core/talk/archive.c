@@ -821,7 +821,7 @@ static enum err walk_part(struct db_conn *c, struct db_sql *sql, int64_t owner, 
 
     while (*goes_on && rows == WALK_STEP && low < high - 1) {
         struct db_stmt *s = db_prepare(c, sql);
-        enum err        e;
+        enum err        e = OK;
 
         if (!s)
             return ERR_BUG;
