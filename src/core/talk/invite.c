@@ -225,6 +225,11 @@ static void friends_end(struct friends *f, bool goes_on)
     if (f->one)
         person_unref(f->one);
     t->invites_busy = false;
+    if (!goes_on && t->invites_again) {         /* one was used meanwhile */
+        t->invites_again = false;
+        f->hash = STR("");
+        goes_on = true;
+    }
     if (goes_on && !t->stopping)
         look_from(t, f->hash);
     arena_done(&a);
@@ -343,6 +348,7 @@ static void expired(struct talk *t, struct change *ch, enum err e)
 void invite_look(struct talk *t)
 {
     t->invite_look_in_s = LOOK_EVERY_S;
+    t->invites_again = t->invites_busy;
     if (!t->invites_busy && !t->stopping)
         look_from(t, STR(""));
 }

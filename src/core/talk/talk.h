@@ -24,6 +24,7 @@ struct person;
 struct nodes;
 struct search;
 struct host;
+struct federate;
 struct talk_host { const struct host *host; struct str domain; };   /* host.h */
 
 struct talk_limits {                 /* from the settings; see talk/settings.c for words */
@@ -62,6 +63,9 @@ struct talk {
     struct jid              server;          /* its JID */
     struct talk_host        hosts[8];        /* HOSTS_MAX */
     int                     host_count;
+    struct federate        *federate;        /* federate.c */
+    struct strmap           guests;          /* guest.c: by full JID */
+    struct list             guests_by_use;
     int64_t                 started_us;
 
     struct arena            round;           /* stanzas and scratch; dropped after each stanza */
@@ -71,7 +75,7 @@ struct talk {
     int                     tail_count;      /* messages not settled yet */
     bool                    settling;
     int                     invite_look_in_s, invite_expire_in_s;    /* invite.c */
-    bool                    invites_busy;
+    bool                    invites_busy, invites_again;
     struct search          *search;          /* search_run.c */
     int                     purge_in_s;
     uint8_t                 origin_key[16];  /* of the origin-id hashes; kept in the database */
