@@ -378,6 +378,7 @@ static void swap_lists(struct person *p, struct person *fresh)
     p->push = fresh->push;
     p->archive_default = fresh->archive_default;
     p->admin = fresh->admin;
+    memcpy(p->rate_class, fresh->rate_class, sizeof p->rate_class);
     if (fresh->roster_version > p->roster_version)
         p->roster_version = fresh->roster_version;
     p->removed_version = fresh->removed_version;

@@ -122,6 +122,8 @@ struct talk {
     int                     entering;        /* log-ins that wait for us */
     int                     admission_rate, admitted;   /* new connections a second, and those of the window that runs */
     struct banners         *banners;         /* banner.c: announcements in force */
+    struct list             exports;         /* xep0227_export.c: under way */
+    int                     exports_sweep_in_s;
     struct list             forgetting;      /* forget.c: deletions under way */
     struct commands        *commands;        /* xep0050_commands.c: those under way; NULL: never one */
     struct timer            tick;            /* one a second: dead streams, expiry */
