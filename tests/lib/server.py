@@ -49,6 +49,7 @@ tls.certificate = {crt}
 tls.key = {key}
 talk.registration = yes
 talk.invitations = yes
+talk.invite_page = https://town.example/invite.html
 talk.connections_per_address_max = 2000
 ident.registration = yes
 ident.registrations_per_hour = 0

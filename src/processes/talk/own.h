@@ -4,7 +4,7 @@
  *   audit COUNT            prints what administrators did
  *   admin USER on|off      without a server
  *   reports COUNT          prints what people reported
- *   invite NAME|- INVITER|- DAYS    prints the link
+ *   invite NAME|- INVITER|- DAYS [PAGE]    prints the link, and the page's
  *   reindex here|server    makes the search index anew, or has the running server make it and watches
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
