@@ -185,6 +185,14 @@ static const struct command invite_commands[] = {
     { 0 },
 };
 
+/* Theirs, and those who would have become their contacts: they have nobody to be a contact of. */
+static void invites_deleted(struct person *p, struct db_conn *c)
+{
+    static struct db_sql theirs = { "DELETE FROM invite WHERE inviter = ?1" };
+
+    db_run(c, &theirs, "s", p->jid.local);
+}
+
 const struct feature xep0401_invitations = {
     .spec = "XEP-0401 0.6.0",
     .title = "Ad-hoc Account Invitation Generation",
@@ -192,4 +200,5 @@ const struct feature xep0401_invitations = {
     .commands = invite_commands,
     .migrations = invite_migrations,
     .tick = invite_tick,
+    .person_deleted = invites_deleted,
 };
