@@ -148,7 +148,7 @@ enum err account_exists(struct db_conn *c, struct str user)
 
 /* ERR_EXISTS is found by counting rows, not by a failed statement, which would
  * roll the whole commit batch back. */
-static enum err add_rows(struct db_conn *c, struct str user, const struct account_keys *k, int64_t now_us)
+static enum err add_rows(struct db_conn *c, struct str user, const struct credential *sha1, const struct credential *sha256, int64_t now_us)
 {
     static struct db_sql add = {
         "INSERT INTO account(name, created_us, disabled) SELECT ?1, ?2, 0"
@@ -159,14 +159,24 @@ static enum err add_rows(struct db_conn *c, struct str user, const struct accoun
         return e;
     if (db_changes(c) == 0)
         return ERR_EXISTS;
-    return keys_put(c, user, k);
+    e = sha1 ? credential_put(c, user, sha1) : OK;
+    if (!e && sha256)
+        e = credential_put(c, user, sha256);
+    return e;
 }
 
 enum err account_add(struct db_conn *c, struct str user, const struct account_keys *k, int64_t now_us)
 {
     enum err e = db_atomic_begin(c);
 
-    return e ? e : db_atomic_end(c, add_rows(c, user, k, now_us));
+    return e ? e : db_atomic_end(c, add_rows(c, user, &k->sha1, &k->sha256, now_us));
+}
+
+enum err account_import(struct db_conn *c, struct str user, const struct credential *sha1, const struct credential *sha256, int64_t now_us)
+{
+    enum err e = db_atomic_begin(c);
+
+    return e ? e : db_atomic_end(c, add_rows(c, user, sha1, sha256, now_us));
 }
 
 enum err account_passwd(struct db_conn *c, struct str user, const struct account_keys *k)

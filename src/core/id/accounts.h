@@ -55,6 +55,8 @@ typedef void account_fn(void *arg, struct str user, int64_t at_us, bool disabled
 /* Names are in normal form from here on. */
 enum err account_exists(struct db_conn *c, struct str user);                        /* OK, ERR_NOT_FOUND */
 enum err account_add(struct db_conn *c, struct str user, const struct account_keys *k, int64_t now_us); /* ERR_EXISTS */
+/* From another server: with the credentials that it had; one of them may be NULL. */
+enum err account_import(struct db_conn *c, struct str user, const struct credential *sha1, const struct credential *sha256, int64_t now_us);
 enum err account_passwd(struct db_conn *c, struct str user, const struct account_keys *k); /* ERR_NOT_FOUND; FAST tokens end */
 enum err account_disable(struct db_conn *c, struct str user, bool disabled);        /* ERR_NOT_FOUND; FAST tokens end */
 /* ERR_NOT_FOUND. The name is not free before account_deletion_done: what the messenger keeps of it must go first. */

@@ -28,7 +28,8 @@ struct ident {
     /* changes.c */
     struct limits   registrations;
     int             change_count;
-    struct timer    deletions;          /* tells of those that are not done */
+    struct timer    deletions;          /* tells of those that are not done… */
+    int64_t         deletions_rest_us;  /* …for so long */
 };
 
 /* One subject's handler. `r` is open behind the version byte. Answers `rq` now or later. */

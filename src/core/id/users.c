@@ -285,7 +285,8 @@ static void deletions_tell(struct timer *timer)
 
     timer_start(id->loop, &id->deletions, DELETIONS_AGAIN_MS, deletions_tell);
     codec_begin(&g.names, IDENT_PAYLOAD_VERSION);
-    account_deletions(id->env.conn, clock_us() - DELETIONS_REST_US, deletion_row, &g);
+    account_deletions(id->env.conn, clock_us() - id->deletions_rest_us, deletion_row, &g);
+    id->deletions_rest_us = DELETIONS_REST_US;      /* at the start: all */
     r = codec_open(buf_str(&g.names), IDENT_PAYLOAD_VERSION);
     while (!r.failed && r.rest.len)
         publish(id, VERB_DELETE, codec_str(&r, ACCOUNT_NAME_BYTES_MAX));

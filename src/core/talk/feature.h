@@ -43,6 +43,9 @@ struct payload {
 };
 
 struct command;
+struct owned;
+struct import_handler;
+struct person_export;
 struct host;
 
 enum verdict { PASS, STOP };    /* STOP: the stage has dealt with it */
@@ -75,6 +78,9 @@ struct feature {
     void         (*available)(struct session *s);   /* its first available presence has been handled */
     void         (*ended)(struct session *s);       /* before it goes; not when it is only detached */
     void         (*person_loaded)(struct person *p, struct db_conn *c);    /* read own tables */
+    void         (*person_export)(struct person_export *x);                /* on a worker or in a tool: own rows (export.h) */
+    const struct import_handler *imports;                                  /* ended by what NULL (import.h): own elements of XEP-0227 */
+    const struct owned *owned;                                             /* ended by table NULL (owned.h): where rows of people are */
     void         (*person_deleted)(struct person *p, struct db_conn *c);   /* writer thread; delete own rows by p->id only */
     void         (*tick)(struct talk *t);           /* once a second */
     void         (*init)(struct talk *t);

@@ -15,6 +15,7 @@
 #include "talk/archive.h"
 #include "talk/feature.h"
 #include "talk/forget.h"
+#include "talk/import.h"
 #include "talk/nodes.h"
 #include "talk/roster.h"
 #include <stdlib.h>
@@ -95,8 +96,13 @@ static void last_done(struct talk *t, struct change *ch, enum err e)
 static enum err step_apply(struct db_conn *c, struct change *ch)
 {
     struct forget *f = (struct forget *)ch;
+    bool           more = false;
+    enum err       e = archive_forget_some(c, f->owner, FORGET_STEP, &f->more);
 
-    return archive_forget_some(c, f->owner, FORGET_STEP, &f->more);
+    if (!e)
+        e = import_forget_some(c, f->owner, FORGET_STEP, &more);
+    f->more |= more;
+    return e;
 }
 
 static void step_done(struct talk *t, struct change *ch, enum err e);

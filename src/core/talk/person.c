@@ -250,6 +250,7 @@ struct person *person_make(struct talk *t, struct str local)
     if (!p) {
         assert(!t->shared);
         p = person_enter(person_blank(t, local));
+        features_load(p, db_loop_conn(t->db));      /* what is kept by name may be older than they */
     }
     person_number(p);
     return p;
@@ -374,6 +375,7 @@ static void swap_lists(struct person *p, struct person *fresh)
     p->pref_count = fresh->pref_count;
     p->archive_default = fresh->archive_default;
     p->admin = fresh->admin;
+    memcpy(p->rate_class, fresh->rate_class, sizeof p->rate_class);
     if (fresh->roster_version > p->roster_version)
         p->roster_version = fresh->roster_version;
     p->removed_version = fresh->removed_version;

@@ -7,7 +7,7 @@
 #include "talk/session.h"
 #include "talk/talk.h"
 
-enum { PERSONS_IDLE_MAX = 20000 };
+enum { PERSONS_IDLE_MAX = 20000, RATE_CLASS_BYTES = 24 };
 
 struct device;
 struct load;
@@ -54,6 +54,8 @@ struct person {
     int                 changing;      /* operations under way that change the lists above (roster.h) */
     bool                stale;         /* one of them failed: load again after each */
     bool                deleted;
+    int64_t             banner_seen;   /* the newest announcement that was shown (banner.c) */
+    char                rate_class[RATE_CLASS_BYTES];      /* "": none (rates.h) */
     bool                admin;         /* in the table `admin`; ask person_is_admin (admin.h) */
     bool                stored;        /* the row is durable */
     /* with others over one database: */

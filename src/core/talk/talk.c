@@ -11,6 +11,7 @@
 #include "talk/admission.h"
 #include "talk/archive.h"
 #include "talk/archive_id.h"
+#include "talk/banner.h"
 #include "talk/command.h"
 #include "talk/deliver.h"
 #include "talk/feature.h"
@@ -397,6 +398,7 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
             features[i]->init(t);
     sm_restore(t);
     websocket_init(t);
+    bus_subscribe(b, "ident.link", account_deleted, t);     /* never published: it keeps the link to ident, which tells of account.* */
     bus_subscribe(b, "account.deleted", account_deleted, t);
     serve(t, "backup", backup_request);
     serve(t, "status", status_request);
@@ -510,6 +512,7 @@ void talk_free(struct talk **tp)
     search_done(t);
     commands_done(t);
     forget_done(t);
+    banners_done(t);
     archive_done(t);
     jids_done(t);
     persons_done(t);

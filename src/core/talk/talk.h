@@ -44,6 +44,7 @@ struct talk_limits {                 /* from the settings; see talk/settings.c f
     int64_t  archive_us_max;         /* how long the archive keeps; 0 for ever */
     bool     plain_without_tls;      /* never true in the sample; benchmarks without TLS */
     bool     registration;
+    bool     no_sha_256;             /* SCRAM-SHA-256 is not offered */
     bool     invitations;            /* everyone may invite others to make an account */
     bool     log_messages;
     int      accepts_per_second_max; /* new connections; 0: no bound */
@@ -110,12 +111,15 @@ struct talk {
     struct talk_door        *doors;            /* one per listener: its transport */
     struct listener        *listeners[16];
     int                     listener_count;
-    struct list             forgetting;      /* forget.c: deletions under way */
-    struct commands        *commands;        /* xep0050_commands.c: those under way; NULL: never one */
     struct timer            admission_look;  /* admission.c: runs while a crowd comes in */
     int64_t                 admission_due_ms, admission_seen_ms;
     int                     entering;        /* log-ins that wait for us */
     int                     admission_rate, admitted;   /* new connections a second, and those of the window that runs */
+    struct banners         *banners;         /* banner.c: announcements in force */
+    struct list             exports;         /* xep0227_export.c: under way */
+    int                     exports_sweep_in_s;
+    struct list             forgetting;      /* forget.c: deletions under way */
+    struct commands        *commands;        /* xep0050_commands.c: those under way; NULL: never one */
     struct timer            tick;            /* one a second: dead streams, expiry */
     bool                    stopping;
     void                  (*stop_done)(void *arg);

@@ -72,12 +72,15 @@ struct str cli_program(struct arena *a, const char *role);
 int cmd_serve(struct invocation *v);
 int cmd_user_add(struct invocation *v);
 int cmd_user_passwd(struct invocation *v);
-int cmd_user_del(struct invocation *v);
+int user_delete(const struct settings *s, const char *user);    /* tells how it went */
+int cmd_user_delete(struct invocation *v);
+int cmd_user_export(struct invocation *v);
 int cmd_user_list(struct invocation *v);
 int cmd_user_admin(struct invocation *v);
 int cmd_user_invite(struct invocation *v);
 int cmd_reports(struct invocation *v);
 int cmd_audit(struct invocation *v);
+int cmd_import(struct invocation *v);
 int cmd_status(struct invocation *v);
 int cmd_top(struct invocation *v);
 int cmd_reload(struct invocation *v);

@@ -1,10 +1,13 @@
-/* cmd_own.c: what is kept of people, and what was done about it: administrators, audit log. The role's
- * program does the work on its database (processes/talk/own.h).
+/* cmd_own.c: what is kept of people, and what was done about it: export, deletion and its proof, administrators, audit log.
+ * The role's program does the work on its database (processes/talk/own.h).
  * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "keeper/cli.h"
+#include "keeper/prepare.h"
 
 static int leave(struct settings *s, int status)
 {
@@ -49,6 +52,92 @@ int cmd_audit(struct invocation *v)
     if (cli_settings(v, &s))
         return CLI_FAILED;
     return leave(s, cli_own(s, "talk", "audit", (const char *const[]){ last ? last : "100", NULL }));
+}
+
+/* ---- export ---- */
+
+static int folder_make(const struct settings *s, const char *dir)
+{
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+        return cli_fail("could not make the folder \"%s\": %s", dir, strerror(errno));
+    if (prepare_give(s, dir))
+        return cli_fail("could not give the folder \"%s\" to whom the server runs as", dir);
+    return CLI_OK;
+}
+
+int cmd_user_export(struct invocation *v)
+{
+    const char      *dir = v->args[1];
+    struct settings *s;
+    int              status;
+
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    status = folder_make(s, dir);
+    if (!status)
+        status = cli_own(s, "talk", "export", (const char *const[]){ v->args[0], dir, NULL });
+    if (!status)
+        printf("exported %s@%s into %s; `sha256sum -c SHA256SUMS` there proves the files\n", v->args[0], settings_text(s, "domain"), dir);
+    return leave(s, status);
+}
+
+/* ---- deletion, and what remains ---- */
+
+static int prove(const struct settings *s, const char *user)
+{
+    int talk = cli_own(s, "talk", "prove", (const char *const[]){ user, "60", NULL });
+    int ident = cli_own(s, "ident", "prove", (const char *const[]){ user, "10", NULL });
+
+    if (talk || ident)
+        return cli_fail("something remains of %s@%s", user, settings_text(s, "domain"));
+    printf("nothing remains of %s@%s\n", user, settings_text(s, "domain"));
+    return CLI_OK;
+}
+
+int cmd_user_delete(struct invocation *v)
+{
+    struct settings *s;
+    int              status;
+
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    status = user_delete(s, v->args[0]);
+    if (!cli_value(v, "--prove"))
+        return leave(s, status);
+    if (status)
+        printf("looking what remains all the same\n");
+    return leave(s, prove(s, v->args[0]) ? CLI_FAILED : status);
+}
+
+/* ---- from another server ---- */
+
+/* Accounts first: whoever is in the messages exists. */
+static int import_all(const struct settings *s, const char *path)
+{
+    char iterations[32];
+    int  status;
+
+    snprintf(iterations, sizeof iterations, "%lld", (long long)settings_int(s, "ident.scram_iterations"));
+    status = cli_own(s, "ident", "import", (const char *const[]){ path, iterations, NULL });
+    return status ? status : cli_own(s, "talk", "import", (const char *const[]){ path, NULL });
+}
+
+int cmd_import(struct invocation *v)
+{
+    struct settings *s;
+    json_t          *answer = NULL;
+    int              status;
+
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    if (cli_ask(s, json_pack("{s:s}", "command", "status"), &answer) != ERR_UNAVAILABLE) {
+        json_decref(answer);
+        return leave(s, cli_fail("the server runs: stop it first (`bongsu stop`), on every machine that uses its databases"));
+    }
+    status = cli_offline(s) ? CLI_FAILED : CLI_OK;
+    for (int i = 0; i < v->arg_count && !status; i++)
+        status = import_all(s, v->args[i]);
+    return leave(s, status);
 }
 
 /* ---- reports ---- */

@@ -10,21 +10,13 @@
 #include "talk/audit.h"
 #include "talk/feature.h"
 #include "talk/invite.h"
+#include "talk/own_inner.h"
 #include "talk/search.h"
 #include "talk/xep/xep0377_reporting.h"
 #include <inttypes.h>
 #include <unistd.h>
 
-struct own {
-    struct db_conn *conn;
-    struct arena    arena;
-    struct str      domain;
-    char          **args;           /* behind the domain */
-    int             arg_count;
-};
-
-static int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static int fail(const char *fmt, ...)
+int own_fail(const char *fmt, ...)
 {
     va_list ap;
 
@@ -59,7 +51,7 @@ static int run_audit(struct own *o)
     do {
         e = audit_read(o->conn, &o->arena, before, want - got, &rows, &n);
         if (e)
-            return fail("could not read the audit log: %s", err_info(e)->sentence);
+            return own_fail("could not read the audit log: %s", err_info(e)->sentence);
         pages[page] = rows;
         counts[page++] = n;
         got += n;
@@ -84,7 +76,7 @@ static int run_admin(struct own *o)
         e = db_run(o->conn, &put, "si", name, clock_us());
     else if (!e)
         e = db_run(o->conn, &del, "s", name);
-    return e ? fail("%s: %s", o->args[0], err_info(e)->sentence) : 0;
+    return e ? own_fail("%s: %s", o->args[0], err_info(e)->sentence) : 0;
 }
 
 /* ---- reports ---- */
@@ -122,7 +114,7 @@ static int run_reports(struct own *o)
         enum err           e = reports_read(o->conn, &o->arena, before, left, &rows, &n);
 
         if (e)
-            return fail("could not read the reports: %s", err_info(e)->sentence);
+            return own_fail("could not read the reports: %s", err_info(e)->sentence);
         for (int i = 0; i < n; i++)
             print_report(&rows[i]);
         left -= n;
@@ -150,7 +142,7 @@ static int run_invite(struct own *o)
     if (!e)
         e = name_read(o, o->args[1], &i.inviter);
     if (e)
-        return fail("a name is not allowed (RFC 7622: no spaces, no \"@/:'<>&\")");
+        return own_fail("a name is not allowed (RFC 7622: no spaces, no \"@/:'<>&\")");
     i.may |= i.inviter.len ? INVITE_CONTACT : 0;
     i.expires_us = clock_us() / 1000000 * 1000000 + atoi(o->args[2]) * 86400LL * 1000000;
     invite_token_make(token);
@@ -158,11 +150,11 @@ static int run_invite(struct own *o)
     if (!e)
         e = db_atomic_end(o->conn, invite_put(o->conn, str_of(token), &i, clock_us()));
     if (e == ERR_EXISTS)
-        return fail("there is an invitation for %s already", o->args[0]);
+        return own_fail("there is an invitation for %s already", o->args[0]);
     if (e == ERR_LIMIT)
-        return fail("%s has %d invitations that nobody has used yet", o->args[1], INVITES_PER_PERSON_MAX);
+        return own_fail("%s has %d invitations that nobody has used yet", o->args[1], INVITES_PER_PERSON_MAX);
     if (e)
-        return fail("the invitation could not be stored: %s", err_info(e)->sentence);
+        return own_fail("the invitation could not be stored: %s", err_info(e)->sentence);
     buf_init(&uri, 0);
     invite_put_uri(&uri, &i, o->domain, str_of(token));
     if (o->arg_count > 3 && *o->args[3]) {
@@ -252,7 +244,7 @@ static int run_reindex(struct own *o)
 
     if (!e)
         e = strcmp(o->args[0], "here") == 0 ? reindex_here(o) : reindex_watch(o);
-    return e ? fail("could not make the search index anew: %s", err_info(e)->sentence) : 0;
+    return e ? own_fail("could not make the search index anew: %s", err_info(e)->sentence) : 0;
 }
 
 /* ---- the table ---- */
@@ -265,6 +257,9 @@ static const struct {
 } verbs[] = {
     { "audit", 1, false, run_audit },
     { "admin", 2, true, run_admin },
+    { "export", 2, false, own_export },
+    { "prove", 2, false, own_prove },
+    { "import", 1, true, own_import },
     { "reports", 1, false, run_reports },
     { "invite", 3, true, run_invite },
     { "reindex", 1, true, run_reindex },
@@ -299,12 +294,12 @@ static int run(size_t verb, int argc, char **argv)
     enum err   e;
 
     if (o.arg_count < verbs[verb].args_min)
-        return fail("--own %s: words are missing", verbs[verb].name);
+        return own_fail("--own %s: words are missing", verbs[verb].name);
     arena_init(&o.arena);
     e = jid_prep_domain(&o.arena, str_of(argv[4]), &o.domain);
     if (!e)
         e = open_database(&o, argv[3], verbs[verb].writes, &why);
-    status = e ? fail("%.*s", STR_ARG(why.len ? why : str_of(err_info(e)->sentence))) : verbs[verb].run(&o);
+    status = e ? own_fail("%.*s", STR_ARG(why.len ? why : str_of(err_info(e)->sentence))) : verbs[verb].run(&o);
     db_conn_close(&o.conn);
     arena_done(&o.arena);
     return status;
@@ -319,6 +314,6 @@ bool own_asked(int argc, char **argv, int *status)
             *status = run(i, argc, argv);
             return true;
         }
-    *status = fail("--own %s is not known", argv[2]);
+    *status = own_fail("--own %s is not known", argv[2]);
     return true;
 }

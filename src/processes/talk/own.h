@@ -3,6 +3,9 @@
  *
  *   audit COUNT            prints what administrators did
  *   admin USER on|off      without a server
+ *   export USER DIR        everything of an account, or the rest of it (talk/export.h)
+ *   prove USER SECONDS     waits so long for a deletion to be through, and prints what remains: nothing
+ *   import PATH            from another server (talk/import.h); no messenger runs
  *   reports COUNT          prints what people reported
  *   invite NAME|- INVITER|- DAYS [PAGE]    prints the link, and the page's
  *   reindex here|server    makes the search index anew, or has the running server make it and watches

@@ -8,6 +8,7 @@
 #include "base/metric.h"
 #include "crypto/tls.h"
 #include "net/http.h"
+#include "web/exports.h"
 #include "web/files.h"
 #include "wire/json.h"
 #include "wire/uri.h"
@@ -184,6 +185,8 @@ static void answer_path(struct web *w, struct http_exchange *x, const struct htt
     bool               is_root = str_is(path, "/");
     const struct file *f = files_find(&w->files, is_root ? STR("/index.html") : path);
 
+    if (exports_answer(x, rq, path, settings_text(w->role->settings, "data_dir")))
+        return;
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
         if (str_is(path, pages[i].path)) {
             pages[i].answer(w, x, rq);

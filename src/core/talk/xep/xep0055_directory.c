@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "talk/command.h"
 #include "talk/feature.h"
+#include "talk/owned.h"
 #include "talk/host.h"
 #include "wire/fold.h"
 
@@ -508,6 +509,8 @@ static void directory_deleted(struct person *p, struct db_conn *c)
     db_run(c, &entry_delete, "i", p->id);
 }
 
+static const struct owned xep0055_directory_owned[] = { { "directory" }, { 0 } };
+
 const struct feature xep0055_directory = {
     .spec = "XEP-0055 1.3",
     .title = "Jabber Search",
@@ -516,4 +519,5 @@ const struct feature xep0055_directory = {
     .migrations = directory_migrations,
     .commands = directory_commands,
     .person_deleted = directory_deleted,
+    .owned = xep0055_directory_owned,
 };

@@ -6,7 +6,9 @@
 #include "bus/codec.h"
 #include "talk/admin.h"
 #include "talk/audit.h"
+#include "talk/banner.h"
 #include "talk/feature.h"
+#include "talk/owned.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -39,6 +41,18 @@ static const struct form_row list_rows[] = {
     { "after", FORM_TEXT, "Only those behind this name", .max = 1023 },
     { 0 },
 };
+static const struct form_row announce_rows[] = {
+    { "subject", FORM_TEXT, "Subject", .max = BANNER_SUBJECT_BYTES_MAX },
+    { "announcement", FORM_TEXT_MULTI, "Announcement", .required = true, .max = BANNER_TEXT_BYTES_MAX },
+    { "until", FORM_TEXT, "In force until (empty: until it is taken down)", .datatype = "xs:dateTime" },
+    { 0 },
+};
+static const struct form_row report_rows[] = { { "reports", FORM_LIST_MULTI, "Dealt with", .required = true }, { 0 } };
+static const struct form_row rate_rows[] = {
+    { "accountjids", FORM_JID_MULTI, "The accounts' addresses", .required = true },
+    { "class", FORM_LIST, "Class", .required = true },
+    { 0 },
+};
 static const struct form_row admin_rows[] = { { "adminjids", FORM_JID_MULTI, "The administrators" }, { 0 } };
 
 /* ---- the table: a command and its deed in the same place of both lists ---- */
@@ -46,6 +60,7 @@ static const struct form_row admin_rows[] = { { "adminjids", FORM_JID_MULTI, "Th
 static void deed_step(struct command_run *r);
 static void deed_ended(struct command_run *r);
 
+#define OURS(node, name) { "urn:bongsu:admin:0#" node, name, COMMAND_ON_SERVER, true, deed_step, deed_ended }
 #define DEED(node, name) { NS_ADMIN "#" node, name, COMMAND_ON_SERVER, true, deed_step, deed_ended }
 static const struct command admin_commands[] = {
     DEED("add-user", "Add User"),
@@ -63,7 +78,12 @@ static const struct command admin_commands[] = {
     DEED("get-registered-users-list", "Get List of Registered Users"),
     DEED("get-disabled-users-list", "Get List of Disabled Users"),
     DEED("get-online-users-list", "Get List of Online Users"),
+    DEED("announce", "Send Announcement"),
+    DEED("delete-motd", "Take Down Announcements"),
     DEED("edit-admin", "Edit Admin List"),
+    OURS("reports", "Show Reports"),
+    OURS("resolve-reports", "Resolve Reports"),
+    OURS("rate-class", "Set Rate Class"),
     { 0 },
 };
 static const struct deed_kind kinds[] = {
@@ -85,8 +105,16 @@ static const struct deed_kind kinds[] = {
     { "get-registered-users-list", "Get List of Registered Users", "In the order of their names.", list_rows, .act = deed_list_registered },
     { "get-disabled-users-list", "Get List of Disabled Users", "In the order of their names.", list_rows, .act = deed_list_disabled },
     { "get-online-users-list", "Get List of Online Users", "In the order of their names.", list_rows, .act = deed_list_online },
+    { "announce", "Send Announcement", "Shown now to everybody who is there, and to the others when they log in.", announce_rows,
+      .act = deed_announce },
+    { "take-down-announcements", .act = deed_take_down },
     { "edit-admin", "Edit Admin List", "Those that the settings name are administrators besides.", admin_rows, .fill = deed_fill_admins,
       .act = deed_edit_admins },
+    { "show-reports", .act = deed_reports },
+    { "resolve-reports", "Resolve Reports", "Those that have been dealt with go.", report_rows, .fill = deed_fill_reports,
+      .act = deed_resolve_reports },
+    { "rate-class", "Set Rate Class", "What clients of the accounts may send in a second; the classes are in the settings.", rate_rows,
+      .fill = deed_fill_rates, .act = deed_set_rates },
 };
 
 /* ---- the way of a deed ---- */
@@ -315,14 +343,14 @@ static void deed_step(struct command_run *r)
 
 /* ---- who is one ---- */
 
-static struct db_sql admin_select = { "SELECT 1 FROM admin a JOIN person p ON p.user = a.name WHERE p.id = ?1" };
+static struct db_sql admin_select = { "SELECT 1 FROM admin WHERE name = ?1" };
 static struct db_sql admin_forget = { "DELETE FROM admin WHERE name = (SELECT user FROM person WHERE id = ?1)" };
 
 static void admin_loaded(struct person *p, struct db_conn *c)
 {
     struct db_stmt *s;
 
-    p->admin = db_get(c, &s, &admin_select, "i", p->id) == OK;
+    p->admin = db_get(c, &s, &admin_select, "s", p->jid.local) == OK;
     if (s)
         db_done(s);
 }
@@ -420,6 +448,8 @@ static void admin_init(struct talk *t)
     bus_serve(t->bus, subject, admin_asked, t);
 }
 
+static const struct owned xep0133_admin_owned[] = { { "admin", "name = ?2" }, { 0 } };
+
 const struct feature xep0133_admin = {
     .spec = "XEP-0133 1.2",
     .title = "Service Administration",
@@ -429,4 +459,5 @@ const struct feature xep0133_admin = {
     .person_loaded = admin_loaded,
     .person_deleted = admin_deleted,
     .init = admin_init,
+    .owned = xep0133_admin_owned,
 };

@@ -11,6 +11,7 @@
 #include "talk/archive.h"
 #include "talk/archive_id.h"
 #include "talk/feature.h"
+#include "talk/import.h"
 #include "talk/jids.h"
 #include "talk/message.h"
 #include "talk/search.h"
@@ -446,10 +447,30 @@ static const struct iq_handler mam_iqs[] = {
 };
 static const char *const mam_disco[] = { NS_MAM, NS_MAM "#extended", NS_MAM "#groupchat-field", NULL };
 
+/* XEP-0227 1.1: <result/> as in an answer. */
+static enum err archive_take(struct import *x)
+{
+    const struct xml_node *n = x->event->node, *forwarded = xml_child(n, "forwarded", "urn:xmpp:forward:0");
+    const struct xml_node *delay = forwarded ? xml_child(forwarded, "delay", "urn:xmpp:delay") : NULL;
+    const struct xml_node *message = forwarded ? xml_child(forwarded, "message", NULL) : NULL;
+
+    if (!message) {
+        x->why = STR("there is no message in it");
+        return ERR_INVALID;
+    }
+    return import_message(x, message, delay ? xml_attr(delay, "stamp") : STR_NULL, xml_attr(n, "id"), false);
+}
+
+static const struct import_handler xep0313_mam_imports[] = {
+    { "result", NULL, "archive", NS_PIE_MAM, "archived messages", archive_take },
+    { 0 },
+};
+
 const struct feature xep0313_mam = {
     .spec = "XEP-0313 1.1.3",
     .title = "Message Archive Management",
     .disco_server = mam_disco,      /* XEP-0313 §8 asks for the account only; Profanity 0.13 looks here */
     .disco_account = mam_disco,
     .iqs = mam_iqs,
+    .imports = xep0313_mam_imports,
 };

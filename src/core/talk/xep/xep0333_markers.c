@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "talk/archive_id.h"
 #include "talk/feature.h"
+#include "talk/owned.h"
 #include "talk/jids.h"
 #include "talk/reading.h"
 
@@ -164,6 +165,8 @@ static void reading_deleted(struct person *p, struct db_conn *c)
 static const struct iq_handler read_iqs[] = { { "read", NS_READ, IQ_TO_SELF, read_get, NULL }, { 0 } };
 static const char *const       read_disco[] = { NS_READ, NULL };
 
+static const struct owned xep0333_markers_owned[] = { { "read_mark", "chat = ?1 OR reader = ?1" }, { 0 } };
+
 const struct feature xep0333_markers = {
     .spec = "XEP-0333 1.0.0",
     .title = "Displayed Markers",
@@ -173,4 +176,5 @@ const struct feature xep0333_markers = {
     .disco_account = read_disco,
     .migrations = reading_migrations,
     .person_deleted = reading_deleted,
+    .owned = xep0333_markers_owned,
 };

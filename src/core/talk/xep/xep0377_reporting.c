@@ -7,6 +7,7 @@
 #include "talk/archive.h"
 #include "talk/archive_id.h"
 #include "talk/feature.h"
+#include "talk/owned.h"
 
 #define NS_REPORTING "urn:xmpp:reporting:1"
 #define NS_SID       "urn:xmpp:sid:0"
@@ -189,6 +190,8 @@ static void reporting_deleted(struct person *p, struct db_conn *c)
 
 static const char *const reporting_disco[] = { NS_REPORTING, NULL };
 
+static const struct owned xep0377_reporting_owned[] = { { "report" }, { "report_message", "report IN (SELECT id FROM report WHERE owner = ?1)" }, { 0 } };
+
 const struct feature xep0377_reporting = {
     .spec = "XEP-0377 0.4.1",
     .title = "Spam Reporting",
@@ -197,4 +200,5 @@ const struct feature xep0377_reporting = {
     .disco_account = reporting_disco,
     .migrations = reporting_migrations,
     .person_deleted = reporting_deleted,
+    .owned = xep0377_reporting_owned,
 };

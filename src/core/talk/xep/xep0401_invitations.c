@@ -8,6 +8,7 @@
 #include "talk/admin.h"
 #include "talk/command.h"
 #include "talk/feature.h"
+#include "talk/owned.h"
 #include "talk/invite.h"
 
 #define NS_INVITE "urn:xmpp:invite"
@@ -185,13 +186,14 @@ static const struct command invite_commands[] = {
     { 0 },
 };
 
-/* Theirs, and those who would have become their contacts: they have nobody to be a contact of. */
-static void invites_deleted(struct person *p, struct db_conn *c)
+static void invitations_deleted(struct person *p, struct db_conn *c)
 {
-    static struct db_sql theirs = { "DELETE FROM invite WHERE inviter = ?1" };
+    static struct db_sql all = { "DELETE FROM invite WHERE inviter = ?1 OR used_by = ?1" };
 
-    db_run(c, &theirs, "s", p->jid.local);
+    db_run(c, &all, "s", p->jid.local);
 }
+
+static const struct owned xep0401_invitations_owned[] = { { "invite", "inviter = ?2 OR used_by = ?2" }, { 0 } };
 
 const struct feature xep0401_invitations = {
     .spec = "XEP-0401 0.6.0",
@@ -200,5 +202,6 @@ const struct feature xep0401_invitations = {
     .commands = invite_commands,
     .migrations = invite_migrations,
     .tick = invite_tick,
-    .person_deleted = invites_deleted,
+    .owned = xep0401_invitations_owned,
+    .person_deleted = invitations_deleted,
 };

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/xep/xep0431_fulltext.h"
 #include "talk/feature.h"
+#include "talk/owned.h"
 #include "talk/search.h"
 
 bool fulltext_is_field(struct str var)
@@ -11,6 +12,8 @@ bool fulltext_is_field(struct str var)
 }
 
 static const char *const fulltext_disco[] = { NS_FULLTEXT, NULL };
+
+static const struct owned xep0431_fulltext_owned[] = { { "search_segment" }, { "search_chunk" }, { 0 } };
 
 const struct feature xep0431_fulltext = {
     .spec = "XEP-0431 0.2.0",
@@ -21,4 +24,5 @@ const struct feature xep0431_fulltext = {
     .migrations = search_migrations,
     .init = search_init,
     .tick = search_tick,
+    .owned = xep0431_fulltext_owned,
 };
