@@ -50,6 +50,7 @@ courier.metrics_listen = 127.0.0.1:{metrics[4]}
 tls.key = {key}
 talk.registration = yes
 talk.invitations = yes
+talk.invite_page = https://town.example/invite.html
 talk.connections_per_address_max = 2000
 ident.registration = yes
 ident.registrations_per_hour = 0

@@ -52,6 +52,9 @@ const struct setting talk_settings[] = {
     { "talk.invitations", SETTING_BOOL, "no", 0, 0, true,
       "Lets everyone invite others to make an account here (XEP-0401); else their invitations only make contacts. The"
       " operator (`bongsu user invite`) and administrators always may." },
+    { "talk.invite_page", SETTING_TEXT, "", 0, 0, true,
+      "The page that links of invitations lead to, such as https://town.example/invite.html, which the app brings along; empty:"
+      " invitations are xmpp: links only." },
     { "talk.admins", SETTING_TEXT, "", 0, 0, true,
       "Accounts that may administer the service from their client (XEP-0133), separated by commas; `bongsu user admin` names"
       " others. What they do is written down: `bongsu audit`." },
