@@ -276,6 +276,15 @@ void link_go(struct link *l)
         l->query = names_find(l->courier->names, l->remote, names_known, l);
 }
 
+void link_wake(struct link *l)
+{
+    if (!timer_running(&l->again))
+        return;
+    timer_stop(l->courier->loop, &l->again);
+    l->pause_ms = 0;
+    link_go(l);
+}
+
 void link_verify(struct link *l, uint64_t stream, struct str id, struct str key)
 {
     struct verify *v;

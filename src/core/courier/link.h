@@ -81,6 +81,7 @@ void link_take(struct link *l, struct item *it);
 struct item *item_new(struct str text, int64_t id, int64_t added_us);
 /* There is something to do: connects, reads, sends, as the case may be. */
 void link_go(struct link *l);
+void link_wake(struct link *l);      /* the other server is there: no pause any more */
 void link_verify(struct link *l, uint64_t stream, struct str id, struct str key);
 void links_tick(struct courier *c);
 void links_free(struct courier *c);

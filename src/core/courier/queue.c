@@ -127,6 +127,8 @@ void queue_send(struct courier *c, struct bus_request *rq, struct codec_reader *
     struct link *l;
     enum err e = courier_send_read(r, &s);
 
+    if (!str_starts(bus_asker(rq), STR("talk")))
+        e = ERR_DENIED;
     if (!e && (!courier_is_ours(c, s.local) || courier_is_ours(c, s.remote)))
         e = ERR_INVALID;
     if (!e && (!c->on || !courier_may_speak(c, s.remote)))

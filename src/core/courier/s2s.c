@@ -114,6 +114,9 @@ void s2s_pair_proven(struct s2s *s, struct str local, struct str remote)
     s->scan.bytes_max = s->courier->limits.stanza_bytes_max;
     LOG_INFO("s2s.proven", LF_I64("stream", (int64_t)s->id), LF_STR("remote", remote),
              LF_STR("local", local));
+    l = link_find(s->courier, local, remote);
+    if (l)
+        link_wake(l);
     if (!s->bidi || s->carries)
         return;
     l = link_get(s->courier, local, remote);

@@ -232,7 +232,7 @@ static void answered(void *arg, enum err e, struct str payload)
         if (e == ERR_LIMIT)
             give_back(o, "wait", "resource-constraint");
         else
-            give_back(o, "cancel", e == ERR_DENIED ? "policy-violation" : "remote-server-not-found");
+            give_back(o, "cancel", e == ERR_DENIED ? "policy-violation" : "not-acceptable");
         finish(o);
     } else if (has_waited(o)) {
         give_back(o, "wait", "remote-server-timeout");
