@@ -18,7 +18,7 @@ NO_HEADER_NEEDED = re.compile(r"(\.md|\.json|\.doap|\.xmpp|\.dict|/LICENSE|\.git
 
 def files():
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=TOP, capture_output=True, text=True)
-    return [f for f in listed.stdout.splitlines() if os.path.isfile(os.path.join(TOP, f)) and not f.startswith("tests/fuzz/")]
+    return [f for f in listed.stdout.splitlines() if os.path.isfile(os.path.join(TOP, f)) and not f.startswith(("tests/fuzz/", "tests/operate/exports/"))]
 
 
 def read(path):

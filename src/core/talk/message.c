@@ -15,6 +15,7 @@
 #include "talk/federate.h"
 #include "talk/jids.h"
 #include "talk/nodes.h"
+#include "talk/search.h"
 #include <stdlib.h>
 
 METRIC_COUNTER(messages_kept, "bongsu_talk_messages_kept", "Messages made durable.");
@@ -468,6 +469,14 @@ void message_share_init(struct talk *t)
     timer_start(t->loop, &t->ahead_look, AHEAD_LOOK_MS, look_ahead);
 }
 
+static void note_for_search(struct talk *t, const struct archive_put *p)
+{
+    if (p->keeps & ARCHIVE_SENDER_KEEPS)
+        search_note(t, p->sender);
+    if ((p->keeps & ARCHIVE_RECIPIENT_KEEPS) && p->recipient != p->sender)
+        search_note(t, p->recipient);
+}
+
 /* It is durable: to courier. */
 static void leaves(struct talk *t, struct message_op *o)
 {
@@ -511,6 +520,7 @@ static void message_done(struct talk *t, struct change *ch, enum err e)
         log_outcome(t, o, "duplicate", OK);
     } else {
         metric_add(o->kept ? &messages_kept : &messages_passed, 1);
+        note_for_search(t, &o->put);
         leaves(t, o);
         if (o->put.order)
             share(o);

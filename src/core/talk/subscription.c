@@ -207,7 +207,7 @@ static void inbound(struct roster_work *w, struct person *to, const struct side 
 
 /* ---- from a client ---- */
 
-static struct person *local_person(struct talk *t, const struct jid *j)
+struct person *subscription_target(struct talk *t, const struct jid *j)
 {
     struct person *p = str_eq(j->domain, t->domain) && j->local.len ? person_known(t, j->local) : NULL;
 
@@ -232,7 +232,7 @@ static struct str stamped(struct session *s, const struct stanza *p)
 /* From another server: nothing moves but the roster here. */
 static void subscription_from_guest(struct session *s, const struct stanza *p)
 {
-    struct person      *to = local_person(s->talk, &p->to);
+    struct person      *to = subscription_target(s->talk, &p->to);
     struct roster_work *w;
 
     if (!to)
@@ -245,7 +245,7 @@ static void subscription_from_guest(struct session *s, const struct stanza *p)
 void subscription_from_client(struct session *s, const struct stanza *p)
 {
     struct person           *me = s->person;
-    struct side              other = { local_person(s->talk, &p->to), p->to };
+    struct side              other = { subscription_target(s->talk, &p->to), p->to };
     bool                     is_far = federate_reaches(s->talk, p->to.domain);
     uint8_t                  before;
     struct subscription_step step;
@@ -287,6 +287,42 @@ void subscription_from_client(struct session *s, const struct stanza *p)
     roster_commit(w, p);
 }
 
+/* ---- with an invitation ---- */
+
+/* As if `of` had said yes before `to` asks (§3.4). */
+static bool approve(struct roster_work *w, struct person *of, struct person *to)
+{
+    uint8_t state = state_of(person_item(of, to->jid.bare));
+
+    return (state & STATE_FROM) || move(w, of, to->jid.bare, (uint8_t)(state & ~STATE_IN) | STATE_APPROVED, STR_NULL);
+}
+
+/* `from` asks to see `to`. */
+static bool ask(struct roster_work *w, struct arena *a, struct person *from, struct person *to)
+{
+    uint8_t state = state_of(person_item(from, to->jid.bare));
+
+    if (state & STATE_TO)
+        return true;
+    if (!move(w, from, to->jid.bare, state | STATE_OUT, STR_NULL))
+        return false;
+    inbound(w, to, &(struct side){ from, from->jid }, TYPE_SUBSCRIBE, make_stanza(a, from->jid.bare, to->jid.bare, TYPE_SUBSCRIBE));
+    return true;
+}
+
+void subscription_befriend(struct talk *t, struct session *s, struct person *inviter, struct person *guest, bool sure,
+                           const struct stanza *cause)
+{
+    struct roster_work *w = roster_begin(t, s);
+    struct arena        a;
+
+    arena_init(&a);
+    if (approve(w, inviter, guest) && ask(w, &a, guest, inviter) && (!sure || approve(w, guest, inviter)))
+        ask(w, &a, inviter, guest);
+    arena_done(&a);
+    roster_commit(w, cause);
+}
+
 /* ---- removal ---- */
 
 static void end_both_ways(struct roster_work *w, struct person *me, const struct side *other, uint8_t state)
@@ -309,7 +345,7 @@ static bool side_of(struct talk *t, struct arena *a, struct str bare, struct sid
     *out = (struct side){ 0 };
     if (jid_parse(a, bare, &out->jid) != OK)
         return false;
-    out->person = local_person(t, &out->jid);
+    out->person = subscription_target(t, &out->jid);
     return out->person || federate_reaches(t, out->jid.domain);
 }
 
