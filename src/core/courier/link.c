@@ -394,8 +394,7 @@ static void refused_told(void *arg, enum err e)
     struct link    *l = link_find(r->courier, str_of(r->local), str_of(r->remote));
     struct item    *it = l ? intmap_get(&l->by_id, r->id) : NULL;
 
-    (void)e; /* told, or nobody is to be told */
-    if (it && !it->done)
+    if (it && !it->done && e != ERR_CLOSED) /* told, or nobody is to be told; else the next start tells */
         item_end(l, it);
     free(r->local);
     free(r->remote);

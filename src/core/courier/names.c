@@ -231,7 +231,7 @@ static void domain_itself(struct names_query *q)
 
 static void services_known(struct names_query *q)
 {
-    if (q->host_count == 0 && !q->closed && !q->trouble)
+    if (q->host_count == 0 && !q->closed) /* RFC 6120 §3.2.2: also when there was no answer */
         domain_itself(q);
     hosts_order(q);
     hosts_next(q);
