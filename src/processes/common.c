@@ -289,6 +289,12 @@ static enum err door_open(const struct door *d, struct str address, int number, 
     return d->optional ? OK : e;
 }
 
+/* Nobody would accept there. */
+static bool stays_shut(const struct settings *s, const struct door *d)
+{
+    return str_starts(str_of(d->setting), STR("federation.")) && !settings_bool(s, "federation.on");
+}
+
 enum err doors_open(const struct settings *s, const char *role, struct proc_fd *out, int fd_max, int *fd_count,
                     struct arena *a, struct buf *report)
 {
@@ -299,7 +305,7 @@ enum err doors_open(const struct settings *s, const char *role, struct proc_fd *
         struct str rest = str_of(settings_text(s, d->setting));
         bool       further = worker > 1 && d->optional && strcmp(d->role, "talk") == 0;
 
-        if (*role && strcmp(role, d->role) != 0 && !further)
+        if ((*role && strcmp(role, d->role) != 0 && !further) || stays_shut(s, d))
             continue;
         for (int number = 0; rest.len; number++) {
             struct str address = port_raised(str_trim(str_split(&rest, ',')), further ? worker - 1 : 0, a);

@@ -778,13 +778,17 @@ void message_route(struct session *s, const struct stanza *st, struct person *to
 }
 
 /* Waits for nothing but what was sent before it. */
-static void passes(struct session *s, const struct stanza *st)
+static void passes(struct session *s, const struct message *m)
 {
     struct buf *b = talk_scratch(s->talk);
 
-    stanza_forward(b, st, s->jid.full, st->to.full);
+    stanza_forward(b, m->stanza, s->jid.full, m->stanza->to.full);
     metric_add(&messages_passed, 1);
     federate_send_after(s, buf_str(b));
+    if (!m->carbons)
+        return;
+    message_deliver_passed(s->person, buf_str(b), true, s);
+    event_send(s->talk, &(struct event){ .kind = EVENT_PASSED, .local = s->jid.local, .text = buf_str(b), .flags = EVENT_CARBONS });
 }
 
 static void launch_far(struct session *s, struct message *m, struct plan *plan)
@@ -820,7 +824,7 @@ void message_leaves(struct session *s, const struct stanza *st)
     if (m.carbons)
         plan_carbons(&plan, m.from, DELIVERY_CARBON_SENT, s);
     if (!m.offline && !m.archive)
-        passes(s, st);      /* XEP-0280 copies of what is not kept stay here: nobody misses a composing mark */
+        passes(s, &m);
     else
         launch_far(s, &m, &plan);
 }
