@@ -10,6 +10,7 @@
  *   ident.user.register    user, password, peer_key         -
  *   ident.user.password    user, password                   -
  *   ident.user.delete      user                             -  (publishes account.deleted: user)
+ *   ident.key              purpose                          key bytes (keys.c says who may ask)
  * for people who run the server, not for talk and web:
  *   ident.user.add         user, password                   -
  *   ident.user.disable     user, 0 or 1                     -  (publishes account.disabled: user, when 1)

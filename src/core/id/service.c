@@ -19,6 +19,7 @@ static const struct ident_row rows[] = {
     { "ident.user.register", users_register, false },
     { "ident.user.password", users_password, false },
     { "ident.user.delete",   users_delete,   false },
+    { "ident.key",           ident_key_give, false },
     { "ident.user.add",      users_add,      true },
     { "ident.user.disable",  users_disable,  true },
     { "ident.user.list",     users_list,     true },
@@ -102,7 +103,7 @@ enum err ident_new(struct loop *l, struct bus *b, const struct ident_options *o,
         e = secret_open(id, &s, a, why);
     if (!e) {
         *why = STR("could not start the password threads or serve on the bus");
-        e = hashpool_new(l, o->hash_threads, &id->pool);
+        e = pool_new(l, o->hash_threads, &id->pool);
     }
     if (!e) {
         env_init(id);
@@ -124,7 +125,7 @@ void ident_free(struct ident **idp)
     if (!id)
         return;
     *idp = NULL;
-    hashpool_free(&id->pool);           /* first: what it finishes may still be written */
+    pool_free(&id->pool);           /* first: what it finishes may still be written */
     db_close(&id->db);
     logins_done(id);
     limits_done(&id->registrations);
