@@ -1,13 +1,8 @@
-/* backup.c: a copy of the index and of every blob that it names, while people go on. Blobs never change, so on the same file
- * system a second name for each is a copy; elsewhere the bytes are copied. No blob is removed meanwhile.
+/* backup.c: a copy of the index and of every blob that it names, while people go on. No blob is removed meanwhile.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include "base/mem.h"
 #include "bus/codec.h"
 #include "files/inner.h"
@@ -24,44 +19,6 @@ struct backup {
     struct str          why;
 };
 
-static enum err copy_bytes(int from, int to)
-{
-    char    chunk[65536];
-    ssize_t n;
-
-    while ((n = read(from, chunk, sizeof chunk)) > 0)
-        for (ssize_t done = 0, w; done < n; done += w) {
-            w = write(to, chunk + done, (size_t)(n - done));
-            if (w < 0)
-                return err_from_errno(errno);
-        }
-    return n < 0 || fsync(to) != 0 ? err_from_errno(errno) : OK;
-}
-
-static enum err copy_blob(struct backup *g, const uint8_t hash[BLOB_HASH_BYTES])
-{
-    char     hex[BLOB_HEX_BYTES], path[BLOB_HEX_BYTES + 3];
-    int      from, to;
-    enum err e;
-
-    blob_hex(hash, hex);
-    snprintf(path, sizeof path, "%.2s", hex);
-    if (mkdirat(g->to.blobs_fd, path, 0700) != 0 && errno != EEXIST)
-        return err_from_errno(errno);
-    snprintf(path, sizeof path, "%.2s/%s", hex, hex);
-    if (linkat(g->store->blobs.blobs_fd, path, g->to.blobs_fd, path, 0) == 0 || errno == EEXIST)
-        return OK;
-    from = blob_read(&g->store->blobs, hash);
-    if (from < 0)
-        return err_from_errno(errno);
-    to = openat(g->to.blobs_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    e = to < 0 ? err_from_errno(errno) : copy_bytes(from, to);
-    close(from);
-    if (to >= 0)
-        close(to);
-    return e;
-}
-
 static enum err copy_all(struct backup *g, struct db_conn *c)
 {
     uint8_t  hashes[HASHES_AT_ONCE][BLOB_HASH_BYTES], after[BLOB_HASH_BYTES] = { 0 };
@@ -71,7 +28,7 @@ static enum err copy_all(struct backup *g, struct db_conn *c)
     do {
         e = index_hashes(c, after, hashes, HASHES_AT_ONCE, &count);
         for (int i = 0; i < count && !e; i++)
-            e = copy_blob(g, hashes[i]);
+            e = blob_copy(&g->store->blobs, &g->to, hashes[i]);
         if (count)
             memcpy(after, hashes[count - 1], sizeof after);
     } while (!e && count == HASHES_AT_ONCE);
@@ -87,7 +44,7 @@ static enum err backup_work(struct db_conn *c, struct db_read *self)
     enum err       e = db_backup(c, g->index, &g->arena, &g->why);
 
     if (!e)
-        e = blobs_open(&g->to, g->folder, &g->arena, &g->why);
+        e = blobs_open_copy(&g->to, g->folder, true, &g->arena, &g->why);
     if (e)
         return e;
     e = copy_all(g, c);

@@ -116,6 +116,22 @@ enum err blobs_open(struct blobs *b, const char *path, struct arena *a, struct s
     return e;
 }
 
+enum err blobs_open_copy(struct blobs *b, const char *path, bool make, struct arena *a, struct str *why)
+{
+    int      at = make ? folder(AT_FDCWD, path) : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum err e = OK;
+
+    b->parts_fd = -1;
+    b->blobs_fd = at < 0 ? -1 : folder(at, "blobs");
+    if (b->blobs_fd < 0) {
+        e = err_from_errno(errno);
+        *why = arena_printf(a, "could not use the folder \"%s\": %s", path, strerror(errno));
+    }
+    if (at >= 0)
+        close(at);
+    return e;
+}
+
 void blobs_close(struct blobs *b)
 {
     if (b->blobs_fd >= 0)
@@ -141,6 +157,52 @@ enum err blob_remove(const struct blobs *b, const uint8_t hash[BLOB_HASH_BYTES])
 
     blob_path(hash, path);
     return unlinkat(b->blobs_fd, path, 0) == 0 || errno == ENOENT ? OK : err_from_errno(errno);
+}
+
+static enum err copy_bytes(int from, int to)
+{
+    char    chunk[65536];
+    ssize_t n;
+
+    while ((n = read(from, chunk, sizeof chunk)) > 0)
+        for (ssize_t done = 0, w; done < n; done += w) {
+            w = write(to, chunk + done, (size_t)(n - done));
+            if (w < 0)
+                return err_from_errno(errno);
+        }
+    return n < 0 || fsync(to) != 0 ? err_from_errno(errno) : OK;
+}
+
+/* Under another name first, so that nothing half copied stands under its own. */
+static enum err copy_whole(const struct blobs *b, const struct blobs *to, const uint8_t hash[BLOB_HASH_BYTES], const char *path)
+{
+    static const char fresh[] = ".copying";
+    int      in = blob_read(b, hash), out;
+    enum err e = in < 0 ? err_from_errno(errno) : OK;
+
+    if (e)
+        return e;
+    out = openat(to->blobs_fd, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    e = out < 0 ? err_from_errno(errno) : copy_bytes(in, out);
+    if (!e && renameat(to->blobs_fd, fresh, to->blobs_fd, path) != 0)
+        e = err_from_errno(errno);
+    close(in);
+    if (out >= 0)
+        close(out);
+    return e;
+}
+
+enum err blob_copy(const struct blobs *b, const struct blobs *to, const uint8_t hash[BLOB_HASH_BYTES])
+{
+    char path[PATH_BYTES], group[3];
+
+    blob_path(hash, path);
+    snprintf(group, sizeof group, "%.2s", path);
+    if (mkdirat(to->blobs_fd, group, 0700) != 0 && errno != EEXIST)
+        return err_from_errno(errno);
+    if (linkat(b->blobs_fd, path, to->blobs_fd, path, 0) == 0 || errno == EEXIST)
+        return OK;
+    return errno == ENOENT ? ERR_NOT_FOUND : copy_whole(b, to, hash, path);
 }
 
 static bool folder_each(int at, const char *name, bool (*fn)(void *arg, const char *name), void *arg)

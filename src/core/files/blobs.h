@@ -20,6 +20,10 @@ struct blobs {
 
 /* Makes what is missing. `why` (in `a`) says what a person can mend. */
 enum err blobs_open(struct blobs *b, const char *folder, struct arena *a, struct str *why);
+/* The same for a copy of one, which has no parts. ERR_NOT_FOUND, if `make` is false and it is not there. */
+enum err blobs_open_copy(struct blobs *b, const char *folder, bool make, struct arena *a, struct str *why);
+/* Into `to`, where it is not there already: on one file system a second name for it, for blobs never change; else the bytes, synced. */
+enum err blob_copy(const struct blobs *b, const struct blobs *to, const uint8_t hash[BLOB_HASH_BYTES]);
 void     blobs_close(struct blobs *b);
 enum err blobs_sync(const struct blobs *b);     /* the names of all of them */
 
