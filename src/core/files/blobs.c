@@ -151,6 +151,15 @@ int blob_read(const struct blobs *b, const uint8_t hash[BLOB_HASH_BYTES])
     return openat(b->blobs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 }
 
+bool blob_is_there(const struct blobs *b, const uint8_t hash[BLOB_HASH_BYTES])
+{
+    char        path[PATH_BYTES];
+    struct stat st;
+
+    blob_path(hash, path);
+    return fstatat(b->blobs_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 enum err blob_remove(const struct blobs *b, const uint8_t hash[BLOB_HASH_BYTES])
 {
     char path[PATH_BYTES];
@@ -318,16 +327,15 @@ static enum err sync_group(const struct blobs *b, const char *group)
 
 enum err part_place(const struct blobs *b, const uint8_t id[SLOT_ID_BYTES], const uint8_t hash[BLOB_HASH_BYTES])
 {
-    char        name[SLOT_ID_BYTES * 2 + 1], path[PATH_BYTES], group[3];
-    struct stat st;
-    enum err    e = FAULT("files.place");
+    char     name[SLOT_ID_BYTES * 2 + 1], path[PATH_BYTES], group[3];
+    enum err e = FAULT("files.place");
 
     if (e)
         return e;
     part_name(id, name);
     blob_path(hash, path);
     snprintf(group, sizeof group, "%.2s", path);
-    if (fstatat(b->blobs_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+    if (blob_is_there(b, hash)) {
         unlinkat(b->parts_fd, name, 0);
         return sync_group(b, group);        /* who placed it may not have come so far */
     }

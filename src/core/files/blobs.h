@@ -7,6 +7,7 @@
  * Any thread; the callers see to it that one at a time touches one name.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/arena.h"
 #include "base/err.h"
@@ -30,6 +31,7 @@ enum err blobs_sync(const struct blobs *b);     /* the names of all of them */
 void     blob_hex(const uint8_t hash[BLOB_HASH_BYTES], char out[BLOB_HEX_BYTES]);
 /* A descriptor to read it, or -1 with errno. */
 int      blob_read(const struct blobs *b, const uint8_t hash[BLOB_HASH_BYTES]);
+bool     blob_is_there(const struct blobs *b, const uint8_t hash[BLOB_HASH_BYTES]);
 enum err blob_remove(const struct blobs *b, const uint8_t hash[BLOB_HASH_BYTES]);
 /* Calls `fn` for each one, which returns false to stop. */
 enum err blobs_each(const struct blobs *b, bool (*fn)(void *arg, const uint8_t hash[BLOB_HASH_BYTES]), void *arg);

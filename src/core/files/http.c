@@ -17,6 +17,7 @@
 #include "files/peers.h"
 #include "files/range.h"
 #include "files/receive.h"
+#include "files/rows.h"
 #include "files/show.h"
 #include "wire/uri.h"
 
@@ -180,7 +181,7 @@ static void give_to_peer(struct store *st, struct http_exchange *x, const struct
 static void get(struct store *st, struct http_exchange *x, const struct http_request *r, struct arena *a, const struct place *p)
 {
     struct file_row row;
-    enum err        e = index_find(db_loop_conn(st->db), a, p->id, &row);
+    enum err        e = rows_find(st, a, p->id, &row);
 
     if (e && e != ERR_NOT_FOUND)
         http_refuse(x, 503, "Retry-After: 2\r\n", "what is known of the files cannot be read now\n");

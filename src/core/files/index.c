@@ -211,6 +211,17 @@ enum err index_complete(struct db_conn *c, const struct file_row *r, bool *fresh
     return e || *fresh ? e : same_hash(c, r);
 }
 
+enum err index_put(struct db_conn *c, const struct file_row *r, bool *fresh)
+{
+    static struct db_sql put = { "INSERT INTO file(id, owner, name, type, bytes, made_us, shown, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+                                 " ON CONFLICT (id) DO NOTHING" };
+    enum err             e = db_run(c, &put, "bsssiiib", id_of(r->id), r->owner, r->name, r->type, r->bytes, r->made_us, (int64_t)r->shown,
+                                    hash_of(r->hash));
+
+    *fresh = !e && db_changes(c) > 0;
+    return e || *fresh ? e : index_complete(c, r, fresh);
+}
+
 enum err index_doom(struct db_conn *c, const uint8_t hash[BLOB_HASH_BYTES])
 {
     static struct db_sql put = { "INSERT INTO doomed(hash) VALUES (?1) ON CONFLICT (hash) DO NOTHING" };

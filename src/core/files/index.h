@@ -33,6 +33,8 @@ enum err index_begin(struct db_conn *c, const struct file_row *r);
 /* W. Gives the row its hash, type and `shown`. It has this hash already: OK; another one: ERR_EXISTS; no such row (expired, or
  * its owner has gone): ERR_NOT_FOUND. *fresh: it was not whole before. */
 enum err index_complete(struct db_conn *c, const struct file_row *r, bool *fresh);
+/* W. The same for a file that had no row yet. */
+enum err index_put(struct db_conn *c, const struct file_row *r, bool *fresh);
 enum err index_forget(struct db_conn *c, const uint8_t id[SLOT_ID_BYTES]);         /* W; its blob may be doomed */
 enum err index_forget_part(struct db_conn *c, const uint8_t id[SLOT_ID_BYTES]);    /* W; only if it never became whole */
 enum err index_forget_owner(struct db_conn *c, struct str owner, int64_t before_us);      /* W */

@@ -1,6 +1,7 @@
 /* inner.h: what the files of the store share. Not for other folders.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
+#include "base/hash.h"
 #include "db/commit.h"
 #include "files/blobs.h"
 #include "files/index.h"
@@ -30,6 +31,8 @@ struct store {
     bool            closing, spare_pending;
     struct peer    *peers[FILES_PEERS_MAX];
     int             peer_count;
+    struct strmap   rows;           /* rows.c */
+    struct arena    rows_arena;
     struct tls_ctx *peer_tls;       /* NULL: peers are spoken to in clear, as our own web is */
     struct list     pulls;          /* peers.c: files that are asked for at other sites */
     int             pull_count;

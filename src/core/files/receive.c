@@ -18,7 +18,7 @@ METRIC_COUNTER(broken_off, "bongsu_files_broken_off", "Uploads that ended before
 METRIC_COUNTER(failed, "bongsu_files_failed", "Uploads that this server could not keep.");
 METRIC_GAUGE(coming, "bongsu_files_coming", "Uploads under way.");
 
-enum step { STEP_BEGIN, STEP_WAIT, STEP_WRITE, STEP_SYNC, STEP_PLACE, STEP_COMMIT };
+enum step { STEP_BEGIN, STEP_WAIT, STEP_WRITE, STEP_SYNC, STEP_PLACE, STEP_WHOLE, STEP_COMMIT };
 
 struct receipt {
     struct list          link;
@@ -29,6 +29,7 @@ struct receipt {
     struct slot          slot;
     int64_t              from, until;
     bool                 from_peer;
+    bool                 is_small;          /* fits into one piece: it becomes a blob in one go, and has no row before */
 
     enum step            step;
     enum err             error;
@@ -87,7 +88,7 @@ static enum err begin_work(struct receipt *r)
     return sum_again(r);
 }
 
-static enum err write_work(struct receipt *r)
+static enum err write_bytes(struct receipt *r)
 {
     struct str left = buf_str(&r->writing);
     enum err   e = FAULT("files.write");
@@ -101,11 +102,18 @@ static enum err write_work(struct receipt *r)
             continue;
         if (n < 0)
             return err_from_errno(errno);
-        digest_add(r->sum, str_make(left.p, (size_t)n));
         r->at += n;
         left = str_make(left.p + n, left.len - (size_t)n);
     }
     return OK;
+}
+
+static enum err write_work(struct receipt *r)
+{
+    enum err e = write_bytes(r);
+
+    digest_add(r->sum, buf_str(&r->writing));
+    return e;
 }
 
 static enum err sync_work(struct receipt *r)
@@ -125,6 +133,29 @@ static enum err sync_work(struct receipt *r)
     return OK;
 }
 
+/* A small file in one go. Of bytes that are here already nothing is written. */
+static enum err whole_work(struct receipt *r)
+{
+    const struct blobs *b = &r->store->blobs;
+    struct str          all = buf_str(&r->writing);
+    enum err            e;
+
+    digest(DIGEST_SHA256, all, r->hash);
+    r->shown = show_inline(r->slot.type, str_make(all.p, all.len < SHOW_FIRST_BYTES ? all.len : SHOW_FIRST_BYTES));
+    if (blob_is_there(b, r->hash)) {
+        r->at = (int64_t)all.len;
+        return part_place(b, r->slot.id, r->hash);
+    }
+    e = part_open(b, r->slot.id, true, 0, &r->fd);
+    if (!e)
+        e = write_bytes(r);
+    if (!e)
+        e = FAULT("files.sync");
+    if (!e && fsync(r->fd) != 0)
+        e = err_from_errno(errno);
+    return e ? e : part_place(b, r->slot.id, r->hash);
+}
+
 static void work(struct pool_job *self)
 {
     struct receipt *r = LIST_ITEM(self, struct receipt, job);
@@ -133,6 +164,7 @@ static void work(struct pool_job *self)
     case STEP_BEGIN: r->error = begin_work(r); break;
     case STEP_WRITE: r->error = write_work(r); break;
     case STEP_SYNC:  r->error = sync_work(r); break;
+    case STEP_WHOLE: r->error = whole_work(r); break;
     case STEP_PLACE: r->error = part_place(&r->store->blobs, r->slot.id, r->hash); break;
     default: break;
     }
@@ -262,7 +294,7 @@ static enum err complete_apply(struct db_conn *c, struct commit_op *self)
 {
     struct receipt *r = LIST_ITEM(self, struct receipt, op);
     struct file_row row = row_of(r);
-    enum err        e = index_complete(c, &row, &r->fresh);
+    enum err        e = r->is_small ? index_put(c, &row, &r->fresh) : index_complete(c, &row, &r->fresh);
 
     return e || !r->fresh || r->from_peer ? e : peers_owe(r->store, c, r->slot.id);
 }
@@ -329,6 +361,20 @@ static void write_some(struct receipt *r)
     }
 }
 
+/* Nothing is on the disk before all is here, so what breaks off leaves nothing. */
+static void advance_small(struct receipt *r)
+{
+    if (r->ended && (int64_t)r->filling.len == r->slot.bytes) {
+        struct buf full = r->filling;
+
+        r->filling = r->writing;
+        r->writing = full;
+        start(r, STEP_WHOLE);
+    } else if (r->ended || r->abandoned) {
+        end_early(r);
+    }
+}
+
 /* One step further, when nothing is at work on it. */
 static void advance(struct receipt *r)
 {
@@ -342,8 +388,10 @@ static void advance(struct receipt *r)
         give_up(r);
     else if (r->step == STEP_SYNC)
         start(r, STEP_PLACE);
-    else if (r->step == STEP_PLACE)
+    else if (r->step == STEP_PLACE || r->step == STEP_WHOLE)
         complete(r);
+    else if (r->is_small)
+        advance_small(r);
     else if (r->filling.len >= RECEIVE_PIECE_BYTES || (r->filling.len && all))
         write_some(r);
     else if (r->ended && r->at == r->slot.bytes)
@@ -377,7 +425,8 @@ bool receive_places(const struct store *st, const uint8_t hash[BLOB_HASH_BYTES])
     LIST_EACH(it, &st->receipts) {
         struct receipt *r = LIST_ITEM(it, struct receipt, link);
 
-        if (r->step >= STEP_PLACE && memcmp(r->hash, hash, BLOB_HASH_BYTES) == 0)
+        /* of a small one the hash is not known before its blob is in place */
+        if (r->step >= STEP_PLACE && ((r->step == STEP_WHOLE && r->busy) || memcmp(r->hash, hash, BLOB_HASH_BYTES) == 0))
             return true;
     }
     return false;
@@ -412,27 +461,34 @@ enum err receive_new(struct store *st, const struct slot *s, int64_t from, int64
     slot_copy(r, s);
     buf_init(&r->filling, 0);
     buf_init(&r->writing, 0);
-    e = commit_add(st->db, &r->begin_op);
+    r->is_small = from < 0 && until == s->bytes && s->bytes <= RECEIVE_PIECE_BYTES;
+    e = r->is_small ? OK : commit_add(st->db, &r->begin_op);
     if (e) {
         arena_done(&r->arena);
         free(r);
         return e;
     }
-    r->begin_pending = true;
     list_append(&st->receipts, &r->link);
     metric_set(&coming, ++st->receipt_count);
-    start(r, STEP_BEGIN);
     *out = r;
+    if (r->is_small) {
+        r->step = STEP_WAIT;
+        return OK;
+    }
+    r->begin_pending = true;
+    start(r, STEP_BEGIN);
     return OK;
 }
 
 void receive_bytes(struct receipt *r, struct str in)
 {
     metric_add(&bytes_in, (int64_t)in.len);
+    if (!r->filling.cap)
+        buf_reserve(&r->filling, (size_t)(r->is_small ? r->slot.bytes : RECEIVE_PIECE_BYTES + 65536));
     buf_put_str(&r->filling, in);
     if (!r->busy)
         advance(r);
-    if (r->busy && r->filling.len >= RECEIVE_PIECE_BYTES && !r->held) {
+    if (r->busy && r->filling.len >= RECEIVE_PIECE_BYTES && !r->held && !r->is_small) {
         r->held = true;
         r->ev->hold(r->arg);
     }

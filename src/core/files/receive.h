@@ -3,6 +3,7 @@
  *   begin ─▶ write ⇄ wait for bytes ─▶ sync ─▶ place ─▶ commit ─▶ done(OK)
  *     └──────────┴─ a failure ─▶ done(error)       └─ receive_abandon: what came is kept for a resume
  *
+ * A file of at most one piece waits in memory, is made a blob in one go, and leaves nothing when it breaks off.
  * Begin, write, sync and place run on the pool; the loop only hands over whole pieces. One receipt owns at most two
  * pieces. `done` is the last call, once, never from inside a call of the owner's.
  * SPDX-License-Identifier: AGPL-3.0-or-later */

@@ -8,6 +8,7 @@
 #include "bus/codec.h"
 #include "files/peers.h"
 #include "files/receive.h"
+#include "files/rows.h"
 #include "id/ident.h"
 
 enum { VERSION = 1, TICK_MS = 1000, KEY_AGAIN_MS = 500 };
@@ -126,6 +127,7 @@ enum err store_new(struct loop *l, struct bus *b, const struct settings *s, stru
     st->domain = str_dup(str_of(settings_text(s, "domain")));
     list_init(&st->receipts);
     list_init(&st->pulls);
+    rows_init(st);
     store_reload(st, s);
     e = open_all(st, s, a, why);
     if (e) {
@@ -161,6 +163,7 @@ void store_free(struct store **stp)
     db_close(&st->db);
     receive_end_all(st);
     peers_free(st);
+    rows_clear(st);
     blobs_close(&st->blobs);
     mem_wipe(&st->key, sizeof st->key);
     free(st->domain);

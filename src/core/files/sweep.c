@@ -10,6 +10,7 @@
 #include "base/metric.h"
 #include "files/peers.h"
 #include "files/receive.h"
+#include "files/rows.h"
 
 METRIC_COUNTER(expired, "bongsu_files_expired", "Files and unfinished uploads that went by rule.");
 METRIC_COUNTER(removed, "bongsu_files_blobs_removed", "Blobs that nobody named any more.");
@@ -78,6 +79,7 @@ static void look_at_doomed(struct store *st)
 
 struct expiry {
     struct commit_op op;
+    struct store    *store;
     int64_t          parts_us, files_us, gone;
 };
 
@@ -92,6 +94,8 @@ static void expire_done(struct commit_op *self, enum err e)
 {
     struct expiry *k = LIST_ITEM(self, struct expiry, op);
 
+    if (e || k->gone)
+        rows_clear(k->store);
     if (!e && k->gone) {
         metric_add(&expired, k->gone);
         LOG_INFO("files.expired", LF_I64("count", k->gone));
@@ -104,7 +108,7 @@ static void expire(struct store *st)
     struct expiry *k = NEW(struct expiry);
     int64_t        now = clock_us();
 
-    *k = (struct expiry){ .op = { .apply = expire_apply, .done = expire_done }, .parts_us = now - (int64_t)SLOT_RESUME_S_MAX * 1000000,
+    *k = (struct expiry){ .op = { .apply = expire_apply, .done = expire_done }, .store = st, .parts_us = now - (int64_t)SLOT_RESUME_S_MAX * 1000000,
                           .files_us = st->keep_us_max ? now - st->keep_us_max : INT64_MIN };
     if (commit_add(st->db, &k->op))
         free(k);
@@ -137,6 +141,7 @@ static void forgotten(struct commit_op *self, enum err e)
 {
     struct forget *k = LIST_ITEM(self, struct forget, op);
 
+    rows_clear(k->store);
     LOG_INFO("files.forgotten", LF_Z("user", k->owner), LF_ERR(e));
     if (k->tell_peers)
         peers_wake(k->store);

@@ -348,7 +348,8 @@ void conn_send_file(struct conn *c, int fd, int64_t from, int64_t bytes)
         close(fd);
         return;
     }
-    posix_fadvise(fd, (off_t)from, (off_t)bytes, POSIX_FADV_SEQUENTIAL);
+    if (bytes > FILE_SHARE_BYTES)
+        posix_fadvise(fd, (off_t)from, (off_t)bytes, POSIX_FADV_SEQUENTIAL);
     busy(c)->file = fd;
     c->busy->file_at = from;
     c->busy->file_left = bytes;
