@@ -291,12 +291,14 @@ static bool in_time(const struct store *st, const struct slot *s)
     return age_s <= SLOT_BEGIN_S_MAX || (age_s <= SLOT_RESUME_S_MAX && part_bytes(&st->blobs, s->id) >= 0);
 }
 
-static bool within_quota(struct store *st, struct http_exchange *x, const struct slot *s)
+/* One that had begun before is counted already. */
+static bool within_quota(struct store *st, struct http_exchange *x, struct arena *a, const struct slot *s)
 {
-    uint64_t reason;
-    int64_t  value;
+    struct file_row row;
+    uint64_t        reason;
+    int64_t         value;
 
-    if (slots_judge(st, s, &reason, &value) == OK)
+    if (slots_judge(st, s, &reason, &value) == OK || index_find(db_loop_conn(st->db), a, s->id, &row) == OK)
         return true;
     refuse_upload(x, 413, "", "the quota of this account does not allow it\n");
     return false;
@@ -312,7 +314,7 @@ static void put(struct store *st, struct http_exchange *x, const struct http_req
         refuse_upload(x, 415, "", "the slot is for a file of another type\n");
     else if (!in_time(st, s))
         refuse_upload(x, 403, "", "the slot has expired; ask for another one\n");
-    else if (within_quota(st, x, s))
+    else if (within_quota(st, x, a, s))
         receive(st, x, s, -1, s->bytes, false);
 }
 
@@ -333,7 +335,7 @@ static void patch(struct store *st, struct http_exchange *x, const struct http_r
         refuse_upload(x, r->content_bytes > s->bytes - (int64_t)from ? 413 : 400, "", "the slot is for a file of another size\n");
     else if (!in_time(st, s))
         refuse_upload(x, 403, "", "the slot has expired; ask for another one\n");
-    else if (within_quota(st, x, s)) {
+    else if (within_quota(st, x, a, s)) {
         s->type = s->type.len ? s->type : STR("application/octet-stream");
         receive(st, x, s, (int64_t)from, (int64_t)from + r->content_bytes, false);
     }

@@ -85,14 +85,13 @@ bool index_names(struct db_conn *c, const uint8_t hash[BLOB_HASH_BYTES])
     return finds(c, &any, "b", hash_of(hash));
 }
 
-enum err index_used(struct db_conn *c, struct str owner, int64_t since_us, const uint8_t but[SLOT_ID_BYTES],
-                    int64_t *all, int64_t *since, int64_t *oldest_us)
+enum err index_used(struct db_conn *c, struct str owner, int64_t since_us, int64_t *all, int64_t *since, int64_t *oldest_us)
 {
     static struct db_sql sum = {
         "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN made_us >= ?2 THEN bytes ELSE 0 END), 0) AS BIGINT),"
-        " MIN(CASE WHEN made_us >= ?2 THEN made_us ELSE NULL END) FROM file WHERE owner = ?1 AND id <> ?3" };
+        " MIN(CASE WHEN made_us >= ?2 THEN made_us ELSE NULL END) FROM file WHERE owner = ?1" };
     struct db_stmt *s;
-    enum err        e = db_get(c, &s, &sum, "sib", owner, since_us, id_of(but));
+    enum err        e = db_get(c, &s, &sum, "si", owner, since_us);
 
     if (e)
         return e;

@@ -23,9 +23,8 @@ extern const struct db_migration index_migrations[];
 
 enum err index_find(struct db_conn *c, struct arena *a, const uint8_t id[SLOT_ID_BYTES], struct file_row *out);   /* ERR_NOT_FOUND */
 bool     index_names(struct db_conn *c, const uint8_t hash[BLOB_HASH_BYTES]);      /* a row, or one to come, has this blob */
-/* What the owner's files have together, and those since `since_us`, of which the oldest is *oldest_us; `but` is not counted. */
-enum err index_used(struct db_conn *c, struct str owner, int64_t since_us, const uint8_t but[SLOT_ID_BYTES],
-                    int64_t *all, int64_t *since, int64_t *oldest_us);
+/* What the owner's files have together, and those since `since_us`, of which the oldest is *oldest_us. */
+enum err index_used(struct db_conn *c, struct str owner, int64_t since_us, int64_t *all, int64_t *since, int64_t *oldest_us);
 enum err index_total(struct db_conn *c, int64_t *files, int64_t *bytes, int64_t *blob_bytes, int64_t *owed);
 
 /* W. A second begin of the same slot changes nothing. */

@@ -33,6 +33,7 @@ struct store {
     int             peer_count;
     struct strmap   rows;           /* rows.c */
     struct arena    rows_arena;
+    struct strmap   usage;          /* usage.c */
     struct tls_ctx *peer_tls;       /* NULL: peers are spoken to in clear, as our own web is */
     struct list     pulls;          /* peers.c: files that are asked for at other sites */
     int             pull_count;

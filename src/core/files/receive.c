@@ -11,6 +11,7 @@
 #include "crypto/digest.h"
 #include "files/peers.h"
 #include "files/show.h"
+#include "files/usage.h"
 
 METRIC_COUNTER(bytes_in, "bongsu_files_bytes_in", "Bytes of uploads that came, those from other sites included.");
 METRIC_COUNTER(uploaded, "bongsu_files_uploaded", "Uploads that are whole and on the disk.");
@@ -223,6 +224,8 @@ static void tell(struct loop_task *task)
         metric_add(&failed, 1);
         LOG_WARN("files.failed", LF_STR("user", r->slot.owner), LF_I64("bytes", r->slot.bytes), LF_ERR(e));
     }
+    if (e || r->abandoned || !r->fresh)
+        usage_forget(r->store, r->slot.owner);
     if (!r->abandoned)
         r->ev->done(r->arg, e, r->at);
     else
@@ -468,6 +471,7 @@ enum err receive_new(struct store *st, const struct slot *s, int64_t from, int64
         free(r);
         return e;
     }
+    usage_add(st, s->owner, s->bytes);
     list_append(&st->receipts, &r->link);
     metric_set(&coming, ++st->receipt_count);
     *out = r;

@@ -4,33 +4,33 @@
 #include "base/metric.h"
 #include "bus/codec.h"
 #include "files/client.h"
-#include "files/receive.h"
+#include "files/usage.h"
 #include "wire/uri.h"
 
 METRIC_COUNTER(slots, "bongsu_files_slots", "Upload slots given out.");
 METRIC_COUNTER(slots_refused, "bongsu_files_slots_refused", "Upload slots refused: too large, or a quota.");
 
-enum { VERSION = 1, DAY_S = 24 * 3600, TEXT_BYTES_MAX = 4096 };
+enum { VERSION = 1, TEXT_BYTES_MAX = 4096 };
 
 enum err slots_judge(struct store *st, const struct slot *s, uint64_t *reason, int64_t *value)
 {
-    int64_t  now = clock_us(), all, today, oldest_us;
-    enum err e;
+    const struct usage *u;
+    enum err            e;
 
     *reason = FILES_TOO_LARGE;
     *value = st->bytes_max;
     if (s->bytes > st->bytes_max)
         return ERR_LIMIT;
-    e = index_used(db_loop_conn(st->db), s->owner, now - (int64_t)DAY_S * 1000000, s->id, &all, &today, &oldest_us);
+    e = usage_find(st, s->owner, &u);
     if (e)
         return e;
     *reason = FILES_ACCOUNT_FULL;
-    *value = st->account_bytes_max > all ? st->account_bytes_max - all : 0;
+    *value = st->account_bytes_max > u->all ? st->account_bytes_max - u->all : 0;
     if (s->bytes > *value)
         return ERR_LIMIT;
     *reason = FILES_DAY_FULL;
-    *value = (oldest_us ? oldest_us : now) + (int64_t)DAY_S * 1000000;
-    return today + s->bytes > st->day_bytes_max ? ERR_LIMIT : OK;
+    *value = (u->oldest_us ? u->oldest_us : clock_us()) + (int64_t)USAGE_DAY_S * 1000000;
+    return u->today + s->bytes > st->day_bytes_max ? ERR_LIMIT : OK;
 }
 
 static void answer_slot(struct store *st, struct bus_request *rq, const struct slot *s)

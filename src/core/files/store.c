@@ -9,6 +9,7 @@
 #include "files/peers.h"
 #include "files/receive.h"
 #include "files/rows.h"
+#include "files/usage.h"
 #include "id/ident.h"
 
 enum { VERSION = 1, TICK_MS = 1000, KEY_AGAIN_MS = 500 };
@@ -128,6 +129,7 @@ enum err store_new(struct loop *l, struct bus *b, const struct settings *s, stru
     list_init(&st->receipts);
     list_init(&st->pulls);
     rows_init(st);
+    usage_init(st);
     store_reload(st, s);
     e = open_all(st, s, a, why);
     if (e) {
@@ -164,6 +166,7 @@ void store_free(struct store **stp)
     receive_end_all(st);
     peers_free(st);
     rows_clear(st);
+    usage_clear(st);
     blobs_close(&st->blobs);
     mem_wipe(&st->key, sizeof st->key);
     free(st->domain);

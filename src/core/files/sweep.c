@@ -11,6 +11,7 @@
 #include "files/peers.h"
 #include "files/receive.h"
 #include "files/rows.h"
+#include "files/usage.h"
 
 METRIC_COUNTER(expired, "bongsu_files_expired", "Files and unfinished uploads that went by rule.");
 METRIC_COUNTER(removed, "bongsu_files_blobs_removed", "Blobs that nobody named any more.");
@@ -94,8 +95,10 @@ static void expire_done(struct commit_op *self, enum err e)
 {
     struct expiry *k = LIST_ITEM(self, struct expiry, op);
 
-    if (e || k->gone)
+    if (e || k->gone) {
         rows_clear(k->store);
+        usage_clear(k->store);
+    }
     if (!e && k->gone) {
         metric_add(&expired, k->gone);
         LOG_INFO("files.expired", LF_I64("count", k->gone));
@@ -142,6 +145,7 @@ static void forgotten(struct commit_op *self, enum err e)
     struct forget *k = LIST_ITEM(self, struct forget, op);
 
     rows_clear(k->store);
+    usage_forget(k->store, str_of(k->owner));
     LOG_INFO("files.forgotten", LF_Z("user", k->owner), LF_ERR(e));
     if (k->tell_peers)
         peers_wake(k->store);
