@@ -455,7 +455,7 @@ static void ending_answers_what_is_under_way(struct test *t)
     teardown(&f);
 }
 
-DB_static void key_came(void *arg, enum err e, struct str key)
+static void key_came(void *arg, enum err e, struct str key)
 {
     struct fixture *f = arg;
 
@@ -490,8 +490,9 @@ static void a_key_is_told_to_whom_it_is_for(struct test *t)
     teardown(&f);
 }
 
-TEST_MAIN(TEST(an_account_lives_through_the_bus), TEST(registration_has_its_limits),
+DB_TEST_MAIN(TEST(an_account_lives_through_the_bus), TEST(registration_has_its_limits),
           TEST(registration_is_off_unless_switched_on), TEST(operators_list_disable_and_back_up),
           TEST(a_client_may_begin_without_words), TEST(an_exchange_ends_when_left_alone),
           TEST(guessing_stops_the_guesser_alone), TEST(tokens_are_given_and_used_over_the_bus),
-          TEST(a_failed_write_keeps_nobody_out), TEST(cut_payloads_are_refused), TEST(ending_answers_what_is_under_way), TEST(a_key_is_told_to_whom_it_is_for))
+          TEST(a_failed_write_keeps_nobody_out), TEST(cut_payloads_are_refused), TEST(ending_answers_what_is_under_way),
+          TEST(a_key_is_told_to_whom_it_is_for))
