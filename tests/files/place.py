@@ -108,6 +108,13 @@ class Person:
         self.loop.close()
 
 
+def sanitizers_are_silent(*everyone):
+    """No sanitizer has anything to say, and no assertion failed"""
+    for server in everyone:
+        for line in open(server.log, errors="replace"):
+            check(not any(word in line for word in ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion")), line.strip())
+
+
 class Answer:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body

@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import sys
 
-from place import Bongsu, Failure, Person, check, finish, get, noise, once, play, put, servers, until
+from place import Bongsu, Failure, Person, check, finish, get, noise, once, play, put, sanitizers_are_silent, servers, until
 
 
 class Site(Bongsu):
@@ -183,8 +183,13 @@ def the_gone_are_gone_everywhere(t):
     person.close()
 
 
+def nothing_was_found(t):
+    """No sanitizer has anything to say, and no assertion failed"""
+    sanitizers_are_silent(t.one, t.two)
+
+
 TRIALS = [a_file_goes_to_the_other_site, who_is_quicker_gets_it_too, slots_hold_at_every_site, a_site_that_was_away_gets_its_share,
-          missing_is_not_gone, killed_while_it_goes_over, strangers_are_no_peers, the_gone_are_gone_everywhere, a_lost_disk_is_filled_again]
+          missing_is_not_gone, killed_while_it_goes_over, strangers_are_no_peers, the_gone_are_gone_everywhere, a_lost_disk_is_filled_again, nothing_was_found]
 
 
 def main():

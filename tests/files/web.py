@@ -11,7 +11,8 @@ import sqlite3
 import sys
 import time
 
-from place import (NS, PNG, STANZAS, Bongsu, Door, Failure, Person, check, failing, finish, get, noise, once, play, put, until)
+from place import (NS, PNG, STANZAS, Bongsu, Door, Failure, Person, check, failing, finish, get, noise, once, play, put, sanitizers_are_silent,
+                   until)
 
 SAFE = {"x-content-type-options": "nosniff", "content-security-policy": "sandbox; default-src 'none'",
         "access-control-allow-origin": "*", "referrer-policy": "no-referrer"}
@@ -346,10 +347,23 @@ def backups_hold_the_files(t):
     t.alice = Person(t, "alice")
 
 
+def it_ends_in_order(t):
+    """The server ends in order with connections open, and starts again"""
+    slot, door, half = t.alice.upload(noise(3000000, 80)), Door(t, buffer=4096), Door(t)
+    other = t.alice.slot("a.bin", 1000000)
+    door.send(f"GET {slot.path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+    half.send(f"PUT {other.path} HTTP/1.1\r\nHost: h\r\n{other.auth}Content-Length: 1000000\r\n\r\n".encode() + noise(600000))
+    until(lambda: t.status()["files"]["coming"] == 1, "nothing is coming")
+    t.restart()
+    t.wait_ready()
+    check(get(t, slot).status == 200 and get(t, other).status == 404, "after the restart")
+    t.alice = Person(t, "alice")
+
+
 TRIALS = [what_was_put_is_got, empty_and_large_files, pictures_are_shown, nothing_runs, ranges_are_answered, known_files_are_not_sent,
           links_are_not_guessed, the_slot_is_kept, early_answers_reach_who_sends, expect_continue, a_cut_upload_goes_on, an_upload_in_pieces,
           a_second_try_takes_over, equal_files_are_kept_once, an_account_that_is_gone_leaves_no_file, web_pages_of_any_site_may,
-          one_connection_does_it_all, status_counts, old_slots_are_worth_nothing, backups_hold_the_files]
+          one_connection_does_it_all, status_counts, old_slots_are_worth_nothing, it_ends_in_order, backups_hold_the_files]
 BOUNDED = [quotas_are_told, the_whole_room_of_an_account]
 
 
@@ -357,6 +371,7 @@ def play_on(trials, extra, words):
     chosen = [t for t in trials if not words or any(w in t.__name__ for w in words)]
     if not chosen:
         return 0, 0
+    chosen.append(sanitizers_are_silent)
     with Bongsu(extra) as server:
         server.add_users({name: "secret" for name in ("alice", "bob", "carol", "dave", "erin", "frank")})
         server.wait_ready()
