@@ -12,6 +12,7 @@ import os
 import shutil
 import sqlite3
 import sys
+import time
 
 from place import Bongsu, Failure, Person, check, finish, get, noise, once, play, put, sanitizers_are_silent, servers, until
 
@@ -70,6 +71,25 @@ def a_file_goes_to_the_other_site(t):
     until(lambda: t.one.files()["count"] == t.two.files()["count"], "it does not come back")
     check(get(t.one, back).headers["content-type"] == "image/png", "the type is lost")
     check(t.settled() or until(t.settled, "something stays owed") is None, "owed")
+
+
+def an_answer_means_two_copies(t):
+    """A file that was answered is at both sites, though its own is killed at once; while the other is away nobody waits for it"""
+    for i in range(5):
+        data = noise(400000, 30 + i)
+        slot = t.alice.upload(data)
+        t.one.kill("web")
+        check(get(t.two, slot).body == data, "it was at one site only")
+        t.one.wait_ready()
+    t.two.stop()
+    t.alice.upload(noise(1000, 40))         # it hears that nobody is there
+    began = time.monotonic()
+    for i in range(5):
+        t.alice.upload(noise(1000, 41 + i))
+    check(time.monotonic() - began < 2.5, f"uploads wait for a site that is away: {time.monotonic() - began:.1f} s")
+    t.two.start()
+    t.two.wait_ready()
+    t.bob = Person(t.two, "bob")
 
 
 def who_is_quicker_gets_it_too(t):
@@ -188,7 +208,7 @@ def nothing_was_found(t):
     sanitizers_are_silent(t.one, t.two)
 
 
-TRIALS = [a_file_goes_to_the_other_site, who_is_quicker_gets_it_too, slots_hold_at_every_site, a_site_that_was_away_gets_its_share,
+TRIALS = [a_file_goes_to_the_other_site, an_answer_means_two_copies, who_is_quicker_gets_it_too, slots_hold_at_every_site, a_site_that_was_away_gets_its_share,
           missing_is_not_gone, killed_while_it_goes_over, strangers_are_no_peers, the_gone_are_gone_everywhere, a_lost_disk_is_filled_again, nothing_was_found]
 
 

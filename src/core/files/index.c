@@ -157,9 +157,9 @@ enum err index_hashes(struct db_conn *c, const uint8_t after[BLOB_HASH_BYTES], u
 
 enum err index_owed(struct db_conn *c, struct str peer, uint8_t out[SLOT_ID_BYTES])
 {
-    static struct db_sql oldest = { "SELECT id FROM owed WHERE peer = ?1 ORDER BY since_us LIMIT 1" };
+    static struct db_sql newest = { "SELECT id FROM owed WHERE peer = ?1 ORDER BY since_us DESC LIMIT 1" };
     struct db_stmt      *s;
-    enum err             e = db_get(c, &s, &oldest, "s", peer);
+    enum err             e = db_get(c, &s, &newest, "s", peer);
     struct str           id;
 
     if (e)

@@ -51,7 +51,7 @@ enum err index_spare(struct db_conn *c, const uint8_t hash[BLOB_HASH_BYTES]);   
 /* What a peer has not been given yet. */
 enum err index_owe(struct db_conn *c, struct str peer, const uint8_t id[SLOT_ID_BYTES]);      /* W */
 enum err index_paid(struct db_conn *c, struct str peer, const uint8_t id[SLOT_ID_BYTES]);     /* W */
-enum err index_owed(struct db_conn *c, struct str peer, uint8_t out[SLOT_ID_BYTES]);          /* the oldest; ERR_NOT_FOUND */
+enum err index_owed(struct db_conn *c, struct str peer, uint8_t out[SLOT_ID_BYTES]);          /* the newest, for people look at it; ERR_NOT_FOUND */
 enum err index_owe_all(struct db_conn *c, struct str peer);                                   /* W: a new peer */
 bool     index_knows_peer(struct db_conn *c, struct str peer);
 enum err index_peer(struct db_conn *c, struct str peer);                                      /* W */

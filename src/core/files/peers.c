@@ -132,6 +132,7 @@ static void push_end(void *arg, enum err e)
         LOG_ERROR("files.peer_differs", LF_Z("peer", p->address));
     if (p->status == 201 || p->status == 204 || p->status == 409 || p->status == 410) {
         metric_add(&pushed, p->status == 201);
+        receive_copied(p->store, p->id);
         pay(p);
         return;
     }
@@ -182,6 +183,14 @@ static void push(struct peer *p)
         pay(p);             /* it is gone, or not readable: nothing to give */
     else if (e)
         try_later(p);
+}
+
+bool peers_reachable(const struct store *st)
+{
+    for (int i = 0; i < st->peer_count; i++)
+        if (!st->peers[i]->backoff_ms)
+            return true;
+    return false;
 }
 
 void peers_wake(struct store *st)

@@ -6,6 +6,7 @@
 enum err peers_init(struct store *st, const struct settings *s, struct arena *a, struct str *why);
 void     peers_stop(struct store *st);         /* while the index is open */
 void     peers_free(struct store *st);         /* when it is closed */
+bool     peers_reachable(const struct store *st);      /* one answered the last time */
 void     peers_wake(struct store *st);         /* there is something owed */
 /* Asks the other sites for a file that is not here; answers `x` when it is clear. False: nobody to ask. */
 bool     peers_fetch(struct store *st, const uint8_t id[SLOT_ID_BYTES], struct http_exchange *x, const struct http_request *r,

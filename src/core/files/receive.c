@@ -17,9 +17,10 @@ METRIC_COUNTER(bytes_in, "bongsu_files_bytes_in", "Bytes of uploads that came, t
 METRIC_COUNTER(uploaded, "bongsu_files_uploaded", "Uploads that are whole and on the disk.");
 METRIC_COUNTER(broken_off, "bongsu_files_broken_off", "Uploads that ended before they were whole.");
 METRIC_COUNTER(failed, "bongsu_files_failed", "Uploads that this server could not keep.");
+METRIC_COUNTER(alone, "bongsu_files_answered_alone", "Uploads that were answered before another site had a copy.");
 METRIC_GAUGE(coming, "bongsu_files_coming", "Uploads under way.");
 
-enum step { STEP_BEGIN, STEP_WAIT, STEP_WRITE, STEP_SYNC, STEP_PLACE, STEP_WHOLE, STEP_COMMIT };
+enum step { STEP_BEGIN, STEP_WAIT, STEP_WRITE, STEP_SYNC, STEP_PLACE, STEP_WHOLE, STEP_COMMIT, STEP_COPY };
 
 struct receipt {
     struct list          link;
@@ -47,6 +48,7 @@ struct receipt {
     uint8_t              hash[BLOB_HASH_BYTES];
     bool                 shown, fresh, was_shown;
     struct loop_task     told;
+    struct timer         copy;              /* until another site has it, or no longer */
 };
 
 static void advance(struct receipt *r);
@@ -202,6 +204,7 @@ static void give_back(struct receipt *r)
 
     if (r->fd >= 0)
         close(r->fd);
+    timer_stop(st->loop, &r->copy);
     digest_end(&r->sum, NULL);
     buf_done(&r->filling);
     buf_done(&r->writing);
@@ -312,6 +315,48 @@ static void doomed(struct commit_op *self, enum err e)
     finish(LIST_ITEM(self, struct receipt, op));
 }
 
+static struct receipt *find(const struct store *st, const uint8_t id[SLOT_ID_BYTES])
+{
+    LIST_EACH(it, &st->receipts) {
+        struct receipt *r = LIST_ITEM(it, struct receipt, link);
+
+        if (memcmp(r->slot.id, id, SLOT_ID_BYTES) == 0)
+            return r;
+    }
+    return NULL;
+}
+
+static void waited(struct timer *t)
+{
+    metric_add(&alone, 1);
+    finish(LIST_ITEM(t, struct receipt, copy));
+}
+
+/* A file at one site only can be lost with it, so the answer waits a moment for a copy at another, if one can be reached. */
+static void wait_for_copy(struct receipt *r)
+{
+    struct store *st = r->store;
+
+    peers_wake(st);
+    if (!st->copy_wait_ms || !peers_reachable(st)) {
+        metric_add(&alone, st->peer_count > 0);
+        finish(r);
+        return;
+    }
+    r->step = STEP_COPY;
+    timer_start(st->loop, &r->copy, st->copy_wait_ms, waited);
+}
+
+void receive_copied(struct store *st, const uint8_t id[SLOT_ID_BYTES])
+{
+    struct receipt *r = find(st, id);
+
+    if (!r || r->step != STEP_COPY || !timer_running(&r->copy))
+        return;
+    timer_stop(st->loop, &r->copy);
+    finish(r);
+}
+
 /* The blob is in place and nobody's: it is looked at again when this receipt is gone. */
 static void completed(struct commit_op *self, enum err e)
 {
@@ -325,10 +370,11 @@ static void completed(struct commit_op *self, enum err e)
     } else {
         metric_add(&uploaded, 1);
         LOG_INFO("files.uploaded", LF_STR("user", r->slot.owner), LF_I64("bytes", r->slot.bytes), LF_I64("peer", r->from_peer));
-        if (r->fresh && !r->from_peer)
-            peers_wake(r->store);
     }
-    finish(r);
+    if (!e && r->fresh && !r->from_peer)
+        wait_for_copy(r);
+    else
+        finish(r);
 }
 
 static void complete(struct receipt *r)
@@ -408,17 +454,6 @@ static void advance(struct receipt *r)
     } else {
         r->step = STEP_WAIT;
     }
-}
-
-static struct receipt *find(const struct store *st, const uint8_t id[SLOT_ID_BYTES])
-{
-    LIST_EACH(it, &st->receipts) {
-        struct receipt *r = LIST_ITEM(it, struct receipt, link);
-
-        if (memcmp(r->slot.id, id, SLOT_ID_BYTES) == 0)
-            return r;
-    }
-    return NULL;
 }
 
 bool receive_runs(const struct store *st, const uint8_t id[SLOT_ID_BYTES]) { return find(st, id) != NULL; }

@@ -1,6 +1,6 @@
 /* receive.h: one file that is coming, from a client or from a peer, whatever brings it.
  *
- *   begin ─▶ write ⇄ wait for bytes ─▶ sync ─▶ place ─▶ commit ─▶ done(OK)
+ *   begin ─▶ write ⇄ wait for bytes ─▶ sync ─▶ place ─▶ commit ─▶ wait for a copy elsewhere ─▶ done(OK)
  *     └──────────┴─ a failure ─▶ done(error)       └─ receive_abandon: what came is kept for a resume
  *
  * A file of at most one piece waits in memory, is made a blob in one go, and leaves nothing when it breaks off.
@@ -30,5 +30,6 @@ void     receive_bytes(struct receipt *r, struct str in);
 void     receive_end(struct receipt *r);
 void     receive_abandon(struct receipt *r);        /* the source is gone; nothing is told any more */
 bool     receive_places(const struct store *st, const uint8_t hash[BLOB_HASH_BYTES]);     /* this blob is being put in place */
+void     receive_copied(struct store *st, const uint8_t id[SLOT_ID_BYTES]);      /* another site has it */
 bool     receive_runs(const struct store *st, const uint8_t id[SLOT_ID_BYTES]);
 void     receive_end_all(struct store *st);         /* when the pool and the index are closed */

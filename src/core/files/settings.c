@@ -18,6 +18,8 @@ const struct setting files_settings[] = {
     { "files.peers", SETTING_TEXT, "", 0, 0, false,
       "The web.listen addresses of the other sites, \"10.0.2.1:5280,10.0.3.1:5280\": each keeps a copy of every file. They show the"
       " certificate of this domain." },
+    { "files.copy_wait_max", SETTING_DURATION_MS, "3s", 0, 60000, true,
+      "How long an upload's answer waits until another site has a copy, while one can be reached. 0s: not at all." },
     { "files.peers_ca", SETTING_PATH, "", 0, 0, false, "Who vouches for that certificate (PEM). Empty: the system's authorities." },
     { 0 },
 };

@@ -99,6 +99,7 @@ void store_reload(struct store *st, const struct settings *s)
     st->account_bytes_max = settings_int(s, "files.account_bytes_max");
     st->day_bytes_max = settings_int(s, "files.day_bytes_max");
     st->keep_us_max = settings_int(s, "files.keep_time_max") * 1000;
+    st->copy_wait_ms = (int)settings_int(s, "files.copy_wait_max");
     st->uploads_max = (int)settings_int(s, "files.uploads_max");
 }
 
