@@ -7,11 +7,11 @@
 METRIC_COUNTER(rests, "bongsu_talk_admission_rests", "Times new connections waited because too many came at once.");
 METRIC_GAUGE(rate_now, "bongsu_talk_admission_rate", "New connections taken in a second while a crowd comes in; 0: there is none.");
 
-int admission_next(int rate, int rate_max, int late_ms)
+int admission_next(int rate, int rate_max, int late_ms, int entering)
 {
-    if (late_ms > ADMISSION_LATE_MS)
+    if (late_ms > ADMISSION_LATE_MS || entering > ADMISSION_ENTERING_MANY)
         rate = rate * 3 / 5;
-    else if (late_ms <= ADMISSION_IN_TIME_MS)
+    else if (late_ms <= ADMISSION_IN_TIME_MS && entering <= ADMISSION_ENTERING_FEW)
         rate += rate / 8 + 1;
     if (rate < ADMISSION_RATE_MIN)
         rate = ADMISSION_RATE_MIN;
@@ -24,7 +24,8 @@ static void look(struct timer *timer)
     struct talk *t = LIST_ITEM(timer, struct talk, admission_look);
     int64_t      now = loop_now_ms(t->loop);
 
-    t->admission_rate = admission_next(t->admission_rate, t->limits.accepts_per_second_max, (int)(now - t->admission_due_ms));
+    t->admission_rate = admission_next(t->admission_rate, t->limits.accepts_per_second_max, (int)(now - t->admission_due_ms),
+                                       t->entering);
     if (t->admitted)
         t->admission_seen_ms = now;
     t->admitted = 0;

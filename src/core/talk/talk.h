@@ -107,6 +107,7 @@ struct talk {
     int                     listener_count;
     struct timer            admission_look;  /* admission.c: runs while a crowd comes in */
     int64_t                 admission_due_ms, admission_seen_ms;
+    int                     entering;        /* log-ins that wait for us */
     int                     admission_rate, admitted;   /* new connections a second, and those of the window that runs */
     struct timer            tick;            /* one a second: dead streams, expiry */
     bool                    stopping;

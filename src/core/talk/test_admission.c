@@ -8,7 +8,7 @@ enum { MOST = 1000 };
 static int after(int rate, int windows, int late_ms)
 {
     while (windows-- > 0)
-        rate = admission_next(rate, MOST, late_ms);
+        rate = admission_next(rate, MOST, late_ms, 0);
     return rate;
 }
 
@@ -35,8 +35,16 @@ static void a_little_late_changes_nothing(struct test *t)
 
 static void a_setting_below_the_least_holds(struct test *t)
 {
-    CHECK_INT(t, 5, admission_next(5, 5, 0));
-    CHECK_INT(t, 5, admission_next(5, 5, 10000));
+    CHECK_INT(t, 5, admission_next(5, 5, 0, 0));
+    CHECK_INT(t, 5, admission_next(5, 5, 10000, 0));
+}
+
+/* The loop may have time while the database has none: then log-ins pile up. */
+static void log_ins_that_pile_up_slow_it_down(struct test *t)
+{
+    CHECK(t, admission_next(500, MOST, 0, ADMISSION_ENTERING_MANY + 1) < 500);
+    CHECK_INT(t, 500, admission_next(500, MOST, 0, ADMISSION_ENTERING_MANY));
+    CHECK(t, admission_next(500, MOST, 0, ADMISSION_ENTERING_FEW) > 500);
 }
 
 /* A machine that can bear 300 a second: late beyond, in time below. The rate stays about there. */
@@ -45,7 +53,7 @@ static void it_settles_at_what_the_machine_bears(struct test *t)
     int rate = ADMISSION_RATE_FIRST, lowest = MOST, highest = 0;
 
     for (int window = 0; window < 400; window++) {
-        rate = admission_next(rate, MOST, rate > 300 ? 60 : 0);
+        rate = admission_next(rate, MOST, rate > 300 ? 60 : 0, 0);
         if (window > 40 && rate < lowest)
             lowest = rate;
         if (window > 40 && rate > highest)
@@ -56,4 +64,5 @@ static void it_settles_at_what_the_machine_bears(struct test *t)
 
 TEST_MAIN(TEST(an_idle_machine_takes_all_that_is_allowed_within_a_second), TEST(a_late_loop_halves_it_within_two_windows),
           TEST(somebody_is_always_let_in), TEST(a_little_late_changes_nothing), TEST(a_setting_below_the_least_holds),
+          TEST(log_ins_that_pile_up_slow_it_down),
           TEST(it_settles_at_what_the_machine_bears))
