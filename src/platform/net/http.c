@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { IDLE_MS = 60000, REQUEST_MS = 15000 };
+enum { IDLE_MS = 60000, REQUEST_MS = 15000, PACE_MS = 30000 };
 
 /* A request whose body is not all there. */
 struct http_upload {
@@ -221,6 +221,16 @@ static bool waits_to_be_told(const struct http_request *r, bool body_has_begun)
 
 /* ---- bodies that stream ---- */
 
+static void pace(struct timer *t);
+
+static void watch_pace(struct http_exchange *x)
+{
+    struct http_server *s = x->server;
+
+    x->left_at_pace = x->left;
+    timer_start(s->loop, &x->deadline, s->pace_ms_max > 0 ? s->pace_ms_max : PACE_MS, pace);
+}
+
 static void pace(struct timer *t)
 {
     struct http_exchange *x = LIST_ITEM(t, struct http_exchange, deadline);
@@ -229,8 +239,7 @@ static void pace(struct timer *t)
         refuse(x, 408);
         return;
     }
-    x->left_at_pace = x->left;
-    timer_start(x->server->loop, t, HTTP_PACE_MS, pace);
+    watch_pace(x);
 }
 
 static void stream_ended(struct http_exchange *x)
@@ -263,10 +272,9 @@ void http_receive(struct http_exchange *x, const struct http_sink *sink, void *a
     x->held = false;
     x->sink = sink;
     x->sink_arg = arg;
-    x->left_at_pace = x->left;
     if (x->expects && x->left)
         conn_write(x->conn, STR(go_ahead));
-    timer_start(x->server->loop, &x->deadline, HTTP_PACE_MS, pace);
+    watch_pace(x);
 }
 
 void http_hold(struct http_exchange *x)

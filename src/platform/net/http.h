@@ -50,10 +50,10 @@ struct http_sink {
     void (*bytes)(void *arg, struct http_exchange *x, struct str in);
     /* All have come: answer, now or later. */
     void (*end)(void *arg, struct http_exchange *x);
-    /* They will not all come: ERR_CLOSED, ERR_TIMEOUT (below HTTP_PACE_BYTES in HTTP_PACE_MS). `x` is gone. */
+    /* They will not all come: ERR_CLOSED, ERR_TIMEOUT (below HTTP_PACE_BYTES in pace_ms_max). `x` is gone. */
     void (*broken)(void *arg, enum err why);
 };
-enum { HTTP_PACE_MS = 30000, HTTP_PACE_BYTES = 4096 };
+enum { HTTP_PACE_BYTES = 4096 };
 
 struct http_server {
     struct loop             *loop;
@@ -68,6 +68,7 @@ struct http_server {
     void                    *arg;
     int                      idle_ms_max;      /* keep-alive; default 60,000 */
     int                      request_ms_max;   /* a whole request must come in this; default 15,000 */
+    int                      pace_ms_max;      /* HTTP_PACE_BYTES of a streamed body must come in this; default 30,000 */
     struct tls_ctx         **tls;              /* pointer to the current context, so a reload is seen; NULL: plain */
 };
 /* Serves one accepted descriptor. */

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "base/mem.h"
 #include "base/test.h"
@@ -330,6 +331,29 @@ static void a_broken_body_is_told_once(struct test *t)
     place_close(&p);
 }
 
+/* Below the pace a body gets 408; one that is held by us does not count as slow. */
+static void a_body_that_drips_gets_408(struct test *t)
+{
+    static const char text[] = "PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nabc";
+    struct place p = { 0 };
+    char         answer[64];
+    int          fds[2];
+
+    if (!place_open(t, &p, false) || !CHECK_INT(t, 0, socketpair(AF_UNIX, SOCK_STREAM, 0, fds)))
+        return;
+    p.server.pace_ms_max = 50;
+    http_serve(&p.server, fds[0]);
+    CHECK_INT(t, sizeof text - 1, write(fds[1], text, sizeof text - 1));
+    for (int i = 0; i < 1000 && !p.breaks; i++)
+        loop_round(p.loop, 10);
+    CHECK(t, p.breaks == 1 && p.why == ERR_TIMEOUT);
+    for (int i = 0; i < 5; i++)
+        loop_round(p.loop, 1);
+    CHECK(t, read(fds[1], answer, sizeof answer) > 12 && memcmp(answer, "HTTP/1.1 408", 12) == 0);
+    close(fds[1]);
+    place_close(&p);
+}
+
 static void an_answer_after_the_peer_left_is_dropped(struct test *t)
 {
     struct place p = { .wait = true };
@@ -415,6 +439,6 @@ static void nobody_there_is_an_end(struct test *t)
 }
 
 TEST_MAIN(TEST(a_large_body_and_a_large_file_go_through), TEST(through_tls_too), TEST(an_empty_body_ends_at_once),
-          TEST(what_is_not_streamed_is_held_in_memory), TEST(who_is_refused_early_reads_why), TEST(a_broken_body_is_told_once),
+          TEST(what_is_not_streamed_is_held_in_memory), TEST(who_is_refused_early_reads_why), TEST(a_broken_body_is_told_once), TEST(a_body_that_drips_gets_408),
           TEST(an_answer_after_the_peer_left_is_dropped), TEST(who_leaves_in_the_middle_of_a_file_costs_no_descriptor),
           TEST(answers_are_taken_apart), TEST(nobody_there_is_an_end))
