@@ -183,7 +183,7 @@ static enum err copy_bytes(int from, int to)
 }
 
 /* Under another name first, so that nothing half copied stands under its own. */
-static enum err copy_whole(const struct blobs *b, const struct blobs *to, const uint8_t hash[BLOB_HASH_BYTES], const char *path)
+enum err blob_give(const struct blobs *b, const uint8_t hash[BLOB_HASH_BYTES], int dir, const char *name)
 {
     static const char fresh[] = ".copying";
     int      in = blob_read(b, hash), out;
@@ -191,9 +191,9 @@ static enum err copy_whole(const struct blobs *b, const struct blobs *to, const 
 
     if (e)
         return e;
-    out = openat(to->blobs_fd, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    out = openat(dir, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     e = out < 0 ? err_from_errno(errno) : copy_bytes(in, out);
-    if (!e && renameat(to->blobs_fd, fresh, to->blobs_fd, path) != 0)
+    if (!e && renameat(dir, fresh, dir, name) != 0)
         e = err_from_errno(errno);
     close(in);
     if (out >= 0)
@@ -211,7 +211,7 @@ enum err blob_copy(const struct blobs *b, const struct blobs *to, const uint8_t 
         return err_from_errno(errno);
     if (linkat(b->blobs_fd, path, to->blobs_fd, path, 0) == 0 || errno == EEXIST)
         return OK;
-    return errno == ENOENT ? ERR_NOT_FOUND : copy_whole(b, to, hash, path);
+    return errno == ENOENT ? ERR_NOT_FOUND : blob_give(b, hash, to->blobs_fd, path);
 }
 
 static bool folder_each(int at, const char *name, bool (*fn)(void *arg, const char *name), void *arg)

@@ -25,6 +25,8 @@ enum err blobs_open(struct blobs *b, const char *folder, struct arena *a, struct
 enum err blobs_open_copy(struct blobs *b, const char *folder, bool make, struct arena *a, struct str *why);
 /* Into `to`, where it is not there already: on one file system a second name for it, for blobs never change; else the bytes, synced. */
 enum err blob_copy(const struct blobs *b, const struct blobs *to, const uint8_t hash[BLOB_HASH_BYTES]);
+/* The bytes into any folder, under any name, for somebody who may change them. */
+enum err blob_give(const struct blobs *b, const uint8_t hash[BLOB_HASH_BYTES], int dir, const char *name);
 void     blobs_close(struct blobs *b);
 enum err blobs_sync(const struct blobs *b);     /* the names of all of them */
 

@@ -8,8 +8,9 @@
 enum { VERSION = 1, TEXT_BYTES_MAX = 8192 };
 
 struct ask {
-    files_slot_fn *fn;
-    void          *arg;
+    files_slot_fn   *fn;
+    files_export_fn *exported;
+    void            *arg;
 };
 
 static void replied(void *arg, enum err e, struct str payload)
@@ -37,7 +38,7 @@ enum err files_slot_ask(struct bus *b, struct str owner, struct str name, int64_
     struct buf  payload;
     enum err    e;
 
-    *k = (struct ask){ fn, arg };
+    *k = (struct ask){ .fn = fn, .arg = arg };
     buf_init(&payload, BUS_PAYLOAD_BYTES_MAX);
     codec_begin(&payload, VERSION);
     codec_put_str(&payload, owner);
@@ -45,6 +46,34 @@ enum err files_slot_ask(struct bus *b, struct str owner, struct str name, int64_
     codec_put_i64(&payload, bytes);
     codec_put_str(&payload, type);
     e = bus_ask(b, "web.files.slot", buf_str(&payload), FILES_ASK_MS, replied, k);
+    buf_done(&payload);
+    if (e)
+        free(k);
+    return e;
+}
+
+static void exported(void *arg, enum err e, struct str payload)
+{
+    struct ask          k = *(struct ask *)arg;
+    struct codec_reader r = codec_open(payload, VERSION);
+    int64_t             count = codec_i64(&r), bytes = codec_i64(&r);
+
+    free(arg);
+    k.exported(k.arg, !e && !codec_ok(&r) ? ERR_UNAVAILABLE : e, count, bytes);
+}
+
+enum err files_export_ask(struct bus *b, struct str owner, struct str dir, files_export_fn *fn, void *arg)
+{
+    struct ask *k = NEW(struct ask);
+    struct buf  payload;
+    enum err    e;
+
+    *k = (struct ask){ .exported = fn, .arg = arg };
+    buf_init(&payload, BUS_PAYLOAD_BYTES_MAX);
+    codec_begin(&payload, VERSION);
+    codec_put_str(&payload, owner);
+    codec_put_str(&payload, dir);
+    e = bus_ask(b, "web.files.export", buf_str(&payload), FILES_EXPORT_MS, exported, k);
     buf_done(&payload);
     if (e)
         free(k);

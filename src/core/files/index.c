@@ -68,6 +68,28 @@ enum err index_find(struct db_conn *c, struct arena *a, const uint8_t id[SLOT_ID
     return OK;
 }
 
+enum err index_each_of(struct db_conn *c, struct str owner, bool (*fn)(void *arg, const struct file_row *row, enum err *e), void *arg)
+{
+    static struct db_sql list = { "SELECT id, name, type, bytes, made_us, shown, hash FROM file WHERE owner = ?1 AND hash IS NOT NULL"
+                                  " ORDER BY made_us, id" };
+    struct db_stmt      *s = db_prepare(c, &list);
+    enum err             e, stop = OK;
+    bool                 more = true;
+
+    db_bind_str(s, 1, owner);
+    while (more && (e = db_step(s)) == OK) {
+        struct file_row row = { .owner = owner, .name = db_text(s, 1), .type = db_text(s, 2), .bytes = db_i64(s, 3), .made_us = db_i64(s, 4),
+                                .shown = db_i64(s, 5) != 0, .whole = true };
+
+        if (db_blob(s, 0).len == SLOT_ID_BYTES && hash_copy(db_blob(s, 6), row.hash)) {
+            memcpy(row.id, db_blob(s, 0).p, SLOT_ID_BYTES);
+            more = fn(arg, &row, &stop);
+        }
+    }
+    db_done(s);
+    return stop || !more || e == ERR_NOT_FOUND ? stop : e;
+}
+
 static bool finds(struct db_conn *c, struct db_sql *sql, const char *types, struct str key)
 {
     struct db_stmt *s;

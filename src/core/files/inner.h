@@ -50,6 +50,9 @@ void http_refuse(struct http_exchange *x, int status, const char *more_headers, 
 /* ---- backup.c ---- */
 void backup_init(struct store *st);
 
+/* ---- export.c ---- */
+void export_init(struct store *st);
+
 /* ---- sweep.c: what goes by rule, and what a crash left ---- */
 void sweep_init(struct store *st);
 void sweep_tick(struct store *st);              /* once a second */

@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "files/receive.h"
-#include "net/http_call.h"
+#include "net/http_ask.h"
 #include "wire/uri.h"
 
 METRIC_COUNTER(pushed, "bongsu_files_pushed", "Files given to other sites.");
@@ -26,7 +26,7 @@ enum { BACKOFF_MS_MIN = 500, BACKOFF_MS_MAX = 60000, SILENCE_MS = 15000, PULLS_M
 struct peer {
     struct store     *store;
     char             *address;
-    struct http_call *call;
+    struct http_ask *call;
     uint8_t           id[SLOT_ID_BYTES];        /* on its way */
     int               status, backoff_ms;
     struct timer      again;
@@ -53,12 +53,12 @@ static void put_token(struct buf *b, const struct store *st, const struct slot *
     BUF_LIT(b, "\r\n");
 }
 
-static enum err call(struct peer *p, const char *method, const struct slot *s, int fd, const struct http_call_events *ev, void *arg,
-                     struct http_call **out)
+static enum err call(struct peer *p, const char *method, const struct slot *s, int fd, const struct http_ask_events *ev, void *arg,
+                     struct http_ask **out)
 {
     struct store            *st = p->store;
     struct buf               target, headers;
-    struct http_call_request q = { .address = str_of(p->address), .tls = st->peer_tls, .tls_name = str_of(st->domain),
+    struct http_ask_request q = { .address = str_of(p->address), .tls = st->peer_tls, .tls_name = str_of(st->domain),
                                    .method = str_of(method), .host = str_of(st->domain), .fd = fd, .bytes = fd < 0 ? 0 : s->bytes,
                                    .ms_max = SILENCE_MS };
     enum err                 e;
@@ -69,7 +69,7 @@ static enum err call(struct peer *p, const char *method, const struct slot *s, i
     put_token(&headers, st, s);
     q.target = buf_str(&target);
     q.headers = buf_str(&headers);
-    e = http_call_new(st->loop, &q, ev, arg, out);
+    e = http_ask_new(st->loop, &q, ev, arg, out);
     buf_done(&target);
     buf_done(&headers);
     return e;
@@ -140,7 +140,7 @@ static void push_end(void *arg, enum err e)
     try_later(p);
 }
 
-static const struct http_call_events push_events = { push_head, push_bytes, push_end };
+static const struct http_ask_events push_events = { push_head, push_bytes, push_end };
 
 static enum err push_file(struct peer *p, const struct file_row *row)
 {
@@ -225,7 +225,7 @@ struct pull {
     struct list       waiters;
     int               waiter_count, next;       /* the peer to ask next */
     bool              unsure;                   /* one could not be asked */
-    struct http_call *call;
+    struct http_ask *call;
     struct receipt   *receipt;
 };
 
@@ -278,7 +278,7 @@ static void kept(void *arg, enum err e, int64_t at)
     struct pull *l = arg;
 
     l->receipt = NULL;
-    http_call_cancel(&l->call);
+    http_ask_cancel(&l->call);
     metric_add(&fetched, !e);
     if (e)
         l->unsure = true;
@@ -288,8 +288,8 @@ static void kept(void *arg, enum err e, int64_t at)
         pull_end(l);
 }
 
-static void fetch_hold(void *arg) { if (((struct pull *)arg)->call) http_call_hold(((struct pull *)arg)->call); }
-static void fetch_go_on(void *arg) { if (((struct pull *)arg)->call) http_call_go_on(((struct pull *)arg)->call); }
+static void fetch_hold(void *arg) { if (((struct pull *)arg)->call) http_ask_hold(((struct pull *)arg)->call); }
+static void fetch_go_on(void *arg) { if (((struct pull *)arg)->call) http_ask_go_on(((struct pull *)arg)->call); }
 static const struct receive_events fetch_keeps = { fetch_hold, fetch_go_on, kept };
 
 static void fetch_head(void *arg, int status, const struct http_request *r)
@@ -333,7 +333,7 @@ static void fetch_end(void *arg, enum err e)
     ask_next(l);
 }
 
-static const struct http_call_events fetch_events = { fetch_head, fetch_bytes, fetch_end };
+static const struct http_ask_events fetch_events = { fetch_head, fetch_bytes, fetch_end };
 
 static void ask_next(struct pull *l)
 {
@@ -464,7 +464,7 @@ enum err peers_init(struct store *st, const struct settings *s, struct arena *a,
 void peers_stop(struct store *st)
 {
     for (int i = 0; i < st->peer_count; i++) {
-        http_call_cancel(&st->peers[i]->call);
+        http_ask_cancel(&st->peers[i]->call);
         timer_stop(st->loop, &st->peers[i]->again);
     }
     LIST_EACH(it, &st->pulls) {
@@ -472,7 +472,7 @@ void peers_stop(struct store *st)
 
         l->unsure = true;
         l->next = st->peer_count;
-        http_call_cancel(&l->call);
+        http_ask_cancel(&l->call);
         if (!l->receipt)
             pull_end(l);
     }

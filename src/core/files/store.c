@@ -140,6 +140,7 @@ enum err store_new(struct loop *l, struct bus *b, const struct settings *s, stru
     *why = STR_NULL;
     slots_init(st);
     backup_init(st);
+    export_init(st);
     bus_serve(b, "web.files.status", asked_status, st);
     bus_subscribe(b, "account.deleted", account_deleted, st);
     sweep_init(st);

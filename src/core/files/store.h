@@ -4,6 +4,7 @@
  * On the bus (version 1 of codec.h):
  *   web.files.slot     owner, name, bytes i64, type     url, token; ERR_LIMIT: reason u64, value i64 (client.h)
  *   web.files.status   -                                files, bytes, bytes on the disk, uploads, owed to peers: i64 each
+ *   web.files.export   owner, folder                    count i64, bytes i64 (client.h)
  *   web.backup         path of the copy of the index    -, or with an error: sentence. The blobs go into "files" beside it
  * It hears account.deleted, and forgets the files of that account, here and at the peers.
  * SPDX-License-Identifier: AGPL-3.0-or-later */

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/test.h"
 #include "crypto/tls.h"
-#include "net/http_call.h"
+#include "net/http_ask.h"
 
 enum { LARGE = 3 * 1024 * 1024 };
 
@@ -157,7 +157,7 @@ struct asked {
     struct buf body;
     bool       own_header, ended, hold_often;
     enum err   e;
-    struct http_call *call;
+    struct http_ask *call;
 };
 
 static void head_came(void *arg, int status, const struct http_request *r)
@@ -175,7 +175,7 @@ static void bytes_came(void *arg, struct str in)
 
     buf_put_str(&k->body, in);
     if (k->hold_often)
-        http_call_hold(k->call);
+        http_ask_hold(k->call);
 }
 
 static void call_ended(void *arg, enum err e)
@@ -186,14 +186,14 @@ static void call_ended(void *arg, enum err e)
     k->e = e;
 }
 
-static const struct http_call_events events = { head_came, bytes_came, call_ended };
+static const struct http_ask_events events = { head_came, bytes_came, call_ended };
 
 static void ask_start(struct place *p, struct asked *k, const char *method, const char *target, int64_t body_bytes)
 {
     struct tls_settings      s = { .verify = false };
     struct tls_ctx          *tls = NULL;
     char                     path[128];
-    struct http_call_request q = { .address = str_of(p->address), .tls_name = STR("h"), .method = str_of(method), .target = str_of(target),
+    struct http_ask_request q = { .address = str_of(p->address), .tls_name = STR("h"), .method = str_of(method), .target = str_of(target),
                                    .host = STR("h"), .fd = -1, .bytes = body_bytes, .ms_max = 5000 };
 
     snprintf(path, sizeof path, "%s/file", p->dir);
@@ -203,7 +203,7 @@ static void ask_start(struct place *p, struct asked *k, const char *method, cons
     if (body_bytes >= 0)
         q.fd = open(path, O_RDONLY | O_CLOEXEC);
     buf_init(&k->body, 0);
-    k->e = http_call_new(p->loop, &q, &events, k, &k->call);
+    k->e = http_ask_new(p->loop, &q, &events, k, &k->call);
     k->ended = k->e != OK;
     if (tls)
         tls_ctx_unref(&tls);
@@ -215,7 +215,7 @@ static void ask(struct place *p, struct asked *k, const char *method, const char
     for (int i = 0; i < 20000 && !k->ended; i++) {
         loop_round(p->loop, 1);
         if (k->hold_often && !k->ended)
-            http_call_go_on(k->call);
+            http_ask_go_on(k->call);
         if (p->hold_often && p->held)
             http_go_on(p->held);
     }
@@ -323,7 +323,7 @@ static void a_broken_body_is_told_once(struct test *t)
     ask_start(&p, &k, "PUT", "/x", LARGE);
     for (int i = 0; i < 1000 && p.got.len < 100000; i++)
         loop_round(p.loop, 1);
-    http_call_cancel(&k.call);
+    http_ask_cancel(&k.call);
     for (int i = 0; i < 100 && !p.breaks; i++)
         loop_round(p.loop, 1);
     CHECK(t, p.breaks == 1 && p.ends == 0 && p.why == ERR_CLOSED && !k.ended);
@@ -364,7 +364,7 @@ static void an_answer_after_the_peer_left_is_dropped(struct test *t)
     ask_start(&p, &k, "PUT", "/x", 100000);
     for (int i = 0; i < 1000 && !p.held; i++)
         loop_round(p.loop, 1);
-    http_call_cancel(&k.call);
+    http_ask_cancel(&k.call);
     for (int i = 0; i < 20; i++)
         loop_round(p.loop, 1);
     if (CHECK(t, p.held && p.breaks == 0))
@@ -388,7 +388,7 @@ static void who_leaves_in_the_middle_of_a_file_costs_no_descriptor(struct test *
         ask_start(&p, &k, "GET", "/file", -1);
         for (int i = 0; i < 1000 && !k.body.len; i++)
             loop_round(p.loop, 1);
-        http_call_cancel(&k.call);
+        http_ask_cancel(&k.call);
         for (int i = 0; i < 10; i++)
             loop_round(p.loop, 1);
         buf_done(&k.body);

@@ -1,20 +1,20 @@
-/* http_call.h: one request to another HTTP/1.1 server, on a connection of its own, and the answer as it comes.
+/* http_ask.h: one request to another HTTP/1.1 server, on a connection of its own, and the answer as it comes.
  * An answer needs a Content-Length, as those of our own server have; what has none or is chunked is ERR_UNSUPPORTED.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "net/http.h"
 
-struct http_call;
+struct http_ask;
 
-struct http_call_events {
+struct http_ask_events {
     /* The head; `r` holds headers and content_bytes and lives until this returns. */
     void (*head)(void *arg, int status, const struct http_request *r);
     void (*bytes)(void *arg, struct str in);
-    /* The last call, never from inside http_call_new. OK: the answer is whole. */
+    /* The last call, never from inside http_ask_new. OK: the answer is whole. */
     void (*end)(void *arg, enum err e);
 };
 
-struct http_call_request {
+struct http_ask_request {
     struct str      address;        /* numeric, with a port */
     struct tls_ctx *tls;            /* NULL: plain */
     struct str      tls_name;       /* whom the certificate must name */
@@ -26,8 +26,8 @@ struct http_call_request {
 };
 
 /* On failure nothing is told, and `fd` is closed. Copies. */
-enum err http_call_new(struct loop *l, const struct http_call_request *q, const struct http_call_events *ev, void *arg,
-                       struct http_call **out);
-void     http_call_hold(struct http_call *c);
-void     http_call_go_on(struct http_call *c);
-void     http_call_cancel(struct http_call **c);       /* nothing is told any more */
+enum err http_ask_new(struct loop *l, const struct http_ask_request *q, const struct http_ask_events *ev, void *arg,
+                       struct http_ask **out);
+void     http_ask_hold(struct http_ask *c);
+void     http_ask_go_on(struct http_ask *c);
+void     http_ask_cancel(struct http_ask **c);       /* nothing is told any more */

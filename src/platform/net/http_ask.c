@@ -1,16 +1,16 @@
-/* http_call.c: see http_call.h.
+/* http_ask.c: see http_ask.h.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
-#include "net/http_call.h"
+#include "net/http_ask.h"
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/mem.h"
 
 enum { HEAD_BYTES_MAX = 2 * HTTP_HEAD_BYTES_MAX, STALL_MS = 30000 };
 
-struct http_call {
+struct http_ask {
     struct conn  *conn;
     struct loop  *loop;
-    const struct http_call_events *ev;      /* NULL: cancelled */
+    const struct http_ask_events *ev;      /* NULL: cancelled */
     void         *arg;
     struct timer  silence;
     int           ms_max;
@@ -23,7 +23,7 @@ static const struct conn_limits limits = { .in_bytes_max = HEAD_BYTES_MAX, .out_
 
 static void too_silent(struct timer *t)
 {
-    struct http_call *c = LIST_ITEM(t, struct http_call, silence);
+    struct http_ask *c = LIST_ITEM(t, struct http_ask, silence);
 
     if (c->held)
         timer_start(c->loop, t, c->ms_max, too_silent);
@@ -31,9 +31,9 @@ static void too_silent(struct timer *t)
         conn_abort(c->conn, ERR_TIMEOUT);
 }
 
-static void heard(struct http_call *c) { timer_start(c->loop, &c->silence, c->ms_max, too_silent); }
+static void heard(struct http_ask *c) { timer_start(c->loop, &c->silence, c->ms_max, too_silent); }
 
-static size_t fail(struct http_call *c, enum err e, size_t used)
+static size_t fail(struct http_ask *c, enum err e, size_t used)
 {
     c->error = e;
     conn_abort(c->conn, e);
@@ -42,7 +42,7 @@ static size_t fail(struct http_call *c, enum err e, size_t used)
 
 static bool is_interim(int status) { return status >= 100 && status < 200; }
 
-static size_t read_head(struct http_call *c, struct str in)
+static size_t read_head(struct http_ask *c, struct str in)
 {
     struct http_request r;
     int                 status;
@@ -65,7 +65,7 @@ static size_t read_head(struct http_call *c, struct str in)
 
 static size_t came(void *arg, struct conn *conn, struct str in)
 {
-    struct http_call *c = arg;
+    struct http_ask *c = arg;
     size_t            at = 0, used;
 
     heard(c);
@@ -91,7 +91,7 @@ static size_t came(void *arg, struct conn *conn, struct str in)
 
 static void ended(void *arg, struct conn *conn, enum err why)
 {
-    struct http_call *c = arg;
+    struct http_ask *c = arg;
     enum err          e = c->whole ? OK : c->error ? c->error : why ? why : ERR_CLOSED;
 
     (void)conn;
@@ -110,7 +110,7 @@ static void sent(void *arg, struct conn *conn)
 
 static const struct conn_handlers handlers = { .data = came, .closed = ended, .sent = sent };
 
-static void write_request(struct http_call *c, const struct http_call_request *q)
+static void write_request(struct http_ask *c, const struct http_ask_request *q)
 {
     struct buf b;
 
@@ -124,13 +124,13 @@ static void write_request(struct http_call *c, const struct http_call_request *q
     buf_done(&b);
 }
 
-enum err http_call_new(struct loop *l, const struct http_call_request *q, const struct http_call_events *ev, void *arg,
-                       struct http_call **out)
+enum err http_ask_new(struct loop *l, const struct http_ask_request *q, const struct http_ask_events *ev, void *arg,
+                       struct http_ask **out)
 {
-    struct http_call *c = NEW(struct http_call);
+    struct http_ask *c = NEW(struct http_ask);
     enum err          e;
 
-    *c = (struct http_call){ .loop = l, .ev = ev, .arg = arg, .ms_max = q->ms_max, .no_content = str_is(q->method, "HEAD") };
+    *c = (struct http_ask){ .loop = l, .ev = ev, .arg = arg, .ms_max = q->ms_max, .no_content = str_is(q->method, "HEAD") };
     e = conn_connect(l, q->address, &limits, &handlers, c, &c->conn);
     if (e) {
         if (q->fd >= 0)
@@ -151,23 +151,23 @@ enum err http_call_new(struct loop *l, const struct http_call_request *q, const 
     return OK;
 }
 
-void http_call_hold(struct http_call *c)
+void http_ask_hold(struct http_ask *c)
 {
     c->held = true;
     if (c->conn)
         conn_pause(c->conn);
 }
 
-void http_call_go_on(struct http_call *c)
+void http_ask_go_on(struct http_ask *c)
 {
     c->held = false;
     if (c->conn)
         conn_resume(c->conn);
 }
 
-void http_call_cancel(struct http_call **cp)
+void http_ask_cancel(struct http_ask **cp)
 {
-    struct http_call *c = *cp;
+    struct http_ask *c = *cp;
 
     if (!c)
         return;
