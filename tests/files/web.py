@@ -344,6 +344,13 @@ def backups_hold_the_files(t):
     t.wait_ready()
     check(get(t, slot).body == data, "the file is not back")
     check(get(t, after).status == 404, "a file of after the backup is there")
+    t.stop()
+    os.remove(os.path.join(path, "web.db"))
+    shutil.rmtree(os.path.join(path, "files"))
+    t.run("restore", path)              # a backup of before there were files leaves them alone
+    t.start()
+    t.wait_ready()
+    check(get(t, slot).body == data, "a restore without files took them away")
     t.alice = Person(t, "alice")
 
 
