@@ -158,8 +158,10 @@ def cut_uploads_leave_nothing_behind(t):
 
 
 def too_many_uploads(t):
-    """Beyond the bound an upload is told to come back, and the others go on"""
+    """Beyond the bounds, of all and of one account, an upload is told to come back, and the others go on"""
     slots = [t.alice.slot("a.bin", 200000) for _ in range(70)]
+    bob = Person(t, "bob")
+    his = [bob.slot("a.bin", 200000) for _ in range(2)]
     doors = []
     for slot in slots[:64]:
         door = Door(t)
@@ -168,10 +170,12 @@ def too_many_uploads(t):
     until(lambda: t.status()["files"]["coming"] == 64, "they do not come")
     answer = put(t, slots[64], b"x" * 200000)
     check(answer.status == 503 and "retry-after" in answer.headers, f"{answer.status}")
+    check(put(t, his[0], b"x" * 200000).status == 201, "one account takes all the room")
     for door in doors:
         door.send(b"x" * 199000)
     check(all(door.answer("PUT").status == 201 for door in doors), "one of those under way failed")
     until(lambda: put(t, slots[65], b"x" * 200000).status == 201, "no room when they are done")
+    bob.close()
 
 
 def a_reader_who_does_not_read(t):
@@ -273,8 +277,9 @@ def main():
         raise Failure(why)
     chosen = [t for t in TRIALS if not words or any(w in t.__name__ for w in words)]
     chosen.append(sanitizers_are_silent)
-    with Bongsu("files.account_bytes_max = 100G\nfiles.day_bytes_max = 100G\n") as server:
-        server.add_users({"alice": "secret"})
+    with Bongsu("files.account_bytes_max = 100G\nfiles.day_bytes_max = 100G\nfiles.uploads_max = 70\n"
+                "files.uploads_per_account_max = 64\n") as server:
+        server.add_users({"alice": "secret", "bob": "secret"})
         server.wait_ready()
         server.alice = Person(server, "alice")
         failed = play(chosen, server)

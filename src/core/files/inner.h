@@ -24,7 +24,7 @@ struct store {
     int             tick_count;
     char           *domain, *url;   /* "https://town.example:5280" */
     int64_t         bytes_max, account_bytes_max, day_bytes_max, keep_us_max;
-    int             uploads_max, copy_wait_ms;
+    int             uploads_max, uploads_per_account_max, copy_wait_ms;
     struct list     receipts;       /* receive.c: files that are coming */
     int             receipt_count;
     int             hands_off;      /* no blob is removed: a backup is being made */

@@ -470,6 +470,16 @@ bool receive_places(const struct store *st, const uint8_t hash[BLOB_HASH_BYTES])
     return false;
 }
 
+static bool is_room_for(const struct store *st, struct str owner, bool from_peer)
+{
+    int own = 0;
+
+    LIST_EACH(it, &st->receipts)
+        own += str_eq(LIST_ITEM(it, struct receipt, link)->slot.owner, owner);
+    return from_peer ? st->receipt_count < 2 * st->uploads_max
+                     : st->receipt_count < st->uploads_max && own < st->uploads_per_account_max;
+}
+
 static void slot_copy(struct receipt *r, const struct slot *s)
 {
     r->slot = *s;
@@ -490,7 +500,7 @@ enum err receive_new(struct store *st, const struct slot *s, int64_t from, int64
             advance(r);
         return ERR_EXISTS;
     }
-    if (st->receipt_count >= st->uploads_max * (from_peer ? 2 : 1))
+    if (!is_room_for(st, s->owner, from_peer))
         return ERR_LIMIT;
     r = NEW(struct receipt);
     *r = (struct receipt){ .store = st, .ev = ev, .arg = arg, .from = from, .until = until, .from_peer = from_peer, .fd = -1,

@@ -23,7 +23,7 @@ struct receive_events {
 };
 
 /* `from`: -1: the file from its start, whatever is here; else it goes on there. `until`: the file's end or before. Copies
- * the slot. ERR_LIMIT: too many are coming; ERR_EXISTS: this one is; the older one is ended, so the next try will do. */
+ * the slot. ERR_LIMIT: too many are coming, in all or of this account; ERR_EXISTS: this one is; the older one is ended, so the next try will do. */
 enum err receive_new(struct store *st, const struct slot *s, int64_t from, int64_t until, bool from_peer,
                      const struct receive_events *ev, void *arg, struct receipt **out);
 void     receive_bytes(struct receipt *r, struct str in);

@@ -14,6 +14,7 @@ const struct setting files_settings[] = {
     { "files.keep_time_max", SETTING_DURATION_MS, "0s", 0, INT64_MAX / 1000, true,
       "How long a file is kept; 0s keeps it for ever." },
     { "files.uploads_max", SETTING_INT, "64", 1, 1000, true, "Uploads under way at one time; others are told to come back." },
+    { "files.uploads_per_account_max", SETTING_INT, "10", 1, 1000, true, "Those of one account, so that nobody takes all of them." },
     { "files.threads", SETTING_INT, "2", 1, 16, false, "Threads that write files." },
     { "files.peers", SETTING_TEXT, "", 0, 0, false,
       "The web.listen addresses of the other sites, \"10.0.2.1:5280,10.0.3.1:5280\": each keeps a copy of every file. They show the"

@@ -101,6 +101,7 @@ void store_reload(struct store *st, const struct settings *s)
     st->keep_us_max = settings_int(s, "files.keep_time_max") * 1000;
     st->copy_wait_ms = (int)settings_int(s, "files.copy_wait_max");
     st->uploads_max = (int)settings_int(s, "files.uploads_max");
+    st->uploads_per_account_max = (int)settings_int(s, "files.uploads_per_account_max");
 }
 
 static enum err open_all(struct store *st, const struct settings *s, struct arena *a, struct str *why)
@@ -158,7 +159,7 @@ void store_free(struct store **stp)
     if (!st)
         return;
     *stp = NULL;
-    st->closing = true;
+    __atomic_store_n(&st->closing, true, __ATOMIC_RELAXED);      /* a reading thread looks at it too */
     timer_stop(st->loop, &st->tick);
     timer_stop(st->loop, &st->key_again);
     pool_free(&st->pool);

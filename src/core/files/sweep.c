@@ -199,7 +199,7 @@ static bool orphan(void *arg, const uint8_t hash[BLOB_HASH_BYTES])
 
     if (!index_names(k->conn, hash))
         memcpy(k->hashes[k->count++], hash, BLOB_HASH_BYTES);
-    return k->count < ORPHANS_MAX && !k->store->closing;
+    return k->count < ORPHANS_MAX && !__atomic_load_n(&k->store->closing, __ATOMIC_RELAXED);
 }
 
 static enum err orphans_look(struct db_conn *c, struct db_read *self)
