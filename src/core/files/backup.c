@@ -26,7 +26,7 @@ static enum err copy_all(struct backup *g, struct db_conn *c)
     enum err e;
 
     do {
-        e = index_hashes(c, after, hashes, HASHES_AT_ONCE, &count);
+        e = catalog_hashes(c, after, hashes, HASHES_AT_ONCE, &count);
         for (int i = 0; i < count && !e; i++)
             e = blob_copy(&g->store->blobs, &g->to, hashes[i]);
         if (count)

@@ -25,7 +25,7 @@ static enum err look(struct db_conn *c, struct db_read *self)
 {
     struct count *k = LIST_ITEM(self, struct count, read);
 
-    return index_total(c, &k->files, &k->bytes, &k->blob_bytes, &k->owed);
+    return catalog_total(c, &k->files, &k->bytes, &k->blob_bytes, &k->owed);
 }
 
 static void answer(struct count *k, enum err e)

@@ -95,7 +95,7 @@ static enum err export_work(struct db_conn *c, struct db_read *self)
     if (g->dir_fd < 0)
         return err_from_errno(errno);
     g->list = json_array();
-    e = index_each_of(c, g->owner, export_file, g);
+    e = catalog_each_of(c, g->owner, export_file, g);
     return e ? e : write_list(g);
 }
 

@@ -159,7 +159,7 @@ static void give_to_peer(struct store *st, struct http_exchange *x, const struct
         http_refuse(x, 403, "", "this is for the other sites of this server\n");
         return;
     }
-    if (index_find(db_loop_conn(st->db), a, p->id, &row) != OK || !blob_is_here(st, &row)) {
+    if (catalog_find(db_loop_conn(st->db), a, p->id, &row) != OK || !blob_is_here(st, &row)) {
         not_found(x);
         return;
     }
@@ -298,7 +298,7 @@ static bool within_quota(struct store *st, struct http_exchange *x, struct arena
     uint64_t        reason;
     int64_t         value;
 
-    if (slots_judge(st, s, &reason, &value) == OK || index_find(db_loop_conn(st->db), a, s->id, &row) == OK)
+    if (slots_judge(st, s, &reason, &value) == OK || catalog_find(db_loop_conn(st->db), a, s->id, &row) == OK)
         return true;
     refuse_upload(x, 413, "", "the quota of this account does not allow it\n");
     return false;
@@ -369,7 +369,7 @@ static bool is_whole(struct store *st, struct arena *a, const struct slot *s)
 {
     struct file_row row;
 
-    return index_find(db_loop_conn(st->db), a, s->id, &row) == OK && row.whole;
+    return catalog_find(db_loop_conn(st->db), a, s->id, &row) == OK && row.whole;
 }
 
 /* How far an upload has come. */

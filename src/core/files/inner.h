@@ -4,7 +4,7 @@
 #include "base/hash.h"
 #include "db/commit.h"
 #include "files/blobs.h"
-#include "files/index.h"
+#include "files/catalog.h"
 #include "files/settings.h"
 #include "files/slot.h"
 #include "files/store.h"

@@ -95,7 +95,7 @@ static enum err paid_apply(struct db_conn *c, struct commit_op *self)
 {
     struct peer *p = LIST_ITEM(self, struct peer, op);
 
-    return index_paid(c, str_of(p->address), p->id);
+    return catalog_paid(c, str_of(p->address), p->id);
 }
 
 static void paid(struct commit_op *self, enum err e)
@@ -157,7 +157,7 @@ static enum err push_file(struct peer *p, const struct file_row *row)
 static enum err push_forget(struct peer *p, struct arena *a)
 {
     struct slot s = { .kind = SLOT_FORGET, .name = STR("-") };
-    enum err    e = index_forgotten(db_loop_conn(p->store->db), a, p->id, &s.owner, &s.made_us);
+    enum err    e = catalog_forgotten(db_loop_conn(p->store->db), a, p->id, &s.owner, &s.made_us);
 
     memcpy(s.id, p->id, sizeof s.id);
     return e ? e : call(p, "DELETE", &s, -1, &push_events, p, &p->call);
@@ -172,11 +172,11 @@ static void push(struct peer *p)
 
     if (p->call || p->paying || timer_running(&p->again) || !st->has_key || st->closing)
         return;
-    if (index_owed(db_loop_conn(st->db), str_of(p->address), p->id))
+    if (catalog_owed(db_loop_conn(st->db), str_of(p->address), p->id))
         return;
     arena_init(&a);
     p->status = 0;
-    e = index_find(db_loop_conn(st->db), &a, p->id, &row);
+    e = catalog_find(db_loop_conn(st->db), &a, p->id, &row);
     e = e == ERR_NOT_FOUND ? push_forget(p, &a) : e ? e : push_file(p, &row);
     arena_done(&a);
     if (e == ERR_NOT_FOUND)
@@ -204,7 +204,7 @@ enum err peers_owe(struct store *st, struct db_conn *c, const uint8_t id[SLOT_ID
     enum err e = OK;
 
     for (int i = 0; i < st->peer_count && !e; i++)
-        e = index_owe(c, str_of(st->peers[i]->address), id);
+        e = catalog_owe(c, str_of(st->peers[i]->address), id);
     return e;
 }
 
@@ -259,7 +259,7 @@ static void pull_end(struct pull *l)
     bool            here;
 
     arena_init(&a);
-    here = st->db && index_find(db_loop_conn(st->db), &a, l->id, &row) == OK && row.whole;
+    here = st->db && catalog_find(db_loop_conn(st->db), &a, l->id, &row) == OK && row.whole;
     LIST_EACH(it, &l->waiters) {
         struct waiter *w = LIST_ITEM(it, struct waiter, link);
 
@@ -410,9 +410,9 @@ bool peers_fetch(struct store *st, const uint8_t id[SLOT_ID_BYTES], struct http_
 static enum err peer_known_apply(struct db_conn *c, struct commit_op *self)
 {
     struct peer *p = LIST_ITEM(self, struct peer, op);
-    enum err     e = index_owe_all(c, str_of(p->address));
+    enum err     e = catalog_owe_all(c, str_of(p->address));
 
-    return e ? e : index_peer(c, str_of(p->address));
+    return e ? e : catalog_peer(c, str_of(p->address));
 }
 
 static struct peer *peer_new(struct store *st, struct str address)
@@ -427,7 +427,7 @@ static struct peer *peer_new(struct store *st, struct str address)
 /* One that was never named before gets everything. */
 static void peer_start(struct peer *p)
 {
-    if (index_knows_peer(db_loop_conn(p->store->db), str_of(p->address)))
+    if (catalog_knows_peer(db_loop_conn(p->store->db), str_of(p->address)))
         return;
     p->op = (struct commit_op){ .apply = peer_known_apply, .done = paid };
     p->paying = commit_add(p->store->db, &p->op) == OK;

@@ -244,7 +244,7 @@ static void finish(struct receipt *r)
 
 static enum err forget_apply(struct db_conn *c, struct commit_op *self)
 {
-    return index_forget_part(c, LIST_ITEM(self, struct receipt, op)->slot.id);
+    return catalog_forget_part(c, LIST_ITEM(self, struct receipt, op)->slot.id);
 }
 
 static void forgotten(struct commit_op *self, enum err e)
@@ -282,7 +282,7 @@ static enum err begin_apply(struct db_conn *c, struct commit_op *self)
 {
     struct file_row row = row_of(LIST_ITEM(self, struct receipt, begin_op));
 
-    return index_begin(c, &row);
+    return catalog_begin(c, &row);
 }
 
 static void begun(struct commit_op *self, enum err e)
@@ -300,14 +300,14 @@ static enum err complete_apply(struct db_conn *c, struct commit_op *self)
 {
     struct receipt *r = LIST_ITEM(self, struct receipt, op);
     struct file_row row = row_of(r);
-    enum err        e = r->is_small ? index_put(c, &row, &r->fresh) : index_complete(c, &row, &r->fresh);
+    enum err        e = r->is_small ? catalog_put(c, &row, &r->fresh) : catalog_complete(c, &row, &r->fresh);
 
     return e || !r->fresh || r->from_peer ? e : peers_owe(r->store, c, r->slot.id);
 }
 
 static enum err doom_apply(struct db_conn *c, struct commit_op *self)
 {
-    return index_doom(c, LIST_ITEM(self, struct receipt, op)->hash);
+    return catalog_doom(c, LIST_ITEM(self, struct receipt, op)->hash);
 }
 
 static void doomed(struct commit_op *self, enum err e)

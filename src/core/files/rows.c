@@ -38,7 +38,7 @@ enum err rows_find(struct store *st, struct arena *a, const uint8_t id[SLOT_ID_B
         *out = *kept;
         return OK;
     }
-    e = index_find(db_loop_conn(st->db), a, id, out);
+    e = catalog_find(db_loop_conn(st->db), a, id, out);
     if (!e && out->whole)
         keep(st, out);
     return e;

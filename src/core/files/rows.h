@@ -8,5 +8,5 @@ enum { ROWS_MAX = 4096 };
 
 void     rows_init(struct store *st);
 void     rows_clear(struct store *st);          /* something was forgotten; also at the end */
-/* As index_find on the loop's connection. Texts live until this round's end. */
+/* As catalog_find on the loop's connection. Texts live until this round's end. */
 enum err rows_find(struct store *st, struct arena *a, const uint8_t id[SLOT_ID_BYTES], struct file_row *out);

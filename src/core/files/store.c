@@ -110,7 +110,7 @@ static enum err open_all(struct store *st, const struct settings *s, struct aren
     enum err           e = blobs_open(&st->blobs, settings_text(s, "files.folder"), a, why);
 
     if (!e)
-        e = db_open(st->loop, &d, index_migrations, &st->db, a, why);
+        e = db_open(st->loop, &d, catalog_migrations, &st->db, a, why);
     if (!e)
         e = peers_init(st, s, a, why);
     if (e)

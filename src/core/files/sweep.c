@@ -33,7 +33,7 @@ static enum err spare_apply(struct db_conn *c, struct commit_op *self)
     enum err      e = OK;
 
     for (int i = 0; i < k->count && !e; i++)
-        e = index_spare(c, k->hashes[i]);
+        e = catalog_spare(c, k->hashes[i]);
     return e;
 }
 
@@ -49,7 +49,7 @@ static bool settle(struct store *st, const uint8_t hash[BLOB_HASH_BYTES])
 {
     if (receive_places(st, hash))
         return false;
-    if (index_names(db_loop_conn(st->db), hash))
+    if (catalog_names(db_loop_conn(st->db), hash))
         return true;
     if (blob_remove(&st->blobs, hash) != OK)
         return false;
@@ -66,7 +66,7 @@ static void look_at_doomed(struct store *st)
         return;
     k = NEW(struct spare);
     *k = (struct spare){ .op = { .apply = spare_apply, .done = spared }, .store = st };
-    index_doomed(db_loop_conn(st->db), k->hashes, DOOMED_AT_ONCE, &found);
+    catalog_doomed(db_loop_conn(st->db), k->hashes, DOOMED_AT_ONCE, &found);
     for (int i = 0; i < found; i++)
         if (settle(st, k->hashes[i]))
             memmove(k->hashes[kept++], k->hashes[i], BLOB_HASH_BYTES);
@@ -88,7 +88,7 @@ static enum err expire_apply(struct db_conn *c, struct commit_op *self)
 {
     struct expiry *k = LIST_ITEM(self, struct expiry, op);
 
-    return index_expire(c, k->parts_us, k->files_us, EXPIRE_AT_ONCE, &k->gone);
+    return catalog_expire(c, k->parts_us, k->files_us, EXPIRE_AT_ONCE, &k->gone);
 }
 
 static void expire_done(struct commit_op *self, enum err e)
@@ -130,13 +130,13 @@ struct forget {
 static enum err forget_apply(struct db_conn *c, struct commit_op *self)
 {
     struct forget *k = LIST_ITEM(self, struct forget, op);
-    enum err       e = index_forget_owner(c, str_of(k->owner), k->before_us);
+    enum err       e = catalog_forget_owner(c, str_of(k->owner), k->before_us);
     uint8_t        id[SLOT_ID_BYTES];
 
     if (e || !k->tell_peers)
         return e;
     slot_id_new(&k->store->key, id);
-    e = index_note_forgotten(c, id, str_of(k->owner), k->before_us);
+    e = catalog_note_forgotten(c, id, str_of(k->owner), k->before_us);
     return e ? e : peers_owe(k->store, c, id);
 }
 
@@ -176,7 +176,7 @@ static bool part_is_wanted(void *arg, const uint8_t id[SLOT_ID_BYTES])
     enum err        e;
 
     arena_init(&a);
-    e = index_find(db_loop_conn(st->db), &a, id, &row);
+    e = catalog_find(db_loop_conn(st->db), &a, id, &row);
     arena_done(&a);
     if (!receive_runs(st, id) && (e == ERR_NOT_FOUND || (!e && row.whole)))
         part_remove(&st->blobs, id);
@@ -197,7 +197,7 @@ static bool orphan(void *arg, const uint8_t hash[BLOB_HASH_BYTES])
 {
     struct orphans *k = arg;
 
-    if (!index_names(k->conn, hash))
+    if (!catalog_names(k->conn, hash))
         memcpy(k->hashes[k->count++], hash, BLOB_HASH_BYTES);
     return k->count < ORPHANS_MAX && !__atomic_load_n(&k->store->closing, __ATOMIC_RELAXED);
 }
@@ -216,7 +216,7 @@ static enum err orphans_doom(struct db_conn *c, struct commit_op *self)
     enum err        e = OK;
 
     for (int i = 0; i < k->count && !e; i++)
-        e = index_doom(c, k->hashes[i]);
+        e = catalog_doom(c, k->hashes[i]);
     return e;
 }
 

@@ -136,7 +136,7 @@ static void keep(struct test *t, struct fixture *f, uint8_t n, const char *owner
     close(fd);
     CHECK_OK(t, part_place(&f->st->blobs, row.id, row.hash));
     if (CHECK_OK(t, db_conn_open(&s, true, &c, &f->a, &why)))
-        CHECK_OK(t, index_put(c, &row, &fresh));
+        CHECK_OK(t, catalog_put(c, &row, &fresh));
     db_conn_close(&c);
 }
 

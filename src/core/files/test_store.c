@@ -5,7 +5,7 @@
 #include <unistd.h>
 #include "base/test.h"
 #include "crypto/digest.h"
-#include "files/index.h"
+#include "files/catalog.h"
 #include "files/show.h"
 
 /* ---- blobs ---- */
@@ -157,7 +157,7 @@ struct kept {
     struct arena    a;
 };
 
-static bool index_start(struct test *t, struct kept *k)
+static bool catalog_start(struct test *t, struct kept *k)
 {
     char               path[128];
     struct db_settings s = { .path = path };
@@ -166,11 +166,11 @@ static bool index_start(struct test *t, struct kept *k)
     snprintf(path, sizeof path, "%s/web.db", test_dir(t));
     *k = (struct kept){ .loop = loop_new() };
     arena_init(&k->a);
-    return CHECK_OK(t, db_open(k->loop, &s, index_migrations, &k->db, &k->a, &why))
+    return CHECK_OK(t, db_open(k->loop, &s, catalog_migrations, &k->db, &k->a, &why))
            && CHECK_OK(t, db_conn_open(&s, true, &k->c, &k->a, &why));
 }
 
-static void index_end(struct kept *k)
+static void catalog_end(struct kept *k)
 {
     db_conn_close(&k->c);
     db_close(&k->db);
@@ -190,26 +190,26 @@ static void a_row_becomes_whole_once(struct test *t)
     struct file_row r = row(1, "alice", 5, 100, 7), other = row(1, "alice", 5, 100, 8), got;
     bool            fresh;
 
-    if (!index_start(t, &k))
+    if (!catalog_start(t, &k))
         return;
-    CHECK_INT(t, ERR_NOT_FOUND, index_complete(k.c, &r, &fresh));
-    CHECK_OK(t, index_begin(k.c, &r));
-    CHECK_OK(t, index_begin(k.c, &r));
-    CHECK_OK(t, index_find(k.c, &k.a, r.id, &got));
+    CHECK_INT(t, ERR_NOT_FOUND, catalog_complete(k.c, &r, &fresh));
+    CHECK_OK(t, catalog_begin(k.c, &r));
+    CHECK_OK(t, catalog_begin(k.c, &r));
+    CHECK_OK(t, catalog_find(k.c, &k.a, r.id, &got));
     CHECK(t, !got.whole && got.bytes == 5);
-    CHECK(t, !index_names(k.c, r.hash));
-    CHECK_OK(t, index_complete(k.c, &r, &fresh));
-    CHECK(t, fresh && index_names(k.c, r.hash));
-    CHECK_OK(t, index_complete(k.c, &r, &fresh));
+    CHECK(t, !catalog_names(k.c, r.hash));
+    CHECK_OK(t, catalog_complete(k.c, &r, &fresh));
+    CHECK(t, fresh && catalog_names(k.c, r.hash));
+    CHECK_OK(t, catalog_complete(k.c, &r, &fresh));
     CHECK(t, !fresh);
-    CHECK_INT(t, ERR_EXISTS, index_complete(k.c, &other, &fresh));
-    CHECK_INT(t, ERR_EXISTS, index_put(k.c, &other, &fresh));
-    CHECK_OK(t, index_put(k.c, &r, &fresh));
-    CHECK_OK(t, index_find(k.c, &k.a, r.id, &got));
+    CHECK_INT(t, ERR_EXISTS, catalog_complete(k.c, &other, &fresh));
+    CHECK_INT(t, ERR_EXISTS, catalog_put(k.c, &other, &fresh));
+    CHECK_OK(t, catalog_put(k.c, &r, &fresh));
+    CHECK_OK(t, catalog_find(k.c, &k.a, r.id, &got));
     CHECK(t, got.whole && got.shown && got.hash[0] == 7 && str_is(got.owner, "alice") && str_is(got.name, "a.png"));
-    CHECK_OK(t, index_forget_part(k.c, r.id));
-    CHECK_OK(t, index_find(k.c, &k.a, r.id, &got));     /* a whole one stays */
-    index_end(&k);
+    CHECK_OK(t, catalog_forget_part(k.c, r.id));
+    CHECK_OK(t, catalog_find(k.c, &k.a, r.id, &got));     /* a whole one stays */
+    catalog_end(&k);
 }
 
 static void what_goes_dooms_its_blob(struct test *t)
@@ -221,29 +221,29 @@ static void what_goes_dooms_its_blob(struct test *t)
     bool            fresh;
     int             n;
 
-    if (!index_start(t, &k))
+    if (!catalog_start(t, &k))
         return;
     for (int i = 0; i < 3; i++)
-        CHECK_OK(t, index_put(k.c, &r[i], &fresh));
-    CHECK_OK(t, index_begin(k.c, &r[3]));
-    CHECK_OK(t, index_used(k.c, STR("alice"), 200, &all, &since, &oldest));
+        CHECK_OK(t, catalog_put(k.c, &r[i], &fresh));
+    CHECK_OK(t, catalog_begin(k.c, &r[3]));
+    CHECK_OK(t, catalog_used(k.c, STR("alice"), 200, &all, &since, &oldest));
     CHECK(t, all == 14 && since == 9 && oldest == 300);
-    CHECK_OK(t, index_total(k.c, &files, &bytes, &blob_bytes, &owed));
+    CHECK_OK(t, catalog_total(k.c, &files, &bytes, &blob_bytes, &owed));
     CHECK(t, files == 3 && bytes == 19 && blob_bytes == 14 && owed == 0);
-    CHECK_OK(t, index_expire(k.c, 60, 0, 10, &gone));       /* bob's unfinished one */
+    CHECK_OK(t, catalog_expire(k.c, 60, 0, 10, &gone));       /* bob's unfinished one */
     CHECK_INT(t, 1, gone);
-    CHECK_OK(t, index_expire(k.c, 60, 150, 10, &gone));     /* alice's first */
+    CHECK_OK(t, catalog_expire(k.c, 60, 150, 10, &gone));     /* alice's first */
     CHECK_INT(t, 1, gone);
-    CHECK_OK(t, index_doomed(k.c, doomed, 8, &n));
-    CHECK(t, n == 1 && doomed[0][0] == 7 && index_names(k.c, doomed[0]));   /* bob still has it */
-    CHECK_OK(t, index_spare(k.c, doomed[0]));
-    CHECK_OK(t, index_forget_owner(k.c, STR("bob"), 100));
-    CHECK_OK(t, index_doomed(k.c, doomed, 8, &n));
+    CHECK_OK(t, catalog_doomed(k.c, doomed, 8, &n));
+    CHECK(t, n == 1 && doomed[0][0] == 7 && catalog_names(k.c, doomed[0]));   /* bob still has it */
+    CHECK_OK(t, catalog_spare(k.c, doomed[0]));
+    CHECK_OK(t, catalog_forget_owner(k.c, STR("bob"), 100));
+    CHECK_OK(t, catalog_doomed(k.c, doomed, 8, &n));
     CHECK_INT(t, 0, n);                                     /* it is younger */
-    CHECK_OK(t, index_forget_owner(k.c, STR("bob"), 1000));
-    CHECK_OK(t, index_doomed(k.c, doomed, 8, &n));
-    CHECK(t, n == 1 && !index_names(k.c, doomed[0]));
-    index_end(&k);
+    CHECK_OK(t, catalog_forget_owner(k.c, STR("bob"), 1000));
+    CHECK_OK(t, catalog_doomed(k.c, doomed, 8, &n));
+    CHECK(t, n == 1 && !catalog_names(k.c, doomed[0]));
+    catalog_end(&k);
 }
 
 static void what_is_owed_is_paid(struct test *t)
@@ -255,23 +255,23 @@ static void what_is_owed_is_paid(struct test *t)
     int64_t         before_us;
     bool            fresh;
 
-    if (!index_start(t, &k))
+    if (!catalog_start(t, &k))
         return;
-    CHECK_OK(t, index_put(k.c, &r, &fresh));
-    CHECK(t, !index_knows_peer(k.c, STR("10.0.0.2:5280")));
-    CHECK_OK(t, index_owe_all(k.c, STR("10.0.0.2:5280")));
-    CHECK_OK(t, index_peer(k.c, STR("10.0.0.2:5280")));
-    CHECK(t, index_knows_peer(k.c, STR("10.0.0.2:5280")));
-    CHECK_OK(t, index_owed(k.c, STR("10.0.0.2:5280"), id));
+    CHECK_OK(t, catalog_put(k.c, &r, &fresh));
+    CHECK(t, !catalog_knows_peer(k.c, STR("10.0.0.2:5280")));
+    CHECK_OK(t, catalog_owe_all(k.c, STR("10.0.0.2:5280")));
+    CHECK_OK(t, catalog_peer(k.c, STR("10.0.0.2:5280")));
+    CHECK(t, catalog_knows_peer(k.c, STR("10.0.0.2:5280")));
+    CHECK_OK(t, catalog_owed(k.c, STR("10.0.0.2:5280"), id));
     CHECK_INT(t, 1, id[0]);
-    CHECK_OK(t, index_paid(k.c, STR("10.0.0.2:5280"), id));
-    CHECK_INT(t, ERR_NOT_FOUND, index_owed(k.c, STR("10.0.0.2:5280"), id));
+    CHECK_OK(t, catalog_paid(k.c, STR("10.0.0.2:5280"), id));
+    CHECK_INT(t, ERR_NOT_FOUND, catalog_owed(k.c, STR("10.0.0.2:5280"), id));
     id[0] = 9;
-    CHECK_OK(t, index_note_forgotten(k.c, id, STR("alice"), 77));
-    CHECK_OK(t, index_owe(k.c, STR("10.0.0.2:5280"), id));
-    CHECK_OK(t, index_forgotten(k.c, &k.a, id, &owner, &before_us));
+    CHECK_OK(t, catalog_note_forgotten(k.c, id, STR("alice"), 77));
+    CHECK_OK(t, catalog_owe(k.c, STR("10.0.0.2:5280"), id));
+    CHECK_OK(t, catalog_forgotten(k.c, &k.a, id, &owner, &before_us));
     CHECK(t, str_is(owner, "alice") && before_us == 77);
-    index_end(&k);
+    catalog_end(&k);
 }
 
 /* ---- show.h ---- */

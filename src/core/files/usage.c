@@ -37,7 +37,7 @@ enum err usage_find(struct store *st, struct str owner, const struct usage **out
         *out = u;
         return OK;
     }
-    e = index_used(db_loop_conn(st->db), owner, fresh.read_us - (int64_t)USAGE_DAY_S * 1000000, &fresh.all, &fresh.today, &fresh.oldest_us);
+    e = catalog_used(db_loop_conn(st->db), owner, fresh.read_us - (int64_t)USAGE_DAY_S * 1000000, &fresh.all, &fresh.today, &fresh.oldest_us);
     if (e)
         return e;
     usage_forget(st, owner);

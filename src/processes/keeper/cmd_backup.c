@@ -17,8 +17,10 @@
 #include "keeper/cli.h"
 #include "proc/control.h"
 
-static const char *const roles[] = { "talk", "ident", "web" };
-enum { ROLES = 3, MOVED_ROLES = 2 };    /* the index of files is of this machine's disk, and stays with it */
+/* What courier holds is on its way out: a copy of it would be sent twice, so backups are of the others. The index of files is of
+ * this machine's disk, and stays with it, whatever db.server says. */
+static const char *const roles[] = { "talk", "ident", "web", "courier" };
+enum { WEB = 2, ROLES = 3, ROLES_CHECKED = 4 };
 
 /* Where the settings name PostgreSQL, files are not the databases. */
 static bool on_server(const struct settings *s)
@@ -91,10 +93,10 @@ int cmd_db_check(struct invocation *v)
         return CLI_FAILED;
     arena_init(&a);
     setenv("BONGSU_DB_SERVER", settings_text(s, "db.server"), 1);
-    for (int i = 0; i < ROLES; i++) {
+    for (int i = 0; i < ROLES_CHECKED; i++) {
         struct str path = cli_database(s, &a, roles[i]);
 
-        if (on_server(s) && i < MOVED_ROLES)
+        if (on_server(s) && i != WEB)
             status = cli_role(roles[i], "--check-server", ".") != 0 ? CLI_FAILED : status;
         else if (!exists(path.p))
             status = cli_fail("there is no database \"%s\" yet", path.p);
@@ -110,11 +112,11 @@ int cmd_db_check(struct invocation *v)
 
 static int move_all(const struct settings *s, struct arena *a)
 {
-    for (int i = 0; i < MOVED_ROLES; i++)
+    for (int i = 0; i < WEB; i++)
         if (!exists(cli_database(s, a, roles[i]).p))
             return cli_fail("there is no database \"%s\" to move", cli_database(s, a, roles[i]).p);
-    for (int i = 0; i < MOVED_ROLES; i++)
-        if (cli_role(roles[i], "--move", cli_database(s, a, roles[i]).p) != 0)
+    for (int i = 0; i < ROLES_CHECKED; i++)
+        if (i != WEB && (i < WEB || exists(cli_database(s, a, roles[i]).p)) && cli_role(roles[i], "--move", cli_database(s, a, roles[i]).p) != 0)
             return i == 0 ? CLI_FAILED
                           : cli_fail("%s has been moved, %s has not: when that is mended, `DROP SCHEMA %s CASCADE` in PostgreSQL and"
                                      " move again", roles[0], roles[i], roles[0]);
@@ -206,7 +208,7 @@ static int bring(struct restore *r, const char *dir)
     for (int i = 0; i < ROLES; i++) {
         struct str from = arena_printf(&r->arena, "%s/%s.db", dir, roles[i]);
 
-        if (i >= MOVED_ROLES && !exists(from.p))
+        if (i == WEB && !exists(from.p))
             continue;           /* a backup of before there were files */
         r->place[i] = cli_database(r->s, &r->arena, roles[i]);
         r->fresh[i] = arena_printf(&r->arena, "%s.restoring", r->place[i].p);

@@ -1,9 +1,9 @@
-/* index.c: see index.h.
+/* catalog.c: see catalog.h.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
-#include "files/index.h"
+#include "files/catalog.h"
 #include "base/clock.h"
 
-const struct db_migration index_migrations[] = {
+const struct db_migration catalog_migrations[] = {
     { 1, "files",
       "CREATE TABLE file ("
       "  id      BLOB   NOT NULL PRIMARY KEY,"
@@ -48,7 +48,7 @@ static bool hash_copy(struct str blob, uint8_t out[BLOB_HASH_BYTES])
 
 /* ---- reading ---- */
 
-enum err index_find(struct db_conn *c, struct arena *a, const uint8_t id[SLOT_ID_BYTES], struct file_row *out)
+enum err catalog_find(struct db_conn *c, struct arena *a, const uint8_t id[SLOT_ID_BYTES], struct file_row *out)
 {
     static struct db_sql find = { "SELECT owner, name, type, bytes, made_us, shown, hash FROM file WHERE id = ?1" };
     struct db_stmt      *s;
@@ -68,7 +68,7 @@ enum err index_find(struct db_conn *c, struct arena *a, const uint8_t id[SLOT_ID
     return OK;
 }
 
-enum err index_each_of(struct db_conn *c, struct str owner, bool (*fn)(void *arg, const struct file_row *row, enum err *e), void *arg)
+enum err catalog_each_of(struct db_conn *c, struct str owner, bool (*fn)(void *arg, const struct file_row *row, enum err *e), void *arg)
 {
     static struct db_sql list = { "SELECT id, name, type, bytes, made_us, shown, hash FROM file WHERE owner = ?1 AND hash IS NOT NULL"
                                   " ORDER BY made_us, id" };
@@ -100,14 +100,14 @@ static bool finds(struct db_conn *c, struct db_sql *sql, const char *types, stru
     return e != ERR_NOT_FOUND;      /* when in doubt it is there */
 }
 
-bool index_names(struct db_conn *c, const uint8_t hash[BLOB_HASH_BYTES])
+bool catalog_names(struct db_conn *c, const uint8_t hash[BLOB_HASH_BYTES])
 {
     static struct db_sql any = { "SELECT 1 FROM file WHERE hash = ?1 LIMIT 1" };
 
     return finds(c, &any, "b", hash_of(hash));
 }
 
-enum err index_used(struct db_conn *c, struct str owner, int64_t since_us, int64_t *all, int64_t *since, int64_t *oldest_us)
+enum err catalog_used(struct db_conn *c, struct str owner, int64_t since_us, int64_t *all, int64_t *since, int64_t *oldest_us)
 {
     static struct db_sql sum = {
         "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN made_us >= ?2 THEN bytes ELSE 0 END), 0) AS BIGINT),"
@@ -137,7 +137,7 @@ static enum err two_numbers(struct db_conn *c, struct db_sql *sql, int64_t *firs
     return OK;
 }
 
-enum err index_total(struct db_conn *c, int64_t *files, int64_t *bytes, int64_t *blob_bytes, int64_t *owed)
+enum err catalog_total(struct db_conn *c, int64_t *files, int64_t *bytes, int64_t *blob_bytes, int64_t *owed)
 {
     static struct db_sql named = { "SELECT COUNT(*), CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM file WHERE hash IS NOT NULL" };
     static struct db_sql kept = {
@@ -163,21 +163,21 @@ static enum err hashes(struct db_conn *c, struct db_sql *sql, struct str after, 
     return e == ERR_NOT_FOUND ? OK : e;
 }
 
-enum err index_doomed(struct db_conn *c, uint8_t (*out)[BLOB_HASH_BYTES], int max, int *count)
+enum err catalog_doomed(struct db_conn *c, uint8_t (*out)[BLOB_HASH_BYTES], int max, int *count)
 {
     static struct db_sql some = { "SELECT hash FROM doomed LIMIT ?1" };
 
     return hashes(c, &some, STR_NULL, out, max, count);
 }
 
-enum err index_hashes(struct db_conn *c, const uint8_t after[BLOB_HASH_BYTES], uint8_t (*out)[BLOB_HASH_BYTES], int max, int *count)
+enum err catalog_hashes(struct db_conn *c, const uint8_t after[BLOB_HASH_BYTES], uint8_t (*out)[BLOB_HASH_BYTES], int max, int *count)
 {
     static struct db_sql next = { "SELECT DISTINCT hash FROM file WHERE hash > ?2 ORDER BY hash LIMIT ?1" };
 
     return hashes(c, &next, hash_of(after), out, max, count);
 }
 
-enum err index_owed(struct db_conn *c, struct str peer, uint8_t out[SLOT_ID_BYTES])
+enum err catalog_owed(struct db_conn *c, struct str peer, uint8_t out[SLOT_ID_BYTES])
 {
     static struct db_sql newest = { "SELECT id FROM owed WHERE peer = ?1 ORDER BY since_us DESC LIMIT 1" };
     struct db_stmt      *s;
@@ -193,7 +193,7 @@ enum err index_owed(struct db_conn *c, struct str peer, uint8_t out[SLOT_ID_BYTE
     return OK;
 }
 
-bool index_knows_peer(struct db_conn *c, struct str peer)
+bool catalog_knows_peer(struct db_conn *c, struct str peer)
 {
     static struct db_sql known = { "SELECT 1 FROM peer WHERE name = ?1" };
 
@@ -202,7 +202,7 @@ bool index_knows_peer(struct db_conn *c, struct str peer)
 
 /* ---- writing ---- */
 
-enum err index_begin(struct db_conn *c, const struct file_row *r)
+enum err catalog_begin(struct db_conn *c, const struct file_row *r)
 {
     static struct db_sql put = { "INSERT INTO file(id, owner, name, type, bytes, made_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
                                  " ON CONFLICT (id) DO NOTHING" };
@@ -223,7 +223,7 @@ static enum err same_hash(struct db_conn *c, const struct file_row *r)
     return e;
 }
 
-enum err index_complete(struct db_conn *c, const struct file_row *r, bool *fresh)
+enum err catalog_complete(struct db_conn *c, const struct file_row *r, bool *fresh)
 {
     static struct db_sql set = { "UPDATE file SET hash = ?2, type = ?3, shown = ?4 WHERE id = ?1 AND hash IS NULL" };
     enum err             e = db_run(c, &set, "bbsi", id_of(r->id), hash_of(r->hash), r->type, (int64_t)r->shown);
@@ -232,7 +232,7 @@ enum err index_complete(struct db_conn *c, const struct file_row *r, bool *fresh
     return e || *fresh ? e : same_hash(c, r);
 }
 
-enum err index_put(struct db_conn *c, const struct file_row *r, bool *fresh)
+enum err catalog_put(struct db_conn *c, const struct file_row *r, bool *fresh)
 {
     static struct db_sql put = { "INSERT INTO file(id, owner, name, type, bytes, made_us, shown, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
                                  " ON CONFLICT (id) DO NOTHING" };
@@ -240,24 +240,24 @@ enum err index_put(struct db_conn *c, const struct file_row *r, bool *fresh)
                                     hash_of(r->hash));
 
     *fresh = !e && db_changes(c) > 0;
-    return e || *fresh ? e : index_complete(c, r, fresh);
+    return e || *fresh ? e : catalog_complete(c, r, fresh);
 }
 
-enum err index_doom(struct db_conn *c, const uint8_t hash[BLOB_HASH_BYTES])
+enum err catalog_doom(struct db_conn *c, const uint8_t hash[BLOB_HASH_BYTES])
 {
     static struct db_sql put = { "INSERT INTO doomed(hash) VALUES (?1) ON CONFLICT (hash) DO NOTHING" };
 
     return db_run(c, &put, "b", hash_of(hash));
 }
 
-enum err index_spare(struct db_conn *c, const uint8_t hash[BLOB_HASH_BYTES])
+enum err catalog_spare(struct db_conn *c, const uint8_t hash[BLOB_HASH_BYTES])
 {
     static struct db_sql del = { "DELETE FROM doomed WHERE hash = ?1" };
 
     return db_run(c, &del, "b", hash_of(hash));
 }
 
-enum err index_forget(struct db_conn *c, const uint8_t id[SLOT_ID_BYTES])
+enum err catalog_forget(struct db_conn *c, const uint8_t id[SLOT_ID_BYTES])
 {
     static struct db_sql doom = { "INSERT INTO doomed(hash) SELECT hash FROM file WHERE id = ?1 AND hash IS NOT NULL"
                                   " ON CONFLICT (hash) DO NOTHING" };
@@ -270,14 +270,14 @@ enum err index_forget(struct db_conn *c, const uint8_t id[SLOT_ID_BYTES])
     return e ? e : db_run(c, &del, "b", id_of(id));
 }
 
-enum err index_forget_part(struct db_conn *c, const uint8_t id[SLOT_ID_BYTES])
+enum err catalog_forget_part(struct db_conn *c, const uint8_t id[SLOT_ID_BYTES])
 {
     static struct db_sql del = { "DELETE FROM file WHERE id = ?1 AND hash IS NULL" };
 
     return db_run(c, &del, "b", id_of(id));
 }
 
-enum err index_forget_owner(struct db_conn *c, struct str owner, int64_t before_us)
+enum err catalog_forget_owner(struct db_conn *c, struct str owner, int64_t before_us)
 {
     static struct db_sql doom = { "INSERT INTO doomed(hash) SELECT DISTINCT hash FROM file WHERE owner = ?1 AND made_us <= ?2"
                                   " AND hash IS NOT NULL ON CONFLICT (hash) DO NOTHING" };
@@ -291,7 +291,7 @@ enum err index_forget_owner(struct db_conn *c, struct str owner, int64_t before_
 }
 
 /* Notes that every peer has heard go at the next one. */
-enum err index_note_forgotten(struct db_conn *c, const uint8_t id[SLOT_ID_BYTES], struct str owner, int64_t before_us)
+enum err catalog_note_forgotten(struct db_conn *c, const uint8_t id[SLOT_ID_BYTES], struct str owner, int64_t before_us)
 {
     static struct db_sql old = { "DELETE FROM forgotten WHERE id NOT IN (SELECT id FROM owed)" };
     static struct db_sql put = { "INSERT INTO forgotten(id, owner, before_us) VALUES (?1, ?2, ?3)" };
@@ -300,7 +300,7 @@ enum err index_note_forgotten(struct db_conn *c, const uint8_t id[SLOT_ID_BYTES]
     return e ? e : db_run(c, &put, "bsi", id_of(id), owner, before_us);
 }
 
-enum err index_forgotten(struct db_conn *c, struct arena *a, const uint8_t id[SLOT_ID_BYTES], struct str *owner, int64_t *before_us)
+enum err catalog_forgotten(struct db_conn *c, struct arena *a, const uint8_t id[SLOT_ID_BYTES], struct str *owner, int64_t *before_us)
 {
     static struct db_sql get = { "SELECT owner, before_us FROM forgotten WHERE id = ?1" };
     struct db_stmt      *s;
@@ -314,7 +314,7 @@ enum err index_forgotten(struct db_conn *c, struct arena *a, const uint8_t id[SL
     return OK;
 }
 
-enum err index_expire(struct db_conn *c, int64_t parts_us, int64_t files_us, int max, int64_t *gone)
+enum err catalog_expire(struct db_conn *c, int64_t parts_us, int64_t files_us, int max, int64_t *gone)
 {
     static struct db_sql old = { "SELECT id FROM file WHERE made_us < ?2 OR (made_us < ?1 AND hash IS NULL) LIMIT 1" };
 
@@ -327,28 +327,28 @@ enum err index_expire(struct db_conn *c, int64_t parts_us, int64_t files_us, int
             return e == ERR_NOT_FOUND ? OK : e;
         memcpy(id, db_blob(s, 0).p, SLOT_ID_BYTES);
         db_done(s);
-        e = index_forget(c, id);
+        e = catalog_forget(c, id);
         if (e)
             return e;
     }
     return OK;
 }
 
-enum err index_owe(struct db_conn *c, struct str peer, const uint8_t id[SLOT_ID_BYTES])
+enum err catalog_owe(struct db_conn *c, struct str peer, const uint8_t id[SLOT_ID_BYTES])
 {
     static struct db_sql put = { "INSERT INTO owed(peer, id, since_us) VALUES (?1, ?2, ?3) ON CONFLICT (peer, id) DO NOTHING" };
 
     return db_run(c, &put, "sbi", peer, id_of(id), clock_us());
 }
 
-enum err index_paid(struct db_conn *c, struct str peer, const uint8_t id[SLOT_ID_BYTES])
+enum err catalog_paid(struct db_conn *c, struct str peer, const uint8_t id[SLOT_ID_BYTES])
 {
     static struct db_sql del = { "DELETE FROM owed WHERE peer = ?1 AND id = ?2" };
 
     return db_run(c, &del, "sb", peer, id_of(id));
 }
 
-enum err index_owe_all(struct db_conn *c, struct str peer)
+enum err catalog_owe_all(struct db_conn *c, struct str peer)
 {
     static struct db_sql put = { "INSERT INTO owed(peer, id, since_us) SELECT ?1, id, made_us FROM file WHERE hash IS NOT NULL"
                                  " ON CONFLICT (peer, id) DO NOTHING" };
@@ -356,7 +356,7 @@ enum err index_owe_all(struct db_conn *c, struct str peer)
     return db_run(c, &put, "s", peer);
 }
 
-enum err index_peer(struct db_conn *c, struct str peer)
+enum err catalog_peer(struct db_conn *c, struct str peer)
 {
     static struct db_sql put = { "INSERT INTO peer(name) VALUES (?1) ON CONFLICT (name) DO NOTHING" };
 
