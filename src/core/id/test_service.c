@@ -539,26 +539,23 @@ static void key_came(void *arg, enum err e, struct str key)
 static void a_key_is_told_to_whom_it_is_for(struct test *t)
 {
     struct fixture f;
-    struct bus    *web;
     struct str     first;
 
     if (!setup(t, &f, (struct ident_options){ 0 }))
         return;
-    CHECK_OK(t, bus_new_inproc(f.l, "web", &f.hub, &web));
-    CHECK_OK(t, ident_key(web, "files", key_came, &f));
+    CHECK_OK(t, ident_key(f.web, "files", key_came, &f));
     wait_answer(t, &f);
     first = f.payload;
     CHECK(t, f.e == OK && first.len == IDENT_KEY_BYTES);
-    CHECK_OK(t, ident_key(web, "files", key_came, &f));
+    CHECK_OK(t, ident_key(f.web, "files", key_came, &f));
     wait_answer(t, &f);
     CHECK(t, f.e == OK && str_eq(first, f.payload));
-    CHECK_OK(t, ident_key(web, "other", key_came, &f));
+    CHECK_OK(t, ident_key(f.web, "other", key_came, &f));
     wait_answer(t, &f);
     CHECK_INT(t, ERR_DENIED, f.e);
     CHECK_OK(t, ident_key(f.talk, "files", key_came, &f));
     wait_answer(t, &f);
     CHECK_INT(t, ERR_DENIED, f.e);
-    bus_free(&web);
     teardown(&f);
 }
 
