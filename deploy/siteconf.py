@@ -419,6 +419,9 @@ def bongsu(s):
         "talk.listen_websocket": f"{s.address}:{BEHIND['websocket']}", "web.listen": f"{s.address}:{BEHIND['https']}",
         "keeper.metrics_listen": f"{s.address}:{HEALTH}",
         "web.files": s["web_files"],
+        "files.url": f"https://{s['domain']}" + ("" if s["port.https"] == "443" else f":{s['port.https']}"),
+        "files.peers": ",".join(f"{a}:{BEHIND['https']}" for _, a in s.others),
+        "files.peers_ca": "" if s["tls.certificate"] else s.ca,
         "web.websocket_url": f"wss://{s['domain']}:{s['port.websocket']}/xmpp-websocket",
         "talk.read_workers": "8",       # a read waits for its answers more than it works: so many wait side by side
         # Everyone comes from HAProxy's address, so a limit for each address would be one for all.

@@ -41,6 +41,7 @@ talk.listen = 127.0.0.1:{port}
 talk.listen_tls = 127.0.0.1:{tls_port}
 talk.listen_websocket = 127.0.0.1:{websocket_port}
 web.listen = 127.0.0.1:{web_port}
+files.url = https://localhost:{web_port}
 talk.metrics_listen = 127.0.0.1:{metrics[0]}
 ident.metrics_listen = 127.0.0.1:{metrics[1]}
 web.metrics_listen = 127.0.0.1:{metrics[2]}

@@ -216,7 +216,7 @@ struct iq_later iq_keep(const struct session *s, const struct stanza *iq)
     };
 }
 
-static void later_answer(struct talk *t, struct iq_later *k, const char *type, struct str payload)
+void iq_later_answer(struct talk *t, struct iq_later *k, const char *type, struct str payload)
 {
     struct session *s = session_find(t, k->session_id);
     struct buf      b;
@@ -236,7 +236,7 @@ static void later_answer(struct talk *t, struct iq_later *k, const char *type, s
 
 void iq_later_result(struct talk *t, struct iq_later *k, struct str payload)
 {
-    later_answer(t, k, "result", payload);
+    iq_later_answer(t, k, "result", payload);
 }
 
 void iq_later_error(struct talk *t, struct iq_later *k, enum err e)
@@ -245,7 +245,7 @@ void iq_later_error(struct talk *t, struct iq_later *k, enum err e)
     char                   text[256];
 
     snprintf(text, sizeof text, "<error type='%s'><%s xmlns='" NS_STANZA_ERRORS "'/></error>", i->type, i->condition);
-    later_answer(t, k, "error", str_of(text));
+    iq_later_answer(t, k, "error", str_of(text));
 }
 
 /* ---- waiting and order ---- */

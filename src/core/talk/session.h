@@ -113,6 +113,8 @@ struct iq_later iq_keep(const struct session *s, const struct stanza *iq);
 /* Answers (if the session still exists) and frees the parts. `payload` p NULL: empty result. */
 void     iq_later_result(struct talk *t, struct iq_later *k, struct str payload);
 void     iq_later_error(struct talk *t, struct iq_later *k, enum err e);
+/* `type`: "result" or "error"; `payload`: for an error, the whole <error/>. */
+void     iq_later_answer(struct talk *t, struct iq_later *k, const char *type, struct str payload);
 
 /* ---- waiting and order ---- */
 
