@@ -154,8 +154,6 @@ static void device_done(struct talk *t, struct change *ch, enum err e)
             message_deliver_offline(s);
     }
     if (o->reach)
-        o->person->offline_pending--;
-    if (o->reach)
         message_offline_settled(o->person);
     person_unref(o->person);
     free(o->resource);

@@ -42,6 +42,8 @@ struct payload {
     unsigned    is;
 };
 
+struct host;
+
 enum verdict { PASS, STOP };    /* STOP: the stage has dealt with it */
 
 struct feature {
@@ -53,6 +55,7 @@ struct feature {
     const struct iq_handler    *iqs;             /* ended by ns NULL */
     const struct nonza_handler *nonzas;          /* ended by ns NULL */
     const struct payload       *payloads;        /* ended by ns NULL */
+    const struct host          *host;            /* a name below the domain that it answers for (host.h) */
     const struct db_migration  *migrations;      /* ended by number 0; tables of this feature */
     /* Elements inside <stream:features/>. */
     void         (*stream_features)(struct session *s, struct buf *out);

@@ -12,6 +12,7 @@
 #include "talk/deliver.h"
 #include "talk/devices.h"
 #include "talk/feature.h"
+#include "talk/jids.h"
 #include "talk/nodes.h"
 #include <stdlib.h>
 
@@ -172,7 +173,9 @@ static enum fate to_full(struct plan *plan, struct person *to, const struct stan
 struct message_op {
     struct change      change;
     struct archive_put put;
-    struct person     *from, *to;
+    struct person     *from, *to;       /* from NULL: a host or the server */
+    message_posted_fn *posted;          /* message_post; may be NULL */
+    void              *posted_arg;
     struct str         id, to_text;     /* for an error reply and the log */
     bool               kept, carbons;
     bool               away;            /* nobody was known to be there; put.offline says only that the commit decides it */
@@ -246,10 +249,20 @@ static void tell_failure(struct talk *t, struct message_op *o, enum err e)
     buf_done(&b);
 }
 
+/* It was not kept, or refused: whoever sent it is told. */
+static void refuse(struct talk *t, struct message_op *o, enum err e)
+{
+    tell_failure(t, o, e);
+    if (o->posted)
+        o->posted(t, o->posted_arg, e);
+    o->posted = NULL;
+}
+
 static void op_free(struct message_op *o)
 {
     list_remove(&o->under_way);
-    person_unref(o->from);
+    if (o->from)
+        person_unref(o->from);
     person_unref(o->to);
     free(o);
 }
@@ -271,7 +284,7 @@ static void log_outcome(struct talk *t, const struct message_op *o, const char *
     if (o->put.id)
         archive_id_put(&id, o->put.id);
     LOG_INFO("message", LF_Z("outcome", outcome), LF_STR("archive_id", buf_str(&id)), LF_STR("id", o->id),
-             LF_STR("from", o->from->jid.bare), LF_STR("to", o->to_text), LF_I64("session", (int64_t)o->change.session_id),
+             LF_STR("from", o->from ? o->from->jid.bare : kept_attr(o->put.stanza, "from")), LF_STR("to", o->to_text), LF_I64("session", (int64_t)o->change.session_id),
              LF_I64("delivered_to", o->target_count), LF_ERR(e));
     buf_done(&id);
 }
@@ -314,7 +327,7 @@ static void share(struct message_op *o)
 
     nodes_note_id(o->to->talk, o->put.id);
     share_with(o, o->to, o->put.keeps & ARCHIVE_RECIPIENT_KEEPS, again ? -1 : o->put.before_recipient);
-    if (o->from != o->to)
+    if (o->from && o->from != o->to)
         share_with(o, o->from, o->put.keeps & ARCHIVE_SENDER_KEEPS, again ? -1 : o->put.before_sender);
 }
 
@@ -364,7 +377,7 @@ static void go_ahead(struct message_op *o)
     __atomic_store_n(&o->put.ahead_us, clock_us(), __ATOMIC_RELAXED);
     metric_add(&messages_ahead, 1);
     go_ahead_to(o, o->to);
-    if (o->from != o->to)
+    if (o->from && o->from != o->to)
         go_ahead_to(o, o->from);
 }
 
@@ -460,7 +473,7 @@ static void message_done(struct talk *t, struct change *ch, enum err e)
         archive_recent_remove(t, o->put.sender, o->put.origin);
     if (e) {
         give_up(t, o);
-        tell_failure(t, o, e);
+        refuse(t, o, e);
         log_outcome(t, o, "failed", e);
     } else if (o->put.duplicate) {
         metric_add(&messages_duplicate, 1);
@@ -479,9 +492,10 @@ static void message_done(struct talk *t, struct change *ch, enum err e)
     if (waited) {
         if (!o->put.offline)
             o->to->offline_count--;     /* somebody was there after all */
-        o->to->offline_pending--;
         message_offline_settled(o->to);
     }
+    if (o->posted)
+        o->posted(t, o->posted_arg, OK);
     op_free(o);
 }
 
@@ -505,7 +519,8 @@ static struct message_op *op_new(const struct message *m, const struct plan *pla
     o->carbons = m->carbons;
     o->from = m->from;
     o->to = to;
-    person_ref(o->from);
+    if (o->from)
+        person_ref(o->from);
     person_ref(o->to);
     o->target_count = plan->count;
     memcpy(o->targets, plan->targets, sizeof(struct target) * (size_t)plan->count);
@@ -519,15 +534,15 @@ static void keep(struct message_op *o, const struct message *m, struct person *t
 {
     struct talk *t = to->talk;
 
-    if (m->archive && archive_keeps(m->from, to->jid.bare))
+    if (m->archive && m->from && archive_keeps(m->from, to->jid.bare))
         o->put.keeps |= ARCHIVE_SENDER_KEEPS;
-    if (m->archive && archive_keeps(to, m->from->jid.bare))
+    if (m->archive && archive_keeps(to, m->stanza->from.bare))
         o->put.keeps |= ARCHIVE_RECIPIENT_KEEPS;
     o->kept = o->put.keeps || offline;
     if (!o->kept)
         return;
     o->put.offline = offline;
-    o->put.sender = person_number(m->from);
+    o->put.sender = m->from ? person_number(m->from) : jids_number(t, m->stanza->from.bare);
     o->put.recipient = person_number(to);
     if (m->origin_id.len)
         o->put.origin = archive_origin_hash(t, m->origin_id);
@@ -550,16 +565,19 @@ static void sent_again(struct talk *t, struct change *ch, enum err e)
     if (!e && !archive_recent(t, o->put.sender, o->put.origin) && !o->put.duplicate)
         e = ERR_UNAVAILABLE;
     if (e)
-        tell_failure(t, o, e);
+        refuse(t, o, e);
     else
         metric_add(&messages_duplicate, 1);
     log_outcome(t, o, "duplicate", e);
+    if (o->posted)
+        o->posted(t, o->posted_arg, OK);
     op_free(o);
 }
 
+/* `s` NULL: no client sent it. */
 static bool send_kept(struct session *s, struct message_op *o)
 {
-    struct talk *t = s->talk;
+    struct talk *t = o->to->talk;
 
     /* half the queue is left to the rows that must join the same batch */
     if (commit_waiting(t->db) > COMMIT_OPS_MAX / 2)
@@ -597,44 +615,52 @@ static void passed_on(struct talk *t, void *arg)
 
     if (t->shared) {
         send_event(o, EVENT_PASSED, o->to, 0);
-        if (o->from != o->to)
+        if (o->from && o->from != o->to)
             send_event(o, EVENT_PASSED, o->from, 0);
     }
     message_done(t, &o->change, OK);
 }
 
-static void launch(struct session *s, struct message *m, struct plan *plan, struct person *to)
+static void launch(struct message *m, struct plan *plan, struct person *to, message_posted_fn *posted, void *arg)
 {
-    struct buf        *b = talk_scratch(s->talk);
-    bool               offline = plan->fate == FATE_OFFLINE;
-    struct message_op *o;
+    struct talk         *t = to->talk;
+    struct session      *s = m->sender;
+    const struct stanza *st = m->stanza;
+    struct str           to_text = st->has_to ? st->to.full : st->from.bare;
+    bool                 offline = plan->fate == FATE_OFFLINE;
+    struct buf          *b = talk_scratch(t);
+    struct message_op   *o;
 
     /* What is known of other workers' devices may be old: whether anyone is there is decided with the commit. */
-    if (s->talk->shared && plan->fate == FATE_DELIVER && plan->count == 0 && !plan->named && m->offline)
-        offline = m->stanza->type == TYPE_CHAT || m->stanza->type == TYPE_NORMAL;
+    if (t->shared && plan->fate == FATE_DELIVER && plan->count == 0 && !plan->named && m->offline)
+        offline = st->type == TYPE_CHAT || st->type == TYPE_NORMAL;
 
-    stanza_forward(b, m->stanza, s->jid.full, m->stanza->has_to ? m->stanza->to.full : s->jid.bare);
-    o = op_new(m, plan, to, buf_str(b), m->stanza->has_to ? m->stanza->to.full : s->jid.bare);
+    stanza_forward(b, st, st->from.full, to_text);
+    o = op_new(m, plan, to, buf_str(b), to_text);
+    o->posted = posted;
+    o->posted_arg = arg;
     if (m->archive || offline)
         keep(o, m, to, offline);
     o->away = plan->fate == FATE_OFFLINE;
     if (o->put.order)
         o->target_count = 0;        /* where it goes is found when its place is known */
-    o->change.session_id = s->id;
-    if (!o->kept) {
+    o->change.session_id = s ? s->id : 0;
+    if (!o->kept && s) {
         session_after_commits(s, passed_on, o);
+    } else if (!o->kept) {
+        passed_on(t, o);
     } else if (!send_kept(s, o)) {
-        tell_failure(s->talk, o, ERR_LIMIT);
+        refuse(t, o, ERR_LIMIT);
         op_free(o);
     }
 }
 
 /* ---- judging ---- */
 
-static bool hooks_pass(struct session *s, struct message *m, struct person *to)
+static bool hooks_pass(struct message *m, struct person *to)
 {
-    for (size_t i = 0; i < feature_count; i++)
-        if (features[i]->message_out && features[i]->message_out(s, m) == STOP)
+    for (size_t i = 0; m->from && i < feature_count; i++)
+        if (features[i]->message_out && features[i]->message_out(m->sender, m) == STOP)
             return false;
     for (size_t i = 0; i < feature_count; i++)
         if (features[i]->message_in && features[i]->message_in(to, m) == STOP)
@@ -649,34 +675,61 @@ static struct str origin_id_of(const struct stanza *st)
     return n ? xml_attr(n, "id") : STR_NULL;
 }
 
+static enum fate fate_of(const struct message *m, struct plan *plan, struct person *to)
+{
+    const struct stanza *st = m->stanza;
+    enum fate            fate = st->has_to && st->to.resource.len ? to_full(plan, to, st) : to_bare(plan, to, st);
+
+    if (fate == FATE_OFFLINE && !m->offline)
+        fate = m->archive || xml_child(st->node, "body", NS_CLIENT) ? FATE_BOUNCE : FATE_IGNORE;
+    if (fate == FATE_OFFLINE && to->offline_count >= to->talk->limits.offline_max)
+        fate = FATE_BOUNCE;     /* XEP-0160 §2: the store is full */
+    return fate;
+}
+
+/* OK: on its way, or nothing has to be done, and `posted` may still be called; anything else: it is not. */
+static enum err judge(struct message *m, struct person *to, message_posted_fn *posted, void *arg)
+{
+    const struct stanza *st = m->stanza;
+    struct plan          plan = { .cap = to->session_count + (m->from ? m->from->session_count : 0) };
+
+    m->archive = archive_wanted(st);
+    m->origin_id = origin_id_of(st);
+    m->offline = m->archive;
+    m->carbons = m->archive || st->type == TYPE_CHAT;
+    plan.targets = arena_alloc(st->arena, sizeof *plan.targets * (size_t)(plan.cap + 1));
+    if (!hooks_pass(m, to))
+        return ERR_DENIED;      /* the hook has answered */
+    plan.fate = fate_of(m, &plan, to);
+    if (plan.fate == FATE_BOUNCE) {
+        if (m->sender)
+            session_bounce(m->sender, st, "cancel", "service-unavailable", NULL);
+        return ERR_UNAVAILABLE;
+    }
+    if (plan.fate == FATE_IGNORE) {
+        if (posted)
+            posted(to->talk, arg, OK);
+        return OK;
+    }
+    if (m->carbons)
+        plan_carbons(&plan, to, to == m->from ? DELIVERY_CARBON_SENT : DELIVERY_CARBON_RECEIVED, to == m->from ? m->sender : NULL);
+    if (m->carbons && m->from)
+        plan_carbons(&plan, m->from, DELIVERY_CARBON_SENT, m->sender);
+    launch(m, &plan, to, posted, arg);
+    return OK;
+}
+
 void message_route(struct session *s, const struct stanza *st, struct person *to)
 {
-    struct message m = {
-        .archive = archive_wanted(st), .sender = s, .from = s->person, .stanza = st,
-        .origin_id = origin_id_of(st),
-    };
-    struct plan plan = { .cap = to->session_count + s->person->session_count };
+    judge(&(struct message){ .sender = s, .from = s->person, .stanza = st }, to, NULL, NULL);
+}
 
-    m.offline = m.archive;
-    m.carbons = m.archive || st->type == TYPE_CHAT;
-    plan.targets = arena_alloc(st->arena, sizeof *plan.targets * (size_t)(plan.cap + 1));
-    if (!hooks_pass(s, &m, to))
-        return;
-    plan.fate = st->has_to && st->to.resource.len ? to_full(&plan, to, st) : to_bare(&plan, to, st);
-    if (plan.fate == FATE_OFFLINE && !m.offline)
-        plan.fate = m.archive || xml_child(st->node, "body", NS_CLIENT) ? FATE_BOUNCE : FATE_IGNORE;
-    if (plan.fate == FATE_OFFLINE && to->offline_count >= s->talk->limits.offline_max)
-        plan.fate = FATE_BOUNCE;    /* XEP-0160 §2: the store is full */
-    if (plan.fate == FATE_BOUNCE) {
-        session_bounce(s, st, "cancel", "service-unavailable", NULL);
-        return;
-    }
-    if (m.carbons && plan.fate != FATE_IGNORE) {
-        plan_carbons(&plan, to, to == m.from ? DELIVERY_CARBON_SENT : DELIVERY_CARBON_RECEIVED, to == m.from ? s : NULL);
-        plan_carbons(&plan, m.from, DELIVERY_CARBON_SENT, s);
-    }
-    if (plan.fate != FATE_IGNORE)
-        launch(s, &m, &plan, to);
+void message_post(struct person *to, const struct stanza *st, message_posted_fn *posted, void *arg)
+{
+    enum err e = judge(&(struct message){ .stanza = st }, to, posted, arg);
+
+    if (e && posted)
+        posted(to->talk, arg, e);
 }
 
 /* ---- what waited ---- */
@@ -692,6 +745,7 @@ struct offline_step {
     struct change       change;
     struct person      *person;
     struct arena        arena;
+    unsigned            decided;    /* person->offline_decided when the read began */
     int                 count;
     struct archive_row  rows[OFFLINE_STEP];
 };
@@ -781,6 +835,11 @@ static void step_loaded(struct db_read *self, enum err e)
         offline_rest(p);
         return;
     }
+    if (o->count == 0 && o->decided != p->offline_decided) {    /* stored while it was being read */
+        step_free(o);
+        step_start(p);
+        return;
+    }
     if (o->count == 0) {
         p->offline_busy = p->offline_pending > 0;   /* then message_offline_settled goes on */
         p->has_offline = p->offline_busy;
@@ -812,6 +871,7 @@ static void step_start(struct person *p)
 
     o->read = (struct db_read){ .work = step_read, .done = step_loaded };
     o->person = p;
+    o->decided = p->offline_decided;
     arena_init(&o->arena);
     person_ref(p);
     p->offline_busy = p->offline_running = true;
@@ -829,6 +889,8 @@ void message_deliver_offline(struct session *s)
 
 void message_offline_settled(struct person *p)
 {
+    p->offline_pending--;
+    p->offline_decided++;
     if (p->offline_running || p->offline_pending || p->deleted)
         return;
     if (p->offline_busy || (p->has_offline && person_reachable(p)))

@@ -9,6 +9,11 @@
 #include "talk/route.h"
 
 void message_route(struct session *s, const struct stanza *st, struct person *to);
+/* The same from a host or the server itself (`st->from`; `st` is read by stanza_read): judged by the recipient's hooks, kept in their archive if
+ * it is worth that, delivered or put aside for later. `posted` (may be NULL) is called once, perhaps before this returns: OK it is durable
+ * or needed not to be kept; ERR_DENIED they do not want it; ERR_LIMIT too much waits; ERR_UNAVAILABLE nobody takes it, or the store is full. */
+typedef void message_posted_fn(struct talk *t, void *arg, enum err e);
+void message_post(struct person *to, const struct stanza *st, message_posted_fn *posted, void *arg);
 /* What waits for a person who has become reachable, oldest first, until nothing does. What
  * arrives meanwhile joins the end, so order is kept. */
 void message_deliver_offline(struct session *s);

@@ -619,10 +619,6 @@ static void get_answer(struct talk *t, struct change *ch, enum err e)
     struct session *s = session_find(t, g->iq.session_id);
 
     (void)e;
-    if (s && !s->interested) {      /* from this answer on it is told of changes */
-        s->interested = true;
-        sm_row_changed(s);
-    }
     if (g->version < 0 || g->version > g->person->roster_version || g->version < last_removal(g->person)) {
         answer_whole(t, g->person, &g->iq);
     } else {
@@ -638,10 +634,15 @@ static void get_read(struct talk *t, struct person *p, void *arg)
 {
     struct get     *g = arg;
     struct session *s = session_find(t, g->iq.session_id);
+    bool            wait = g->person->changing;     /* what is not durable yet is not shown */
 
     (void)p;
-    /* what is not durable yet is not shown: wait for it */
-    if (!s || !g->person->changing || session_change(s, t, &g->change) != OK)
+    if (s && !s->interested) {      /* from this answer on it is told of changes */
+        s->interested = true;
+        sm_row_changed(s);
+        wait |= sm_row_matters(s);
+    }
+    if (!s || !wait || session_change(s, t, &g->change) != OK)
         get_answer(t, &g->change, OK);
 }
 

@@ -6,19 +6,20 @@
 #include "talk/devices.h"
 #include "talk/feature.h"
 #include "talk/follow.h"
+#include "talk/host.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
 #include <stdlib.h>
 
-enum place { PLACE_SELF, PLACE_SERVER, PLACE_PERSON, PLACE_ELSEWHERE };
+enum place { PLACE_SELF, PLACE_SERVER, PLACE_PERSON, PLACE_HOST, PLACE_ELSEWHERE };
 
 static enum place place_of(const struct session *s, const struct stanza *st)
 {
     if (!st->has_to)
         return PLACE_SELF;
     if (!str_eq(st->to.domain, s->talk->domain))
-        return PLACE_ELSEWHERE;
+        return host_of(s->talk, st->to.domain) ? PLACE_HOST : PLACE_ELSEWHERE;
     if (st->to.local.len == 0)
         return PLACE_SERVER;
     return str_eq(st->to.full, s->jid.bare) ? PLACE_SELF : PLACE_PERSON;
@@ -104,27 +105,28 @@ static struct person *person_of(struct session *s, const struct stanza *st)
 
 /* ---- iq ---- */
 
-static void iq_handle(struct session *s, const struct stanza *iq, enum iq_to whom)
+void route_iq_handle(struct session *s, const struct stanza *iq, const struct iq_handler *h)
 {
-    const struct iq_handler *h;
-    iq_fn                   *fn;
-    enum err                 e;
+    iq_fn   *fn = !h ? NULL : iq->type == TYPE_GET ? h->get : h->set;
+    enum err e;
 
-    if (iq->type != TYPE_GET && iq->type != TYPE_SET)
-        return;     /* an answer to us; what we asked (pings, pushes) needs none looked at */
-    h = features_iq(iq->payload->name, iq->payload->ns);
-    if (!h || !(h->to & whom)) {
-        session_bounce(s, iq, "cancel", "service-unavailable", NULL);
-        return;
-    }
-    fn = iq->type == TYPE_GET ? h->get : h->set;
     if (!fn) {
-        session_bounce(s, iq, "cancel", "feature-not-implemented", NULL);
+        session_bounce(s, iq, "cancel", h ? "feature-not-implemented" : "service-unavailable", NULL);
         return;
     }
     e = fn(s, iq);
     if (e)
         iq_error(s, iq, e);
+}
+
+static void iq_handle(struct session *s, const struct stanza *iq, enum iq_to whom)
+{
+    const struct iq_handler *h;
+
+    if (iq->type != TYPE_GET && iq->type != TYPE_SET)
+        return;     /* an answer to us; what we asked (pings, pushes) needs none looked at */
+    h = features_iq(iq->payload->name, iq->payload->ns);
+    route_iq_handle(s, iq, h && (h->to & whom) ? h : NULL);
 }
 
 static bool stages_pass(struct session *s, const struct stanza *st, struct person *to)
@@ -254,7 +256,9 @@ void route_stanza(struct session *s, const struct stanza *st)
 {
     enum place place = place_of(s, st);
 
-    if (place == PLACE_ELSEWHERE) {
+    if (place == PLACE_HOST) {
+        host_of(s->talk, st->to.domain)->take(s, st);
+    } else if (place == PLACE_ELSEWHERE) {
         if (st->kind == STANZA_PRESENCE && st->type != TYPE_SUBSCRIBE)
             presence_from_client(s, st);
         else

@@ -12,8 +12,8 @@ struct message {
     bool  offline;             /* keep for a recipient who is away */
     bool  carbons;             /* eligible for carbon copies (XEP-0280 §6.1) */
 
-    struct session      *sender;     /* NULL: from the server itself */
-    struct person       *from;       /* sender's account; NULL: the server */
+    struct session      *sender;     /* NULL: a host, or the server itself */
+    struct person       *from;       /* sender's account; NULL: a host, the server, or somebody of another domain */
     const struct stanza *stanza;
     struct str           origin_id;  /* XEP-0359; p NULL if absent */
 };
@@ -22,6 +22,9 @@ struct message {
 void route_stanza(struct session *s, const struct stanza *st);
 /* Presence text to one session or account; never stored. */
 void route_presence(struct talk *t, struct person *to, struct str resource /* empty: all available */, struct str stanza);
+/* Calls the handler of a get or set, or answers as RFC 6120 §8.3.3 and §8.4 say; `h` NULL: nobody knows that payload. */
+struct iq_handler;
+void route_iq_handle(struct session *s, const struct stanza *iq, const struct iq_handler *h);
 /* iq from client to client (full JID); answers with service-unavailable if it is not there. */
 void route_iq(struct session *s, const struct stanza *iq);
 

@@ -13,6 +13,7 @@
 #include "talk/archive_id.h"
 #include "talk/deliver.h"
 #include "talk/feature.h"
+#include "talk/host.h"
 #include "talk/jids.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
@@ -385,6 +386,7 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
     archive_init(t);
     message_share_init(t);
     nodes_init(t);
+    hosts_init(t);
     features_init(t);
     for (size_t i = 0; i < feature_count; i++)
         if (features[i]->init)
@@ -517,6 +519,7 @@ void talk_free(struct talk **tp)
     tls_ctx_unref(&t->tls);
     free(t->websocket);
     free(t->doors);
+    hosts_done(t);
     free((char *)t->domain.p);
     free(t);
 }

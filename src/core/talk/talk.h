@@ -22,6 +22,8 @@ enum talk_transport { TALK_STARTTLS, TALK_DIRECT_TLS, TALK_WEBSOCKET };
 struct session;
 struct person;
 struct nodes;
+struct host;
+struct talk_host { const struct host *host; struct str domain; };   /* host.h */
 
 struct talk_limits {                 /* from the settings; see talk/settings.c for words */
     uint32_t stanza_bytes_max;       /* after log-in */
@@ -55,6 +57,8 @@ struct talk {
     struct tls_ctx         *tls;             /* current; replaced on reload */
     struct str              domain;          /* normalised */
     struct jid              server;          /* its JID */
+    struct talk_host        hosts[8];        /* HOSTS_MAX */
+    int                     host_count;
     int64_t                 started_us;
 
     struct arena            round;           /* stanzas and scratch; dropped after each stanza */

@@ -2,6 +2,7 @@
  * made once, from the feature tables (features_init).
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/feature.h"
+#include "talk/host.h"
 #include "talk/xep/xep0115_caps.h"
 
 #define NS_INFO  "http://jabber.org/protocol/disco#info"
@@ -46,11 +47,19 @@ static enum err info_get(struct session *s, const struct stanza *iq)
 
 static enum err items_get(struct session *s, const struct stanza *iq)
 {
+    struct buf *b;
+
     if (!may_ask(s, iq))
         return iq_error_condition(s, iq, "cancel", "service-unavailable", NULL);
     if (xml_attr(iq->payload, "node").len)
         return ERR_NOT_FOUND;
-    return iq_result(s, iq, "<query xmlns='" NS_ITEMS "'/>");
+    if (!to_server(iq) || s->talk->host_count == 0)
+        return iq_result(s, iq, "<query xmlns='" NS_ITEMS "'/>");
+    b = talk_scratch(s->talk);
+    BUF_LIT(b, "<query xmlns='" NS_ITEMS "'>");
+    host_put_items(s->talk, b);
+    BUF_LIT(b, "</query>");
+    return iq_result_str(s, iq, buf_str(b));
 }
 
 static const struct iq_handler disco_iqs[] = {

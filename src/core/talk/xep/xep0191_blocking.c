@@ -228,11 +228,9 @@ static void blocking_done(struct talk *t, struct change *ch, enum err e)
 static enum err list_get(struct session *s, const struct stanza *iq)
 {
     struct buf *b = talk_scratch(s->talk);
+    bool        told = s->blocklist;
 
-    if (!s->blocklist) {        /* from this answer on it is told of changes */
-        s->blocklist = true;
-        sm_row_changed(s);
-    }
+    s->blocklist = true;        /* from this answer on it is told of changes */
     BUF_LIT(b, "<blocklist xmlns='" NS_BLOCKING "'>");
     for (int i = 0; i < s->person->blocked_count; i++) {
         BUF_LIT(b, "<item");
@@ -240,7 +238,7 @@ static enum err list_get(struct session *s, const struct stanza *iq)
         BUF_LIT(b, "/>");
     }
     BUF_LIT(b, "</blocklist>");
-    return iq_result_str(s, iq, buf_str(b));
+    return told ? iq_result_str(s, iq, buf_str(b)) : sm_row_result(s, iq, buf_str(b));
 }
 
 /* NULL: fine, and the operation has its items. */
@@ -356,7 +354,7 @@ void blocking_refuse(struct session *s, const struct stanza *st)
 
 static enum verdict message_leaves(struct session *s, struct message *m)
 {
-    if (!s || !m->stanza->has_to || !blocking_has(s->person, &m->stanza->to))
+    if (!m->stanza->has_to || !blocking_has(s->person, &m->stanza->to))
         return PASS;
     blocking_refuse(s, m->stanza);
     return STOP;
@@ -364,15 +362,16 @@ static enum verdict message_leaves(struct session *s, struct message *m)
 
 static enum verdict message_arrives(struct person *to, struct message *m)
 {
-    if (!m->sender || !blocking_has(to, &m->stanza->from))
+    if (!blocking_has(to, &m->stanza->from))
         return PASS;
-    session_bounce(m->sender, m->stanza, "cancel", "service-unavailable", NULL);
+    if (m->sender)
+        session_bounce(m->sender, m->stanza, "cancel", "service-unavailable", NULL);
     return STOP;
 }
 
 static enum verdict other_stanza(struct person *to, struct session *from, const struct stanza *st)
 {
-    if (blocking_has(from->person, &st->to)) {
+    if (from->person && blocking_has(from->person, &st->to)) {
         blocking_refuse(from, st);
         return STOP;
     }

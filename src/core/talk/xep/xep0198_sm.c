@@ -447,6 +447,48 @@ void sm_row_changed(struct session *s)
     mark_dirty_now(s);
 }
 
+/* Over a shared database the stream of a process that died is refused with its count (xep0198_move.h), so its row's flags serve
+ * nobody, and there may be no primary to wait for. */
+bool sm_row_matters(const struct session *s)
+{
+    return s->sm && s->sm->resumable && !s->talk->shared;
+}
+
+struct row_answer {
+    struct change   change;
+    struct iq_later iq;
+    struct buf      payload;
+};
+
+static void answer_stored(struct talk *t, struct change *c, enum err e)
+{
+    struct row_answer *a = (struct row_answer *)c;
+
+    if (e)
+        iq_later_error(t, &a->iq, e);
+    else
+        iq_later_result(t, &a->iq, buf_str(&a->payload));
+    buf_done(&a->payload);
+    free(a);
+}
+
+enum err sm_row_result(struct session *s, const struct stanza *iq, struct str payload)
+{
+    struct row_answer *a;
+
+    sm_row_changed(s);
+    if (!sm_row_matters(s))
+        return iq_result_str(s, iq, payload);
+    a = NEW(struct row_answer);
+    a->change.done = answer_stored;
+    a->iq = iq_keep(s, iq);
+    buf_init(&a->payload, 0);
+    buf_put_str(&a->payload, payload);
+    if (session_change(s, s->talk, &a->change) != OK)
+        answer_stored(s->talk, &a->change, ERR_LIMIT);
+    return OK;
+}
+
 void sm_detached(struct session *s)
 {
     struct sm *m = s->sm;
@@ -482,7 +524,6 @@ static void end_done(struct talk *t, struct change *ch, enum err e)
 
     (void)t;
     (void)e;    /* the row expires by itself at the next start */
-    p->offline_pending--;
     message_offline_settled(p);
     person_unref(p);
     free(ch);

@@ -71,6 +71,11 @@ void sm_send_logged(struct session *s, int64_t log_id, enum delivery how, struct
 void sm_fill(struct session *s, int64_t log_id, struct str stanza);         /* p NULL: give the place up */
 void sm_received(struct session *s);                                        /* a stanza that changed something durable was taken */
 void sm_row_changed(struct session *s);                                     /* presence, carbons, roster interest: the row follows */
+/* Has the stream a row that a later process of ours would resume it from? Then what the client asked to be told of has to be in it
+ * before the answer says so. */
+bool sm_row_matters(const struct session *s);
+/* The result of `iq`, after the row when that matters: "you have carbons now" holds for the stream, whatever dies. */
+enum err sm_row_result(struct session *s, const struct stanza *iq, struct str payload);
 void sm_detached(struct session *s);
 void sm_free(struct session *s);                                            /* memory only */
 /* The stream ends for good: the row goes; logged entries that were never confirmed become offline messages when `keep`. */

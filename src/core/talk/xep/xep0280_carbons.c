@@ -48,15 +48,13 @@ static enum verdict choose(struct session *s, struct message *m)
 static enum err enable_set(struct session *s, const struct stanza *iq)
 {
     s->carbons = true;
-    sm_row_changed(s);
-    return iq_result(s, iq, NULL);
+    return sm_row_result(s, iq, STR_NULL);
 }
 
 static enum err disable_set(struct session *s, const struct stanza *iq)
 {
     s->carbons = false;
-    sm_row_changed(s);
-    return iq_result(s, iq, NULL);
+    return sm_row_result(s, iq, STR_NULL);
 }
 
 /* Some clients ask the server instead of their account. */
