@@ -17,6 +17,7 @@
 #include "talk/roster.h"
 #include "talk/subscription.h"
 #include "talk/xep/xep0012_last.h"
+#include "talk/xep/xep0163_pep.h"
 #include "talk/xep/xep0191_blocking.h"
 #include "talk/xep/xep0198_sm.h"
 #include <stdlib.h>
@@ -296,6 +297,7 @@ void presence_show(struct person *of, struct person *to)
         send_far(of->talk, to->jid.bare, STR_NULL, str_of(s->presence));
     }
     ask_far(of->talk, EVENT_SHOW, of->jid.bare, to->jid.bare);
+    pep_show(of, to);
 }
 
 void presence_hide(struct person *of, struct person *to)

@@ -64,6 +64,8 @@ struct session {
     int64_t           bound_us, reached_us;    /* in a cluster: reached_us, since when messages come here, 0: unknown */
     int32_t           rate_stanzas, rate_bytes;  /* what is left in this second's allowance */
     struct strset    *directed;      /* who got directed presence (RFC 6121 §4.6); NULL: nobody */
+    struct caps      *caps;          /* what the client can do (xep0115_clients.h); NULL: it has not said */
+    int64_t           caps_question; /* it is being asked; 0: it is not */
     char             *lang;          /* default language of the stream; NULL: none */
 };
 
@@ -110,6 +112,7 @@ struct iq_later iq_keep(const struct session *s, const struct stanza *iq);
 /* Answers (if the session still exists) and frees the parts. `payload` p NULL: empty result. */
 void     iq_later_result(struct talk *t, struct iq_later *k, struct str payload);
 void     iq_later_error(struct talk *t, struct iq_later *k, enum err e);
+void     iq_later_answer(struct talk *t, struct iq_later *k, const char *type, struct str payload);    /* "result" or "error" */
 
 /* ---- waiting and order ---- */
 

@@ -11,7 +11,19 @@ static inline bool shows_publisher(const struct job *j, const struct item *i)
 {
     return !str_eq(i->publisher, j->service.bare);
 }
+/* <items node='…'><item …/></items>, as in an event. `i` NULL: no item. */
+void    items_event_put(struct buf *b, struct str node, const struct item *i, bool payload, bool publisher);
 const char *affiliation_name(enum affiliation a);
 const char *sub_state_name(enum sub_state s);
 bool    affiliation_named(struct str name, enum affiliation *out);
 enum err node_of_owner(struct job *j, struct db_conn *c, bool take, struct node *n);     /* <… node=''/> of an owner's request */
+
+/* ---- subscribe.c ---- */
+enum err pubsub_count(struct db_conn *c, struct db_sql *sql, int64_t node, struct str bare, int64_t *out);  /* of the node; of `bare` if set */
+enum err subscription_state(struct db_conn *c, const struct node *n, const struct jid *who, enum sub_state *out);
+void     subscription_put(struct buf *b, struct str node, struct str jid, enum sub_state s);
+enum err subscription_set(struct job *j, struct db_conn *c, const struct node *n, const struct jid *who, enum sub_state s);   /* and tells */
+/* A message of its own to one address (empty: the caller sets them). Takes the text out of `b`. */
+struct note *note_named(struct job *j, const struct node *n, struct buf *b, struct str to);
+enum err subscriber_send_last(struct job *j, struct db_conn *c, const struct node *n, struct str jid);
+enum err node_owners(struct job *j, struct db_conn *c, const struct node *n, struct ids *out);

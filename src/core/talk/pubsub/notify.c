@@ -8,13 +8,18 @@
 #include "talk/pubsub/pubsub.h"
 #include "talk/pubsub/inner.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/metric.h"
 #include "crypto/digest.h"
+#include "talk/host.h"
+#include "talk/message.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/roster.h"
-#include "talk/xep/xep0115_caps.h"
+#include "talk/xep/xep0115_clients.h"
+#include "talk/xep/xep0163_pep.h"
 #include "talk/xep/xep0191_blocking.h"
+#include <stdlib.h>
 
 METRIC_COUNTER(notifications, "bongsu_talk_pubsub_notifications", "PubSub notifications sent to devices.");
 
@@ -53,7 +58,7 @@ static void put_content(struct buf *b, const struct note *n)
     BUF_LIT(b, "<event xmlns='" NS_PUBSUB_EVENT "'>");
     buf_put_str(b, n->event);
     BUF_LIT(b, "</event>");
-    if (n->us) {
+    if (n->us) {        /* §7.1.2.2: it is not news */
         BUF_LIT(b, "<delay xmlns='urn:xmpp:delay' stamp='");
         buf_put_str(b, clock_format(n->us, time));
         BUF_LIT(b, "'/>");
@@ -76,6 +81,24 @@ static void put_to(struct buf *b, struct str message, struct str to)
     buf_put(b, OPENING, OPENING_BYTES);
     xml_put_attr(b, "to", to);
     buf_put(b, message.p + OPENING_BYTES, message.len - OPENING_BYTES);
+}
+
+void last_item_put(struct buf *b, const struct job *j, const struct node *n, const struct item *i, struct str to)
+{
+    struct buf items, content, message;
+    struct note note = { .us = i->us };
+
+    buf_init(&items, 0);
+    buf_init(&content, 0);
+    buf_init(&message, 0);
+    items_event_put(&items, n->name, i, n->config.payloads, shows_publisher(j, i));
+    note.event = buf_str(&items);
+    put_content(&content, &note);
+    put_message(&message, j->service.bare, false, buf_str(&content));
+    put_to(b, buf_str(&message), to);
+    buf_done(&items);
+    buf_done(&content);
+    buf_done(&message);
 }
 
 /* ---- to the devices of one account that want a node ---- */
@@ -144,6 +167,43 @@ static bool is_named(const struct note *n, struct str bare)
     return false;
 }
 
+/* Kept for who is away, as any message. */
+struct posting { char *text; };
+
+static void post_found(struct talk *t, struct person *p, enum err e, void *arg)
+{
+    struct posting  *g = arg;
+    struct xml_node *n;
+    struct stanza    st;
+    struct jid       from;
+    struct arena     a;
+    const char      *condition;
+    static const struct xml_scope scope = { .default_ns = { NS_CLIENT, sizeof NS_CLIENT - 1 } };
+
+    (void)e;
+    (void)t;
+    arena_init(&a);
+    if (p && xml_parse(&a, str_of(g->text), &scope, &n) == XML_FINE && jid_parse(&a, xml_attr(n, "from"), &from) == OK &&
+        stanza_read(&a, n, &from, &st, &condition) == OK)
+        message_post(p, &st, NULL, NULL);
+    arena_done(&a);
+    free(g->text);
+    free(g);
+}
+
+static void post(struct talk *t, const struct jid *to, struct str text)
+{
+    struct posting *g;
+
+    if (!str_eq(to->domain, t->domain)) {
+        host_send(t, to, text);
+        return;
+    }
+    g = NEW(struct posting);
+    g->text = str_dup(text);
+    person_find(t, to->local, post_found, g);
+}
+
 static void to_names(struct job *j, const struct note *n, struct str message)
 {
     struct arena a;
@@ -159,7 +219,7 @@ static void to_names(struct job *j, const struct note *n, struct str message)
         buf_clear(&b);
         put_to(&b, message, to.full);
         if (n->normal)
-            message_post(j->talk, &to, buf_str(&b));
+            post(j->talk, &to, buf_str(&b));
         else
             host_send(j->talk, &to, buf_str(&b));
         metric_add(&notifications, 1);

@@ -130,6 +130,14 @@ static void put_items_open(struct buf *b, struct str node)
     buf_put_c(b, '>');
 }
 
+void items_event_put(struct buf *b, struct str node, const struct item *i, bool payload, bool publisher)
+{
+    put_items_open(b, node);
+    if (i)
+        item_put(b, i, payload, publisher);
+    BUF_LIT(b, "</items>");
+}
+
 static struct str taken(struct job *j, struct buf *b)
 {
     struct str s = arena_str(&j->work, buf_str(b));
@@ -160,10 +168,7 @@ static enum err tell_published(struct job *j, struct db_conn *c, const struct no
     if (!n->config.notifications)
         return OK;
     buf_init(&b, 0);
-    put_items_open(&b, n->name);
-    if (i->id.p)
-        item_put(&b, i, n->config.payloads, shows_publisher(j, i));
-    BUF_LIT(&b, "</items>");
+    items_event_put(&b, n->name, i->id.p ? i : NULL, n->config.payloads, shows_publisher(j, i));
     return node_tell(j, c, n, taken(j, &b), false);
 }
 

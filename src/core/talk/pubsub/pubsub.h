@@ -105,6 +105,7 @@ struct note {
     struct str   node, event;       /* the content of <event/>, without xmlns of a stanza; `node` also when it is one of a deleted node */
     int64_t      us;                /* when it was published, if that is not now */
     bool         normal;            /* kept for who is away */
+    bool         own;               /* PEP: the account's own devices that are interested */
     bool         contacts;          /* PEP: those who may see it by presence, and are interested */
     int          group_count;       /* …in these groups of the roster; -1: all */
     struct str  *groups;
@@ -137,14 +138,23 @@ struct job {
     const struct fault    *fault;
     struct buf             fault_extra;     /* put before <error/>, when not empty */
     struct note           *notes, **notes_end;
+    /* the caller's, may be NULL: called in the loop when all is done */
+    void                 (*done)(struct job *j, enum err e);
+    void                  *arg;
 };
 
-/* Answers every iq of the two namespaces. `pep`: at an account; else at the public service. */
+/* Answers an iq of the two namespaces. */
 enum err pubsub_ask(struct session *s, const struct stanza *iq, const struct service *at);
-/* A request of our own (bookmarks, avatars…): run on a worker or in the batch, answered to `iq`. Takes `payload`'s text. */
+void     pubsub_delete_all(struct db_conn *c, int64_t owner);    /* in an apply: the account goes */
+
+/* A request of our own: job_new, job_asker, job_payload if there is one; set `run`, and `iq` if it is to be answered; then one of the
+ * last two, which take it. `s` may be NULL. */
 struct job *job_new(struct talk *t, const struct service *at);
-void job_free(struct job *j);
-enum err job_payload(struct job *j, struct str xml);
+void        job_asker(struct job *j, struct str bare, struct str full, bool local);
+enum err    job_payload(struct job *j, struct str xml);
+void        job_free(struct job *j);
+void        job_read(struct job *j, struct session *s);
+void        job_change(struct job *j, struct session *s);
 
 /* In a verb: ends it. */
 enum err job_fail(struct job *j, const struct fault *f);
@@ -184,8 +194,8 @@ bool     is_owner(const struct node *n);
 verb_fn verb_items, verb_subscriptions, verb_affiliations, verb_default;                         /* items.c */
 verb_fn verb_publish, verb_retract;                                                              /* publish.c */
 verb_fn verb_create, verb_configure_get, verb_configure_set, verb_delete, verb_purge, verb_owner_default;       /* nodes.c */
-verb_fn verb_subscribe, verb_unsubscribe;                                                        /* subscribe.c */
-verb_fn verb_owner_affiliations_get, verb_owner_affiliations_set, verb_owner_subscriptions_get, verb_owner_subscriptions_set;
+verb_fn verb_subscribe, verb_unsubscribe, verb_options, verb_authorize;                          /* subscribe.c */
+verb_fn verb_owner_affiliations_get, verb_owner_affiliations_set, verb_owner_subscriptions_get, verb_owner_subscriptions_set;    /* owner.c */
 
 /* Publishes one item as the service's owner would, making the node if need be: for what the server itself publishes. */
 enum err publish_own(struct job *j, struct db_conn *c, struct str node, struct str id, struct str payload);
@@ -196,5 +206,5 @@ enum err node_tell(struct job *j, struct db_conn *c, const struct node *n, struc
 /* ---- notify.c ---- */
 struct note *note_new(struct job *j, const struct node *n);
 void notes_send(struct job *j);
-/* A notification of `node` from account `owner_bare` to the devices of a person, here and elsewhere, that want it. */
-void pep_tell(struct talk *t, struct str owner_bare, struct str to_bare, struct str node, struct str content);
+/* The whole message that brings `to` the last item. */
+void last_item_put(struct buf *b, const struct job *j, const struct node *n, const struct item *i, struct str to);

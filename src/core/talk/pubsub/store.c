@@ -237,7 +237,7 @@ int64_t node_oldest_us(const struct node *n)
     return n->config.expire_s ? clock_us() - n->config.expire_s * 1000000 : 0;
 }
 
-static void item_fill(struct job *j, struct db_stmt *row, struct item *out)
+void item_fill(struct job *j, struct db_stmt *row, struct item *out)
 {
     *out = (struct item){
         .sequence = db_i64(row, 0), .us = db_i64(row, 1), .id = arena_str(&j->work, db_text(row, 2)),
@@ -401,4 +401,19 @@ enum err items_purge(struct job *j, struct db_conn *c, struct node *n)
     (void)j;
     n->items = n->bytes = 0;
     return e ? e : sums(c, n);
+}
+
+/* ---- the account goes ---- */
+
+static struct db_sql owned_items = { "DELETE FROM pubsub_item WHERE node IN (SELECT id FROM pubsub_node WHERE owner = ?1)" };
+static struct db_sql owned_subscriptions = { "DELETE FROM pubsub_subscription WHERE node IN (SELECT id FROM pubsub_node WHERE owner = ?1)" };
+static struct db_sql owned_affiliations = { "DELETE FROM pubsub_affiliation WHERE node IN (SELECT id FROM pubsub_node WHERE owner = ?1)" };
+static struct db_sql owned_nodes = { "DELETE FROM pubsub_node WHERE owner = ?1" };
+
+void pubsub_delete_all(struct db_conn *c, int64_t owner)
+{
+    db_run(c, &owned_items, "i", owner);
+    db_run(c, &owned_subscriptions, "i", owner);
+    db_run(c, &owned_affiliations, "i", owner);
+    db_run(c, &owned_nodes, "i", owner);
 }

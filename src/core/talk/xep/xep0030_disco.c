@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/feature.h"
 #include "talk/host.h"
+#include "talk/xep/xep0060_pubsub.h"
 #include "talk/xep/xep0115_caps.h"
 
 #define NS_INFO  "http://jabber.org/protocol/disco#info"
@@ -32,14 +33,16 @@ static enum err info_get(struct session *s, const struct stanza *iq)
 
     if (!may_ask(s, iq))
         return iq_error_condition(s, iq, "cancel", "service-unavailable", NULL);
-    if (node.len && !(server && caps_node_is_ours(s->talk, node)))
+    if (node.len && !server)
+        return pubsub_account_info(s, iq, iq->has_to ? person_known(s->talk, iq->to.local) : s->person);
+    if (node.len && !caps_node_is_ours(s->talk, node))
         return ERR_NOT_FOUND;
     b = talk_scratch(s->talk);
     BUF_LIT(b, "<query xmlns='" NS_INFO "'");
     if (node.len)
         xml_put_attr(b, "node", node);
     buf_put_z(b, server ? "><identity category='server' type='im' name='Bongsu'/>"
-                        : "><identity category='account' type='registered'/>");
+                        : "><identity category='account' type='registered'/><identity category='pubsub' type='pep'/>");
     buf_put_str(b, buf_str(server ? &s->talk->disco_server : &s->talk->disco_account));
     BUF_LIT(b, "</query>");
     return iq_result_str(s, iq, buf_str(b));
@@ -51,9 +54,11 @@ static enum err items_get(struct session *s, const struct stanza *iq)
 
     if (!may_ask(s, iq))
         return iq_error_condition(s, iq, "cancel", "service-unavailable", NULL);
+    if (!to_server(iq))
+        return pubsub_account_items(s, iq, iq->has_to ? person_known(s->talk, iq->to.local) : s->person);
     if (xml_attr(iq->payload, "node").len)
         return ERR_NOT_FOUND;
-    if (!to_server(iq) || s->talk->host_count == 0)
+    if (s->talk->host_count == 0)
         return iq_result(s, iq, "<query xmlns='" NS_ITEMS "'/>");
     b = talk_scratch(s->talk);
     BUF_LIT(b, "<query xmlns='" NS_ITEMS "'>");
