@@ -121,7 +121,9 @@ static const char *type_of(const char *condition)
 
 static void put_fault(struct buf *b, const struct fault *f)
 {
-    buf_printf(b, "<error type='%s'><%s xmlns='" NS_STANZA_ERRORS "'/>", type_of(f->condition), f->condition);
+    /* Profanity makes a first OMEMO device list only if it is told by a number of before RFC 6120 that there is none (XEP-0086). */
+    buf_printf(b, "<error%s type='%s'><%s xmlns='" NS_STANZA_ERRORS "'/>", f == &fault_not_found ? " code='404'" : "",
+               type_of(f->condition), f->condition);
     if (f->text)
         buf_printf(b, "<text xmlns='" NS_STANZA_ERRORS "' xml:lang='en'>%s</text>", f->text);
     if (f->specific && f->feature)
