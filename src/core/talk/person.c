@@ -10,6 +10,7 @@
 #include "talk/follow.h"
 #include "talk/jids.h"
 #include "talk/nodes.h"
+#include "talk/profile.h"
 #include "talk/roster.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -72,6 +73,7 @@ static void lists_free(struct person *p)
         free((char *)p->blocked[i].p);
     for (int i = 0; i < p->pref_count; i++)
         free((char *)p->prefs[i].jid.p);
+    profile_photos_free(p);
     free(p->items);
     free(p->blocked);
     free(p->prefs);

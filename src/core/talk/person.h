@@ -11,6 +11,7 @@ enum { PERSONS_IDLE_MAX = 20000 };
 
 struct device;
 struct load;
+struct profile_photos;
 
 enum subscription { SUB_NONE = 0, SUB_TO = 1, SUB_FROM = 2, SUB_BOTH = 3 };
 
@@ -44,6 +45,7 @@ struct person {
     uint8_t             archive_default;   /* XEP-0441, enum archive_policy */
     int                 pref_count;
     struct { struct str jid; uint8_t policy; } *prefs;
+    struct profile_photos *photos;     /* profile.h; NULL: not known */
     bool                has_offline;   /* messages wait in the offline table */
     bool                offline_busy;  /* they are being delivered: what arrives joins them */
     bool                offline_running;   /* one step of that is under way */

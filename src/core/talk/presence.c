@@ -14,6 +14,7 @@
 #include "talk/feature.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
+#include "talk/profile.h"
 #include "talk/roster.h"
 #include "talk/subscription.h"
 #include "talk/xep/xep0012_last.h"
@@ -94,11 +95,70 @@ struct person *presence_person(struct talk *t, struct str bare)
     return p && !p->deleted && p->session_count ? p : NULL;
 }
 
-static void put_to(struct buf *b, struct str text, struct str to)
+/* ---- what is said of the photo (XEP-0153): by us, to each viewer their own (profile.h) ---- */
+
+#define NS_UPDATE "vcard-temp:x:update"
+#define NS_NICK   "http://jabber.org/protocol/nick"
+
+/* A client that says that it has no photo to show is believed (XEP-0398 §3); any other word of it would be the same for everyone. */
+static bool says_no_photo(const struct xml_node *update)
 {
+    const struct xml_node *photo = xml_child(update, "photo", NS_UPDATE);
+
+    return photo && !photo->child;
+}
+
+static bool is_told_by_us(const struct xml_node *x)
+{
+    return xml_is(x, "nick", NS_NICK) || (xml_is(x, "x", NS_UPDATE) && !says_no_photo(x));
+}
+
+/* As stanza_forward, without what is not for all. */
+static void put_presence(struct buf *b, const struct stanza *p, struct str from, struct str to)
+{
+    stanza_open(b, "presence", from, to, p->id, stanza_type_text(p->type), p->lang);
+    for (const struct xml_node *x = xml_first(p->node); x; x = xml_next(x))
+        if (!is_told_by_us(x))
+            xml_put_node(b, x, STR(NS_CLIENT));
+    BUF_LIT(b, "</presence>");
+}
+
+static bool is_available(struct str text)
+{
+    const char *end = memchr(text.p, '>', text.len);
+
+    return end && !memmem(text.p, (size_t)(end - text.p), " type='", 7);
+}
+
+static void put_photo(struct talk *t, struct buf *b, struct str text, struct str viewer)
+{
+    struct str     from = kept_attr(text, "from"), bare = str_split(&from, '/');
+    struct person *p = presence_person(t, bare);
+    struct str     hash = p ? profile_photo_for(p, viewer) : STR_NULL;
+
+    if (!hash.p || !is_available(text) || memmem(text.p, text.len, NS_UPDATE, sizeof NS_UPDATE - 1))
+        return;
+    BUF_LIT(b, "<x xmlns='" NS_UPDATE "'><photo>");
+    xml_put_escaped(b, hash);
+    BUF_LIT(b, "</photo></x>");
+}
+
+/* ---- sending, go on ---- */
+
+static void put_to(struct talk *t, struct buf *b, struct str text, struct str to)
+{
+    static const char closing[] = "</presence>";
+    struct str        rest = to, viewer = str_split(&rest, '/');
+
     buf_put(b, OPENING, OPENING_BYTES);
     xml_put_attr(b, "to", to);
-    buf_put(b, text.p + OPENING_BYTES, text.len - OPENING_BYTES);
+    if (!str_ends(text, STR("</presence>"))) {
+        buf_put(b, text.p + OPENING_BYTES, text.len - OPENING_BYTES);
+        return;
+    }
+    buf_put(b, text.p + OPENING_BYTES, text.len - OPENING_BYTES - (sizeof closing - 1));
+    put_photo(t, b, text, viewer);
+    BUF_LIT(b, "</presence>");
 }
 
 static void send_to_session(struct session *s, struct str text)
@@ -106,7 +166,7 @@ static void send_to_session(struct session *s, struct str text)
     struct buf b;
 
     buf_init(&b, 0);
-    put_to(&b, text, s->jid.bare);
+    put_to(s->talk, &b, text, s->jid.bare);
     session_send(s, buf_str(&b));
     metric_add(&presences_out, 1);
     buf_done(&b);
@@ -321,6 +381,19 @@ void presence_hide(struct person *of, struct person *to)
     buf_done(&b);
 }
 
+void presence_again(struct person *p)
+{
+    uint64_t ids[ROSTER_SESSIONS_MAX];
+    int      n = roster_sessions(p, ids);
+
+    for (int i = 0; i < n; i++) {
+        struct session *s = session_find(p->talk, ids[i]);
+
+        if (s && session_available(s) && !s->closing)
+            broadcast(s, str_of(s->presence));
+    }
+}
+
 /* ---- becoming available (§4.2) ---- */
 
 /* What its contacts and its own other sessions are like: the answers to the probes
@@ -408,7 +481,7 @@ static void become_available(struct session *s, const struct stanza *p)
         return;
     }
     buf_init(&b, 0);
-    stanza_forward(&b, p, s->jid.full, STR_NULL);
+    put_presence(&b, p, s->jid.full, STR_NULL);
     free(s->presence);
     s->presence = str_dup(buf_str(&b));
     buf_done(&b);
@@ -524,6 +597,17 @@ static bool note_directed(struct session *s, const struct stanza *p)
     return true;
 }
 
+/* Directed presence shows the photo too (XEP-0398 §3). */
+static void put_directed(struct session *s, struct buf *b, const struct stanza *p)
+{
+    struct buf text;
+
+    buf_init(&text, 0);
+    put_presence(&text, p, s->jid.full, STR_NULL);
+    put_to(s->talk, b, buf_str(&text), p->to.full);
+    buf_done(&text);
+}
+
 static void directed(struct session *s, const struct stanza *p, struct person *to)
 {
     struct buf *b;
@@ -533,7 +617,7 @@ static void directed(struct session *s, const struct stanza *p, struct person *t
     if (!stages_pass(s, p, to) || !note_directed(s, p))
         return;
     b = talk_scratch(s->talk);
-    stanza_forward(b, p, s->jid.full, p->to.full);
+    put_directed(s, b, p);
     route_presence(s->talk, to, p->to.resource, buf_str(b));
 }
 

@@ -304,7 +304,8 @@ void config_put_meta(struct buf *b, const struct node_config *c, struct str crea
     if (owner.len)
         form_put(b, "jid-multi", "pubsub#owner", NULL, owner);
     snprintf(number, sizeof number, "%lld", (long long)items);
-    form_put(b, "text-single", "pubsub#num_items", NULL, str_of(number));
+    if (items >= 0)
+        form_put(b, "text-single", "pubsub#num_items", NULL, str_of(number));
     form_close(b);
 }
 

@@ -1,6 +1,7 @@
 /* inner.h: what the files of this folder share and nobody else needs.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
+#include "talk/profile.h"
 #include "talk/pubsub/pubsub.h"
 
 int64_t node_oldest_us(const struct node *n);               /* what is older has expired */
@@ -17,6 +18,16 @@ const char *affiliation_name(enum affiliation a);
 const char *sub_state_name(enum sub_state s);
 bool    affiliation_named(struct str name, enum affiliation *out);
 enum err node_of_owner(struct job *j, struct db_conn *c, bool take, struct node *n);     /* <… node=''/> of an owner's request */
+
+/* ---- profiles.c: the doors of talk/profile.h ---- */
+bool     shows_profile(const struct service *at, struct str node);
+struct profile_view profile_of_job(struct job *j, struct db_conn *c);
+enum err items_as_they_are(struct job *j, struct db_conn *c);     /* items.c */
+enum err profile_items(struct job *j, struct db_conn *c);         /* the items that this asker is shown */
+void     profile_items_late(const struct job *j, struct buf *out);
+enum err profile_except(struct job *j, struct db_conn *c, struct note *note);
+void     profile_tell_item(struct job *j, struct str viewer, const struct node *n, const struct item *i);
+enum err profile_tell(struct job *j, struct str viewer, const struct profile *p);
 
 /* ---- subscribe.c ---- */
 enum err pubsub_count(struct db_conn *c, struct db_sql *sql, int64_t node, struct str bare, int64_t *out);  /* of the node; of `bare` if set */

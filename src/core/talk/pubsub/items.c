@@ -204,15 +204,13 @@ static enum err answer_ids(struct job *j, struct db_conn *c, const struct node *
     return OK;
 }
 
-enum err verb_items(struct job *j, struct db_conn *c)
+enum err items_as_they_are(struct job *j, struct db_conn *c)
 {
     struct str          name = xml_attr(j->verb, "node");
     const struct fault *why;
     struct node         n;
     enum err            e;
 
-    if (!name_fits(name))
-        return job_fail(j, &fault_nodeid_required);
     e = node_read(j, c, name, false, &n);
     if (e)
         return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
@@ -227,6 +225,15 @@ enum err verb_items(struct job *j, struct db_conn *c)
     e = xml_child(j->verb, "item", NS_PUBSUB) ? answer_ids(j, c, &n) : answer_page(j, c, &n);
     BUF_LIT(&j->out, "</pubsub>");
     return e;
+}
+
+enum err verb_items(struct job *j, struct db_conn *c)
+{
+    struct str name = xml_attr(j->verb, "node");
+
+    if (!name_fits(name))
+        return job_fail(j, &fault_nodeid_required);
+    return shows_profile(&j->service, name) ? profile_items(j, c) : items_as_they_are(j, c);
 }
 
 /* ---- one's own ---- */

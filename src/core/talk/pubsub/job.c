@@ -4,6 +4,7 @@
 #include "talk/pubsub/inner.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "talk/xep/xep0398_avatars.h"
 #include <stdlib.h>
 
 METRIC_COUNTER(questions, "bongsu_talk_pubsub_reads", "PubSub requests that only read.");
@@ -180,6 +181,7 @@ static void finish(struct job *j, enum err e)
 {
     struct session *s = session_find(j->talk, j->iq.session_id);
 
+    timer_stop(j->talk->loop, &j->patience);
     answer(j, e);
     if (!e && !j->fault)
         notes_send(j);
@@ -217,6 +219,7 @@ static void change_done(struct talk *t, struct change *self, enum err e)
 void job_read(struct job *j, struct session *s)
 {
     metric_add(&questions, 1);
+    j->newest = !j->talk->shared;
     j->read = (struct db_read){ .work = read_work, .done = read_done };
     if (!s) {
         read_start(j->talk, j);
@@ -229,10 +232,24 @@ void job_read(struct job *j, struct session *s)
     session_after_commits(s, read_start, j);
 }
 
+static void too_late(struct timer *timer)
+{
+    struct job *j = LIST_ITEM(timer, struct job, patience);
+    struct buf  b;
+
+    buf_init(&b, 0);
+    j->late(j, &b);
+    iq_later_result(j->talk, &j->iq, buf_str(&b));      /* and nothing more when it is known */
+    buf_done(&b);
+}
+
 void job_change(struct job *j, struct session *s)
 {
     enum err e;
 
+    j->newest = true;
+    if (j->late)
+        timer_start(j->talk->loop, &j->patience, PROFILE_PATIENCE_MS, too_late);
     metric_add(&changes, 1);
     j->change.apply = change_work;
     j->change.done = change_done;
@@ -273,7 +290,11 @@ enum err pubsub_ask(struct session *s, const struct stanza *iq, const struct ser
     j->iq = iq_keep(s, iq);
     if (at->person)
         person_number(at->person);
-    if (verbs[v].set)
+    if (s->talk->shared && verbs[v].run == verb_items && !j->asker.self && shows_profile(at, xml_attr(j->verb, "node")))
+        j->late = profile_items_late;       /* read where the newest is */
+    if (verbs[v].set && shows_profile(at, xml_attr(j->verb, "node")))
+        j->done = avatar_changed;
+    if (verbs[v].set || j->late)
         job_change(j, s);
     else
         job_read(j, s);

@@ -214,6 +214,11 @@ static void to_names(struct job *j, const struct note *n, struct str message)
     for (int i = 0; i < n->count; i++) {
         struct jid to;
 
+        if (n->interested) {
+            if (!apart(j->service.person, n->to[i]))
+                to_account(j->talk, n->to[i], n->node, message);
+            continue;
+        }
         if (jid_parse(&a, n->to[i], &to) != OK || (j->service.person && apart(j->service.person, to.bare)))
             continue;
         buf_clear(&b);

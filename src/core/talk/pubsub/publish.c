@@ -158,7 +158,7 @@ enum err node_tell(struct job *j, struct db_conn *c, const struct node *n, struc
     note->event = event;
     note->to = to.ids;
     note->count = to.count;
-    return OK;
+    return shows_profile(&j->service, n->name) ? profile_except(j, c, note) : OK;
 }
 
 static enum err tell_published(struct job *j, struct db_conn *c, const struct node *n, const struct item *i)
@@ -248,7 +248,8 @@ enum err verb_publish(struct job *j, struct db_conn *c)
     return OK;
 }
 
-enum err publish_own(struct job *j, struct db_conn *c, struct str node, struct str id, struct str payload)
+enum err publish_own(struct job *j, struct db_conn *c, struct str node, struct str id, struct str payload,
+                     enum access access)
 {
     struct item i = { .us = clock_us(), .id = id, .publisher = j->asker.bare, .xml = payload };
     struct form none = { 0 };
@@ -257,6 +258,7 @@ enum err publish_own(struct job *j, struct db_conn *c, struct str node, struct s
 
     if (e == ERR_NOT_FOUND) {
         e = plan_new(j, node, &none, &n);
+        n.config.access = access;
         if (!e && !j->fault)
             e = make_planned(j, c, &n, &none);
     }

@@ -105,6 +105,7 @@ struct note {
     struct str   node, event;       /* the content of <event/>, without xmlns of a stanza; `node` also when it is one of a deleted node */
     int64_t      us;                /* when it was published, if that is not now */
     bool         normal;            /* kept for who is away */
+    bool         interested;        /* those of `to` are accounts, of which only interested devices are told */
     bool         own;               /* PEP: the account's own devices that are interested */
     bool         contacts;          /* PEP: those who may see it by presence, and are interested */
     int          group_count;       /* …in these groups of the roster; -1: all */
@@ -133,6 +134,10 @@ struct job {
     const struct xml_node *verb;            /* the first child */
     verb_fn               *run;
     bool                   held;            /* the client's next stanza waits */
+    bool                   newest;          /* it runs where the newest is seen (profile.h) */
+    /* What is answered if that takes longer than PROFILE_PATIENCE_MS; NULL: the client waits. Looks only at what does not change. */
+    void                 (*late)(const struct job *j, struct buf *out);
+    struct timer           patience;
     /* set by the verb: */
     struct buf             out;             /* the payload of the result; empty: an empty result */
     const struct fault    *fault;
@@ -197,8 +202,8 @@ verb_fn verb_create, verb_configure_get, verb_configure_set, verb_delete, verb_p
 verb_fn verb_subscribe, verb_unsubscribe, verb_options, verb_authorize;                          /* subscribe.c */
 verb_fn verb_owner_affiliations_get, verb_owner_affiliations_set, verb_owner_subscriptions_get, verb_owner_subscriptions_set;    /* owner.c */
 
-/* Publishes one item as the service's owner would, making the node if need be: for what the server itself publishes. */
-enum err publish_own(struct job *j, struct db_conn *c, struct str node, struct str id, struct str payload);
+/* Publishes one item as the service's owner would: for what the server itself publishes. `access`: of the node, if it is made. */
+enum err publish_own(struct job *j, struct db_conn *c, struct str node, struct str id, struct str payload, enum access access);
 enum err retract_own(struct job *j, struct db_conn *c, struct node *n, struct str id, bool notify);
 /* Tells everybody who may see the node. `event`: in j->work. */
 enum err node_tell(struct job *j, struct db_conn *c, const struct node *n, struct str event, bool pending_too);

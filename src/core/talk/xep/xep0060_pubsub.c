@@ -45,7 +45,8 @@ static enum err node_info(struct job *j, struct db_conn *c)
     BUF_LIT(&j->out, "<query xmlns='" NS_INFO "'");
     xml_put_attr(&j->out, "node", name);
     BUF_LIT(&j->out, "><identity category='pubsub' type='leaf'/><feature var='" NS_PUBSUB "'/>");
-    config_put_meta(&j->out, &n.config, n.creator, j->service.pep ? j->service.bare : n.creator, n.items);
+    config_put_meta(&j->out, &n.config, n.creator, j->service.pep ? j->service.bare : n.creator,
+                    shows_profile(&j->service, name) && !j->asker.self ? -1 : n.items);
     BUF_LIT(&j->out, "</query>");
     return OK;
 }
@@ -121,7 +122,9 @@ static enum err list_items(struct job *j, struct db_conn *c)
     if (name.len)
         xml_put_attr(&j->out, "node", name);
     buf_put_c(&j->out, '>');
-    e = name.len ? put_items(j, c, &n) : put_nodes(j, c);
+    /* an avatar's id is its hash: only the owner gets those of profile nodes from here, others ask for the items */
+    if (!shows_profile(&j->service, name) || j->asker.self)
+        e = name.len ? put_items(j, c, &n) : put_nodes(j, c);
     BUF_LIT(&j->out, "</query>");
     return e;
 }

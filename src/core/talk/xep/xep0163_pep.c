@@ -2,6 +2,7 @@
  * something is published, and whose subscribers are the contacts that want to hear of them.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/xep/xep0163_pep.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "talk/nodes.h"
 #include "talk/pubsub/inner.h"
@@ -43,6 +44,7 @@ struct last {
     struct job    *job;
     uint64_t       session_id;
     int64_t        person;          /* of the device */
+    bool           ordinary, profiles;      /* which kinds of nodes */
     struct str     wants, only;     /* `only`: of this account alone */
     struct str     bare, full, suffix, domain;
     int            count, cap;
@@ -58,9 +60,19 @@ static bool wants(struct str list, struct str node)
     return false;
 }
 
+static bool is_wanted(const struct last *l, struct str bare, struct str node)
+{
+    for (int i = 0; i < l->count; i++)
+        if (str_eq(l->wanted[i].bare, bare) && str_eq(l->wanted[i].node, node))
+            return true;
+    return false;
+}
+
 static void want(struct job *j, struct last *l, int64_t owner, struct str bare, struct str node)
 {
-    if (!wants(l->wants, node) || (l->only.len && !str_eq(l->only, bare)))
+    bool profile = profile_is_node(node) && !str_eq(bare, l->bare);
+
+    if (!wants(l->wants, node) || (l->only.len && !str_eq(l->only, bare)) || !(profile ? l->profiles : l->ordinary))
         return;
     if (l->count == l->cap) {
         struct wanted *more;
@@ -106,17 +118,57 @@ static enum err find_contacts(struct job *j, struct db_conn *c, struct last *l)
     return e == ERR_NOT_FOUND ? OK : e;
 }
 
-static enum err add_message(struct job *j, struct db_conn *c, struct last *l, const struct wanted *w)
+/* Those who show this account another profile than the basic one: they need no node for that. */
+static struct db_sql shown_to = {
+    "SELECT p.user, v.owner FROM profile_viewer v CROSS JOIN person p ON p.id = v.owner"
+    " CROSS JOIN roster r ON r.owner = v.owner AND r.jid = ?1 AND (r.subscription & 2) <> 0"
+    " WHERE v.jid = ?1"
+    " AND NOT EXISTS (SELECT 1 FROM blocked b WHERE b.owner = v.owner AND b.jid IN (?1, ?3, ?4))"
+    " AND NOT EXISTS (SELECT 1 FROM blocked b WHERE b.owner = ?5 AND b.jid IN (p.user || ?2, ?4))"
+    " ORDER BY p.user" };
+
+static enum err find_shown(struct job *j, struct db_conn *c, struct last *l)
+{
+    static const char *const nodes[] = { NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL };
+    struct db_stmt          *row = db_prepare(c, &shown_to);
+    enum err                 e;
+
+    if (!row)
+        return ERR_IO;
+    db_bind_str(row, 1, l->bare);
+    db_bind_str(row, 2, l->suffix);
+    db_bind_str(row, 3, l->full);
+    db_bind_str(row, 4, l->domain);
+    db_bind_i64(row, 5, l->person);
+    while ((e = db_step(row)) == OK) {
+        struct str bare = arena_printf(&j->work, "%.*s%.*s", STR_ARG(db_text(row, 0)), STR_ARG(l->suffix));
+
+        for (int i = 0; nodes[i]; i++)
+            if (!is_wanted(l, bare, str_of(nodes[i])))
+                want(j, l, db_i64(row, 1), bare, str_of(nodes[i]));
+    }
+    db_done(row);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static enum err add_item(struct job *j, struct last *l, const struct node *n, const struct item *i)
+{
+    struct buf b;
+
+    buf_init(&b, 0);
+    last_item_put(&b, j, n, i, l->full);
+    ids_add(&j->work, &l->messages, buf_str(&b));
+    buf_done(&b);
+    return OK;
+}
+
+static enum err add_basic(struct job *j, struct db_conn *c, struct last *l, const struct wanted *w)
 {
     const struct fault *why;
     struct node         n;
     struct item         i;
-    struct buf          b;
-    enum err            e;
+    enum err            e = node_read(j, c, w->node, false, &n);
 
-    j->service = (struct service){ .owner = w->owner, .pep = true, .bare = w->bare };
-    j->asker.self = str_eq(w->bare, l->bare);
-    e = node_read(j, c, w->node, false, &n);
     if (!e)
         e = access_to(j, c, &n, &why);
     if (e || why || n.config.send_last != LAST_ON_SUB_AND_PRESENCE || !n.config.notifications || !n.config.persist)
@@ -124,11 +176,36 @@ static enum err add_message(struct job *j, struct db_conn *c, struct last *l, co
     e = item_last(j, c, &n, &i);
     if (e)
         return e == ERR_NOT_FOUND ? OK : e;
-    buf_init(&b, 0);
-    last_item_put(&b, j, &n, &i, l->full);
-    ids_add(&j->work, &l->messages, buf_str(&b));
-    buf_done(&b);
-    return OK;
+    return add_item(j, l, &n, &i);
+}
+
+/* Of who shows us another profile than the basic one, or perhaps does, that one (profile.h). */
+static enum err add_profile(struct job *j, struct db_conn *c, struct last *l, const struct wanted *w)
+{
+    struct profile_view v = profile_of_job(j, c);
+    struct node         n = { .name = w->node, .config.payloads = true };
+    int                 before = l->messages.count;
+    struct profile      p;
+    struct item         i = { .us = clock_us() };
+    enum err            e;
+
+    if (v.kind == PROFILE_BASIC) {
+        e = add_basic(j, c, l, w);
+        if (e || profile_still(c, &v))
+            return e;
+        l->messages.count = before;
+        v.kind = PROFILE_MINIMAL;
+    }
+    profile_read(c, &j->work, &v, &p);
+    i.publisher = j->service.bare;
+    return profile_put_item(&j->work, &p, w->node, &i.id, &i.xml) ? add_item(j, l, &n, &i) : OK;
+}
+
+static enum err add_message(struct job *j, struct db_conn *c, struct last *l, const struct wanted *w)
+{
+    j->service = (struct service){ .owner = w->owner, .pep = true, .bare = w->bare };
+    j->asker.self = str_eq(w->bare, l->bare);
+    return !j->asker.self && profile_is_node(w->node) ? add_profile(j, c, l, w) : add_basic(j, c, l, w);
 }
 
 static enum err last_run(struct job *j, struct db_conn *c)
@@ -141,6 +218,8 @@ static enum err last_run(struct job *j, struct db_conn *c)
     e = l->only.len && !str_eq(l->only, l->bare) ? OK : find_own(j, c, l);
     if (!e)
         e = find_contacts(j, c, l);
+    if (!e && l->profiles)
+        e = find_shown(j, c, l);
     for (int i = 0; i < l->count && !e; i++)
         e = add_message(j, c, l, &l->wanted[i]);
     return e;
@@ -158,25 +237,46 @@ static void last_done(struct job *j, enum err e)
     }
 }
 
-static void send_last(struct session *s, struct str only)
+static bool wants_profiles(struct str list)
+{
+    while (list.len)
+        if (profile_is_node(str_split(&list, '\n')))
+            return true;
+    return false;
+}
+
+static void start_last(struct session *s, struct str only, bool ordinary, bool profiles)
 {
     struct service at = { .pep = true, .bare = s->jid.bare };
     struct job    *j;
     struct last   *l;
 
-    if (!s->person || !session_available(s) || !caps_known(s))
-        return;
     j = job_new(s->talk, &at);
     job_asker(j, s->jid.bare, s->jid.full, true);
     l = arena_zalloc(&j->arena, sizeof *l);
     *l = (struct last){ .session_id = s->id, .person = s->person->id, .wants = arena_str(&j->arena, caps_list(s)),
+                        .ordinary = ordinary, .profiles = profiles,
                         .only = arena_str(&j->arena, only), .bare = j->asker.bare, .full = j->asker.full,
                         .domain = arena_str(&j->arena, s->talk->domain),
                         .suffix = arena_printf(&j->arena, "@%.*s", STR_ARG(s->talk->domain)) };
     j->arg = l;
     j->run = last_run;
     j->done = last_done;
-    job_read(j, NULL);
+    if (profiles && s->talk->shared)
+        job_change(j, NULL);        /* where the newest is seen */
+    else
+        job_read(j, NULL);
+}
+
+static void send_last(struct session *s, struct str only)
+{
+    bool profiles = s->person && caps_known(s) && wants_profiles(caps_list(s));
+
+    if (!s->person || !session_available(s) || !caps_known(s))
+        return;
+    start_last(s, only, true, profiles && !s->talk->shared);
+    if (profiles && s->talk->shared)
+        start_last(s, only, false, true);
 }
 
 void pep_interested(struct session *s) { send_last(s, STR_NULL); }
