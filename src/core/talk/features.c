@@ -14,7 +14,8 @@
     X(rfc6120_tls) X(rfc6120_sasl) X(rfc6120_bind) X(rfc6120_reconnect) X(rfc6121_roster) X(rfc6121_presence) X(rfc7395_websocket) \
     X(xep0388_sasl2) X(xep0386_bind2) X(xep0484_fast) X(xep0440_channel_binding) X(xep0198_sm) X(xep0352_csi) \
     X(xep0191_blocking) /* before whatever looks at a stanza's content */ \
-    X(xep0030_disco) X(xep0115_caps) X(xep0115_clients) X(xep0060_pubsub) X(xep0163_pep) X(xep0012_last) X(xep0049_private) X(xep0054_vcard) X(xep0084_avatar) X(xep0153_vcard_avatar) X(xep0398_avatars) X(xep0172_nick) X(xep0292_profiles) X(xep0077_register) \
+    X(xep0030_disco) X(xep0115_caps) X(xep0115_clients) X(xep0060_pubsub) X(xep0163_pep) X(xep0012_last) X(xep0049_private) X(xep0402_bookmarks) X(xep0048_bookmarks) X(xep0411_conversion) X(xep0222_public) X(xep0223_private) \
+    X(xep0384_omemo) X(xep0490_displayed) X(xep0054_vcard) X(xep0084_avatar) X(xep0153_vcard_avatar) X(xep0398_avatars) X(xep0172_nick) X(xep0292_profiles) X(xep0077_register) \
     X(xep0092_version) X(xep0199_ping) X(xep0202_time) \
     X(xep0085_chat_states) X(xep0184_receipts) X(xep0249_invitation) X(xep0308_correction) X(xep0333_markers) \
     X(xep0359_stanza_ids) X(xep0380_encryption) X(xep0424_retraction) X(xep0444_reactions) X(xep0461_replies) \

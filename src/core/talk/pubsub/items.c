@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/pubsub/pubsub.h"
 #include "talk/pubsub/inner.h"
+#include "talk/xep/xep0402_bookmarks.h"
 
 static struct db_sql page_forwards = {
     "SELECT sequence, us, id, publisher, xml FROM pubsub_item WHERE node = ?1 AND us >= ?2 AND sequence > ?3 AND sequence < ?4"
@@ -233,6 +234,8 @@ enum err verb_items(struct job *j, struct db_conn *c)
 
     if (!name_fits(name))
         return job_fail(j, &fault_nodeid_required);
+    if (j->service.pep && str_is(name, NS_STORAGE))
+        return bookmarks_node_items(j, c);
     return shows_profile(&j->service, name) ? profile_items(j, c) : items_as_they_are(j, c);
 }
 

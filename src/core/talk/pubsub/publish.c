@@ -4,6 +4,7 @@
 #include "talk/pubsub/inner.h"
 #include "base/clock.h"
 #include "crypto/digest.h"
+#include "talk/xep/xep0402_bookmarks.h"
 
 static const struct fault precondition = { "conflict", "precondition-not-met", NULL, NULL };
 static const struct fault bad_options = { "bad-request", NULL, NULL, "publish-options need a form of their type" };
@@ -221,14 +222,22 @@ static enum err publish(struct job *j, struct db_conn *c, struct node *n, const 
     return e;
 }
 
+static bool is_bookmarks(const struct job *j, const struct node *n)
+{
+    return j->service.pep && str_is(n->name, NODE_BOOKMARKS);
+}
+
 enum err verb_publish(struct job *j, struct db_conn *c)
 {
     struct form         options;
     struct node         n;
     struct item         i;
     const struct fault *why;
-    enum err            e = node_for(j, c, &n, &options);
+    enum err            e;
 
+    if (j->service.pep && str_is(xml_attr(j->verb, "node"), NS_STORAGE))
+        return bookmarks_node_publish(j, c);
+    e = node_for(j, c, &n, &options);
     if (e || j->fault)
         return e;
     why = read_item(j, &n, &i);
@@ -245,7 +254,7 @@ enum err verb_publish(struct job *j, struct db_conn *c)
     if (i.id.p)
         item_put(&j->out, &i, false, false);
     BUF_LIT(&j->out, "</publish></pubsub>");
-    return OK;
+    return is_bookmarks(j, &n) ? bookmarks_tell(j, c) : OK;
 }
 
 enum err publish_own(struct job *j, struct db_conn *c, struct str node, struct str id, struct str payload,
@@ -313,5 +322,6 @@ enum err verb_retract(struct job *j, struct db_conn *c)
     if (e || j->fault)
         return e;
     /* a publisher who does not ask for it is overruled by an owner who does */
-    return retract_own(j, c, &n, xml_attr(item, "id"), told || n.config.notify_retract);
+    e = retract_own(j, c, &n, xml_attr(item, "id"), told || n.config.notify_retract);
+    return e || !is_bookmarks(j, &n) ? e : bookmarks_tell(j, c);
 }
