@@ -117,6 +117,21 @@ static void hang_up(struct client *c)
     c->state = CLOSED;
 }
 
+/* Why attempts failed, for who reads the result. */
+static struct { char why[48]; long count; } reasons[16];
+
+static void note_reason(const char *why)
+{
+    size_t n = sizeof reasons / sizeof reasons[0], i = 0;
+
+    while (i < n - 1 && reasons[i].count && strncmp(reasons[i].why, why, sizeof reasons[i].why - 1) != 0)
+        i++;
+    if (!reasons[i].count)
+        for (size_t at = 0; at < sizeof reasons[i].why - 1 && why[at]; at++)
+            reasons[i].why[at] = why[at] < ' ' || why[at] == '"' || why[at] == '\\' ? ' ' : why[at];
+    reasons[i].count++;
+}
+
 static void failed(struct client *c, const char *why)
 {
     int64_t wait = (int64_t)BACKOFF_MS << (c->tries < 3 ? c->tries : 3);
@@ -124,6 +139,7 @@ static void failed(struct client *c, const char *why)
     if (!storming && c->state != IN)
         die("%s%d could not log in: %s", opt.prefix, number_of(c), why);
     failures++;
+    note_reason(why);
     hang_up(c);
     c->tries++;
     c->due_ms = now_ms() + (wait > BACKOFF_MS_MAX ? BACKOFF_MS_MAX : wait) + rand() % (opt.jitter_ms + 1);
@@ -393,8 +409,11 @@ static void say_back(void)
     if (n)
         qsort(times, (size_t)n, sizeof *times, by_time);
     printf("{\"event\":\"back\",\"clients\":%d,\"back\":%d,\"resumed\":%ld,\"bound\":%ld,\"failures\":%ld,\"p50_ms\":%lld,"
-           "\"p99_ms\":%lld,\"max_ms\":%lld}\n", opt.clients, n, resumed_count, bound_count, failures,
+           "\"p99_ms\":%lld,\"max_ms\":%lld,\"reasons\":{", opt.clients, n, resumed_count, bound_count, failures,
            n ? (long long)times[n / 2] : 0, n ? (long long)times[(n - 1) * 99 / 100] : 0, n ? (long long)times[n - 1] : 0);
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0] && reasons[i].count; i++)
+        printf("%s\"%s\":%ld", i ? "," : "", reasons[i].why, reasons[i].count);
+    printf("}}\n");
     fflush(stdout);
     free(times);
 }
@@ -409,6 +428,7 @@ static void storm(void)
     storming = true;
     storm_ms = now_ms();
     failures = 0;
+    memset(reasons, 0, sizeof reasons);
     for (int i = 0; i < opt.clients; i++) {
         hang_up(&clients[i]);
         clients[i].due_ms = storm_ms + rand() % (opt.jitter_ms + 1);

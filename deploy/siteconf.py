@@ -414,6 +414,7 @@ def bongsu(s):
         "keeper.metrics_listen": f"{s.address}:{HEALTH}",
         "web.files": s["web_files"],
         "web.websocket_url": f"wss://{s['domain']}:{s['port.websocket']}/xmpp-websocket",
+        "talk.read_workers": "8",       # a read waits for its answers more than it works: so many wait side by side
         # Everyone comes from HAProxy's address, so a limit for each address would be one for all.
         "talk.connections_per_address_max": "1000000", "ident.failures_per_address": "0", "ident.failures_per_user": "0",
         **({"talk.workers": s["talk.workers"]} if s["talk.workers"] != "1" else {}),

@@ -188,7 +188,7 @@ class Drill:
         told["others_p99"] = measures.percentile(measures.live_waits(self.crowd.events, alive, since, since + r["max_ms"] / 1000), 0.99)
         told["storm"] = r
         say(f"  storm: {r['back']} of {r['clients']} back, p50 {r['p50_ms'] / 1000:.1f} s, p99 {r['p99_ms'] / 1000:.1f} s, max "
-            f"{r['max_ms'] / 1000:.1f} s, {r['resumed']} resumed, {r['bound']} bound anew, {r['failures']} attempts failed; "
+            f"{r['max_ms'] / 1000:.1f} s, {r['resumed']} resumed, {r['bound']} bound anew, {r['failures']} attempts failed {r.get('reasons') or ''}; "
             f"the others' p99 {told['others_p99']:.3f} s")
 
     def round(self, row):

@@ -132,10 +132,11 @@ async def link_open(net, host, port, context, domain):
     try:
         made.setblocking(False)
         await loop.sock_connect(made, (host, port))
-        _, link = await loop.create_connection(xmpp.Link, sock=made, ssl=context, server_hostname=domain)
     except BaseException:
         made.close()
         raise
+    # from here on the transport closes it, a moment later: a number that is closed before it lets go is given to the next
+    _, link = await loop.create_connection(xmpp.Link, sock=made, ssl=context, server_hostname=domain)
     return link
 
 

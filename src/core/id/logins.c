@@ -18,7 +18,7 @@ METRIC_COUNTER_L(logins_wrong, "bongsu_ident_logins", "Log-ins that ended, by re
 METRIC_COUNTER_L(logins_limited, "bongsu_ident_logins", "Log-ins that ended, by result.", "result=\"limited\"");
 METRIC_COUNTER_L(logins_refused, "bongsu_ident_logins", "Log-ins that ended, by result.", "result=\"unavailable\"");
 METRIC_COUNTER_L(logins_expired, "bongsu_ident_logins", "Log-ins that ended, by result.", "result=\"expired\"");
-enum { STALLED_MS = 500 };    /* a commit in flight for longer: a fail-over may be under way */
+enum { TOKEN_WAIT_MS = 200 };     /* for a token to be written, over a shared database: longer is a fail-over */
 
 METRIC_COUNTER(tokens_issued, "bongsu_ident_fast_tokens", "FAST tokens given out.");
 METRIC_GAUGE(logins_open, "bongsu_ident_exchanges", "Log-ins under way.");
@@ -36,6 +36,7 @@ struct login {
     struct commit_op    op;
     struct fast_change  change;
     bool                must;
+    struct timer        patience;       /* for a write that need not be waited for */
 };
 
 /* ---- one log-in's life ---- */
@@ -45,6 +46,7 @@ static void login_free(struct login *g)
     intmap_del(&g->ident->logins, (int64_t)g->exchange);
     metric_set(&logins_open, (int64_t)g->ident->logins.count);
     list_remove(&g->link);
+    timer_stop(g->ident->loop, &g->patience);
     sasl_end(&g->x);
     mem_wipe(g->change.secret, sizeof g->change.secret);
     free(g->data);
@@ -158,12 +160,17 @@ static void login_limited(struct login *g, struct bus_request *rq)
     login_free(g);
 }
 
-static void login_succeed(struct login *g, struct bus_request *rq, const struct sasl_answer *a)
+static void tell_success(struct login *g, struct bus_request *rq, const struct sasl_answer *a)
 {
     metric_add(&logins_right, 1);
     LOG_DEBUG("login.succeeded", LF_Z("user", g->x.user), LF_Z("mechanism", sasl_name(&g->x)),
               LF_Z("peer", g->x.peer_key));
     reply(g->ident, rq, a);
+}
+
+static void login_succeed(struct login *g, struct bus_request *rq, const struct sasl_answer *a)
+{
+    tell_success(g, rq, a);
     login_free(g);
 }
 
@@ -180,6 +187,10 @@ static void change_done(struct commit_op *self, enum err e)
     struct login *g = LIST_ITEM(self, struct login, op);
     struct bus_request *rq = g->rq;
 
+    if (!rq) {                  /* the client is in already */
+        login_free(g);
+        return;
+    }
     if (e == ERR_DENIED) {
         login_fail(g, rq, SASL_NOT_AUTHORIZED);
         return;
@@ -198,6 +209,16 @@ static void change_done(struct commit_op *self, enum err e)
     login_succeed(g, rq, &g->answer);
 }
 
+/* While no primary takes commits nobody waits for a new token: the next log-in brings one, and the old one goes on. */
+static void out_of_patience(struct timer *timer)
+{
+    struct login *g = LIST_ITEM(timer, struct login, patience);
+    struct bus_request *rq = g->rq;
+
+    g->rq = NULL;
+    tell_success(g, rq, &g->answer);
+}
+
 static void login_write(struct login *g, struct bus_request *rq, const struct sasl_answer *a)
 {
     enum err e;
@@ -213,12 +234,8 @@ static void login_write(struct login *g, struct bus_request *rq, const struct sa
     e = commit_add(g->ident->db, &g->op);
     if (e)
         change_done(&g->op, e);
-}
-
-/* While no primary takes commits, nobody waits for a new token: the next log-in brings one. */
-static bool writes_stall(const struct login *g)
-{
-    return db_is_shared(g->ident->db) && commit_stalled_ms(g->ident->db) > STALLED_MS;
+    else if (!g->must && db_is_shared(g->ident->db))
+        timer_start(g->ident->loop, &g->patience, TOKEN_WAIT_MS, out_of_patience);
 }
 
 static void login_answer(struct login *g, struct bus_request *rq, struct sasl_answer *a)
@@ -229,8 +246,7 @@ static void login_answer(struct login *g, struct bus_request *rq, struct sasl_an
         login_wait(g);
     } else if (a->state == SASL_FAILURE) {
         login_fail(g, rq, a->failure);
-    } else if (sasl_change(&g->x, &g->ident->env, clock_us(), &g->change, &g->must)
-               && (g->must || !writes_stall(g))) {
+    } else if (sasl_change(&g->x, &g->ident->env, clock_us(), &g->change, &g->must)) {
         login_write(g, rq, a);
     } else {
         login_succeed(g, rq, a);

@@ -5,23 +5,58 @@
 #include "talk/feature.h"
 
 METRIC_COUNTER(rests, "bongsu_talk_admission_rests", "Times new connections waited because too many came at once.");
+METRIC_GAUGE(rate_now, "bongsu_talk_admission_rate", "New connections taken in a second while a crowd comes in; 0: there is none.");
+
+int admission_next(int rate, int rate_max, int late_ms, int entering)
+{
+    if (late_ms > ADMISSION_LATE_MS || entering > ADMISSION_ENTERING_MANY)
+        rate = rate * 3 / 5;
+    else if (late_ms <= ADMISSION_IN_TIME_MS && entering <= ADMISSION_ENTERING_FEW)
+        rate += rate / 8 + 1;
+    if (rate < ADMISSION_RATE_MIN)
+        rate = ADMISSION_RATE_MIN;
+    return rate > rate_max ? rate_max : rate;
+}
+
+/* A window has ended: the connections of the next one are counted anew. */
+static void look(struct timer *timer)
+{
+    struct talk *t = LIST_ITEM(timer, struct talk, admission_look);
+    int64_t      now = loop_now_ms(t->loop);
+
+    t->admission_rate = admission_next(t->admission_rate, t->limits.accepts_per_second_max, (int)(now - t->admission_due_ms),
+                                       t->entering);
+    if (t->admitted)
+        t->admission_seen_ms = now;
+    t->admitted = 0;
+    if (now - t->admission_seen_ms > ADMISSION_CALM_MS) {
+        metric_set(&rate_now, 0);
+        return;
+    }
+    metric_set(&rate_now, t->admission_rate);
+    t->admission_due_ms = now + ADMISSION_WINDOW_MS;
+    timer_start(t->loop, &t->admission_look, ADMISSION_WINDOW_MS, look);
+}
 
 int admission_rest_ms(struct talk *t)
 {
-    int64_t now = loop_now_ms(t->loop), since = now - t->admission_ms;
-    int     allowed = t->limits.accepts_per_second_max * ADMISSION_WINDOW_MS / 1000;
+    int64_t now = loop_now_ms(t->loop), left;
+    int     most = t->limits.accepts_per_second_max, allowed;
 
-    if (t->limits.accepts_per_second_max == 0)
+    if (most == 0)
         return 0;
-    if (since >= ADMISSION_WINDOW_MS) {
-        t->admission_ms = now;
-        t->admitted = 0;
-        since = 0;
+    if (!timer_running(&t->admission_look)) {
+        t->admission_rate = most < ADMISSION_RATE_FIRST ? most : ADMISSION_RATE_FIRST;
+        t->admission_seen_ms = now;
+        t->admission_due_ms = now + ADMISSION_WINDOW_MS;
+        timer_start(t->loop, &t->admission_look, ADMISSION_WINDOW_MS, look);
     }
+    allowed = t->admission_rate * ADMISSION_WINDOW_MS / 1000;
     if (++t->admitted < (allowed ? allowed : 1))
         return 0;
     metric_add(&rests, 1);
-    return (int)(ADMISSION_WINDOW_MS - since);
+    left = t->admission_due_ms - now;
+    return left < 1 ? 1 : (int)left;
 }
 
 int admission_spread_s(const struct talk *t)

@@ -94,7 +94,7 @@ static void start(struct person *p)
 {
     struct follow *f = NEW(struct follow);
 
-    f->read = (struct db_read){ .work = work, .done = done };
+    f->read = (struct db_read){ .work = work, .done = done, .class = DB_READ_URGENT };
     f->person = p;
     f->from = p->log_last;
     f->upto = p->log_want;

@@ -358,7 +358,7 @@ static void repair_start(struct talk *t, int64_t from, int64_t started_ms)
     if (t->nodes->repairing)
         return;
     r = NEW(struct repair);
-    r->read = (struct db_read){ .work = repair_work, .done = repair_done };
+    r->read = (struct db_read){ .work = repair_work, .done = repair_done, .class = DB_READ_URGENT };
     r->talk = t;
     r->from = from;
     r->started_ms = started_ms;

@@ -484,7 +484,7 @@ static void load_start(struct load *l)
 {
     struct person *before = l->fresh;
 
-    l->read = (struct db_read){ .work = load_work, .done = load_done };
+    l->read = (struct db_read){ .work = load_work, .done = load_done, .class = l->old ? DB_READ_URGENT : DB_READ_USUAL };
     if (before && before->id) {         /* a second time: from the beginning */
         l->fresh = person_blank(l->talk, before->jid.local);
         later_move(l->fresh, before);

@@ -248,13 +248,24 @@ void iq_later_error(struct talk *t, struct iq_later *k, enum err e)
 void session_hold(struct session *s)
 {
     s->held = true;
+    if (s->state < SESSION_BOUND && !s->entering) {
+        s->entering = true;
+        s->talk->entering++;
+    }
     if (s->conn)
         conn_pause(s->conn);
+}
+
+static void entered(struct session *s)
+{
+    s->talk->entering -= s->entering;
+    s->entering = false;
 }
 
 void session_continue(struct session *s)
 {
     s->held = false;
+    entered(s);
     if (s->conn && !s->dirty_read)
         conn_resume(s->conn);
 }
@@ -442,6 +453,7 @@ void session_free(struct session *s)
 {
     struct talk *t = s->talk;
 
+    entered(s);
     login_free(s);
     caps_forget(s);
     sm_free(s);

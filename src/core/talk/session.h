@@ -52,6 +52,7 @@ struct session {
     bool              blocklist : 1;    /* asked for the block list: gets pushes (XEP-0191 §3.3) */
     bool              probed : 1;       /* initial presence has been sent */
     bool              held : 1;         /* input waits for an answer from elsewhere */
+    bool              entering : 1;     /* so does its log-in (talk->entering) */
     bool              unhandled : 1;    /* the last stanza of `received` waits for ident (route.c) and does not count yet */
     bool              xml_open : 1;     /* our stream header is out */
     bool              closing : 1;

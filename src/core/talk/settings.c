@@ -25,8 +25,8 @@ const struct setting talk_settings[] = {
     { "talk.connections_per_address_max", SETTING_INT, "200", 1, 1000000, true,
       "Connections from one address (IPv6: one /64)." },
     { "talk.accepts_per_second_max", SETTING_INT, "1000", 0, 1000000, true,
-      "New connections taken in a second; the others wait in the kernel's queue, so that a crowd that comes back at once"
-      " does not slow those who are in. 0: no bound." },
+      "New connections taken in a second at the most; fewer while the machine falls behind. The others wait in the kernel's"
+      " queue, so that a crowd that comes back at once does not slow those who are in. 0: no bound." },
     { "talk.stanzas_per_second_max", SETTING_INT, "200", 1, 1000000, true,
       "What one client may send; beyond it we read more slowly." },
     { "talk.bytes_per_second_max", SETTING_BYTES, "512k", 10000, 1024 * 1024 * 1024, true, "The same in bytes." },

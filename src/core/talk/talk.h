@@ -106,8 +106,10 @@ struct talk {
     struct talk_door        *doors;            /* one per listener: its transport */
     struct listener        *listeners[16];
     int                     listener_count;
-    int64_t                 admission_ms;    /* admission.c: the window that runs, and who came in it */
-    int                     admitted;
+    struct timer            admission_look;  /* admission.c: runs while a crowd comes in */
+    int64_t                 admission_due_ms, admission_seen_ms;
+    int                     entering;        /* log-ins that wait for us */
+    int                     admission_rate, admitted;   /* new connections a second, and those of the window that runs */
     struct timer            tick;            /* one a second: dead streams, expiry */
     bool                    stopping;
     void                  (*stop_done)(void *arg);

@@ -104,14 +104,18 @@ int64_t  db_position(const struct db *d);
 void     db_position_need(struct db *d, int64_t position);
 
 /* ---- reads off the loop ---- */
+/* Which reads go first when many wait: what holds up text that people wait for, the usual, and long pages of history. */
+enum db_read_class { DB_READ_USUAL, DB_READ_URGENT, DB_READ_PATIENT, DB_READ_CLASSES };
+
 struct db_read {
     enum err (*work)(struct db_conn *c, struct db_read *self);   /* on a worker thread; touches only *self */
     void     (*done)(struct db_read *self, enum err e);          /* in the loop, once, never from inside db_read_start */
+    enum db_read_class class;
     struct list link;                                             /* the layer's own */
     struct loop_post post;
     enum err result;
 };
-enum { DB_READ_QUEUE_MAX = 4096 };
+enum { DB_READ_QUEUE_MAX = 4096 };      /* of each class */
 /* Lives inside your struct until `done`. ERR_LIMIT: the queue is full, `done` will not be called.
  * A read sees every commit whose `done` has run. */
 enum err db_read_start(struct db *d, struct db_read *r);

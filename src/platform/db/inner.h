@@ -61,6 +61,7 @@ struct db_shared {
     _Atomic int64_t position;         /* the log is durable up to here, as this process knows */
     _Atomic int64_t need;             /* reads must see at least this */
     _Atomic int64_t timeline;         /* the highest seen: an older primary is none any more */
+    _Atomic int     primary;          /* 1 + the host that the writer heard of last; 0: it is looking for one, or waits for an answer */
     _Atomic int64_t give_up_ms;       /* the database is being closed: wait for a primary until then; 0: for ever */
     _Atomic bool    full;             /* the primary has no room, and a batch waits for it */
 };

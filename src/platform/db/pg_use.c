@@ -19,13 +19,15 @@ enum {
     QUIET_MS = 300,              /* a batch in flight for longer: look for another primary */
     TICK_MS = 20,
     READ_CONNECT_MS = 150,
-    READ_SILENT_MS = 1000,
+    READ_PATIENT_MS = 1000,      /* the same, when none was quick */
+    READ_SILENT_MS = 300,        /* then elsewhere… */
+    READ_SILENT_MS_MAX = 3000,   /* …and when all are like that, with patience */
     LOOP_MS = 200,               /* for a read of the loop's, whatever it tries */
     LOOP_SILENT_MS = 100,
     LOOP_LEAST_MS = 20,          /* less is no fair try */
     TOOL_MS = 5000,
     AVOID_MS = 2000,
-    NEARER_MS = 30000,
+    NEARER_MS = 5000,
     CATCH_UP_MS = 60,            /* for a replica to replay what must be seen */
     CATCH_UP_STEP_MS = 3,
     AWAY_TOLD_MS = 1000,
@@ -57,6 +59,13 @@ static enum err wait_silent(struct pg_conn *c, short events)
     return poll(&p, 1, ms) == 0 ? pg_lose(c, "does not answer") : OK;
 }
 
+/* Where readers find one that is behind nobody; -1: nobody knows just now. */
+static void primary_is(struct pg_conn *c, int host)
+{
+    if (c->use == PG_WRITER && c->base.shared)
+        atomic_store(&c->base.shared->primary, host + 1);
+}
+
 static enum err wait_in_flight(struct pg_conn *c, short events)
 {
     for (;;) {
@@ -70,8 +79,10 @@ static enum err wait_in_flight(struct pg_conn *c, short events)
             ready = pg_finder_round(c->finder, p.fd, events, PG_ASK_MEANWHILE_MS, TICK_MS) != 0;
         if (ready) {
             c->heard_us = pg_now_us();
+            primary_is(c, c->host);
             return OK;
         }
+        primary_is(c, -1);
         if (pg_finder_newer(c->finder, c->timeline))
             return pg_lose(c, "is not the primary any more");
         if (pg_gives_up(c))
@@ -114,6 +125,7 @@ static void primary_found(struct pg_conn *c, PGconn *pg, int host, int64_t timel
     pg_adopt(c, pg, host, timeline);
     timeline_seen(c, timeline);
     metric_add(&metric_primaries, 1);
+    primary_is(c, host);
     if (c->use == PG_WRITER)
         LOG_INFO("db.primary", LF_Z("database", c->base.path), LF_Z("host", pg_hosts_name(c->hosts, host)),
                  LF_I64("timeline", timeline), LF_I64("searched_ms", (pg_now_us() - since_us) / 1000));
@@ -128,6 +140,7 @@ enum err pg_primary_need(struct pg_conn *c)
 
     if (is_alive(c))
         return OK;
+    primary_is(c, -1);
     while (!pg_finder_take(c->finder, timeline_min, &pg, &host, &timeline)) {
         int64_t searched_ms = (pg_now_us() - since_us) / 1000;
 
@@ -145,12 +158,16 @@ enum err pg_primary_need(struct pg_conn *c)
 
 /* ---- the nearest that is not behind ---- */
 
-/* The nearest that has not failed lately; when all have, the one whose failure is longest ago. `tried`: a bit for each. */
+/* The nearest that has not failed lately; when all have, the one whose failure is longest ago. `tried`: a bit for each.
+ * When the nearest did not do, the primary comes next: it is alive and behind nobody, while another may be the site that was lost. */
 static int host_choose(const struct pg_conn *c, unsigned tried)
 {
     int64_t now_us = pg_now_us();
+    int primary = c->base.shared ? atomic_load(&c->base.shared->primary) - 1 : -1;
     int oldest = -1;
 
+    if (primary > 0 && !(tried & 1u << primary) && (tried || c->avoid_us[0] > now_us) && c->avoid_us[primary] <= now_us)
+        return primary;
     for (int i = 0; i < pg_hosts_count(c->hosts); i++) {
         if (tried & 1u << i)
             continue;
@@ -313,7 +330,9 @@ enum err pg_reader_need(struct pg_conn *c, enum err (*then)(struct pg_conn *c, v
     look_nearer(c);
     e = servers_try(c, c->base.shared ? READ_CONNECT_MS : TOOL_MS, then, arg);
     /* All that are left may only be slow. */
-    if (e == ERR_UNAVAILABLE && !c->pg && c->use == PG_READER)
-        e = servers_try(c, READ_SILENT_MS, then, arg);
+    if (e == ERR_UNAVAILABLE && !c->pg && c->use == PG_READER) {
+        c->silent_ms = READ_SILENT_MS_MAX;
+        e = servers_try(c, READ_PATIENT_MS, then, arg);
+    }
     return e;
 }

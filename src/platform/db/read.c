@@ -20,8 +20,9 @@ struct db_readers {
     struct loop       *loop;
     pthread_mutex_t    mutex;
     pthread_cond_t     wake;
-    struct list        queue;
-    int                queued;
+    struct list        queues[DB_READ_CLASSES];
+    int                queued[DB_READ_CLASSES];
+    unsigned           taken;
     bool               stop;
     int                worker_count;
     struct read_worker workers[];
@@ -49,17 +50,35 @@ static enum err read_work(struct db_conn *c, struct db_read *r)
     return e;
 }
 
+enum { OLDEST_CLASS_EACH = 8 };      /* every so many reads one of the lowest class that waits: nobody waits for ever */
+
+/* The class to take from, -1: nothing waits. */
+static int class_next(struct db_readers *rs)
+{
+    static const enum db_read_class order[DB_READ_CLASSES] = { DB_READ_URGENT, DB_READ_USUAL, DB_READ_PATIENT };
+    bool last = ++rs->taken % OLDEST_CLASS_EACH == 0;
+
+    for (int i = 0; i < DB_READ_CLASSES; i++) {
+        enum db_read_class class = order[last ? DB_READ_CLASSES - 1 - i : i];
+
+        if (!list_empty(&rs->queues[class]))
+            return (int)class;
+    }
+    return -1;
+}
+
 static struct db_read *queue_take(struct db_readers *rs)
 {
     struct db_read *r = NULL;
+    int class = -1;
 
     pthread_mutex_lock(&rs->mutex);
-    while (!rs->stop && list_empty(&rs->queue))
+    while (!rs->stop && (class = class_next(rs)) < 0)
         pthread_cond_wait(&rs->wake, &rs->mutex);
     if (!rs->stop) {
-        r = LIST_ITEM(rs->queue.next, struct db_read, link);
+        r = LIST_ITEM(rs->queues[class].next, struct db_read, link);
         list_remove(&r->link);
-        rs->queued--;
+        rs->queued[class]--;
     }
     pthread_mutex_unlock(&rs->mutex);
     return r;
@@ -85,11 +104,11 @@ enum err db_read_start(struct db *d, struct db_read *r)
     enum err e = OK;
 
     pthread_mutex_lock(&rs->mutex);
-    if (rs->queued >= DB_READ_QUEUE_MAX) {
+    if (rs->queued[r->class] >= DB_READ_QUEUE_MAX) {
         e = ERR_LIMIT;
     } else {
-        list_append(&rs->queue, &r->link);
-        rs->queued++;
+        list_append(&rs->queues[r->class], &r->link);
+        rs->queued[r->class]++;
         pthread_cond_signal(&rs->wake);
     }
     pthread_mutex_unlock(&rs->mutex);
@@ -105,7 +124,8 @@ struct db_readers *readers_start(struct db *d, struct db_conn **conns, int count
     rs->loop = d->loop;
     pthread_mutex_init(&rs->mutex, NULL);
     pthread_cond_init(&rs->wake, NULL);
-    list_init(&rs->queue);
+    for (int class = 0; class < DB_READ_CLASSES; class++)
+        list_init(&rs->queues[class]);
     rs->worker_count = count;
     for (int i = 0; i < count; i++) {
         rs->workers[i] = (struct read_worker){ .readers = rs, .conn = conns[i] };
@@ -128,12 +148,13 @@ void readers_stop(struct db_readers **rsp)
         pthread_join(rs->workers[i].thread, NULL);
         db_conn_close(&rs->workers[i].conn);
     }
-    while (!list_empty(&rs->queue)) {
-        struct db_read *r = LIST_ITEM(rs->queue.next, struct db_read, link);
+    for (int class = 0; class < DB_READ_CLASSES; class++)
+        while (!list_empty(&rs->queues[class])) {
+            struct db_read *r = LIST_ITEM(rs->queues[class].next, struct db_read, link);
 
-        list_remove(&r->link);
-        r->done(r, ERR_CLOSED);
-    }
+            list_remove(&r->link);
+            r->done(r, ERR_CLOSED);
+        }
     pthread_cond_destroy(&rs->wake);
     pthread_mutex_destroy(&rs->mutex);
     free(rs);

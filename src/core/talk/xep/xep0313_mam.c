@@ -363,7 +363,7 @@ static enum err query_set(struct session *s, const struct stanza *iq)
         query_free(q);
         return iq_error_condition(s, iq, f.type, f.condition, f.text);
     }
-    q->read = (struct db_read){ .work = query_work, .done = query_done };
+    q->read = (struct db_read){ .work = query_work, .done = query_done, .class = DB_READ_PATIENT };
     session_hold(s);
     if (s->talk->shared)        /* what it has sent is in the answer; what others have on its way comes live (follow.h) */
         session_after_commits(s, query_start, q);
