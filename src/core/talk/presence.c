@@ -132,8 +132,8 @@ static bool is_available(struct str text)
 
 static void put_photo(struct talk *t, struct buf *b, struct str text, struct str viewer)
 {
-    struct str     from = kept_attr(text, "from"), bare = str_split(&from, '/');
-    struct person *p = presence_person(t, bare);
+    struct str     from = t->shared ? STR_NULL : kept_attr(text, "from"), bare = str_split(&from, '/');
+    struct person *p = bare.len ? presence_person(t, bare) : NULL;
     struct str     hash = p ? profile_photo_for(p, viewer) : STR_NULL;
 
     if (!hash.p || !is_available(text) || memmem(text.p, text.len, NS_UPDATE, sizeof NS_UPDATE - 1))

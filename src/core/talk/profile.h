@@ -26,6 +26,7 @@
 #include "base/buf.h"
 #include "db/db.h"
 #include "talk/person.h"
+#include "wire/xml.h"
 
 enum {
     PROFILES_MAX = 3,                   /* besides the basic one */
@@ -84,6 +85,9 @@ enum err profile_lock(struct db_conn *c, int64_t owner);
 struct profile_photos;
 /* What the viewer may be told: the hash, "" that there is no photo; p NULL: nothing is said. */
 struct str profile_photo_for(struct person *owner, struct str viewer_bare);
+/* May this child of a presence be shown to all, whoever they are (in a room)? Not if it tells of the photo or name and somebody sees another
+ * profile than the basic one, or might. */
+bool profile_child_for_all(struct person *owner, const struct xml_node *child);
 void profile_photos_free(struct person *p);
 /* Something of the profile has changed: memory follows, and presence is shown again when the photo is another one. */
 void profile_changed(struct person *p);

@@ -150,7 +150,7 @@ struct job {
 
 /* Answers an iq of the two namespaces. */
 enum err pubsub_ask(struct session *s, const struct stanza *iq, const struct service *at);
-void     pubsub_delete_all(struct db_conn *c, int64_t owner);    /* in an apply: the account goes */
+void     pubsub_delete_all(struct db_conn *c, int64_t owner, struct str bare);    /* in an apply: the account goes */
 
 /* A request of our own: job_new, job_asker, job_payload if there is one; set `run`, and `iq` if it is to be answered; then one of the
  * last two, which take it. `s` may be NULL. */

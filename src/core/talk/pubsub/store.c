@@ -405,15 +405,21 @@ enum err items_purge(struct job *j, struct db_conn *c, struct node *n)
 
 /* ---- the account goes ---- */
 
-static struct db_sql owned_items = { "DELETE FROM pubsub_item WHERE node IN (SELECT id FROM pubsub_node WHERE owner = ?1)" };
-static struct db_sql owned_subscriptions = { "DELETE FROM pubsub_subscription WHERE node IN (SELECT id FROM pubsub_node WHERE owner = ?1)" };
-static struct db_sql owned_affiliations = { "DELETE FROM pubsub_affiliation WHERE node IN (SELECT id FROM pubsub_node WHERE owner = ?1)" };
-static struct db_sql owned_nodes = { "DELETE FROM pubsub_node WHERE owner = ?1" };
+static struct db_sql owned_items = { "DELETE FROM pubsub_item WHERE node IN (SELECT id FROM pubsub_node WHERE owner = ?1 OR (owner = 0 AND creator = ?2))" };
+static struct db_sql owned_subscriptions = { "DELETE FROM pubsub_subscription WHERE node IN (SELECT id FROM pubsub_node WHERE owner = ?1 OR (owner = 0 AND creator = ?2))" };
+static struct db_sql owned_affiliations = { "DELETE FROM pubsub_affiliation WHERE node IN (SELECT id FROM pubsub_node WHERE owner = ?1 OR (owner = 0 AND creator = ?2))" };
+static struct db_sql owned_nodes = { "DELETE FROM pubsub_node WHERE owner = ?1 OR (owner = 0 AND creator = ?2)" };
 
-void pubsub_delete_all(struct db_conn *c, int64_t owner)
+static struct db_sql subscriptions_elsewhere = { "DELETE FROM pubsub_subscription WHERE bare = ?1" };
+static struct db_sql affiliations_elsewhere = { "DELETE FROM pubsub_affiliation WHERE jid = ?1" };
+
+/* What it was to others goes too: whoever gets its name next is somebody else. */
+void pubsub_delete_all(struct db_conn *c, int64_t owner, struct str bare)
 {
-    db_run(c, &owned_items, "i", owner);
-    db_run(c, &owned_subscriptions, "i", owner);
-    db_run(c, &owned_affiliations, "i", owner);
-    db_run(c, &owned_nodes, "i", owner);
+    db_run(c, &owned_items, "is", owner, bare);
+    db_run(c, &owned_subscriptions, "is", owner, bare);
+    db_run(c, &owned_affiliations, "is", owner, bare);
+    db_run(c, &owned_nodes, "is", owner, bare);
+    db_run(c, &subscriptions_elsewhere, "s", bare);
+    db_run(c, &affiliations_elsewhere, "s", bare);
 }

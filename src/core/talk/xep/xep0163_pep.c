@@ -304,7 +304,7 @@ void pep_show(struct person *of, struct person *to)
 
 static void pep_deleted(struct person *p, struct db_conn *c)
 {
-    pubsub_delete_all(c, p->id);
+    pubsub_delete_all(c, p->id, p->jid.bare);
 }
 
 static const struct iq_handler pep_iqs[] = {

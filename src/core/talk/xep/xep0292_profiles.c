@@ -34,6 +34,7 @@ static struct db_sql version_bump = {
     "INSERT INTO profile_head(owner, version) VALUES (?1, 1) ON CONFLICT(owner) DO UPDATE SET version = profile_head.version + 1" };
 static struct db_sql delete_profiles = { "DELETE FROM profile WHERE owner = ?1" };
 static struct db_sql delete_viewers = { "DELETE FROM profile_viewer WHERE owner = ?1" };
+static struct db_sql delete_viewings = { "DELETE FROM profile_viewer WHERE jid = ?1" };
 static struct db_sql delete_head = { "DELETE FROM profile_head WHERE owner = ?1" };
 static struct db_sql card_select = { "SELECT xml FROM vcard WHERE owner = ?1" };
 
@@ -483,6 +484,8 @@ static void profiles_deleted(struct person *p, struct db_conn *c)
     db_run(c, &delete_profiles, "i", p->id);
     db_run(c, &delete_viewers, "i", p->id);
     db_run(c, &delete_head, "i", p->id);
+    if (p->jid.bare.len)
+        db_run(c, &delete_viewings, "s", p->jid.bare);
 }
 
 static const struct iq_handler profiles_iqs[] = {

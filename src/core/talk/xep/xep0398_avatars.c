@@ -286,6 +286,13 @@ struct str profile_photo_for(struct person *owner, struct str viewer_bare)
     return f->said ? str_of(f->basic) : STR_NULL;
 }
 
+bool profile_child_for_all(struct person *owner, const struct xml_node *child)
+{
+    if (!xml_is(child, "x", "vcard-temp:x:update") && !xml_is(child, "nick", NODE_NICK))
+        return true;
+    return owner->photos && !owner->talk->shared && owner->photos->count == 0;
+}
+
 static void avatars_loaded(struct person *p, struct db_conn *c)
 {
     profile_photos_free(p);
