@@ -314,12 +314,18 @@ class BongsuWorkers(BongsuPostgreSQL):
         super().prepare()
 
     def start(self):
+        self.start_nats()
+        super().start()
+
+    def start_nats(self):
         with open(os.path.join(self.dir, "nats.log"), "ab") as log:
             self.nats = subprocess.Popen(["nats-server", "-a", "127.0.0.1", "-p", str(self.nats_port)], stdout=log, stderr=log)
-        super().start()
 
     def stop(self):
         super().stop()
+        self.end_nats()
+
+    def end_nats(self):
         if self.nats:
             self.nats.kill()
             self.nats.wait()

@@ -50,6 +50,7 @@ struct person {
     bool                offline_busy;  /* they are being delivered: what arrives joins them */
     bool                offline_running;   /* one step of that is under way */
     int                 offline_pending;   /* operations under way that add to them */
+    bool                offline_later;     /* delivered when the log has been followed that far */
     unsigned            offline_decided;   /* how many of those have ended: what was read before may lack them */
     int                 offline_count;     /* how many wait, about */
     int                 changing;      /* operations under way that change the lists above (roster.h) */
