@@ -57,6 +57,7 @@ struct session {
     bool              xml_open : 1;     /* our stream header is out */
     bool              closing : 1;
     bool              reached : 1;      /* its device row says that it takes messages */
+    bool              pep_due : 1;      /* may have missed news of its contacts' nodes (xep0163_pep.c) */
     bool              dirty_read : 1;   /* input is left over from the rate limit */
     uint32_t          received;      /* stanzas taken from the client (for XEP-0198) */
     uint32_t          commits;       /* of them, operations still in a batch */

@@ -45,6 +45,7 @@ struct last {
     uint64_t       session_id;
     int64_t        person;          /* of the device */
     bool           ordinary, profiles;      /* which kinds of nodes */
+    int64_t        since_us;        /* only what was published after that */
     struct str     wants, only;     /* `only`: of this account alone */
     struct str     bare, full, suffix, domain;
     int            count, cap;
@@ -174,7 +175,7 @@ static enum err add_basic(struct job *j, struct db_conn *c, struct last *l, cons
     if (e || why || n.config.send_last != LAST_ON_SUB_AND_PRESENCE || !n.config.notifications || !n.config.persist)
         return e == ERR_NOT_FOUND ? OK : e;
     e = item_last(j, c, &n, &i);
-    if (e)
+    if (e || i.us < l->since_us)
         return e == ERR_NOT_FOUND ? OK : e;
     return add_item(j, l, &n, &i);
 }
@@ -245,7 +246,7 @@ static bool wants_profiles(struct str list)
     return false;
 }
 
-static void start_last(struct session *s, struct str only, bool ordinary, bool profiles)
+static void start_last(struct session *s, struct str only, int64_t since_us, bool ordinary, bool profiles)
 {
     struct service at = { .pep = true, .bare = s->jid.bare };
     struct job    *j;
@@ -255,7 +256,7 @@ static void start_last(struct session *s, struct str only, bool ordinary, bool p
     job_asker(j, s->jid.bare, s->jid.full, true);
     l = arena_zalloc(&j->arena, sizeof *l);
     *l = (struct last){ .session_id = s->id, .person = s->person->id, .wants = arena_str(&j->arena, caps_list(s)),
-                        .ordinary = ordinary, .profiles = profiles,
+                        .ordinary = ordinary, .profiles = profiles, .since_us = since_us,
                         .only = arena_str(&j->arena, only), .bare = j->asker.bare, .full = j->asker.full,
                         .domain = arena_str(&j->arena, s->talk->domain),
                         .suffix = arena_printf(&j->arena, "@%.*s", STR_ARG(s->talk->domain)) };
@@ -268,18 +269,18 @@ static void start_last(struct session *s, struct str only, bool ordinary, bool p
         job_read(j, NULL);
 }
 
-static void send_last(struct session *s, struct str only)
+static void send_last(struct session *s, struct str only, int64_t since_us)
 {
     bool profiles = s->person && caps_known(s) && wants_profiles(caps_list(s));
 
     if (!s->person || !session_available(s) || !caps_known(s))
         return;
-    start_last(s, only, true, profiles && !s->talk->shared);
+    start_last(s, only, since_us, true, profiles && !s->talk->shared);
     if (profiles && s->talk->shared)
-        start_last(s, only, false, true);
+        start_last(s, only, since_us, false, true);
 }
 
-void pep_interested(struct session *s) { send_last(s, STR_NULL); }
+void pep_interested(struct session *s) { send_last(s, STR_NULL, 0); }
 
 void pep_show_here(struct person *to, struct str of_bare)
 {
@@ -290,7 +291,7 @@ void pep_show_here(struct person *to, struct str of_bare)
         struct session *s = session_find(to->talk, ids[i]);
 
         if (s)
-            send_last(s, of_bare);
+            send_last(s, of_bare, 0);
     }
 }
 
@@ -298,6 +299,42 @@ void pep_show(struct person *of, struct person *to)
 {
     pep_show_here(to, of->jid.bare);
     event_send(to->talk, &(struct event){ .kind = EVENT_PEP_SHOW, .local = to->jid.local, .jid = of->jid.bare });
+}
+
+/* ---- after a break ---- */
+
+enum { PEP_AGAIN_PER_SECOND = 200, PEP_MARGIN_US = 30 * 1000000 };     /* clocks differ, and a commit takes its time */
+
+void pep_missed(struct talk *t, int64_t since_us)
+{
+    if (!since_us)
+        return;
+    if (!t->pep_since_us || since_us - PEP_MARGIN_US < t->pep_since_us)
+        t->pep_since_us = since_us - PEP_MARGIN_US;
+    LIST_EACH(it, &t->sessions_all) {
+        struct session *s = LIST_ITEM(it, struct session, in_talk);
+
+        s->pep_due = s->caps != NULL;
+    }
+}
+
+static void pep_tick(struct talk *t)
+{
+    int n = 0;
+
+    if (!t->pep_since_us)
+        return;
+    LIST_EACH(it, &t->sessions_all) {
+        struct session *s = LIST_ITEM(it, struct session, in_talk);
+
+        if (!s->pep_due)
+            continue;
+        if (n++ == PEP_AGAIN_PER_SECOND)
+            return;
+        s->pep_due = false;
+        send_last(s, STR_NULL, t->pep_since_us);
+    }
+    t->pep_since_us = 0;
 }
 
 /* ---- the rows ---- */
@@ -334,4 +371,5 @@ const struct feature xep0163_pep = {
     .iqs = pep_iqs,
     .available = pep_interested,
     .person_deleted = pep_deleted,
+    .tick = pep_tick,
 };

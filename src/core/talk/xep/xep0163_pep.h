@@ -10,6 +10,9 @@ void pep_interested(struct session *s);
 /* `to` may see the presence of `of` from now on: the same, of that one account, to all devices of `to`. */
 void pep_show(struct person *of, struct person *to);
 
+/* Events of other messengers may have been lost since then: what was published is read and told again, some devices each second. */
+void pep_missed(struct talk *t, int64_t since_us);
+
 /* ---- asked by another messenger ---- */
 void pep_show_here(struct person *to, struct str of_bare);
 /* A notification of `node` without `to`, to those devices here that want it (pubsub/notify.c). */
