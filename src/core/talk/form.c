@@ -17,7 +17,7 @@ static enum err read_field(struct arena *a, const struct xml_node *x, struct for
 {
     int n = count_of(x, "value");
 
-    *f = (struct form_field){ .var = xml_attr(x, "var") };
+    *f = (struct form_field){.var = xml_attr(x, "var")};
     if (f->var.len == 0 || n > FORM_VALUES_MAX)
         return ERR_INVALID;
     f->values = arena_alloc(a, sizeof *f->values * (size_t)(n + 1));
@@ -38,11 +38,11 @@ static bool has(const struct form *f, struct str var)
 static enum err take_field(struct arena *a, const struct xml_node *x, struct form *out)
 {
     struct form_field *f = &out->fields[out->count];
-    struct str         type = xml_attr(x, "type");
-    enum err           e;
+    struct str type = xml_attr(x, "type");
+    enum err e;
 
     if (str_is(type, "fixed") && xml_attr(x, "var").len == 0)
-        return OK;      /* a text between the fields */
+        return OK; /* a text between the fields */
     e = read_field(a, x, f);
     if (e || has(out, f->var))
         return ERR_INVALID;
@@ -59,9 +59,9 @@ static enum err take_field(struct arena *a, const struct xml_node *x, struct for
 enum err form_read(struct arena *a, const struct xml_node *x, struct form *out)
 {
     struct str type = xml_attr(x, "type");
-    int        n = count_of(x, "field");
+    int n = count_of(x, "field");
 
-    *out = (struct form){ .submit = str_is(type, "submit"), .cancel = str_is(type, "cancel") };
+    *out = (struct form){.submit = str_is(type, "submit"), .cancel = str_is(type, "cancel")};
     if (n > FORM_FIELDS_MAX)
         return ERR_INVALID;
     out->fields = arena_alloc(a, sizeof *out->fields * (size_t)(n + 1));

@@ -10,20 +10,20 @@
 
 enum {
     FORM_FIELDS_MAX = 128,
-    FORM_VALUES_MAX = 256,      /* of one field */
+    FORM_VALUES_MAX = 256, /* of one field */
 };
 
 struct form_field {
-    struct str  var;
-    int         count;          /* of values; 0: the field is there, and empty */
+    struct str var;
+    int count; /* of values; 0: the field is there, and empty */
     struct str *values;
 };
 
 struct form {
-    bool               submit, cancel;      /* its type */
-    struct str         form_type;           /* FORM_TYPE; p NULL: none */
-    int                count;
-    struct form_field *fields;              /* FORM_TYPE is not among them */
+    bool submit, cancel;  /* its type */
+    struct str form_type; /* FORM_TYPE; p NULL: none */
+    int count;
+    struct form_field *fields; /* FORM_TYPE is not among them */
 };
 
 /* `x` is the <x xmlns='jabber:x:data'/>. Everything lives in `a`, or in what `x` points into.

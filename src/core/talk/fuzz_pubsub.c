@@ -1,6 +1,5 @@
-/* fuzz_pubsub.c: what a client submits: a form as a node's configuration, and what it says that it can do. What was taken and is
- * written out must be read as the same.
- * SPDX-License-Identifier: AGPL-3.0-or-later */
+/* fuzz_pubsub.c: what a client submits: a form as a node's configuration, and what it says that it can do.
+ * What was taken and is written out must be read as the same. SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdlib.h>
 #include "talk/pubsub/pubsub.h"
 #include "talk/xep/xep0115_clients.h"
@@ -10,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void kept_is_the_same(struct arena *a, const struct node_config *c, bool pep)
 {
     struct node_config again;
-    struct buf         one, two;
+    struct buf one, two;
 
     buf_init(&one, 0);
     buf_init(&two, 0);
@@ -27,8 +26,8 @@ static void kept_is_the_same(struct arena *a, const struct node_config *c, bool 
 static void as_form(struct arena *a, const struct xml_node *n, bool pep)
 {
     const struct fault *why;
-    struct node_config  c;
-    struct form         f;
+    struct node_config c;
+    struct form f;
 
     if (form_read(a, n, &f) != OK)
         return;
@@ -40,10 +39,10 @@ static void as_form(struct arena *a, const struct xml_node *n, bool pep)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct arena      a;
-    struct xml_node  *n;
+    struct arena a;
+    struct xml_node *n;
     struct caps_wants w;
-    struct buf        text;
+    struct buf text;
 
     arena_init(&a);
     if (xml_parse(&a, str_make((const char *)data, size), NULL, &n) == XML_FINE) {

@@ -7,22 +7,26 @@
 #include "wire/xml.h"
 #include <stdlib.h>
 
-METRIC_COUNTER(minimal_views, "bongsu_talk_profile_uncertain", "Profiles shown as the minimal one because it was not certain which.");
+METRIC_COUNTER(minimal_views, "bongsu_talk_profile_uncertain",
+               "Profiles shown as the minimal one because it was not certain which.");
 
-static struct db_sql viewer_select = { "SELECT number FROM profile_viewer WHERE owner = ?1 AND jid = ?2" };
-static struct db_sql version_select = { "SELECT version FROM profile_head WHERE owner = ?1" };
-static struct db_sql contact_select = { "SELECT 1 FROM roster WHERE owner = ?1 AND jid = ?2 AND (subscription & 2) <> 0" };
+static struct db_sql viewer_select = {"SELECT number FROM profile_viewer WHERE owner = ?1 AND jid = ?2"};
+static struct db_sql version_select = {"SELECT version FROM profile_head WHERE owner = ?1"};
+static struct db_sql contact_select = {
+    "SELECT 1 FROM roster WHERE owner = ?1 AND jid = ?2 AND (subscription & 2) <> 0"};
 static struct db_sql profile_select = {
     "SELECT name, status, photo_type, photo, photo_id, photo_bytes, background_type, background FROM profile"
-    " WHERE owner = ?1 AND number = ?2" };
-static struct db_sql viewers_select = { "SELECT jid, number FROM profile_viewer WHERE owner = ?1 ORDER BY jid" };
-static struct db_sql owner_lock = { "UPDATE person SET archive_default = archive_default WHERE id = ?1" };
+    " WHERE owner = ?1 AND number = ?2"};
+static struct db_sql viewers_select = {
+    "SELECT jid, number FROM profile_viewer WHERE owner = ?1 ORDER BY jid"};
+static struct db_sql owner_lock = {"UPDATE person SET archive_default = archive_default WHERE id = ?1"};
 
 /* A number of one row; ERR_NOT_FOUND leaves `none`. */
-static enum err read_number(struct db_conn *c, struct db_sql *sql, int64_t owner, struct str jid, int64_t none, int64_t *out)
+static enum err read_number(struct db_conn *c, struct db_sql *sql, int64_t owner, struct str jid,
+                            int64_t none, int64_t *out)
 {
     struct db_stmt *row = NULL;
-    enum err        e = FAULT("profile.read");
+    enum err e = FAULT("profile.read");
 
     *out = none;
     if (e)
@@ -42,11 +46,12 @@ static struct profile_view minimal(struct profile_view v)
     return v;
 }
 
-struct profile_view profile_for(struct db_conn *c, bool newest, int64_t owner, struct str owner_bare, struct str viewer_bare)
+struct profile_view profile_for(struct db_conn *c, bool newest, int64_t owner, struct str owner_bare,
+                                struct str viewer_bare)
 {
-    struct str          rest = owner_bare, local = str_split(&rest, '@');
-    struct profile_view v = { .kind = PROFILE_OWN, .owner = owner, .bare = owner_bare, .local = local };
-    int64_t             number, contact;
+    struct str rest = owner_bare, local = str_split(&rest, '@');
+    struct profile_view v = {.kind = PROFILE_OWN, .owner = owner, .bare = owner_bare, .local = local};
+    int64_t number, contact;
 
     if (str_eq(owner_bare, viewer_bare))
         return v;
@@ -59,7 +64,8 @@ struct profile_view profile_for(struct db_conn *c, bool newest, int64_t owner, s
     v.kind = PROFILE_OTHER;
     v.number = (int)number;
     /* a profile for contacts is for those who are */
-    if (number < 0 || number > PROFILES_MAX || read_number(c, &contact_select, owner, viewer_bare, 0, &contact) != OK || !contact)
+    if (number < 0 || number > PROFILES_MAX ||
+        read_number(c, &contact_select, owner, viewer_bare, 0, &contact) != OK || !contact)
         return minimal(v);
     return v;
 }
@@ -70,7 +76,8 @@ bool profile_still(struct db_conn *c, const struct profile_view *v)
 
     if (v->kind == PROFILE_OWN || v->kind == PROFILE_MINIMAL)
         return true;
-    return read_number(c, &version_select, v->owner, STR_NULL, 0, &now) == OK && now == v->version && db_conn_state(c) == OK;
+    return read_number(c, &version_select, v->owner, STR_NULL, 0, &now) == OK && now == v->version &&
+           db_conn_state(c) == OK;
 }
 
 static struct str copy(struct arena *a, struct str s)
@@ -81,16 +88,21 @@ static struct str copy(struct arena *a, struct str s)
 enum err profile_load(struct db_conn *c, struct arena *a, int64_t owner, int number, struct profile *out)
 {
     struct db_stmt *row = NULL;
-    enum err        e = FAULT("profile.read");
+    enum err e = FAULT("profile.read");
 
-    *out = (struct profile){ 0 };
+    *out = (struct profile){0};
     if (!e)
         e = db_get(c, &row, &profile_select, "ii", owner, (int64_t)number);
     if (!e)
         *out = (struct profile){
-            .name = copy(a, db_text(row, 0)), .status = copy(a, db_text(row, 1)), .photo_type = copy(a, db_text(row, 2)),
-            .photo = copy(a, db_text(row, 3)), .photo_id = copy(a, db_text(row, 4)), .photo_bytes = db_i64(row, 5),
-            .background_type = copy(a, db_text(row, 6)), .background = copy(a, db_text(row, 7)),
+            .name = copy(a, db_text(row, 0)),
+            .status = copy(a, db_text(row, 1)),
+            .photo_type = copy(a, db_text(row, 2)),
+            .photo = copy(a, db_text(row, 3)),
+            .photo_id = copy(a, db_text(row, 4)),
+            .photo_bytes = db_i64(row, 5),
+            .background_type = copy(a, db_text(row, 6)),
+            .background = copy(a, db_text(row, 7)),
         };
     if (row)
         db_done(row);
@@ -100,12 +112,13 @@ enum err profile_load(struct db_conn *c, struct arena *a, int64_t owner, int num
 void profile_minimal(struct profile_view *v, struct profile *out)
 {
     v->kind = PROFILE_MINIMAL;
-    *out = (struct profile){ .name = v->local };
+    *out = (struct profile){.name = v->local};
 }
 
 void profile_read(struct db_conn *c, struct arena *a, struct profile_view *v, struct profile *out)
 {
-    if (v->kind != PROFILE_OTHER || profile_load(c, a, v->owner, v->number, out) != OK || !profile_still(c, v)) {
+    if (v->kind != PROFILE_OTHER || profile_load(c, a, v->owner, v->number, out) != OK ||
+        !profile_still(c, v)) {
         if (v->kind == PROFILE_OTHER)
             metric_add(&minimal_views, 1);
         profile_minimal(v, out);
@@ -118,7 +131,8 @@ void profile_read(struct db_conn *c, struct arena *a, struct profile_view *v, st
 
 bool profile_is_node(struct str node)
 {
-    return str_is(node, NODE_AVATAR_DATA) || str_is(node, NODE_AVATAR_METADATA) || str_is(node, NODE_NICK) || str_is(node, NODE_VCARD4);
+    return str_is(node, NODE_AVATAR_DATA) || str_is(node, NODE_AVATAR_METADATA) || str_is(node, NODE_NICK) ||
+           str_is(node, NODE_VCARD4);
 }
 
 static void put_text(struct buf *b, const char *open, struct str text, const char *close)
@@ -165,7 +179,8 @@ static void put_metadata(struct buf *b, const struct profile *p)
     buf_printf(b, " bytes='%lld'/></metadata>", (long long)p->photo_bytes);
 }
 
-bool profile_put_item(struct arena *a, const struct profile *p, struct str node, struct str *id, struct str *xml)
+bool profile_put_item(struct arena *a, const struct profile *p, struct str node, struct str *id,
+                      struct str *xml)
 {
     struct buf b;
 
@@ -189,11 +204,12 @@ bool profile_put_item(struct arena *a, const struct profile *p, struct str node,
 
 /* ---- audiences ---- */
 
-enum err profile_viewers(struct db_conn *c, struct arena *a, int64_t owner, int *count, struct profile_viewer **out)
+enum err profile_viewers(struct db_conn *c, struct arena *a, int64_t owner, int *count,
+                         struct profile_viewer **out)
 {
     struct db_stmt *row;
-    int             cap = 0;
-    enum err        e = FAULT("profile.read");
+    int cap = 0;
+    enum err e = FAULT("profile.read");
 
     *count = 0;
     *out = NULL;
@@ -211,7 +227,7 @@ enum err profile_viewers(struct db_conn *c, struct arena *a, int64_t owner, int 
                 memcpy(more, *out, sizeof *more * (size_t)*count);
             *out = more;
         }
-        (*out)[(*count)++] = (struct profile_viewer){ arena_str(a, db_text(row, 0)), (int)db_i64(row, 1) };
+        (*out)[(*count)++] = (struct profile_viewer){arena_str(a, db_text(row, 0)), (int)db_i64(row, 1)};
     }
     db_done(row);
     return e == ERR_NOT_FOUND ? OK : e;

@@ -16,46 +16,61 @@ static const struct xml_node *parse(struct arena *a, const char *text)
 static void a_submitted_form_is_read(struct test *t)
 {
     struct arena a;
-    struct form  f;
-    bool         yes;
+    struct form f;
+    bool yes;
 
     arena_init(&a);
-    CHECK_OK(t, form_read(&a, parse(&a, FORM("submit", FIELD("FORM_TYPE", "urn:x") FIELD("a", "1&amp;2") "<field var='many'><value>x</value><value>y</value></field>")), &f));
+    CHECK_OK(
+        t,
+        form_read(
+            &a,
+            parse(&a, FORM("submit",
+                           FIELD("FORM_TYPE", "urn:x") FIELD(
+                               "a", "1&amp;2") "<field var='many'><value>x</value><value>y</value></field>")),
+            &f));
     CHECK(t, f.submit && !f.cancel);
     CHECK_STR(t, "urn:x", f.form_type);
     CHECK_STR(t, "1&2", form_value(&f, "a"));
     CHECK_INT(t, 2, form_field(&f, "many")->count);
     CHECK(t, form_value(&f, "nothing").p == NULL);
-    CHECK(t, form_bool(STR("true"), &yes) && yes && form_bool(STR("0"), &yes) && !yes && !form_bool(STR("maybe"), &yes));
+    CHECK(t, form_bool(STR("true"), &yes) && yes && form_bool(STR("0"), &yes) && !yes &&
+                 !form_bool(STR("maybe"), &yes));
     arena_done(&a);
 }
 
 static void two_fields_of_one_name_are_wrong(struct test *t)
 {
     struct arena a;
-    struct form  f;
+    struct form f;
 
     arena_init(&a);
     CHECK_INT(t, ERR_INVALID, form_read(&a, parse(&a, FORM("submit", FIELD("a", "1") FIELD("a", "2"))), &f));
-    CHECK_INT(t, ERR_INVALID, form_read(&a, parse(&a, FORM("submit", "<field><value>1</value></field>")), &f));
+    CHECK_INT(t, ERR_INVALID,
+              form_read(&a, parse(&a, FORM("submit", "<field><value>1</value></field>")), &f));
     arena_done(&a);
 }
 
 /* What is written is read as the same, whatever was set. */
 static void a_configuration_survives_being_kept(struct test *t)
 {
-    struct node_config  c, again;
+    struct node_config c, again;
     const struct fault *why;
-    struct arena        a;
-    struct form         f;
-    struct buf          b;
+    struct arena a;
+    struct form f;
+    struct buf b;
 
     arena_init(&a);
     buf_init(&b, 0);
     config_defaults(&c, true, STR("n"));
-    CHECK_OK(t, form_read(&a, parse(&a, FORM("submit", FIELD("pubsub#title", "제목 &lt;1&gt;") FIELD("pubsub#access_model", "roster")
-                                             FIELD("pubsub#max_items", "max") FIELD("pubsub#deliver_payloads", "0")
-                                             "<field var='pubsub#roster_groups_allowed'><value>a</value><value>b</value></field>")), &f));
+    CHECK_OK(t, form_read(&a,
+                          parse(&a, FORM("submit",
+                                         FIELD("pubsub#title", "제목 &lt;1&gt;") FIELD(
+                                             "pubsub#access_model", "roster") FIELD("pubsub#max_items", "max")
+                                             FIELD("pubsub#deliver_payloads",
+                                                   "0") "<field "
+                                                        "var='pubsub#roster_groups_allowed'><value>a</"
+                                                        "value><value>b</value></field>")),
+                          &f));
     CHECK(t, config_take(&c, &f, true, true, &why));
     config_write(&b, &c, true, STR("n"));
     config_read(&a, buf_str(&b), true, STR("n"), &again);
@@ -73,10 +88,12 @@ static void a_configuration_survives_being_kept(struct test *t)
 static void a_configuration_that_is_none_closes_the_node(struct test *t)
 {
     struct node_config c;
-    struct arena       a;
+    struct arena a;
 
     arena_init(&a);
-    config_read(&a, STR("<x xmlns='jabber:x:data' type='submit'><field var='pubsub#access_model'><value>every"), true, STR("n"), &c);
+    config_read(&a,
+                STR("<x xmlns='jabber:x:data' type='submit'><field var='pubsub#access_model'><value>every"),
+                true, STR("n"), &c);
     CHECK_INT(t, ACCESS_WHITELIST, c.access);
     config_read(&a, STR(FORM("submit", FIELD("pubsub#access_model", "presence"))), false, STR("n"), &c);
     CHECK_INT(t, ACCESS_WHITELIST, c.access);
@@ -93,5 +110,6 @@ static void what_is_private_is_so_without_being_asked(struct test *t)
     CHECK_INT(t, ACCESS_PRESENCE, c.access);
 }
 
-TEST_MAIN(TEST(a_submitted_form_is_read), TEST(two_fields_of_one_name_are_wrong), TEST(a_configuration_survives_being_kept),
-          TEST(a_configuration_that_is_none_closes_the_node), TEST(what_is_private_is_so_without_being_asked))
+TEST_MAIN(TEST(a_submitted_form_is_read), TEST(two_fields_of_one_name_are_wrong),
+          TEST(a_configuration_survives_being_kept), TEST(a_configuration_that_is_none_closes_the_node),
+          TEST(what_is_private_is_so_without_being_asked))

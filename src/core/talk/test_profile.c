@@ -1,5 +1,5 @@
-/* test_profile.c: promise 4 where it is decided: who sees which profile, and that everything uncertain is the minimal one.
- * SPDX-License-Identifier: AGPL-3.0-or-later */
+/* test_profile.c: promise 4 where it is decided: who sees which profile, and that everything uncertain is the
+ * minimal one. SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdio.h>
 #include "base/fault.h"
 #include "base/test.h"
@@ -9,14 +9,15 @@
 extern const struct feature xep0292_profiles, rfc6121_roster;
 
 enum { ALICE = 7 };
-static const struct str alice = { "alice@x", 7 }, bob = { "bob@x", 5 }, carol = { "carol@x", 7 }, dave = { "dave@x", 6 };
+static const struct str alice = {"alice@x", 7}, bob = {"bob@x", 5}, carol = {"carol@x", 7},
+                        dave = {"dave@x", 6};
 
 static struct db_conn *town(struct test *t, struct arena *a)
 {
-    char               path[128];
-    struct db_settings s = { .path = path };
-    struct db_conn    *c = NULL;
-    struct str         why = STR_NULL;
+    char path[128];
+    struct db_settings s = {.path = path};
+    struct db_conn *c = NULL;
+    struct str why = STR_NULL;
 
     snprintf(path, sizeof path, "%s/talk.db", test_dir(t));
     CHECK_OK(t, db_conn_open(&s, true, &c, a, &why));
@@ -25,19 +26,24 @@ static struct db_conn *town(struct test *t, struct arena *a)
     for (const struct db_migration *m = rfc6121_roster.migrations; m->number; m++)
         CHECK_OK(t, db_exec(c, m->sql));
     /* bob and carol see alice's presence, dave does not any more; bob and dave have profile 1 */
-    CHECK_OK(t, db_exec(c,
-        "INSERT INTO roster(owner, jid, subscription, flags, version) VALUES (7, 'bob@x', 3, 4, 1), (7, 'carol@x', 2, 4, 1), (7, 'dave@x', 1, 4, 1);"
-        "INSERT INTO profile(owner, number, name, status, photo, photo_type, photo_id, photo_bytes) VALUES"
-        " (7, 1, 'One', 'first', 'AAAA', 'image/png', 'id1', 3), (7, 2, 'Two', 'second', 'BBBB', 'image/png', 'id2', 3);"
-        "INSERT INTO profile_viewer(owner, jid, number) VALUES (7, 'bob@x', 1), (7, 'dave@x', 1);"
-        "INSERT INTO profile_head(owner, version) VALUES (7, 3);"));
+    CHECK_OK(
+        t,
+        db_exec(c, "INSERT INTO roster(owner, jid, subscription, flags, version) VALUES (7, 'bob@x', 3, 4, "
+                   "1), (7, 'carol@x', 2, 4, 1), (7, 'dave@x', 1, 4, 1);"
+                   "INSERT INTO profile(owner, number, name, status, photo, photo_type, photo_id, "
+                   "photo_bytes) VALUES"
+                   " (7, 1, 'One', 'first', 'AAAA', 'image/png', 'id1', 3), (7, 2, 'Two', 'second', 'BBBB', "
+                   "'image/png', 'id2', 3);"
+                   "INSERT INTO profile_viewer(owner, jid, number) VALUES (7, 'bob@x', 1), (7, 'dave@x', 1);"
+                   "INSERT INTO profile_head(owner, version) VALUES (7, 3);"));
     return c;
 }
 
-static struct str name_for(struct db_conn *c, struct arena *a, bool newest, struct str viewer, enum profile_kind *kind)
+static struct str name_for(struct db_conn *c, struct arena *a, bool newest, struct str viewer,
+                           enum profile_kind *kind)
 {
     struct profile_view v = profile_for(c, newest, ALICE, alice, viewer);
-    struct profile      p = { 0 };
+    struct profile p = {0};
 
     if (v.kind == PROFILE_OTHER || v.kind == PROFILE_MINIMAL)
         profile_read(c, a, &v, &p);
@@ -48,8 +54,8 @@ static struct str name_for(struct db_conn *c, struct arena *a, bool newest, stru
 static void everyone_sees_their_own(struct test *t)
 {
     enum profile_kind k;
-    struct arena      a;
-    struct db_conn   *c;
+    struct arena a;
+    struct db_conn *c;
 
     arena_init(&a);
     c = town(t, &a);
@@ -61,7 +67,7 @@ static void everyone_sees_their_own(struct test *t)
     CHECK_INT(t, PROFILE_BASIC, k);
     name_for(c, &a, true, STR("stranger@y"), &k);
     CHECK_INT(t, PROFILE_BASIC, k);
-    CHECK_STR(t, "alice", name_for(c, &a, true, dave, &k));      /* no contact any more */
+    CHECK_STR(t, "alice", name_for(c, &a, true, dave, &k)); /* no contact any more */
     CHECK_INT(t, PROFILE_MINIMAL, k);
     db_conn_close(&c);
     arena_done(&a);
@@ -71,8 +77,8 @@ static void everyone_sees_their_own(struct test *t)
 static void what_may_be_old_is_minimal(struct test *t)
 {
     enum profile_kind k;
-    struct arena      a;
-    struct db_conn   *c;
+    struct arena a;
+    struct db_conn *c;
 
     arena_init(&a);
     c = town(t, &a);
@@ -86,15 +92,15 @@ static void what_may_be_old_is_minimal(struct test *t)
 /* Whichever read fails. */
 static void a_failed_read_is_minimal(struct test *t)
 {
-    struct arena    a;
+    struct arena a;
     struct db_conn *c;
-    bool            fired = true;
+    bool fired = true;
 
     arena_init(&a);
     c = town(t, &a);
     for (int nth = 1; fired; nth++) {
         enum profile_kind k;
-        struct str        name;
+        struct str name;
 
         fault_arm("profile.read", nth, ERR_IO);
         name = name_for(c, &a, true, bob, &k);
@@ -109,9 +115,9 @@ static void a_failed_read_is_minimal(struct test *t)
 static void a_change_in_the_middle_is_minimal(struct test *t)
 {
     struct profile_view v;
-    struct profile      p;
-    struct arena        a;
-    struct db_conn     *c;
+    struct profile p;
+    struct arena a;
+    struct db_conn *c;
 
     arena_init(&a);
     c = town(t, &a);
@@ -121,7 +127,8 @@ static void a_change_in_the_middle_is_minimal(struct test *t)
                            "UPDATE profile_head SET version = version + 1;"));
     CHECK(t, !profile_still(c, &v));
     v = profile_for(c, true, ALICE, alice, bob);
-    CHECK_OK(t, db_exec(c, "UPDATE profile_viewer SET number = 2 WHERE jid = 'bob@x'; UPDATE profile_head SET version = version + 1;"));
+    CHECK_OK(t, db_exec(c, "UPDATE profile_viewer SET number = 2 WHERE jid = 'bob@x'; UPDATE profile_head "
+                           "SET version = version + 1;"));
     profile_read(c, &a, &v, &p);
     CHECK_STR(t, "alice", p.name);
     CHECK(t, p.photo.p == NULL && p.status.p == NULL);
@@ -133,8 +140,8 @@ static void a_change_in_the_middle_is_minimal(struct test *t)
 static void a_change_and_its_undoing_are_seen(struct test *t)
 {
     struct profile_view v;
-    struct arena        a;
-    struct db_conn     *c;
+    struct arena a;
+    struct db_conn *c;
 
     arena_init(&a);
     c = town(t, &a);
@@ -149,8 +156,8 @@ static void a_change_and_its_undoing_are_seen(struct test *t)
 static void a_profile_that_is_none_is_minimal(struct test *t)
 {
     enum profile_kind k;
-    struct arena      a;
-    struct db_conn   *c;
+    struct arena a;
+    struct db_conn *c;
 
     arena_init(&a);
     c = town(t, &a);
@@ -166,11 +173,11 @@ static void a_profile_that_is_none_is_minimal(struct test *t)
 
 static void the_minimal_profile_has_no_photo_anywhere(struct test *t)
 {
-    static const char *const nodes[] = { NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL };
-    struct profile_view v = { .local = STR("alice") };
-    struct profile      p;
-    struct arena        a;
-    struct str          id, xml;
+    static const char *const nodes[] = {NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL};
+    struct profile_view v = {.local = STR("alice")};
+    struct profile p;
+    struct arena a;
+    struct str id, xml;
 
     arena_init(&a);
     profile_minimal(&v, &p);
@@ -182,5 +189,6 @@ static void the_minimal_profile_has_no_photo_anywhere(struct test *t)
     arena_done(&a);
 }
 
-TEST_MAIN(TEST(everyone_sees_their_own), TEST(what_may_be_old_is_minimal), TEST(a_failed_read_is_minimal), TEST(a_change_in_the_middle_is_minimal),
-          TEST(a_change_and_its_undoing_are_seen), TEST(a_profile_that_is_none_is_minimal), TEST(the_minimal_profile_has_no_photo_anywhere))
+TEST_MAIN(TEST(everyone_sees_their_own), TEST(what_may_be_old_is_minimal), TEST(a_failed_read_is_minimal),
+          TEST(a_change_in_the_middle_is_minimal), TEST(a_change_and_its_undoing_are_seen),
+          TEST(a_profile_that_is_none_is_minimal), TEST(the_minimal_profile_has_no_photo_anywhere))

@@ -1,5 +1,5 @@
-/* config.c: what an owner can set of a node, as one table: the form that shows it, the one that changes it, the one that must be
- * met before something is published, and what is kept are made from it.
+/* config.c: what an owner can set of a node, as one table: the form that shows it, the one that changes it,
+ * the one that must be met before something is published, and what is kept are made from it.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/pubsub/pubsub.h"
 #include <stddef.h>
@@ -8,22 +8,25 @@
 enum kind { KIND_BOOL, KIND_CHOICE, KIND_COUNT, KIND_TEXT, KIND_LIST };
 
 struct field {
-    const char        *var, *label;
-    enum kind          kind;
-    size_t             at;          /* in struct node_config */
-    const char *const *choices;     /* CHOICE */
-    int64_t            max;         /* COUNT: "max" means this; TEXT: bytes */
+    const char *var, *label;
+    enum kind kind;
+    size_t at;                  /* in struct node_config */
+    const char *const *choices; /* CHOICE */
+    int64_t max;                /* COUNT: "max" means this; TEXT: bytes */
 };
 
-static const char *const accesses[] = { "open", "presence", "roster", "authorize", "whitelist", NULL };
-static const char *const publish_models[] = { "publishers", "subscribers", "open", NULL };
-static const char *const lasts[] = { "never", "on_sub", "on_sub_and_presence", NULL };
-static const char *const notifications[] = { "headline", "normal", NULL };
-static const char *const fulls[] = { "retract-oldest", "discard-oldest", "reject", NULL };
+static const char *const accesses[] = {"open", "presence", "roster", "authorize", "whitelist", NULL};
+static const char *const publish_models[] = {"publishers", "subscribers", "open", NULL};
+static const char *const lasts[] = {"never", "on_sub", "on_sub_and_presence", NULL};
+static const char *const notifications[] = {"headline", "normal", NULL};
+static const char *const fulls[] = {"retract-oldest", "discard-oldest", "reject", NULL};
 
 enum { EXPIRE_S_MAX = 10 * 366 * 86400, PAYLOAD_BYTES_MAX = 1024 * 1024 };
 
-#define FIELD(name, kind, member, label, ...) { "pubsub#" name, label, KIND_##kind, offsetof(struct node_config, member), __VA_ARGS__ }
+#define FIELD(name, kind, member, label, ...)                                                                \
+    {                                                                                                        \
+        "pubsub#" name, label, KIND_##kind, offsetof(struct node_config, member), __VA_ARGS__                \
+    }
 static const struct field fields[] = {
     FIELD("title", TEXT, title, "A short name", NULL, 256),
     FIELD("description", TEXT, description, "What it is about", NULL, 1024),
@@ -34,12 +37,15 @@ static const struct field fields[] = {
     FIELD("persist_items", BOOL, persist, "Keep what is published", NULL, 0),
     FIELD("max_items", COUNT, max_items, "How many items are kept", NULL, PUBSUB_ITEMS_MAX),
     FIELD("item_expire", COUNT, expire_s, "Seconds after which an item goes; 0: never", NULL, EXPIRE_S_MAX),
-    FIELD("publish_node_full", CHOICE, when_full, "What happens when there is no room for another item", fulls, 0),
-    FIELD("max_payload_size", COUNT, payload_bytes_max, "Bytes of one item; 0: as large as a stanza may be", NULL, PAYLOAD_BYTES_MAX),
+    FIELD("publish_node_full", CHOICE, when_full, "What happens when there is no room for another item",
+          fulls, 0),
+    FIELD("max_payload_size", COUNT, payload_bytes_max, "Bytes of one item; 0: as large as a stanza may be",
+          NULL, PAYLOAD_BYTES_MAX),
     FIELD("send_last_published_item", CHOICE, send_last, "When the last item is sent", lasts, 0),
     FIELD("deliver_notifications", BOOL, notifications, "Tell subscribers of new items", NULL, 0),
     FIELD("deliver_payloads", BOOL, payloads, "Notifications hold the item", NULL, 0),
-    FIELD("notification_type", CHOICE, notification, "As what kind of message they are sent", notifications, 0),
+    FIELD("notification_type", CHOICE, notification, "As what kind of message they are sent", notifications,
+          0),
     FIELD("presence_based_delivery", BOOL, presence_based, "Only to who is available", NULL, 0),
     FIELD("notify_config", BOOL, notify_config, "Tell of a new configuration", NULL, 0),
     FIELD("notify_delete", BOOL, notify_delete, "Tell when the node is deleted", NULL, 0),
@@ -49,17 +55,39 @@ static const struct field fields[] = {
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 
-static void *place(const struct node_config *c, const struct field *f) { return (char *)c + f->at; }
-static int *as_choice(const struct node_config *c, const struct field *f) { return place(c, f); }
-static bool *as_bool(const struct node_config *c, const struct field *f) { return place(c, f); }
-static int64_t *as_count(const struct node_config *c, const struct field *f) { return place(c, f); }
-static struct str *as_text(const struct node_config *c, const struct field *f) { return place(c, f); }
+static void *place(const struct node_config *c, const struct field *f)
+{
+    return (char *)c + f->at;
+}
+static int *as_choice(const struct node_config *c, const struct field *f)
+{
+    return place(c, f);
+}
+static bool *as_bool(const struct node_config *c, const struct field *f)
+{
+    return place(c, f);
+}
+static int64_t *as_count(const struct node_config *c, const struct field *f)
+{
+    return place(c, f);
+}
+static struct str *as_text(const struct node_config *c, const struct field *f)
+{
+    return place(c, f);
+}
 
 /* ---- what holds when nobody has said anything ---- */
 
-/* What an account keeps there is nobody else's (XEP-0402 §3, XEP-0490 §3): a client that forgets to say so does no harm. */
-static const struct { const char *node; int64_t max_items; } private_nodes[] = {
-    { "urn:xmpp:bookmarks:1", PUBSUB_ITEMS_MAX }, { "urn:xmpp:mds:displayed:0", PUBSUB_ITEMS_MAX }, { "storage:bookmarks", 1 }, { 0 },
+/* What an account keeps there is nobody else's (XEP-0402 §3, XEP-0490 §3): a client that forgets to say so
+ * does no harm. */
+static const struct {
+    const char *node;
+    int64_t max_items;
+} private_nodes[] = {
+    {"urn:xmpp:bookmarks:1", PUBSUB_ITEMS_MAX},
+    {"urn:xmpp:mds:displayed:0", PUBSUB_ITEMS_MAX},
+    {"storage:bookmarks", 1},
+    {0},
 };
 
 void config_defaults(struct node_config *c, bool pep, struct str node)
@@ -70,8 +98,13 @@ void config_defaults(struct node_config *c, bool pep, struct str node)
         .send_last = pep ? LAST_ON_SUB_AND_PRESENCE : LAST_NEVER,
         .notification = NOTIFY_HEADLINE,
         .when_full = FULL_RETRACT_OLDEST,
-        .persist = true, .payloads = true, .notifications = true, .notify_delete = true, .notify_retract = true,
-        .presence_based = pep, .subscribe = true,
+        .persist = true,
+        .payloads = true,
+        .notifications = true,
+        .notify_delete = true,
+        .notify_retract = true,
+        .presence_based = pep,
+        .subscribe = true,
         .max_items = pep ? 1 : 20,
     };
     for (int i = 0; pep && private_nodes[i].node; i++) {
@@ -85,9 +118,10 @@ void config_defaults(struct node_config *c, bool pep, struct str node)
 
 /* ---- from a form ---- */
 
-static const struct fault not_acceptable = { "not-acceptable", NULL, NULL, NULL };
-static const struct fault bad_access = { "not-acceptable", "unsupported-access-model", NULL, NULL };
-static const struct fault bad_value = { "not-acceptable", NULL, NULL, "a field has a value that it cannot have" };
+static const struct fault not_acceptable = {"not-acceptable", NULL, NULL, NULL};
+static const struct fault bad_access = {"not-acceptable", "unsupported-access-model", NULL, NULL};
+static const struct fault bad_value = {"not-acceptable", NULL, NULL,
+                                       "a field has a value that it cannot have"};
 
 static int choice_of(const struct field *f, struct str value)
 {
@@ -119,7 +153,7 @@ static bool read_groups(struct node_config *c, const struct form_field *v)
 static bool read_value(struct node_config *c, const struct field *f, const struct form_field *v)
 {
     struct str value = v->count ? v->values[0] : STR("");
-    int        choice;
+    int choice;
 
     switch (f->kind) {
     case KIND_BOOL:
@@ -212,7 +246,7 @@ bool config_meets(const struct node_config *c, const struct form *f)
 {
     for (int i = 0; i < f->count; i++) {
         const struct field *field = field_named(f->fields[i].var);
-        struct node_config  want = *c;
+        struct node_config want = *c;
 
         if (!field && !known_elsewhere(&f->fields[i]))
             return false;
@@ -270,7 +304,8 @@ static void put_options(struct buf *b, const struct field *f, bool pep)
             form_put_option(b, NULL, str_of(f->choices[i]));
 }
 
-static void put_field(struct buf *b, const struct node_config *c, const struct field *f, bool asking, bool pep)
+static void put_field(struct buf *b, const struct node_config *c, const struct field *f, bool asking,
+                      bool pep)
 {
     form_field_open(b, type_of(f), f->var, asking ? f->label : NULL);
     put_value(b, c, f);
@@ -290,10 +325,12 @@ void config_put(struct buf *b, const struct node_config *c, bool pep, const char
     form_close(b);
 }
 
-void config_put_meta(struct buf *b, const struct node_config *c, struct str creator, struct str owner, int64_t items)
+void config_put_meta(struct buf *b, const struct node_config *c, struct str creator, struct str owner,
+                     int64_t items)
 {
-    static const char *const shown[] = { "pubsub#title", "pubsub#description", "pubsub#type", "pubsub#access_model", "pubsub#publish_model",
-        "pubsub#max_items", NULL };
+    static const char *const shown[] = {
+        "pubsub#title",         "pubsub#description", "pubsub#type", "pubsub#access_model",
+        "pubsub#publish_model", "pubsub#max_items",   NULL};
     char number[24];
 
     form_open(b, "result", NS_PUBSUB "#meta-data");
@@ -325,13 +362,14 @@ void config_write(struct buf *b, const struct node_config *c, bool pep, struct s
 
 void config_read(struct arena *a, struct str kept, bool pep, struct str node, struct node_config *c)
 {
-    struct str          text = arena_str(a, kept);
-    struct xml_node    *x;
-    struct form         f;
+    struct str text = arena_str(a, kept);
+    struct xml_node *x;
+    struct form f;
     const struct fault *why;
 
     config_defaults(c, pep, node);
-    if (xml_parse(a, text, NULL, &x) != XML_FINE || form_read(a, x, &f) != OK || !config_take(c, &f, pep, false, &why)) {
+    if (xml_parse(a, text, NULL, &x) != XML_FINE || form_read(a, x, &f) != OK ||
+        !config_take(c, &f, pep, false, &why)) {
         /* somebody else has been at our rows: nobody but the owner sees it */
         c->access = ACCESS_WHITELIST;
         c->publish_model = PUBLISH_PUBLISHERS;

@@ -1,44 +1,49 @@
-/* XEP-0060 Publish-Subscribe 1.30.0: the public service on pubsub.DOMAIN, where every local account may have nodes; the tables;
- * and what service discovery tells of nodes, here and on accounts. The work is done in talk/pubsub.
- * SPDX-License-Identifier: AGPL-3.0-or-later */
+/* XEP-0060 Publish-Subscribe 1.30.0: the public service on pubsub.DOMAIN, where every local account may have
+ * nodes; the tables; and what service discovery tells of nodes, here and on accounts. The work is done in
+ * talk/pubsub. SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/xep/xep0060_pubsub.h"
 #include "talk/host.h"
 #include "talk/pubsub/inner.h"
 #include "talk/roster.h"
 
-#define NS_INFO  "http://jabber.org/protocol/disco#info"
+#define NS_INFO "http://jabber.org/protocol/disco#info"
 #define NS_ITEMS "http://jabber.org/protocol/disco#items"
-#define NS_PING  "urn:xmpp:ping"
+#define NS_PING "urn:xmpp:ping"
 #define NS_VERSION "jabber:iq:version"
 
 static const char host_features[] =
 #define F(name) "<feature var='" NS_PUBSUB "#" name "'/>"
-    "<feature var='" NS_INFO "'/><feature var='" NS_ITEMS "'/><feature var='" NS_PUBSUB "'/><feature var='" NS_PUBSUB_OWNER "'/>"
-    "<feature var='" NS_PING "'/>" F("access-authorize") F("access-open") F("access-whitelist") F("config-node") F("config-node-max")
-    F("create-and-configure") F("create-nodes") F("delete-items") F("delete-nodes") F("instant-nodes") F("item-ids")
-    F("manage-subscriptions") F("member-affiliation") F("meta-data") F("modify-affiliations") F("multi-items")
-    F("outcast-affiliation") F("persistent-items") F("publish") F("publish-only-affiliation") F("publish-options")
-    F("publisher-affiliation") F("purge-nodes") F("retract-items") F("retrieve-affiliations") F("retrieve-default")
-    F("retrieve-items") F("retrieve-subscriptions") F("rsm") F("subscribe");
+    "<feature var='" NS_INFO "'/><feature var='" NS_ITEMS "'/><feature var='" NS_PUBSUB
+    "'/><feature var='" NS_PUBSUB_OWNER "'/>"
+    "<feature var='" NS_PING "'/>" F("access-authorize") F("access-open") F("access-whitelist")
+        F("config-node") F("config-node-max") F("create-and-configure") F("create-nodes") F("delete-items")
+            F("delete-nodes") F("instant-nodes") F("item-ids") F("manage-subscriptions")
+                F("member-affiliation") F("meta-data") F("modify-affiliations") F("multi-items")
+                    F("outcast-affiliation") F("persistent-items") F("publish") F("publish-only-affiliation")
+                        F("publish-options") F("publisher-affiliation") F("purge-nodes") F("retract-items")
+                            F("retrieve-affiliations") F("retrieve-default") F("retrieve-items")
+                                F("retrieve-subscriptions") F("rsm") F("subscribe");
 #undef F
 
 extern const struct host pubsub_host;
 
 static struct service public_service(const struct talk *t)
 {
-    return (struct service){ .owner = 0, .bare = host_domain(t, &pubsub_host) };
+    return (struct service){.owner = 0, .bare = host_domain(t, &pubsub_host)};
 }
 
 /* ---- discovery of nodes ---- */
 
-static struct db_sql nodes_list = { "SELECT name, config FROM pubsub_node WHERE owner = ?1 ORDER BY name LIMIT ?2" };
-static struct db_sql items_list = { "SELECT id FROM pubsub_item WHERE node = ?1 AND us >= ?2 ORDER BY sequence LIMIT ?3" };
+static struct db_sql nodes_list = {
+    "SELECT name, config FROM pubsub_node WHERE owner = ?1 ORDER BY name LIMIT ?2"};
+static struct db_sql items_list = {
+    "SELECT id FROM pubsub_item WHERE node = ?1 AND us >= ?2 ORDER BY sequence LIMIT ?3"};
 
 static enum err node_info(struct job *j, struct db_conn *c)
 {
-    struct str  name = xml_attr(j->payload, "node");
+    struct str name = xml_attr(j->payload, "node");
     struct node n;
-    enum err    e = node_read(j, c, name, false, &n);
+    enum err e = node_read(j, c, name, false, &n);
 
     if (e)
         return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
@@ -55,8 +60,8 @@ static enum err node_info(struct job *j, struct db_conn *c)
 static enum err put_nodes(struct job *j, struct db_conn *c)
 {
     struct db_stmt *row = db_prepare(c, &nodes_list);
-    struct ids      names = { 0 };
-    enum err        e;
+    struct ids names = {0};
+    enum err e;
 
     if (!row)
         return ERR_IO;
@@ -68,7 +73,7 @@ static enum err put_nodes(struct job *j, struct db_conn *c)
     e = e == ERR_NOT_FOUND ? OK : e;
     for (int i = 0; i < names.count && !e; i++) {
         const struct fault *why;
-        struct node         n;
+        struct node n;
 
         e = node_read(j, c, names.ids[i], false, &n);
         if (!e)
@@ -88,7 +93,7 @@ static enum err put_nodes(struct job *j, struct db_conn *c)
 static enum err put_items(struct job *j, struct db_conn *c, const struct node *n)
 {
     struct db_stmt *row = db_prepare(c, &items_list);
-    enum err        e;
+    enum err e;
 
     if (!row)
         return ERR_IO;
@@ -107,10 +112,10 @@ static enum err put_items(struct job *j, struct db_conn *c, const struct node *n
 
 static enum err list_items(struct job *j, struct db_conn *c)
 {
-    struct str          name = xml_attr(j->payload, "node");
+    struct str name = xml_attr(j->payload, "node");
     const struct fault *why = NULL;
-    struct node         n;
-    enum err            e = OK;
+    struct node n;
+    enum err e = OK;
 
     if (name.len)
         e = node_read(j, c, name, false, &n);
@@ -122,7 +127,8 @@ static enum err list_items(struct job *j, struct db_conn *c)
     if (name.len)
         xml_put_attr(&j->out, "node", name);
     buf_put_c(&j->out, '>');
-    /* an avatar's id is its hash: only the owner gets those of profile nodes from here, others ask for the items */
+    /* an avatar's id is its hash: only the owner gets those of profile nodes from here, others ask for the
+     * items */
     if (!shows_profile(&j->service, name) || j->asker.self)
         e = name.len ? put_items(j, c, &n) : put_nodes(j, c);
     BUF_LIT(&j->out, "</query>");
@@ -148,7 +154,7 @@ static enum err discover(struct session *s, const struct stanza *iq, const struc
 
 static struct service account_service(struct person *p)
 {
-    return (struct service){ .owner = p->id, .pep = true, .bare = p->jid.bare, .person = p };
+    return (struct service){.owner = p->id, .pep = true, .bare = p->jid.bare, .person = p};
 }
 
 enum err pubsub_account_info(struct session *s, const struct stanza *iq, struct person *p)
@@ -177,7 +183,7 @@ static enum err host_pubsub(struct session *s, const struct stanza *iq)
 static enum err host_info(struct session *s, const struct stanza *iq)
 {
     struct service at = public_service(s->talk);
-    struct buf    *b;
+    struct buf *b;
 
     if (xml_attr(iq->payload, "node").len)
         return discover(s, iq, &at, node_info);
@@ -195,15 +201,18 @@ static enum err host_items(struct session *s, const struct stanza *iq)
     return discover(s, iq, &at, list_items);
 }
 
-static enum err host_ping(struct session *s, const struct stanza *iq) { return iq_result(s, iq, NULL); }
+static enum err host_ping(struct session *s, const struct stanza *iq)
+{
+    return iq_result(s, iq, NULL);
+}
 
 static const struct iq_handler host_iqs[] = {
-    { "pubsub", NS_PUBSUB, 0, host_pubsub, host_pubsub },
-    { "pubsub", NS_PUBSUB_OWNER, 0, host_pubsub, host_pubsub },
-    { "query", NS_INFO, 0, host_info, NULL },
-    { "query", NS_ITEMS, 0, host_items, NULL },
-    { "ping", NS_PING, 0, host_ping, NULL },
-    { 0 },
+    {"pubsub", NS_PUBSUB, 0, host_pubsub, host_pubsub},
+    {"pubsub", NS_PUBSUB_OWNER, 0, host_pubsub, host_pubsub},
+    {"query", NS_INFO, 0, host_info, NULL},
+    {"query", NS_ITEMS, 0, host_items, NULL},
+    {"ping", NS_PING, 0, host_ping, NULL},
+    {0},
 };
 
 /* ---- an owner's answer to a request for approval (§8.6) ---- */
@@ -211,7 +220,7 @@ static const struct iq_handler host_iqs[] = {
 static const struct xml_node *authorization(const struct stanza *m)
 {
     const struct xml_node *x = xml_child(m->node, "x", NS_DATA);
-    struct form            f;
+    struct form f;
 
     if (!x || form_read(m->arena, x, &f) != OK || !str_is(f.form_type, NS_PUBSUB "#subscribe_authorization"))
         return NULL;
@@ -235,8 +244,9 @@ static void authorize(struct session *s, const struct xml_node *x, const struct 
 
 static void host_take(struct session *from, const struct stanza *st)
 {
-    struct service         at = public_service(from->talk);
-    const struct xml_node *x = st->kind == STANZA_MESSAGE && st->type != TYPE_ERROR ? authorization(st) : NULL;
+    struct service at = public_service(from->talk);
+    const struct xml_node *x =
+        st->kind == STANZA_MESSAGE && st->type != TYPE_ERROR ? authorization(st) : NULL;
 
     if (x && st->to.local.len == 0)
         authorize(from, x, &at);
@@ -249,11 +259,12 @@ static void host_take(struct session *from, const struct stanza *st)
 /* To one's own account: approvals of one's own nodes. */
 static enum verdict message_leaves(struct session *s, struct message *m)
 {
-    const struct stanza   *st = m->stanza;
+    const struct stanza *st = m->stanza;
     const struct xml_node *x;
-    struct service         at;
+    struct service at;
 
-    if (!s || !s->person || (st->has_to && !str_eq(st->to.full, s->jid.bare)) || st->type == TYPE_ERROR || !stanza_has(st, "x", NS_DATA))
+    if (!s || !s->person || (st->has_to && !str_eq(st->to.full, s->jid.bare)) || st->type == TYPE_ERROR ||
+        !stanza_has(st, "x", NS_DATA))
         return PASS;
     x = authorization(st);
     if (!x)
@@ -272,7 +283,7 @@ const struct host pubsub_host = {
 };
 
 /* Notifications of a node that wants them kept are normal messages. */
-static const struct payload pubsub_payloads[] = { { "event", NS_PUBSUB_EVENT, PAYLOAD_KEPT }, { 0 } };
+static const struct payload pubsub_payloads[] = {{"event", NS_PUBSUB_EVENT, PAYLOAD_KEPT}, {0}};
 
 const struct feature xep0060_pubsub = {
     .spec = "XEP-0060 1.30.0",

@@ -17,17 +17,20 @@ METRIC_COUNTER(caps_asked, "bongsu_talk_caps_asked", "Clients asked what they ca
 METRIC_COUNTER(caps_false, "bongsu_talk_caps_false", "Answers of clients that did not fit their hash.");
 
 static const struct db_migration caps_migrations[] = {
-    { 1, "caps", "CREATE TABLE caps(version TEXT PRIMARY KEY, wants TEXT NOT NULL, us INTEGER NOT NULL);" },
-    { 0 },
+    {1, "caps", "CREATE TABLE caps(version TEXT PRIMARY KEY, wants TEXT NOT NULL, us INTEGER NOT NULL);"},
+    {0},
 };
 
-static struct db_sql caps_select = { "SELECT wants FROM caps WHERE version = ?1" };
-static struct db_sql caps_insert = {
-    "INSERT INTO caps(version, wants, us) SELECT ?1, ?2, ?3 WHERE (SELECT count(*) FROM caps) < ?4 ON CONFLICT DO NOTHING" };
+static struct db_sql caps_select = {"SELECT wants FROM caps WHERE version = ?1"};
+static struct db_sql caps_insert = {"INSERT INTO caps(version, wants, us) SELECT ?1, ?2, ?3 WHERE (SELECT "
+                                    "count(*) FROM caps) < ?4 ON CONFLICT DO NOTHING"};
 
 /* ---- the hash (§5.1) ---- */
 
-struct texts { int count; struct str *at; };
+struct texts {
+    int count;
+    struct str *at;
+};
 
 static int by_text(const void *a, const void *b)
 {
@@ -51,7 +54,8 @@ static struct str identity_text(struct arena *a, const struct xml_node *x)
 {
     struct str name = xml_attr(x, "name");
 
-    return arena_printf(a, "%.*s/%.*s/%.*s/%.*s", STR_ARG(xml_attr(x, "category")), STR_ARG(xml_attr(x, "type")), STR_ARG(x->lang), STR_ARG(name));
+    return arena_printf(a, "%.*s/%.*s/%.*s/%.*s", STR_ARG(xml_attr(x, "category")),
+                        STR_ARG(xml_attr(x, "type")), STR_ARG(x->lang), STR_ARG(name));
 }
 
 static bool collect(struct arena *a, const struct xml_node *query, const char *name, struct texts *t)
@@ -71,9 +75,9 @@ static bool collect(struct arena *a, const struct xml_node *query, const char *n
 /* "var<value<value<"; its values sorted. */
 static bool field_text(struct arena *a, const struct xml_node *field, struct str *out)
 {
-    struct texts values = { 0 };
-    struct buf   b;
-    int          n = 0;
+    struct texts values = {0};
+    struct buf b;
+    int n = 0;
 
     for (const struct xml_node *v = xml_first(field); v; v = xml_next(v))
         n++;
@@ -99,10 +103,11 @@ static bool field_text(struct arena *a, const struct xml_node *field, struct str
 }
 
 /* One form's part. *counts is false for a form without a hidden FORM_TYPE, which is left out (§5.4.3.6). */
-static bool form_text(struct arena *a, const struct xml_node *x, struct str *out, struct str *type, bool *counts)
+static bool form_text(struct arena *a, const struct xml_node *x, struct str *out, struct str *type,
+                      bool *counts)
 {
-    struct texts fields = { .at = arena_alloc(a, sizeof *fields.at * (CAPS_FEATURES_MAX + 1)) };
-    struct buf   b;
+    struct texts fields = {.at = arena_alloc(a, sizeof *fields.at * (CAPS_FEATURES_MAX + 1))};
+    struct buf b;
 
     *counts = false;
     for (const struct xml_node *f = xml_first(x); f; f = xml_next(f)) {
@@ -135,7 +140,7 @@ enum { FORMS_MAX = 16, CAPS_KEY_BYTES_MAX = 512, CAPS_WANTS_BYTES_MAX = 16 * 102
 static bool put_forms(struct arena *a, const struct xml_node *query, struct buf *text)
 {
     struct str parts[FORMS_MAX], types[FORMS_MAX];
-    int        n = 0;
+    int n = 0;
 
     for (const struct xml_node *x = xml_first(query); x; x = xml_next(x)) {
         bool counts;
@@ -157,11 +162,12 @@ static bool put_forms(struct arena *a, const struct xml_node *query, struct buf 
 
 bool caps_read(struct arena *a, const struct xml_node *query, struct buf *text, struct caps_wants *out)
 {
-    static const struct str suffix = { "+notify", 7 };
-    struct texts            identities, vars;
+    static const struct str suffix = {"+notify", 7};
+    struct texts identities, vars;
 
     out->count = 0;
-    if (!xml_is(query, "query", NS_INFO) || !collect(a, query, "identity", &identities) || !collect(a, query, "feature", &vars))
+    if (!xml_is(query, "query", NS_INFO) || !collect(a, query, "identity", &identities) ||
+        !collect(a, query, "feature", &vars))
         return false;
     if (!put_sorted(text, &identities) || !put_sorted(text, &vars) || !put_forms(a, query, text))
         return false;
@@ -173,8 +179,10 @@ bool caps_read(struct arena *a, const struct xml_node *query, struct buf *text, 
 
 bool caps_algorithm(struct str name, enum digest_kind *out)
 {
-    static const struct { const char *name; enum digest_kind kind; } all[] = {
-        { "sha-1", DIGEST_SHA1 }, { "sha-256", DIGEST_SHA256 }, { "sha-512", DIGEST_SHA512 } };
+    static const struct {
+        const char *name;
+        enum digest_kind kind;
+    } all[] = {{"sha-1", DIGEST_SHA1}, {"sha-256", DIGEST_SHA256}, {"sha-512", DIGEST_SHA512}};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         *out = all[i].kind;
@@ -188,13 +196,13 @@ bool caps_algorithm(struct str name, enum digest_kind *out)
 
 struct caps {
     struct db_read read;
-    struct talk   *talk;
-    char          *key;         /* "sha-1 ver"; NULL: one session's own, which nobody has proved */
-    int            refs;        /* sessions, and the read under way */
-    bool           known, asking;
-    char          *wants;       /* '\n' behind each node */
-    struct str     found;       /* of the read */
-    struct arena   arena;
+    struct talk *talk;
+    char *key; /* "sha-1 ver"; NULL: one session's own, which nobody has proved */
+    int refs;  /* sessions, and the read under way */
+    bool known, asking;
+    char *wants;      /* '\n' behind each node */
+    struct str found; /* of the read */
+    struct arena arena;
 };
 
 static void caps_unref(struct caps *k)
@@ -222,9 +230,15 @@ static struct caps *caps_make(struct talk *t, struct str key)
     return k;
 }
 
-bool caps_known(const struct session *s) { return s->caps && s->caps->known; }
+bool caps_known(const struct session *s)
+{
+    return s->caps && s->caps->known;
+}
 
-struct str caps_list(const struct session *s) { return caps_known(s) ? str_of(s->caps->wants) : STR_NULL; }
+struct str caps_list(const struct session *s)
+{
+    return caps_known(s) ? str_of(s->caps->wants) : STR_NULL;
+}
 
 bool caps_wants(const struct session *s, struct str node)
 {
@@ -244,7 +258,8 @@ static void now_known(struct caps *k)
 {
     k->known = true;
     k->refs++;
-    LIST_EACH(it, &k->talk->sessions_all) {
+    LIST_EACH(it, &k->talk->sessions_all)
+    {
         struct session *s = LIST_ITEM(it, struct session, in_talk);
 
         if (s->caps == k && s->probed)
@@ -255,13 +270,15 @@ static void now_known(struct caps *k)
 
 /* ---- asking the client ---- */
 
-struct element { struct str node, hash, ver; };
+struct element {
+    struct str node, hash, ver;
+};
 
 /* The <c/> of a presence as we keep it. */
 static bool find_element(struct arena *a, struct str presence, struct element *out)
 {
-    static const struct xml_scope scope = { .default_ns = { NS_CLIENT, sizeof NS_CLIENT - 1 } };
-    struct xml_node              *n, *c;
+    static const struct xml_scope scope = {.default_ns = {NS_CLIENT, sizeof NS_CLIENT - 1}};
+    struct xml_node *n, *c;
 
     if (!presence.len || !memmem(presence.p, presence.len, NS_CAPS, sizeof NS_CAPS - 1) ||
         xml_parse(a, presence, &scope, &n) != XML_FINE)
@@ -269,15 +286,16 @@ static bool find_element(struct arena *a, struct str presence, struct element *o
     c = xml_child(n, "c", NS_CAPS);
     if (!c)
         return false;
-    *out = (struct element){ xml_attr(c, "node"), xml_attr(c, "hash"), xml_attr(c, "ver") };
-    return out->hash.len && out->ver.len && out->hash.len + out->ver.len < CAPS_KEY_BYTES_MAX && out->node.len < CAPS_KEY_BYTES_MAX;
+    *out = (struct element){xml_attr(c, "node"), xml_attr(c, "hash"), xml_attr(c, "ver")};
+    return out->hash.len && out->ver.len && out->hash.len + out->ver.len < CAPS_KEY_BYTES_MAX &&
+           out->node.len < CAPS_KEY_BYTES_MAX;
 }
 
 static void ask(struct session *s)
 {
-    struct arena   a;
+    struct arena a;
     struct element x;
-    struct buf     b;
+    struct buf b;
 
     arena_init(&a);
     if (find_element(&a, str_of(s->presence), &x)) {
@@ -287,7 +305,8 @@ static void ask(struct session *s)
         BUF_LIT(&b, "<iq");
         xml_put_attr(&b, "from", s->talk->domain);
         xml_put_attr(&b, "to", s->jid.full);
-        buf_printf(&b, " id='caps%lld' type='get'><query xmlns='" NS_INFO "' node='", (long long)s->caps_question);
+        buf_printf(&b, " id='caps%lld' type='get'><query xmlns='" NS_INFO "' node='",
+                   (long long)s->caps_question);
         xml_put_escaped(&b, x.node);
         buf_put_c(&b, '#');
         xml_put_escaped(&b, x.ver);
@@ -301,16 +320,17 @@ static void ask(struct session *s)
 static void ask_all(struct caps *k)
 {
     uint64_t *ids = mem_new(sizeof *ids * (size_t)(k->talk->session_count + 1));
-    int       n = 0;
+    int n = 0;
 
     k->asking = true;
-    LIST_EACH(it, &k->talk->sessions_all) {
+    LIST_EACH(it, &k->talk->sessions_all)
+    {
         struct session *s = LIST_ITEM(it, struct session, in_talk);
 
         if (s->caps == k && n < k->talk->session_count)
             ids[n++] = s->id;
     }
-    for (int i = 0; i < n; i++) {       /* sending to one may end it */
+    for (int i = 0; i < n; i++) { /* sending to one may end it */
         struct session *s = session_find(k->talk, ids[i]);
 
         if (s && s->caps == k && s->presence)
@@ -323,9 +343,9 @@ static void ask_all(struct caps *k)
 
 static enum err read_work(struct db_conn *c, struct db_read *self)
 {
-    struct caps    *k = (struct caps *)self;
+    struct caps *k = (struct caps *)self;
     struct db_stmt *row = NULL;
-    enum err        e = db_get(c, &row, &caps_select, "s", str_of(k->key));
+    enum err e = db_get(c, &row, &caps_select, "s", str_of(k->key));
 
     if (!e)
         k->found = arena_str(&k->arena, db_text(row, 0));
@@ -349,14 +369,15 @@ static void read_done(struct db_read *self, enum err e)
 
 struct keep_op {
     struct change change;
-    char         *key, *wants;
+    char *key, *wants;
 };
 
 static enum err keep_apply(struct db_conn *c, struct change *ch)
 {
     struct keep_op *o = (struct keep_op *)ch;
 
-    return db_run(c, &caps_insert, "ssii", str_of(o->key), str_of(o->wants), clock_us(), (int64_t)CAPS_KEPT_MAX);
+    return db_run(c, &caps_insert, "ssii", str_of(o->key), str_of(o->wants), clock_us(),
+                  (int64_t)CAPS_KEPT_MAX);
 }
 
 static void keep_done(struct talk *t, struct change *ch, enum err e)
@@ -364,7 +385,7 @@ static void keep_done(struct talk *t, struct change *ch, enum err e)
     struct keep_op *o = (struct keep_op *)ch;
 
     (void)t;
-    (void)e;    /* then it is asked again another time */
+    (void)e; /* then it is asked again another time */
     free(o->key);
     free(o->wants);
     free(o);
@@ -403,7 +424,7 @@ static struct caps *take(struct talk *t, struct str key, bool provable)
     k->refs++;
     if (!provable)
         return k;
-    k->read = (struct db_read){ .work = read_work, .done = read_done };
+    k->read = (struct db_read){.work = read_work, .done = read_done};
     k->refs++;
     if (db_read_start(t->db, &k->read) != OK) {
         k->asking = true;
@@ -415,9 +436,9 @@ static struct caps *take(struct talk *t, struct str key, bool provable)
 /* Its presence is another one: what it wants may be. */
 static void look(struct session *s)
 {
-    struct arena     a;
-    struct element   x;
-    struct str       key;
+    struct arena a;
+    struct element x;
+    struct str key;
     enum digest_kind kind;
 
     arena_init(&a);
@@ -440,7 +461,10 @@ static void look(struct session *s)
     arena_done(&a);
 }
 
-void caps_restored(struct session *s) { look(s); }
+void caps_restored(struct session *s)
+{
+    look(s);
+}
 
 static void caps_presence(struct session *s, const struct stanza *p)
 {
@@ -450,16 +474,22 @@ static void caps_presence(struct session *s, const struct stanza *p)
         let_go(s);
 }
 
-void caps_forget(struct session *s) { let_go(s); }
+void caps_forget(struct session *s)
+{
+    let_go(s);
+}
 
-static void caps_init(struct talk *t) { strmap_init(&t->caps); }
+static void caps_init(struct talk *t)
+{
+    strmap_init(&t->caps);
+}
 
 /* ---- the answer ---- */
 
 static char *wants_text(const struct caps_wants *w)
 {
     struct buf b;
-    char      *text;
+    char *text;
 
     buf_init(&b, CAPS_WANTS_BYTES_MAX);
     for (int i = 0; i < w->count; i++) {
@@ -475,11 +505,11 @@ static char *wants_text(const struct caps_wants *w)
 
 static bool fits(const struct caps *k, struct str text)
 {
-    struct str       rest = str_of(k->key), name = str_split(&rest, ' ');
-    uint8_t          hash[DIGEST_BYTES_MAX];
+    struct str rest = str_of(k->key), name = str_split(&rest, ' ');
+    uint8_t hash[DIGEST_BYTES_MAX];
     enum digest_kind kind;
-    struct buf       b;
-    bool             yes;
+    struct buf b;
+    bool yes;
 
     if (!caps_algorithm(name, &kind))
         return false;
@@ -506,8 +536,8 @@ static void take_own(struct session *s, const struct caps_wants *w)
 static void take_answer(struct session *s, const struct stanza *iq)
 {
     struct caps_wants *w = arena_zalloc(iq->arena, sizeof *w);
-    struct caps       *k = s->caps;
-    struct buf         text;
+    struct caps *k = s->caps;
+    struct buf text;
 
     buf_init(&text, 0);
     if (iq->type != TYPE_RESULT || !iq->payload || !caps_read(iq->arena, iq->payload, &text, w)) {
@@ -527,10 +557,10 @@ static void take_answer(struct session *s, const struct stanza *iq)
 static void caps_answer(struct session *s, const struct stanza *iq)
 {
     struct str number = iq->id;
-    int64_t    id;
+    int64_t id;
 
-    if (!s->caps_question || !str_starts(number, STR("caps")) || !str_to_i64(str_make(number.p + 4, number.len - 4), &id) ||
-        id != s->caps_question)
+    if (!s->caps_question || !str_starts(number, STR("caps")) ||
+        !str_to_i64(str_make(number.p + 4, number.len - 4), &id) || id != s->caps_question)
         return;
     s->caps_question = 0;
     if (s->caps && !s->caps->known)

@@ -1,9 +1,8 @@
-/* xep0115_clients.h: what clients say they can do (XEP-0115): learned from a client once for each version and kept, so that the
- * server knows which nodes each device wants to hear of (XEP-0060 §9.2, "node+notify").
+/* xep0115_clients.h: what clients say they can do (XEP-0115): learned from a client once for each version and
+ * kept, so that the server knows which nodes each device wants to hear of (XEP-0060 §9.2, "node+notify").
  *
- *   presence with <c/> ─▶ known in memory? ─▶ in the database? ─▶ the client is asked ─▶ its answer fits the hash ─▶ kept for all
- *                                                                                    └─ it does not ─▶ this session's only
- * SPDX-License-Identifier: AGPL-3.0-or-later */
+ *   presence with <c/> ─▶ known in memory? ─▶ in the database? ─▶ the client is asked ─▶ its answer fits the
+ * hash ─▶ kept for all └─ it does not ─▶ this session's only SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "base/arena.h"
 #include "crypto/digest.h"
@@ -11,15 +10,15 @@
 #include "wire/xml.h"
 
 enum {
-    CAPS_WANTS_MAX = 128,       /* nodes that one client wants */
-    CAPS_FEATURES_MAX = 1024,   /* in one answer, of each kind */
-    CAPS_KEPT_MAX = 20000,      /* versions kept in the database */
+    CAPS_WANTS_MAX = 128,     /* nodes that one client wants */
+    CAPS_FEATURES_MAX = 1024, /* in one answer, of each kind */
+    CAPS_KEPT_MAX = 20000,    /* versions kept in the database */
 };
 
-struct caps;        /* one version of one client; shared by the sessions that have it */
+struct caps; /* one version of one client; shared by the sessions that have it */
 
 struct caps_wants {
-    int        count;
+    int count;
     struct str nodes[CAPS_WANTS_MAX];
 };
 
@@ -31,7 +30,7 @@ bool caps_algorithm(struct str name, enum digest_kind *out);
 /* Does the device want to hear of this node? */
 bool caps_wants(const struct session *s, struct str node);
 bool caps_known(const struct session *s);
-struct str caps_list(const struct session *s);      /* '\n' behind each */
+struct str caps_list(const struct session *s); /* '\n' behind each */
 void caps_forget(struct session *s);
 /* Its presence came from another messenger, or from before a restart. */
 void caps_restored(struct session *s);

@@ -1,6 +1,6 @@
-/* XEP-0163 Personal Eventing Protocol 1.2.2: each account is a pubsub service (pubsub/pubsub.h) whose nodes come into being when
- * something is published, and whose subscribers are the contacts that want to hear of them.
- * SPDX-License-Identifier: AGPL-3.0-or-later */
+/* XEP-0163 Personal Eventing Protocol 1.2.2: each account is a pubsub service (pubsub/pubsub.h) whose nodes
+ * come into being when something is published, and whose subscribers are the contacts that want to hear of
+ * them. SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/xep/xep0163_pep.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -15,7 +15,7 @@
 static enum err pep_iq(struct session *s, const struct stanza *iq)
 {
     struct person *p = iq->has_to ? person_known(s->talk, iq->to.local) : s->person;
-    struct service at = { .pep = true, .person = p };
+    struct service at = {.pep = true, .person = p};
 
     if (!p)
         return ERR_NOT_FOUND;
@@ -26,31 +26,37 @@ static enum err pep_iq(struct session *s, const struct stanza *iq)
 
 /* ---- the last items, for a device that has come ---- */
 
-/* The nodes of those whose presence ?1 sees and who let them (?3: the bare JID of ?1, ?4: its full one, ?5: the domain). */
+/* The nodes of those whose presence ?1 sees and who let them (?3: the bare JID of ?1, ?4: its full one, ?5:
+ * the domain). */
 static struct db_sql contacts_nodes = {
     "SELECT r.jid, p.id, n.name FROM roster r"
-    " CROSS JOIN person p ON p.user = CASE WHEN length(r.jid) > length(?2) THEN substr(r.jid, 1, length(r.jid) - length(?2)) ELSE '' END"
+    " CROSS JOIN person p ON p.user = CASE WHEN length(r.jid) > length(?2) THEN substr(r.jid, 1, "
+    "length(r.jid) - length(?2)) ELSE '' END"
     " CROSS JOIN roster o ON o.owner = p.id AND o.jid = ?3 AND (o.subscription & 2) <> 0"
     " CROSS JOIN pubsub_node n ON n.owner = p.id AND n.items > 0"
     " WHERE r.owner = ?1 AND (r.subscription & 1) <> 0 AND r.jid = p.user || ?2"
     " AND NOT EXISTS (SELECT 1 FROM blocked b WHERE b.owner = p.id AND b.jid IN (?3, ?4, ?5))"
     " AND NOT EXISTS (SELECT 1 FROM blocked b WHERE b.owner = ?1 AND b.jid IN (r.jid, ?5))"
-    " ORDER BY r.jid, n.name" };
-static struct db_sql own_nodes = { "SELECT name FROM pubsub_node WHERE owner = ?1 AND items > 0 ORDER BY name" };
+    " ORDER BY r.jid, n.name"};
+static struct db_sql own_nodes = {
+    "SELECT name FROM pubsub_node WHERE owner = ?1 AND items > 0 ORDER BY name"};
 
-struct wanted { int64_t owner; struct str bare, node; };
+struct wanted {
+    int64_t owner;
+    struct str bare, node;
+};
 
 struct last {
-    struct job    *job;
-    uint64_t       session_id;
-    int64_t        person;          /* of the device */
-    bool           ordinary, profiles;      /* which kinds of nodes */
-    int64_t        since_us;        /* only what was published after that */
-    struct str     wants, only;     /* `only`: of this account alone */
-    struct str     bare, full, suffix, domain;
-    int            count, cap;
+    struct job *job;
+    uint64_t session_id;
+    int64_t person;          /* of the device */
+    bool ordinary, profiles; /* which kinds of nodes */
+    int64_t since_us;        /* only what was published after that */
+    struct str wants, only;  /* `only`: of this account alone */
+    struct str bare, full, suffix, domain;
+    int count, cap;
     struct wanted *wanted;
-    struct ids     messages;
+    struct ids messages;
 };
 
 static bool wants(struct str list, struct str node)
@@ -73,7 +79,8 @@ static void want(struct job *j, struct last *l, int64_t owner, struct str bare, 
 {
     bool profile = profile_is_node(node) && !str_eq(bare, l->bare);
 
-    if (!wants(l->wants, node) || (l->only.len && !str_eq(l->only, bare)) || !(profile ? l->profiles : l->ordinary))
+    if (!wants(l->wants, node) || (l->only.len && !str_eq(l->only, bare)) ||
+        !(profile ? l->profiles : l->ordinary))
         return;
     if (l->count == l->cap) {
         struct wanted *more;
@@ -84,13 +91,13 @@ static void want(struct job *j, struct last *l, int64_t owner, struct str bare, 
             memcpy(more, l->wanted, sizeof *more * (size_t)l->count);
         l->wanted = more;
     }
-    l->wanted[l->count++] = (struct wanted){ owner, arena_str(&j->work, bare), arena_str(&j->work, node) };
+    l->wanted[l->count++] = (struct wanted){owner, arena_str(&j->work, bare), arena_str(&j->work, node)};
 }
 
 static enum err find_own(struct job *j, struct db_conn *c, struct last *l)
 {
     struct db_stmt *row = db_prepare(c, &own_nodes);
-    enum err        e;
+    enum err e;
 
     if (!row)
         return ERR_IO;
@@ -104,7 +111,7 @@ static enum err find_own(struct job *j, struct db_conn *c, struct last *l)
 static enum err find_contacts(struct job *j, struct db_conn *c, struct last *l)
 {
     struct db_stmt *row = db_prepare(c, &contacts_nodes);
-    enum err        e;
+    enum err e;
 
     if (!row)
         return ERR_IO;
@@ -126,13 +133,13 @@ static struct db_sql shown_to = {
     " WHERE v.jid = ?1"
     " AND NOT EXISTS (SELECT 1 FROM blocked b WHERE b.owner = v.owner AND b.jid IN (?1, ?3, ?4))"
     " AND NOT EXISTS (SELECT 1 FROM blocked b WHERE b.owner = ?5 AND b.jid IN (p.user || ?2, ?4))"
-    " ORDER BY p.user" };
+    " ORDER BY p.user"};
 
 static enum err find_shown(struct job *j, struct db_conn *c, struct last *l)
 {
-    static const char *const nodes[] = { NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL };
-    struct db_stmt          *row = db_prepare(c, &shown_to);
-    enum err                 e;
+    static const char *const nodes[] = {NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL};
+    struct db_stmt *row = db_prepare(c, &shown_to);
+    enum err e;
 
     if (!row)
         return ERR_IO;
@@ -166,13 +173,14 @@ static enum err add_item(struct job *j, struct last *l, const struct node *n, co
 static enum err add_basic(struct job *j, struct db_conn *c, struct last *l, const struct wanted *w)
 {
     const struct fault *why;
-    struct node         n;
-    struct item         i;
-    enum err            e = node_read(j, c, w->node, false, &n);
+    struct node n;
+    struct item i;
+    enum err e = node_read(j, c, w->node, false, &n);
 
     if (!e)
         e = access_to(j, c, &n, &why);
-    if (e || why || n.config.send_last != LAST_ON_SUB_AND_PRESENCE || !n.config.notifications || !n.config.persist)
+    if (e || why || n.config.send_last != LAST_ON_SUB_AND_PRESENCE || !n.config.notifications ||
+        !n.config.persist)
         return e == ERR_NOT_FOUND ? OK : e;
     e = item_last(j, c, &n, &i);
     if (e || i.us < l->since_us)
@@ -184,11 +192,11 @@ static enum err add_basic(struct job *j, struct db_conn *c, struct last *l, cons
 static enum err add_profile(struct job *j, struct db_conn *c, struct last *l, const struct wanted *w)
 {
     struct profile_view v = profile_of_job(j, c);
-    struct node         n = { .name = w->node, .config.payloads = true };
-    int                 before = l->messages.count;
-    struct profile      p;
-    struct item         i = { .us = clock_us() };
-    enum err            e;
+    struct node n = {.name = w->node, .config.payloads = true};
+    int before = l->messages.count;
+    struct profile p;
+    struct item i = {.us = clock_us()};
+    enum err e;
 
     if (v.kind == PROFILE_BASIC) {
         e = add_basic(j, c, l, w);
@@ -204,7 +212,7 @@ static enum err add_profile(struct job *j, struct db_conn *c, struct last *l, co
 
 static enum err add_message(struct job *j, struct db_conn *c, struct last *l, const struct wanted *w)
 {
-    j->service = (struct service){ .owner = w->owner, .pep = true, .bare = w->bare };
+    j->service = (struct service){.owner = w->owner, .pep = true, .bare = w->bare};
     j->asker.self = str_eq(w->bare, l->bare);
     return !j->asker.self && profile_is_node(w->node) ? add_profile(j, c, l, w) : add_basic(j, c, l, w);
 }
@@ -212,10 +220,10 @@ static enum err add_message(struct job *j, struct db_conn *c, struct last *l, co
 static enum err last_run(struct job *j, struct db_conn *c)
 {
     struct last *l = j->arg;
-    enum err     e;
+    enum err e;
 
     l->count = l->cap = 0;
-    l->messages = (struct ids){ 0 };
+    l->messages = (struct ids){0};
     e = l->only.len && !str_eq(l->only, l->bare) ? OK : find_own(j, c, l);
     if (!e)
         e = find_contacts(j, c, l);
@@ -248,23 +256,29 @@ static bool wants_profiles(struct str list)
 
 static void start_last(struct session *s, struct str only, int64_t since_us, bool ordinary, bool profiles)
 {
-    struct service at = { .pep = true, .bare = s->jid.bare };
-    struct job    *j;
-    struct last   *l;
+    struct service at = {.pep = true, .bare = s->jid.bare};
+    struct job *j;
+    struct last *l;
 
     j = job_new(s->talk, &at);
     job_asker(j, s->jid.bare, s->jid.full, true);
     l = arena_zalloc(&j->arena, sizeof *l);
-    *l = (struct last){ .session_id = s->id, .person = s->person->id, .wants = arena_str(&j->arena, caps_list(s)),
-                        .ordinary = ordinary, .profiles = profiles, .since_us = since_us,
-                        .only = arena_str(&j->arena, only), .bare = j->asker.bare, .full = j->asker.full,
-                        .domain = arena_str(&j->arena, s->talk->domain),
-                        .suffix = arena_printf(&j->arena, "@%.*s", STR_ARG(s->talk->domain)) };
+    *l = (struct last){.session_id = s->id,
+                       .person = s->person->id,
+                       .wants = arena_str(&j->arena, caps_list(s)),
+                       .ordinary = ordinary,
+                       .profiles = profiles,
+                       .since_us = since_us,
+                       .only = arena_str(&j->arena, only),
+                       .bare = j->asker.bare,
+                       .full = j->asker.full,
+                       .domain = arena_str(&j->arena, s->talk->domain),
+                       .suffix = arena_printf(&j->arena, "@%.*s", STR_ARG(s->talk->domain))};
     j->arg = l;
     j->run = last_run;
     j->done = last_done;
     if (profiles && s->talk->shared)
-        job_change(j, NULL);        /* where the newest is seen */
+        job_change(j, NULL); /* where the newest is seen */
     else
         job_read(j, NULL);
 }
@@ -280,12 +294,15 @@ static void send_last(struct session *s, struct str only, int64_t since_us)
         start_last(s, only, since_us, false, true);
 }
 
-void pep_interested(struct session *s) { send_last(s, STR_NULL, 0); }
+void pep_interested(struct session *s)
+{
+    send_last(s, STR_NULL, 0);
+}
 
 void pep_show_here(struct person *to, struct str of_bare)
 {
     uint64_t ids[ROSTER_SESSIONS_MAX];
-    int      n = roster_sessions(to, ids);
+    int n = roster_sessions(to, ids);
 
     for (int i = 0; i < n; i++) {
         struct session *s = session_find(to->talk, ids[i]);
@@ -298,12 +315,16 @@ void pep_show_here(struct person *to, struct str of_bare)
 void pep_show(struct person *of, struct person *to)
 {
     pep_show_here(to, of->jid.bare);
-    event_send(to->talk, &(struct event){ .kind = EVENT_PEP_SHOW, .local = to->jid.local, .jid = of->jid.bare });
+    event_send(to->talk,
+               &(struct event){.kind = EVENT_PEP_SHOW, .local = to->jid.local, .jid = of->jid.bare});
 }
 
 /* ---- after a break ---- */
 
-enum { PEP_AGAIN_PER_SECOND = 200, PEP_MARGIN_US = 30 * 1000000 };     /* clocks differ, and a commit takes its time */
+enum {
+    PEP_AGAIN_PER_SECOND = 200,
+    PEP_MARGIN_US = 30 * 1000000
+}; /* clocks differ, and a commit takes its time */
 
 void pep_missed(struct talk *t, int64_t since_us)
 {
@@ -311,7 +332,8 @@ void pep_missed(struct talk *t, int64_t since_us)
         return;
     if (!t->pep_since_us || since_us - PEP_MARGIN_US < t->pep_since_us)
         t->pep_since_us = since_us - PEP_MARGIN_US;
-    LIST_EACH(it, &t->sessions_all) {
+    LIST_EACH(it, &t->sessions_all)
+    {
         struct session *s = LIST_ITEM(it, struct session, in_talk);
 
         s->pep_due = s->caps != NULL;
@@ -324,7 +346,8 @@ static void pep_tick(struct talk *t)
 
     if (!t->pep_since_us)
         return;
-    LIST_EACH(it, &t->sessions_all) {
+    LIST_EACH(it, &t->sessions_all)
+    {
         struct session *s = LIST_ITEM(it, struct session, in_talk);
 
         if (!s->pep_due)
@@ -345,23 +368,55 @@ static void pep_deleted(struct person *p, struct db_conn *c)
 }
 
 static const struct iq_handler pep_iqs[] = {
-    { "pubsub", NS_PUBSUB, IQ_TO_SELF | IQ_TO_OTHER, pep_iq, pep_iq },
-    { "pubsub", NS_PUBSUB_OWNER, IQ_TO_SELF | IQ_TO_OTHER, pep_iq, pep_iq },
-    { 0 },
+    {"pubsub", NS_PUBSUB, IQ_TO_SELF | IQ_TO_OTHER, pep_iq, pep_iq},
+    {"pubsub", NS_PUBSUB_OWNER, IQ_TO_SELF | IQ_TO_OTHER, pep_iq, pep_iq},
+    {0},
 };
 
 static const char *const pep_disco[] = {
-    NS_PUBSUB, NS_PUBSUB_OWNER, NS_PUBSUB_EVENT, NS_PUBSUB "#pubsub-on-a-jid",
-    NS_PUBSUB "#access-authorize", NS_PUBSUB "#access-open", NS_PUBSUB "#access-presence", NS_PUBSUB "#access-roster",
-    NS_PUBSUB "#access-whitelist", NS_PUBSUB "#auto-create", NS_PUBSUB "#auto-subscribe", NS_PUBSUB "#config-node",
-    NS_PUBSUB "#config-node-max", NS_PUBSUB "#create-and-configure", NS_PUBSUB "#create-nodes", NS_PUBSUB "#delete-items",
-    NS_PUBSUB "#delete-nodes", NS_PUBSUB "#filtered-notifications", NS_PUBSUB "#instant-nodes", NS_PUBSUB "#item-ids",
-    NS_PUBSUB "#last-published", NS_PUBSUB "#manage-subscriptions", NS_PUBSUB "#member-affiliation", NS_PUBSUB "#meta-data",
-    NS_PUBSUB "#modify-affiliations", NS_PUBSUB "#multi-items", NS_PUBSUB "#outcast-affiliation", NS_PUBSUB "#persistent-items",
-    NS_PUBSUB "#presence-notifications", NS_PUBSUB "#presence-subscribe", NS_PUBSUB "#publish", NS_PUBSUB "#publish-only-affiliation",
-    NS_PUBSUB "#publish-options", NS_PUBSUB "#publisher-affiliation", NS_PUBSUB "#purge-nodes", NS_PUBSUB "#retract-items",
-    NS_PUBSUB "#retrieve-affiliations", NS_PUBSUB "#retrieve-default", NS_PUBSUB "#retrieve-items", NS_PUBSUB "#retrieve-subscriptions",
-    NS_PUBSUB "#rsm", NS_PUBSUB "#subscribe", NULL,
+    NS_PUBSUB,
+    NS_PUBSUB_OWNER,
+    NS_PUBSUB_EVENT,
+    NS_PUBSUB "#pubsub-on-a-jid",
+    NS_PUBSUB "#access-authorize",
+    NS_PUBSUB "#access-open",
+    NS_PUBSUB "#access-presence",
+    NS_PUBSUB "#access-roster",
+    NS_PUBSUB "#access-whitelist",
+    NS_PUBSUB "#auto-create",
+    NS_PUBSUB "#auto-subscribe",
+    NS_PUBSUB "#config-node",
+    NS_PUBSUB "#config-node-max",
+    NS_PUBSUB "#create-and-configure",
+    NS_PUBSUB "#create-nodes",
+    NS_PUBSUB "#delete-items",
+    NS_PUBSUB "#delete-nodes",
+    NS_PUBSUB "#filtered-notifications",
+    NS_PUBSUB "#instant-nodes",
+    NS_PUBSUB "#item-ids",
+    NS_PUBSUB "#last-published",
+    NS_PUBSUB "#manage-subscriptions",
+    NS_PUBSUB "#member-affiliation",
+    NS_PUBSUB "#meta-data",
+    NS_PUBSUB "#modify-affiliations",
+    NS_PUBSUB "#multi-items",
+    NS_PUBSUB "#outcast-affiliation",
+    NS_PUBSUB "#persistent-items",
+    NS_PUBSUB "#presence-notifications",
+    NS_PUBSUB "#presence-subscribe",
+    NS_PUBSUB "#publish",
+    NS_PUBSUB "#publish-only-affiliation",
+    NS_PUBSUB "#publish-options",
+    NS_PUBSUB "#publisher-affiliation",
+    NS_PUBSUB "#purge-nodes",
+    NS_PUBSUB "#retract-items",
+    NS_PUBSUB "#retrieve-affiliations",
+    NS_PUBSUB "#retrieve-default",
+    NS_PUBSUB "#retrieve-items",
+    NS_PUBSUB "#retrieve-subscriptions",
+    NS_PUBSUB "#rsm",
+    NS_PUBSUB "#subscribe",
+    NULL,
 };
 
 const struct feature xep0163_pep = {

@@ -4,13 +4,14 @@
 #include "talk/person.h"
 #include "talk/session.h"
 
-/* The device has become available, or it is known only now what it wants, or that is something else now: the last item of each
- * node that it wants is sent to it, its own account's and its contacts'. */
+/* The device has become available, or it is known only now what it wants, or that is something else now: the
+ * last item of each node that it wants is sent to it, its own account's and its contacts'. */
 void pep_interested(struct session *s);
 /* `to` may see the presence of `of` from now on: the same, of that one account, to all devices of `to`. */
 void pep_show(struct person *of, struct person *to);
 
-/* Events of other messengers may have been lost since then: what was published is read and told again, some devices each second. */
+/* Events of other messengers may have been lost since then: what was published is read and told again, some
+ * devices each second. */
 void pep_missed(struct talk *t, int64_t since_us);
 
 /* ---- asked by another messenger ---- */

@@ -1,6 +1,6 @@
-/* XEP-0292 vCard4 Over XMPP 0.12.0 and XEP-0172 User Nickname 1.1 are nodes of an account, which need no code of their own; and
- * multi-profile: how an owner keeps up to three profiles besides the basic one and says who sees which (docs/profiles.md). What
- * everyone gets of them is decided in talk/profile.h.
+/* XEP-0292 vCard4 Over XMPP 0.12.0 and XEP-0172 User Nickname 1.1 are nodes of an account, which need no code
+ * of their own; and multi-profile: how an owner keeps up to three profiles besides the basic one and says who
+ * sees which (docs/profiles.md). What everyone gets of them is decided in talk/profile.h.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "crypto/digest.h"
 #include "talk/pubsub/inner.h"
@@ -8,42 +8,48 @@
 #include "wire/base64.h"
 
 static const struct db_migration profile_migrations[] = {
-    { 1, "profile",
-      "CREATE TABLE profile(owner INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT, status TEXT, photo_type TEXT, photo TEXT,"
-      " photo_id TEXT, photo_bytes INTEGER NOT NULL, background_type TEXT, background TEXT, PRIMARY KEY(owner, number)) WITHOUT ROWID;"
-      "CREATE TABLE profile_viewer(owner INTEGER NOT NULL, jid TEXT NOT NULL, number INTEGER NOT NULL,"
-      " PRIMARY KEY(owner, jid)) WITHOUT ROWID;"
-      "CREATE INDEX profile_viewer_jid ON profile_viewer(jid);"
-      "CREATE TABLE profile_head(owner INTEGER PRIMARY KEY, version INTEGER NOT NULL);" },
-    { 0 },
+    {1, "profile",
+     "CREATE TABLE profile(owner INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT, status TEXT, "
+     "photo_type TEXT, photo TEXT,"
+     " photo_id TEXT, photo_bytes INTEGER NOT NULL, background_type TEXT, background TEXT, PRIMARY "
+     "KEY(owner, number)) WITHOUT ROWID;"
+     "CREATE TABLE profile_viewer(owner INTEGER NOT NULL, jid TEXT NOT NULL, number INTEGER NOT NULL,"
+     " PRIMARY KEY(owner, jid)) WITHOUT ROWID;"
+     "CREATE INDEX profile_viewer_jid ON profile_viewer(jid);"
+     "CREATE TABLE profile_head(owner INTEGER PRIMARY KEY, version INTEGER NOT NULL);"},
+    {0},
 };
 
 static struct db_sql profile_write = {
-    "INSERT INTO profile(owner, number, name, status, photo_type, photo, photo_id, photo_bytes, background_type, background)"
+    "INSERT INTO profile(owner, number, name, status, photo_type, photo, photo_id, photo_bytes, "
+    "background_type, background)"
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
-    " ON CONFLICT(owner, number) DO UPDATE SET name = excluded.name, status = excluded.status, photo_type = excluded.photo_type,"
+    " ON CONFLICT(owner, number) DO UPDATE SET name = excluded.name, status = excluded.status, photo_type = "
+    "excluded.photo_type,"
     " photo = excluded.photo, photo_id = excluded.photo_id, photo_bytes = excluded.photo_bytes,"
-    " background_type = excluded.background_type, background = excluded.background" };
-static struct db_sql profile_remove = { "DELETE FROM profile WHERE owner = ?1 AND number = ?2" };
-static struct db_sql viewer_write = {
-    "INSERT INTO profile_viewer(owner, jid, number) VALUES (?1, ?2, ?3) ON CONFLICT(owner, jid) DO UPDATE SET number = excluded.number" };
-static struct db_sql viewer_remove = { "DELETE FROM profile_viewer WHERE owner = ?1 AND jid = ?2" };
-static struct db_sql viewers_of = { "SELECT count(*) FROM profile_viewer WHERE owner = ?1 AND number = ?2" };
-static struct db_sql listed_select = { "SELECT 1 FROM roster WHERE owner = ?1 AND jid = ?2" };
-static struct db_sql version_bump = {
-    "INSERT INTO profile_head(owner, version) VALUES (?1, 1) ON CONFLICT(owner) DO UPDATE SET version = profile_head.version + 1" };
-static struct db_sql delete_profiles = { "DELETE FROM profile WHERE owner = ?1" };
-static struct db_sql delete_viewers = { "DELETE FROM profile_viewer WHERE owner = ?1" };
-static struct db_sql delete_viewings = { "DELETE FROM profile_viewer WHERE jid = ?1" };
-static struct db_sql delete_head = { "DELETE FROM profile_head WHERE owner = ?1" };
-static struct db_sql card_select = { "SELECT xml FROM vcard WHERE owner = ?1" };
+    " background_type = excluded.background_type, background = excluded.background"};
+static struct db_sql profile_remove = {"DELETE FROM profile WHERE owner = ?1 AND number = ?2"};
+static struct db_sql viewer_write = {"INSERT INTO profile_viewer(owner, jid, number) VALUES (?1, ?2, ?3) ON "
+                                     "CONFLICT(owner, jid) DO UPDATE SET number = excluded.number"};
+static struct db_sql viewer_remove = {"DELETE FROM profile_viewer WHERE owner = ?1 AND jid = ?2"};
+static struct db_sql viewers_of = {"SELECT count(*) FROM profile_viewer WHERE owner = ?1 AND number = ?2"};
+static struct db_sql listed_select = {"SELECT 1 FROM roster WHERE owner = ?1 AND jid = ?2"};
+static struct db_sql version_bump = {"INSERT INTO profile_head(owner, version) VALUES (?1, 1) ON "
+                                     "CONFLICT(owner) DO UPDATE SET version = profile_head.version + 1"};
+static struct db_sql delete_profiles = {"DELETE FROM profile WHERE owner = ?1"};
+static struct db_sql delete_viewers = {"DELETE FROM profile_viewer WHERE owner = ?1"};
+static struct db_sql delete_viewings = {"DELETE FROM profile_viewer WHERE jid = ?1"};
+static struct db_sql delete_head = {"DELETE FROM profile_head WHERE owner = ?1"};
+static struct db_sql card_select = {"SELECT xml FROM vcard WHERE owner = ?1"};
 
-static const struct fault no_number = { "bad-request", NULL, NULL, "number is 0, 1, 2 or 3" };
-static const struct fault basic_has_others = { "bad-request", NULL, NULL, "the basic profile has its name and photo in the vCard and the avatar" };
-static const struct fault bad_picture = { "bad-request", NULL, NULL, "a picture is base64" };
-static const struct fault too_large = { "not-acceptable", NULL, NULL, "a text or a picture is too large" };
-static const struct fault has_viewers = { "conflict", NULL, NULL, "somebody sees this profile: let them see another one first" };
-static const struct fault malformed = { "jid-malformed", NULL, NULL, NULL };
+static const struct fault no_number = {"bad-request", NULL, NULL, "number is 0, 1, 2 or 3"};
+static const struct fault basic_has_others = {
+    "bad-request", NULL, NULL, "the basic profile has its name and photo in the vCard and the avatar"};
+static const struct fault bad_picture = {"bad-request", NULL, NULL, "a picture is base64"};
+static const struct fault too_large = {"not-acceptable", NULL, NULL, "a text or a picture is too large"};
+static const struct fault has_viewers = {"conflict", NULL, NULL,
+                                         "somebody sees this profile: let them see another one first"};
+static const struct fault malformed = {"jid-malformed", NULL, NULL, NULL};
 
 /* ---- writing one out ---- */
 
@@ -56,7 +62,8 @@ static void put_element(struct buf *b, const char *name, struct str text)
     buf_printf(b, "</%s>", name);
 }
 
-static void put_picture(struct buf *b, const char *name, struct str type, struct str id, struct str data, bool whole)
+static void put_picture(struct buf *b, const char *name, struct str type, struct str id, struct str data,
+                        bool whole)
 {
     if (data.len == 0)
         return;
@@ -88,10 +95,10 @@ static void put_profile(struct buf *b, const struct profile *p, int number, bool
 static enum err nick_of(struct job *j, struct db_conn *c, struct str *out)
 {
     const struct fault *why;
-    struct xml_node    *x;
-    struct node         n;
-    struct item         i;
-    enum err            e = node_read(j, c, STR(NODE_NICK), false, &n);
+    struct xml_node *x;
+    struct node n;
+    struct item i;
+    enum err e = node_read(j, c, STR(NODE_NICK), false, &n);
 
     if (!e)
         e = access_to(j, c, &n, &why);
@@ -105,9 +112,9 @@ static enum err nick_of(struct job *j, struct db_conn *c, struct str *out)
 
 static enum err card_name(struct job *j, struct db_conn *c, struct str *out)
 {
-    struct db_stmt  *row = NULL;
+    struct db_stmt *row = NULL;
     struct xml_node *x;
-    enum err         e = db_get(c, &row, &card_select, "i", j->service.owner);
+    enum err e = db_get(c, &row, &card_select, "i", j->service.owner);
 
     if (!e && xml_parse(&j->work, arena_str(&j->work, db_text(row, 0)), NULL, &x) == XML_FINE)
         *out = xml_child_text(&j->work, x, "FN", "vcard-temp");
@@ -119,8 +126,8 @@ static enum err card_name(struct job *j, struct db_conn *c, struct str *out)
 static enum err read_basic(struct job *j, struct db_conn *c, struct profile *p)
 {
     struct avatar av;
-    bool          there;
-    enum err      e = profile_load(c, &j->work, j->service.owner, 0, p);
+    bool there;
+    enum err e = profile_load(c, &j->work, j->service.owner, 0, p);
 
     e = e == ERR_NOT_FOUND ? OK : e;
     if (!e)
@@ -142,7 +149,7 @@ static enum err read_basic(struct job *j, struct db_conn *c, struct profile *p)
 static enum err verb_view(struct job *j, struct db_conn *c)
 {
     struct profile_view v = profile_of_job(j, c);
-    struct profile      p = { 0 };
+    struct profile p = {0};
 
     if (v.kind == PROFILE_BASIC || v.kind == PROFILE_OWN) {
         if (read_basic(j, c, &p) != OK || !profile_still(c, &v))
@@ -158,9 +165,9 @@ static enum err verb_view(struct job *j, struct db_conn *c)
 
 static void view_late(const struct job *j, struct buf *out)
 {
-    struct str          rest = j->service.bare;
-    struct profile_view v = { .local = str_split(&rest, '@') };
-    struct profile      p;
+    struct str rest = j->service.bare;
+    struct profile_view v = {.local = str_split(&rest, '@')};
+    struct profile p;
 
     profile_minimal(&v, &p);
     put_profile(out, &p, -1, true);
@@ -171,7 +178,7 @@ static void view_late(const struct job *j, struct buf *out)
 static enum err put_one(struct job *j, struct db_conn *c, int number, bool whole)
 {
     struct profile p;
-    enum err       e = profile_load(c, &j->work, j->service.owner, number, &p);
+    enum err e = profile_load(c, &j->work, j->service.owner, number, &p);
 
     if (!e)
         put_profile(&j->out, &p, number, whole);
@@ -181,8 +188,8 @@ static enum err put_one(struct job *j, struct db_conn *c, int number, bool whole
 static enum err verb_list(struct job *j, struct db_conn *c)
 {
     struct profile_viewer *v;
-    int                    count;
-    enum err               e = profile_viewers(c, &j->work, j->service.owner, &count, &v);
+    int count;
+    enum err e = profile_viewers(c, &j->work, j->service.owner, &count, &v);
 
     BUF_LIT(&j->out, "<profiles xmlns='" NS_PROFILES "'>");
     for (int n = 0; n <= PROFILES_MAX && !e; n++) {
@@ -210,7 +217,7 @@ static bool number_of(const struct xml_node *x, int *out)
 
 static enum err verb_get_one(struct job *j, struct db_conn *c)
 {
-    int      n;
+    int n;
     enum err e = number_of(j->payload, &n) ? put_one(j, c, n, true) : job_fail(j, &no_number);
 
     return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
@@ -220,7 +227,7 @@ static enum err verb_get_one(struct job *j, struct db_conn *c)
 
 static struct str without_space(struct arena *a, struct str text)
 {
-    char  *out = arena_alloc(a, text.len + 1);
+    char *out = arena_alloc(a, text.len + 1);
     size_t n = 0;
 
     for (size_t i = 0; i < text.len; i++)
@@ -230,7 +237,8 @@ static struct str without_space(struct arena *a, struct str text)
 }
 
 /* False: not base64, or no type. `bytes` gets what is inside. */
-static bool read_picture(struct job *j, const char *name, struct str *type, struct str *data, struct str *bytes)
+static bool read_picture(struct job *j, const char *name, struct str *type, struct str *data,
+                         struct str *bytes)
 {
     const struct xml_node *x = xml_child(j->payload, name, NS_PROFILES);
 
@@ -243,18 +251,19 @@ static bool read_picture(struct job *j, const char *name, struct str *type, stru
 static const struct fault *read_one(struct job *j, int number, struct profile *p)
 {
     struct str bytes = STR_NULL, ignored;
-    uint8_t    hash[20];
+    uint8_t hash[20];
     struct buf id;
 
-    *p = (struct profile){ .name = xml_child_text(&j->work, j->payload, "name", NS_PROFILES),
-                           .status = xml_child_text(&j->work, j->payload, "status", NS_PROFILES) };
+    *p = (struct profile){.name = xml_child_text(&j->work, j->payload, "name", NS_PROFILES),
+                          .status = xml_child_text(&j->work, j->payload, "status", NS_PROFILES)};
     if (!read_picture(j, "photo", &p->photo_type, &p->photo, &bytes) ||
         !read_picture(j, "background", &p->background_type, &p->background, &ignored))
         return &bad_picture;
     if (number == 0 && (p->name.len || p->photo.len))
         return &basic_has_others;
-    if (p->name.len > PROFILE_NAME_BYTES_MAX || p->status.len > PROFILE_STATUS_BYTES_MAX || p->photo.len > PROFILE_IMAGE_BYTES_MAX ||
-        p->background.len > PROFILE_IMAGE_BYTES_MAX || p->photo_type.len > 64 || p->background_type.len > 64)
+    if (p->name.len > PROFILE_NAME_BYTES_MAX || p->status.len > PROFILE_STATUS_BYTES_MAX ||
+        p->photo.len > PROFILE_IMAGE_BYTES_MAX || p->background.len > PROFILE_IMAGE_BYTES_MAX ||
+        p->photo_type.len > 64 || p->background_type.len > 64)
         return &too_large;
     if (!p->photo.len)
         return NULL;
@@ -270,10 +279,10 @@ static const struct fault *read_one(struct job *j, int number, struct profile *p
 static enum err tell_viewers(struct job *j, struct db_conn *c, int number, const struct profile *p)
 {
     struct profile_viewer *v;
-    struct profile         shown = *p;
-    struct str             rest = j->service.bare;
-    int                    count;
-    enum err               e = profile_viewers(c, &j->work, j->service.owner, &count, &v);
+    struct profile shown = *p;
+    struct str rest = j->service.bare;
+    int count;
+    enum err e = profile_viewers(c, &j->work, j->service.owner, &count, &v);
 
     if (!shown.name.len)
         shown.name = str_split(&rest, '@');
@@ -286,9 +295,9 @@ static enum err tell_viewers(struct job *j, struct db_conn *c, int number, const
 static enum err verb_set_one(struct job *j, struct db_conn *c)
 {
     const struct fault *why;
-    struct profile      p;
-    int                 n;
-    enum err            e;
+    struct profile p;
+    int n;
+    enum err e;
 
     if (!number_of(j->payload, &n))
         return job_fail(j, &no_number);
@@ -297,17 +306,17 @@ static enum err verb_set_one(struct job *j, struct db_conn *c)
         return job_fail(j, why);
     e = profile_lock(c, j->service.owner);
     if (!e)
-        e = db_run(c, &profile_write, "iisssssiss", j->service.owner, (int64_t)n, p.name, p.status, p.photo_type, p.photo, p.photo_id,
-                   p.photo_bytes, p.background_type, p.background);
+        e = db_run(c, &profile_write, "iisssssiss", j->service.owner, (int64_t)n, p.name, p.status,
+                   p.photo_type, p.photo, p.photo_id, p.photo_bytes, p.background_type, p.background);
     return e || n == 0 ? e : tell_viewers(j, c, n, &p);
 }
 
 static enum err verb_remove(struct job *j, struct db_conn *c)
 {
     struct db_stmt *row = NULL;
-    int64_t         viewers = 0;
-    int             n;
-    enum err        e;
+    int64_t viewers = 0;
+    int n;
+    enum err e;
 
     if (!number_of(j->payload, &n) || n == 0)
         return job_fail(j, &no_number);
@@ -319,7 +328,7 @@ static enum err verb_remove(struct job *j, struct db_conn *c)
     if (row)
         db_done(row);
     if (e || viewers)
-        return e ? e : job_fail(j, &has_viewers);       /* nobody falls back to one that was not meant for them */
+        return e ? e : job_fail(j, &has_viewers); /* nobody falls back to one that was not meant for them */
     return db_run(c, &profile_remove, "ii", j->service.owner, (int64_t)n);
 }
 
@@ -329,8 +338,8 @@ static enum err judge_viewers(struct job *j, struct db_conn *c)
 {
     for (const struct xml_node *x = xml_first(j->payload); x; x = xml_next(x)) {
         struct db_stmt *row = NULL;
-        struct jid      who;
-        enum err        e;
+        struct jid who;
+        enum err e;
 
         if (!xml_is(x, "viewer", NS_PROFILES))
             return job_fail(j, &fault_bad_request);
@@ -348,15 +357,15 @@ static enum err judge_viewers(struct job *j, struct db_conn *c)
 /* Who is back in the basic profile's audience is shown that. */
 static enum err tell_basic(struct job *j, struct db_conn *c, const struct jid *who)
 {
-    static const char *const nodes[] = { NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL };
-    struct asker             owner = j->asker;
-    enum err                 e = OK;
+    static const char *const nodes[] = {NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL};
+    struct asker owner = j->asker;
+    enum err e = OK;
 
-    j->asker = (struct asker){ .bare = who->bare, .full = who->full };
+    j->asker = (struct asker){.bare = who->bare, .full = who->full};
     for (int i = 0; nodes[i] && !e; i++) {
         const struct fault *why;
-        struct node         n;
-        struct item         item;
+        struct node n;
+        struct item item;
 
         e = node_read(j, c, str_of(nodes[i]), false, &n);
         if (!e)
@@ -371,7 +380,8 @@ static enum err tell_basic(struct job *j, struct db_conn *c, const struct jid *w
     return e;
 }
 
-static enum err move_viewer(struct job *j, struct db_conn *c, const struct jid *who, int number, const struct profile *p)
+static enum err move_viewer(struct job *j, struct db_conn *c, const struct jid *who, int number,
+                            const struct profile *p)
 {
     enum err e = number ? db_run(c, &viewer_write, "isi", j->service.owner, who->bare, (int64_t)number)
                         : db_run(c, &viewer_remove, "is", j->service.owner, who->bare);
@@ -384,10 +394,10 @@ static enum err move_viewer(struct job *j, struct db_conn *c, const struct jid *
 static enum err verb_audience(struct job *j, struct db_conn *c)
 {
     struct profile_viewer *v;
-    struct str             rest = j->service.bare;
-    struct profile         p = { 0 };
-    int                    n, count;
-    enum err               e;
+    struct str rest = j->service.bare;
+    struct profile p = {0};
+    int n, count;
+    enum err e;
 
     if (!number_of(j->payload, &n))
         return job_fail(j, &no_number);
@@ -418,9 +428,9 @@ static enum err verb_audience(struct job *j, struct db_conn *c)
 
 static struct job *start(struct session *s, const struct stanza *iq, struct person *p, verb_fn *run)
 {
-    struct service at = { .owner = person_number(p), .pep = true, .bare = p->jid.bare, .person = p };
-    struct job    *j = job_new(s->talk, &at);
-    struct buf    *b = talk_scratch(s->talk);
+    struct service at = {.owner = person_number(p), .pep = true, .bare = p->jid.bare, .person = p};
+    struct job *j = job_new(s->talk, &at);
+    struct buf *b = talk_scratch(s->talk);
 
     job_asker(j, s->jid.bare, s->jid.full, str_eq(s->jid.domain, s->talk->domain));
     xml_put_node(b, iq->payload, STR_NULL);
@@ -436,10 +446,10 @@ static struct job *start(struct session *s, const struct stanza *iq, struct pers
 static enum err profiles_get(struct session *s, const struct stanza *iq)
 {
     struct person *p = iq->has_to ? person_known(s->talk, iq->to.local) : s->person;
-    bool           own = p && p == s->person;
-    const char    *name = xml_attr(iq->payload, "number").p ? "one" : "view";
-    verb_fn       *run = NULL;
-    struct job    *j;
+    bool own = p && p == s->person;
+    const char *name = xml_attr(iq->payload, "number").p ? "one" : "view";
+    verb_fn *run = NULL;
+    struct job *j;
 
     if (!p)
         return ERR_NOT_FOUND;
@@ -454,7 +464,7 @@ static enum err profiles_get(struct session *s, const struct stanza *iq)
         return ERR_INVALID;
     if (s->talk->shared && !own) {
         j->late = view_late;
-        job_change(j, s);       /* where the newest is seen */
+        job_change(j, s); /* where the newest is seen */
     } else {
         job_read(j, s);
     }
@@ -463,8 +473,10 @@ static enum err profiles_get(struct session *s, const struct stanza *iq)
 
 static enum err profiles_set(struct session *s, const struct stanza *iq)
 {
-    static const struct { const char *name; verb_fn *run; } sets[] = {
-        { "profile", verb_set_one }, { "remove", verb_remove }, { "audience", verb_audience } };
+    static const struct {
+        const char *name;
+        verb_fn *run;
+    } sets[] = {{"profile", verb_set_one}, {"remove", verb_remove}, {"audience", verb_audience}};
     struct job *j = NULL;
 
     if (!s->person || (iq->has_to && !str_eq(iq->to.full, s->jid.bare)))
@@ -489,10 +501,10 @@ static void profiles_deleted(struct person *p, struct db_conn *c)
 }
 
 static const struct iq_handler profiles_iqs[] = {
-    { NULL, NS_PROFILES, IQ_TO_SELF | IQ_TO_OTHER, profiles_get, profiles_set },
-    { 0 },
+    {NULL, NS_PROFILES, IQ_TO_SELF | IQ_TO_OTHER, profiles_get, profiles_set},
+    {0},
 };
-static const char *const profiles_disco[] = { NS_PROFILES, NULL };
+static const char *const profiles_disco[] = {NS_PROFILES, NULL};
 
 const struct feature xep0292_profiles = {
     .spec = "XEP-0292 0.12.0",
@@ -503,4 +515,4 @@ const struct feature xep0292_profiles = {
     .migrations = profile_migrations,
     .person_deleted = profiles_deleted,
 };
-const struct feature xep0172_nick = { .spec = "XEP-0172 1.1", .title = "User Nickname" };
+const struct feature xep0172_nick = {.spec = "XEP-0172 1.1", .title = "User Nickname"};

@@ -1,7 +1,8 @@
-/* XEP-0398 User Avatar to vCard-Based Avatars Conversion 1.0.0, and with it XEP-0084 and XEP-0153. The avatar nodes hold the picture;
- * cards and presence show it. Its hash in presence is told per viewer (talk/profile.h), and only in a database of our own: where
- * several messengers share one, memory cannot prove that it knows the newest audience, so there presence says nothing of photos.
- * SPDX-License-Identifier: AGPL-3.0-or-later */
+/* XEP-0398 User Avatar to vCard-Based Avatars Conversion 1.0.0, and with it XEP-0084 and XEP-0153. The avatar
+ * nodes hold the picture; cards and presence show it. Its hash in presence is told per viewer
+ * (talk/profile.h), and only in a database of our own: where several messengers share one, memory cannot
+ * prove that it knows the newest audience, so there presence says nothing of photos. SPDX-License-Identifier:
+ * AGPL-3.0-or-later */
 #include "talk/xep/xep0398_avatars.h"
 #include "base/fault.h"
 #include "base/mem.h"
@@ -39,7 +40,7 @@ static bool hash_fits(struct arena *a, struct str data, struct str id)
 {
     struct str bytes;
     struct buf b;
-    bool       yes;
+    bool yes;
 
     if (base64_decode(a, data, &bytes) != OK)
         return false;
@@ -53,7 +54,7 @@ static bool hash_fits(struct arena *a, struct str data, struct str id)
 /* Base64 as others write it has line breaks. */
 static struct str without_space(struct arena *a, struct str text)
 {
-    char  *out = arena_alloc(a, text.len + 1);
+    char *out = arena_alloc(a, text.len + 1);
     size_t n = 0;
 
     for (size_t i = 0; i < text.len; i++)
@@ -65,9 +66,9 @@ static struct str without_space(struct arena *a, struct str text)
 static enum err read_data(struct job *j, struct db_conn *c, struct avatar *out)
 {
     struct xml_node *x;
-    struct node      n;
-    struct item      i;
-    enum err         e = node_read(j, c, STR(NODE_AVATAR_DATA), false, &n);
+    struct node n;
+    struct item i;
+    enum err e = node_read(j, c, STR(NODE_AVATAR_DATA), false, &n);
 
     if (!e)
         e = item_get(j, c, &n, out->id, &i);
@@ -84,13 +85,13 @@ static enum err read_data(struct job *j, struct db_conn *c, struct avatar *out)
 enum err avatar_read(struct job *j, struct db_conn *c, struct avatar *out, bool *there)
 {
     const struct xml_node *info;
-    const struct fault    *why;
-    struct xml_node       *x;
-    struct node            n;
-    struct item            i;
-    enum err               e = node_read(j, c, STR(NODE_AVATAR_METADATA), false, &n);
+    const struct fault *why;
+    struct xml_node *x;
+    struct node n;
+    struct item i;
+    enum err e = node_read(j, c, STR(NODE_AVATAR_METADATA), false, &n);
 
-    *out = (struct avatar){ 0 };
+    *out = (struct avatar){0};
     *there = e == OK;
     if (!e)
         e = access_to(j, c, &n, &why);
@@ -118,11 +119,12 @@ void avatar_put_photo(struct buf *b, const struct avatar *av)
 
 /* ---- from the card ---- */
 
-static enum err publish_picture(struct job *j, struct db_conn *c, struct str type, struct str data, struct str bytes)
+static enum err publish_picture(struct job *j, struct db_conn *c, struct str type, struct str data,
+                                struct str bytes)
 {
     struct buf id, xml;
     struct str name;
-    enum err   e;
+    enum err e;
 
     buf_init(&id, 0);
     buf_init(&xml, 0);
@@ -138,7 +140,8 @@ static enum err publish_picture(struct job *j, struct db_conn *c, struct str typ
         xml_put_attr(&xml, "id", name);
         xml_put_attr(&xml, "type", type);
         buf_printf(&xml, " bytes='%zu'/></metadata>", bytes.len);
-        e = publish_own(j, c, STR(NODE_AVATAR_METADATA), name, arena_str(&j->work, buf_str(&xml)), ACCESS_OPEN);
+        e = publish_own(j, c, STR(NODE_AVATAR_METADATA), name, arena_str(&j->work, buf_str(&xml)),
+                        ACCESS_OPEN);
     }
     buf_done(&id);
     buf_done(&xml);
@@ -149,20 +152,21 @@ static enum err publish_picture(struct job *j, struct db_conn *c, struct str typ
 static enum err publish_none(struct job *j, struct db_conn *c)
 {
     struct avatar av;
-    bool          there;
-    enum err      e = avatar_read(j, c, &av, &there);
+    bool there;
+    enum err e = avatar_read(j, c, &av, &there);
 
     if (e || !av.id.len)
         return e;
-    return publish_own(j, c, STR(NODE_AVATAR_METADATA), STR("none"), STR("<metadata xmlns='" NODE_AVATAR_METADATA "'/>"), ACCESS_OPEN);
+    return publish_own(j, c, STR(NODE_AVATAR_METADATA), STR("none"),
+                       STR("<metadata xmlns='" NODE_AVATAR_METADATA "'/>"), ACCESS_OPEN);
 }
 
 enum err avatar_from_card(struct job *j, struct db_conn *c, const struct xml_node *photo)
 {
     struct avatar now;
-    struct str    data, type, bytes;
-    bool          there;
-    enum err      e;
+    struct str data, type, bytes;
+    bool there;
+    enum err e;
 
     data = photo ? xml_child_text(&j->work, photo, "BINVAL", NS_VCARD) : STR_NULL;
     type = photo ? xml_child_text(&j->work, photo, "TYPE", NS_VCARD) : STR_NULL;
@@ -173,40 +177,41 @@ enum err avatar_from_card(struct job *j, struct db_conn *c, const struct xml_nod
         return job_fail(j, &fault_bad_request);
     e = avatar_read(j, c, &now, &there);
     if (e || str_eq(now.data, data))
-        return e;       /* the same as before is no news */
+        return e; /* the same as before is no news */
     return publish_picture(j, c, type.len ? type : STR("image/png"), data, bytes);
 }
 
 /* ---- presence ---- */
 
 struct profile_photos {
-    bool said;                                      /* the basic profile has had a photo, or has said that it has none */
-    char basic[PHOTO_ID_BYTES + 1];                 /* "": none */
+    bool said;                      /* the basic profile has had a photo, or has said that it has none */
+    char basic[PHOTO_ID_BYTES + 1]; /* "": none */
     char other[PROFILES_MAX + 1][PHOTO_ID_BYTES + 1];
-    int  count;
+    int count;
     struct profile_viewer *viewers;
     struct arena arena;
 };
 
-static struct db_sql photos_select = { "SELECT number, photo_id FROM profile WHERE owner = ?1" };
-static struct db_sql avatar_select = {
-    "SELECT i.xml FROM pubsub_node n CROSS JOIN pubsub_item i ON i.node = n.id WHERE n.owner = ?1 AND n.name = ?2"
-    " ORDER BY i.sequence DESC LIMIT 1" };
+static struct db_sql photos_select = {"SELECT number, photo_id FROM profile WHERE owner = ?1"};
+static struct db_sql avatar_select = {"SELECT i.xml FROM pubsub_node n CROSS JOIN pubsub_item i ON i.node = "
+                                      "n.id WHERE n.owner = ?1 AND n.name = ?2"
+                                      " ORDER BY i.sequence DESC LIMIT 1"};
 
 /* Most accounts: nothing has ever been said of a photo. */
 static struct profile_photos photos_none;
 
 static enum err read_basic(struct db_conn *c, struct profile_photos *f, int64_t owner)
 {
-    struct db_stmt        *row = NULL;
-    struct xml_node       *x;
+    struct db_stmt *row = NULL;
+    struct xml_node *x;
     const struct xml_node *info;
-    enum err               e = FAULT("profile.read");
+    enum err e = FAULT("profile.read");
 
     if (!e)
         e = db_get(c, &row, &avatar_select, "is", owner, STR(NODE_AVATAR_METADATA));
     f->said = e == OK;
-    if (!e && xml_parse(&f->arena, arena_str(&f->arena, db_text(row, 0)), NULL, &x) == XML_FINE && (info = info_of(x)))
+    if (!e && xml_parse(&f->arena, arena_str(&f->arena, db_text(row, 0)), NULL, &x) == XML_FINE &&
+        (info = info_of(x)))
         str_copy(xml_attr(info, "id"), f->basic, sizeof f->basic);
     if (row)
         db_done(row);
@@ -216,7 +221,7 @@ static enum err read_basic(struct db_conn *c, struct profile_photos *f, int64_t 
 static enum err read_others(struct db_conn *c, struct profile_photos *f, int64_t owner)
 {
     struct db_stmt *row = NULL;
-    enum err        e = FAULT("profile.read");
+    enum err e = FAULT("profile.read");
 
     if (e)
         return e;
@@ -235,7 +240,7 @@ static enum err read_others(struct db_conn *c, struct profile_photos *f, int64_t
 static struct profile_photos *photos_read(struct db_conn *c, int64_t owner)
 {
     struct profile_photos *f = NEW(struct profile_photos);
-    enum err               e;
+    enum err e;
 
     arena_init(&f->arena);
     e = profile_viewers(c, &f->arena, owner, &f->count, &f->viewers);
@@ -267,7 +272,7 @@ void profile_photos_free(struct person *p)
 struct str profile_photo_for(struct person *owner, struct str viewer_bare)
 {
     struct profile_photos *f = owner->photos;
-    struct roster_item    *item;
+    struct roster_item *item;
 
     if (!f || owner->talk->shared)
         return STR_NULL;
@@ -313,7 +318,7 @@ static bool same_photos(const struct profile_photos *a, const struct profile_pho
 void profile_changed(struct person *p)
 {
     struct profile_photos *before = p->photos;
-    bool                   same;
+    bool same;
 
     if (p->talk->shared)
         return;
@@ -330,7 +335,7 @@ void avatar_changed(struct job *j, enum err e)
         profile_changed(j->service.person);
 }
 
-static const char *const avatars_disco[] = { "urn:xmpp:pep-vcard-conversion:0", NULL };
+static const char *const avatars_disco[] = {"urn:xmpp:pep-vcard-conversion:0", NULL};
 
 const struct feature xep0398_avatars = {
     .spec = "XEP-0398 1.0.0",
@@ -339,5 +344,5 @@ const struct feature xep0398_avatars = {
     .disco_account = avatars_disco,
     .person_loaded = avatars_loaded,
 };
-const struct feature xep0084_avatar = { .spec = "XEP-0084 1.1.4", .title = "User Avatar" };
-const struct feature xep0153_vcard_avatar = { .spec = "XEP-0153 1.1.1", .title = "vCard-Based Avatars" };
+const struct feature xep0084_avatar = {.spec = "XEP-0084 1.1.4", .title = "User Avatar"};
+const struct feature xep0153_vcard_avatar = {.spec = "XEP-0153 1.1.1", .title = "vCard-Based Avatars"};
