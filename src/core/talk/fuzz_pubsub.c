@@ -1,5 +1,6 @@
-/* fuzz_pubsub.c: what a client submits: a form as a node's configuration, and what it says that it can do.
- * What was taken and is written out must be read as the same. SPDX-License-Identifier: AGPL-3.0-or-later */
+/* fuzz_pubsub.c: what a client submits: a form as a node's configuration, and what it says that it can do. What was taken and is
+ * written out must be read as the same.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdlib.h>
 #include "talk/pubsub/pubsub.h"
 #include "talk/xep/xep0115_clients.h"

@@ -1,8 +1,8 @@
 /* profile.h: who sees which profile. The one place that decides it.
  *
- * An account has a basic profile (its vCard, avatar and nick) and up to three others: name, photo, status
- * line and background, each for an audience of contacts. A contact sees one of them. If it is not certain
- * which, it sees the minimal one: the account's own name part, no photo, no status. Never another audience's.
+ * An account has a basic profile (its vCard, avatar and nick) and up to three others: name, photo, status line and background, each
+ * for an audience of contacts. A contact sees one of them. If it is not certain which, it sees the minimal one: the account's own name
+ * part, no photo, no status. Never another audience's.
  *
  *   door                                         goes through
  *   vcard-temp, asked by another                 xep/xep0054_vcard.c
@@ -12,11 +12,10 @@
  *   the hash of the photo in presence            presence.c: profile_photo_for
  *   <profile xmlns='urn:bongsu:profiles:0'/>     xep/xep0292_profiles.c
  *
- * What is certain. The audience is read in the same work as what is shown, before it; after it the version of
- * the audiences is read again (profile_still): had anything changed meanwhile, what was read is thrown away.
- * It is read where the newest is: in a database of our own anywhere, in a shared one only within a commit
- * batch, whose success proves that the server was the primary. A read that fails, or that does not come in
- * time, is no answer: minimal.
+ * What is certain. The audience is read in the same work as what is shown, before it; after it the version of the audiences is read
+ * again (profile_still): had anything changed meanwhile, what was read is thrown away. It is read where the newest is: in a database of our
+ * own anywhere, in a shared one only within a commit batch, whose success proves that the server was the primary. A read that fails,
+ * or that does not come in time, is no answer: minimal.
  *
  *   profile_head(owner, version)                 counts changes of audiences; no row: never had any
  *   profile(owner, number, …)                    1 to 3; 0: status and background of the basic one

@@ -8,7 +8,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/import.h"
+#include "talk/owned.h"
+#include "talk/federate.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/route.h"
@@ -130,6 +134,7 @@ struct effect {
     enum roster_effect what;
     struct person     *a, *b;
     struct str         text;
+    struct outbound   *out;     /* EFFECT_LEAVES */
 };
 
 struct touched {
@@ -217,7 +222,7 @@ static int64_t next_version(struct person *p)
     return p->roster_version;
 }
 
-static void put_item(struct buf *b, const struct roster_item *item)
+void roster_put_item(struct buf *b, const struct roster_item *item)
 {
     static const char *const names[] = { "none", "to", "from", "both" };
 
@@ -269,7 +274,7 @@ void roster_touch(struct roster_work *w, struct person *p, struct roster_item *i
         return;
     buf_init(&b, 0);
     put_query_open(&b, item->version);
-    put_item(&b, item);
+    roster_put_item(&b, item);
     BUF_LIT(&b, "</query>");
     roster_then(w, EFFECT_PUSH, p, NULL, buf_str(&b));
     buf_done(&b);
@@ -307,6 +312,8 @@ void roster_then(struct roster_work *w, enum roster_effect what, struct person *
     if (b)
         work_touch(w, b);
     *x = (struct effect){ .what = what, .a = a, .b = b, .text = arena_str(&w->arena, text) };
+    if (what == EFFECT_LEAVES)
+        x->out = outbound_new(w->talk, text, 0);
     *w->effects_end = x;
     w->effects_end = &x->next;
 }
@@ -326,6 +333,9 @@ static enum err work_apply(struct db_conn *c, struct change *ch)
             e = db_run(c, &item_write, "isssiisi", r->owner, r->jid, r->name, r->groups, r->subscription, r->flags,
                        r->request, r->version);
     }
+    for (struct effect *x = w->effects; x && !e; x = x->next)
+        if (x->out)
+            e = outbound_write(c, x->out);
     return e;
 }
 
@@ -388,20 +398,25 @@ static void send_far(struct person *p, unsigned whom, struct str text)
 
 static void effect_run(struct effect *x)
 {
-    if (x->a->deleted && x->what != EFFECT_HIDE)
+    if (x->what == EFFECT_LEAVES) {
+        outbound_decided(x->a->talk, x->out, true);
+        x->out = NULL;
+        return;
+    }
+    if (x->a->deleted && x->what != EFFECT_HIDE && x->what != EFFECT_HIDE_FAR)
         return;
     switch (x->what) {
     case EFFECT_PUSH:
         push(x->a, x->text);
         break;
     case EFFECT_REQUEST:
-        if (blocking_has(x->a, &x->b->jid))
+        if (x->b && blocking_has(x->a, &x->b->jid))
             break;
         send_each(x->a, false, true, STR_NULL, x->text);
         send_far(x->a, EVENT_AVAILABLE, x->text);
         break;
     case EFFECT_ANSWER:
-        if (blocking_has(x->a, &x->b->jid))
+        if (x->b && blocking_has(x->a, &x->b->jid))
             break;
         send_each(x->a, true, true, STR_NULL, x->text);
         send_far(x->a, EVENT_INTERESTED | EVENT_AVAILABLE, x->text);
@@ -411,6 +426,12 @@ static void effect_run(struct effect *x)
         break;
     case EFFECT_HIDE:
         presence_hide(x->a, x->b);
+        break;
+    case EFFECT_SHOW_FAR:
+    case EFFECT_HIDE_FAR:
+        presence_show_guest(x->a, x->text, x->what == EFFECT_SHOW_FAR);
+        break;
+    case EFFECT_LEAVES:
         break;
     }
 }
@@ -451,8 +472,10 @@ static void handle_again(struct talk *t, struct person *p, void *arg)
     if (p && s && s->state == SESSION_BOUND) {
         arena_reset(&t->round);
         s->roster_tries = (uint8_t)g->tries;
-        if (xml_parse(&t->round, str_of(g->xml), NULL, &n) == XML_FINE && stanza_read(&t->round, n, &s->jid, &st, &condition) == OK)
+        if (xml_parse(&t->round, str_of(g->xml), NULL, &n) == XML_FINE && stanza_read(&t->round, n, &s->jid, &st, &condition) == OK) {
+            st.foreign = s->guest != NULL;
             route_stanza(s, &st);
+        }
         s->roster_tries = 0;
     }
     free(g->xml);
@@ -463,6 +486,7 @@ static void handle_again(struct talk *t, struct person *p, void *arg)
 static bool try_again(struct roster_work *w, enum err e)
 {
     struct session *s = session_find(w->talk, w->change.session_id);
+    struct person  *who;
     struct again   *g;
 
     if (!w->talk->shared || !w->again || !s || (e != ERR_INVALID && e != ERR_EXISTS) || w->tries >= AGAIN_MAX)
@@ -472,15 +496,21 @@ static bool try_again(struct roster_work *w, enum err e)
     w->again = NULL;
     free(w->iq.id);
     free(w->iq.to);
+    who = s->person ? s->person : w->touched->person;
+    person_ref(who);
     for (struct touched *x = w->touched; x; x = x->next)
         roster_leave(x->person, e);
-    if (person_when_read(s->person, handle_again, g) != OK)
+    if (person_when_read(who, handle_again, g) != OK)
         handle_again(w->talk, NULL, g);
+    person_unref(who);
     return true;
 }
 
 static void work_free(struct roster_work *w)
 {
+    for (struct effect *x = w->effects; x; x = x->next)
+        if (x->out)
+            outbound_decided(w->talk, x->out, false);
     free(w->again);
     arena_done(&w->arena);
     free(w);
@@ -552,7 +582,7 @@ static void answer_whole(struct talk *t, struct person *p, struct iq_later *k)
     put_query_open(&b, p->roster_version);
     for (int i = 0; i < p->item_count; i++)
         if (p->items[i].listed)
-            put_item(&b, &p->items[i]);
+            roster_put_item(&b, &p->items[i]);
     BUF_LIT(&b, "</query>");
     iq_later_result(t, k, buf_str(&b));
     buf_done(&b);
@@ -584,7 +614,7 @@ static void push_newer(struct session *s, int64_t version)
         xml_put_attr(&b, "to", s->jid.full);
         buf_put_c(&b, '>');
         put_query_open(&b, newer[i]->version);
-        put_item(&b, newer[i]);
+        roster_put_item(&b, newer[i]);
         BUF_LIT(&b, "</query></iq>");
         session_send(s, buf_str(&b));
     }
@@ -787,6 +817,144 @@ static const struct iq_handler roster_iqs[] = {
 };
 static const char *const roster_disco[] = { NS_ROSTER, NULL };
 
+/* ---- own data (export.h) ---- */
+
+static void item_free(struct roster_item *item)
+{
+    free((char *)item->jid.p);
+    free((char *)item->name.p);
+    free((char *)item->groups.p);
+    free(item->request);
+}
+
+static void put_readable_item(struct buf *b, const struct roster_item *item)
+{
+    static const char *const subscriptions[] = { "none", "to", "from", "both" };
+
+    BUF_LIT(b, "<tr><td>");
+    export_put_text(b, item->jid);
+    BUF_LIT(b, "</td><td>");
+    export_put_text(b, item->name);
+    buf_printf(b, "</td><td>%s</td></tr>\n", subscriptions[item->subscription]);
+}
+
+static void roster_export(struct person_export *x)
+{
+    struct person p = { .id = x->owner };
+
+    roster_loaded(&p, x->conn);
+    export_heading(x, "Contacts");
+    BUF_LIT(&x->html, "<table>\n");
+    BUF_LIT(&x->xml, "<query xmlns='" NS_ROSTER "'>\n");
+    for (int i = 0; i < p.item_count; i++) {
+        if (!p.items[i].listed)
+            continue;
+        roster_put_item(&x->xml, &p.items[i]);
+        put_readable_item(&x->html, &p.items[i]);
+        export_count(x, "contacts", 1);
+        export_flush(x);
+    }
+    BUF_LIT(&x->xml, "</query>\n");
+    BUF_LIT(&x->html, "</table>\n");
+    for (int i = 0; i < p.item_count; i++) {
+        if (p.items[i].request) {
+            BUF_LIT(&x->xml, "<presence xmlns='jabber:client' type='subscribe'");
+            xml_put_attr(&x->xml, "from", p.items[i].jid);
+            BUF_LIT(&x->xml, "/>\n");
+            export_count(x, "requests", 1);
+        }
+        item_free(&p.items[i]);
+    }
+    free(p.items);
+}
+
+static const struct owned rfc6121_roster_owned[] = { { "roster" }, { 0 } };
+
+/* ---- from another server (import.h): what is listed here already stays as it is ---- */
+
+static struct db_sql item_import = {
+    "INSERT INTO roster(owner, jid, name, item_groups, subscription, flags, request, version)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7) ON CONFLICT(owner, jid) DO UPDATE SET name = excluded.name,"
+    " item_groups = excluded.item_groups, subscription = excluded.subscription, flags = excluded.flags, version = excluded.version,"
+    " request = CASE WHEN excluded.subscription >= 2 THEN NULL ELSE roster.request END WHERE (roster.flags & 4) = 0" };
+static struct db_sql request_import = {
+    "INSERT INTO roster(owner, jid, name, item_groups, subscription, flags, request, version)"
+    " VALUES (?1, ?2, '', '', 0, 0, ?3, ?4) ON CONFLICT(owner, jid) DO UPDATE SET request = excluded.request"
+    " WHERE roster.request IS NULL AND roster.subscription < 2" };
+
+static int subscription_of(struct str text)
+{
+    return str_is(text, "both") ? SUB_BOTH : str_is(text, "from") ? SUB_FROM : str_is(text, "to") ? SUB_TO : SUB_NONE;
+}
+
+static struct str groups_of(struct import *x, const struct xml_node *item)
+{
+    struct buf b;
+    struct str text;
+    int        count = 0;
+
+    buf_init(&b, 0);
+    for (const struct xml_node *n = xml_first(item); n; n = xml_next(n)) {
+        struct str name = xml_is(n, "group", NS_ROSTER) ? xml_text(&x->arena, n) : STR_NULL;
+
+        if (name.len == 0 || name.len > ROSTER_NAME_BYTES_MAX || ++count > ROSTER_GROUPS_MAX)
+            continue;
+        BUF_LIT(&b, "<group>");
+        xml_put_escaped(&b, name);
+        BUF_LIT(&b, "</group>");
+    }
+    text = arena_str(&x->arena, buf_str(&b));
+    buf_done(&b);
+    return text;
+}
+
+static enum err take_item(struct import *x)
+{
+    const struct xml_node *n = x->event->node;
+    struct str             name = xml_attr(n, "name"), subscription = xml_attr(n, "subscription");
+    int64_t                flags = FLAG_LISTED;
+    struct jid             j;
+    enum err               e;
+
+    if (jid_parse(&x->arena, xml_attr(n, "jid"), &j) != OK || str_is(subscription, "remove")) {
+        x->why = STR("it is no address");
+        return ERR_INVALID;
+    }
+    if (str_is(xml_attr(n, "ask"), "subscribe"))
+        flags |= FLAG_ASK;
+    if (str_is(xml_attr(n, "approved"), "true") || str_is(xml_attr(n, "approved"), "1"))
+        flags |= FLAG_APPROVED;
+    e = db_run(x->conn, &item_import, "isssiii", x->owner, j.bare, name.len <= ROSTER_NAME_BYTES_MAX && name.p ? name : STR(""),
+               groups_of(x, n), (int64_t)subscription_of(subscription), flags, clock_us());
+    return e ? e : db_changes(x->conn) ? OK : ERR_EXISTS;
+}
+
+/* 1.1: a request that waits for an answer. */
+static enum err take_request(struct import *x)
+{
+    const struct xml_node *n = x->event->node;
+    struct jid             j;
+    struct buf             b;
+    enum err               e;
+
+    if (!str_is(xml_attr(n, "type"), "subscribe") || jid_parse(&x->arena, xml_attr(n, "from"), &j) != OK) {
+        x->why = STR("it is no request");
+        return ERR_INVALID;
+    }
+    buf_init(&b, 0);
+    stanza_open(&b, "presence", j.bare, x->jid.bare, STR_NULL, "subscribe", STR_NULL);
+    BUF_LIT(&b, "</presence>");
+    e = db_run(x->conn, &request_import, "issi", x->owner, j.bare, buf_str(&b), clock_us());
+    buf_done(&b);
+    return e ? e : db_changes(x->conn) ? OK : ERR_EXISTS;
+}
+
+static const struct import_handler rfc6121_roster_imports[] = {
+    { "item", NS_ROSTER, "query", NS_ROSTER, "contacts", take_item },
+    { "presence", NULL, NULL, NULL, "requests", take_request },
+    { 0 },
+};
+
 const struct feature rfc6121_roster = {
     .spec = "RFC 6121",
     .title = "Roster",
@@ -796,4 +964,7 @@ const struct feature rfc6121_roster = {
     .stream_features = roster_features,
     .person_loaded = roster_loaded,
     .person_deleted = roster_deleted,
+    .owned = rfc6121_roster_owned,
+    .person_export = roster_export,
+    .imports = rfc6121_roster_imports,
 };

@@ -11,12 +11,17 @@
 #include "talk/admission.h"
 #include "talk/archive.h"
 #include "talk/archive_id.h"
+#include "talk/banner.h"
+#include "talk/command.h"
 #include "talk/deliver.h"
 #include "talk/feature.h"
+#include "talk/forget.h"
+#include "talk/federate.h"
 #include "talk/host.h"
 #include "talk/jids.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
+#include "talk/search.h"
 #include "talk/settings.h"
 #include "talk/stream.h"
 #include "talk/xep/xep0198_sm.h"
@@ -380,6 +385,7 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
         e = bus_open(t, "talk", a, why);
     if (e)
         return e;
+    forget_init(t);
     jids_init(t);
     if (!t->shared)
         read_state(t);
@@ -391,8 +397,10 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
     for (size_t i = 0; i < feature_count; i++)
         if (features[i]->init)
             features[i]->init(t);
+    federate_init(t);
     sm_restore(t);
     websocket_init(t);
+    bus_subscribe(b, "ident.link", account_deleted, t);     /* never published: it keeps the link to ident, which tells of account.* */
     bus_subscribe(b, "account.deleted", account_deleted, t);
     serve(t, "backup", backup_request);
     serve(t, "status", status_request);
@@ -503,6 +511,11 @@ void talk_free(struct talk **tp)
         }
         session_free(s);
     }
+    search_done(t);
+    commands_done(t);
+    forget_done(t);
+    banners_done(t);
+    federate_done(t);
     archive_done(t);
     jids_done(t);
     persons_done(t);

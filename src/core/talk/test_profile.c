@@ -1,5 +1,5 @@
-/* test_profile.c: promise 4 where it is decided: who sees which profile, and that everything uncertain is the
- * minimal one. SPDX-License-Identifier: AGPL-3.0-or-later */
+/* test_profile.c: promise 4 where it is decided: who sees which profile, and that everything uncertain is the minimal one.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdio.h>
 #include "base/fault.h"
 #include "base/test.h"

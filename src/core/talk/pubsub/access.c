@@ -1,6 +1,6 @@
-/* access.c: who may read, subscribe and publish (XEP-0060 §4.1, §4.5). Whether somebody sees an account's
- * presence is asked of the table in the same transaction, not of memory, so it is true whichever messenger is
- * asked. SPDX-License-Identifier: AGPL-3.0-or-later */
+/* access.c: who may read, subscribe and publish (XEP-0060 §4.1, §4.5). Whether somebody sees an account's presence is asked of
+ * the table in the same transaction, not of memory, so it is true whichever messenger is asked.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/pubsub/pubsub.h"
 #include "talk/pubsub/inner.h"
 

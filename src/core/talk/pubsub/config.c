@@ -1,5 +1,5 @@
-/* config.c: what an owner can set of a node, as one table: the form that shows it, the one that changes it,
- * the one that must be met before something is published, and what is kept are made from it.
+/* config.c: what an owner can set of a node, as one table: the form that shows it, the one that changes it, the one that must be
+ * met before something is published, and what is kept are made from it.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/pubsub/pubsub.h"
 #include <stddef.h>
@@ -142,9 +142,9 @@ static bool read_count(const struct field *f, struct str value, int64_t *out)
 
 static bool read_groups(struct node_config *c, const struct form_field *v)
 {
-    if (v->count > PUBSUB_GROUPS_MAX)
+    if (v->value_count > PUBSUB_GROUPS_MAX)
         return false;
-    for (c->group_count = 0; c->group_count < v->count; c->group_count++)
+    for (c->group_count = 0; c->group_count < v->value_count; c->group_count++)
         c->groups[c->group_count] = v->values[c->group_count];
     return true;
 }
@@ -152,12 +152,12 @@ static bool read_groups(struct node_config *c, const struct form_field *v)
 /* False: not a value of this field. */
 static bool read_value(struct node_config *c, const struct field *f, const struct form_field *v)
 {
-    struct str value = v->count ? v->values[0] : STR("");
+    struct str value = v->value_count ? v->values[0] : STR("");
     int choice;
 
     switch (f->kind) {
     case KIND_BOOL:
-        return form_bool(value, as_bool(c, f));
+        return fields_bool(value, as_bool(c, f));
     case KIND_CHOICE:
         choice = choice_of(f, value);
         if (choice >= 0)
@@ -185,8 +185,10 @@ static const struct field *field_named(struct str var)
 static bool known_elsewhere(const struct form_field *v)
 {
     /* what others offer and we have in one way only is taken when that is the way that is asked for */
-    struct str value = v->count ? v->values[0] : STR("");
+    struct str value = v->value_count ? v->values[0] : STR("");
 
+    if (str_is(v->var, "FORM_TYPE"))
+        return true;
     return (str_is(v->var, "pubsub#node_type") && str_is(value, "leaf")) ||
            (str_is(v->var, "pubsub#itemreply") && (str_is(value, "owner") || str_is(value, "publisher")));
 }
@@ -278,21 +280,21 @@ static void put_value(struct buf *b, const struct node_config *c, const struct f
 
     switch (f->kind) {
     case KIND_BOOL:
-        form_put_value(b, *as_bool(c, f) ? STR("1") : STR("0"));
+        field_put_value(b, *as_bool(c, f) ? STR("1") : STR("0"));
         break;
     case KIND_CHOICE:
-        form_put_value(b, str_of(f->choices[*as_choice(c, f)]));
+        field_put_value(b, str_of(f->choices[*as_choice(c, f)]));
         break;
     case KIND_COUNT:
         snprintf(number, sizeof number, "%lld", (long long)*as_count(c, f));
-        form_put_value(b, str_of(number));
+        field_put_value(b, str_of(number));
         break;
     case KIND_TEXT:
-        form_put_value(b, *as_text(c, f));
+        field_put_value(b, *as_text(c, f));
         break;
     case KIND_LIST:
         for (int i = 0; i < c->group_count; i++)
-            form_put_value(b, c->groups[i]);
+            field_put_value(b, c->groups[i]);
         break;
     }
 }
@@ -301,28 +303,28 @@ static void put_options(struct buf *b, const struct field *f, bool pep)
 {
     for (int i = 0; f->choices && f->choices[i]; i++)
         if (pep || f->choices != accesses || (i != ACCESS_PRESENCE && i != ACCESS_ROSTER))
-            form_put_option(b, NULL, str_of(f->choices[i]));
+            field_put_option(b, str_of(f->choices[i]));
 }
 
 static void put_field(struct buf *b, const struct node_config *c, const struct field *f, bool asking,
                       bool pep)
 {
-    form_field_open(b, type_of(f), f->var, asking ? f->label : NULL);
+    field_open(b, type_of(f), f->var, asking ? f->label : NULL);
     put_value(b, c, f);
     if (asking)
         put_options(b, f, pep);
-    form_field_close(b);
+    field_close(b);
 }
 
 void config_put(struct buf *b, const struct node_config *c, bool pep, const char *form_type, const char *type)
 {
     bool asking = strcmp(type, "form") == 0;
 
-    form_open(b, type, form_type);
+    fields_open(b, type, form_type);
     for (int i = 0; i < FIELDS; i++)
         if (pep || fields[i].kind != KIND_LIST)
             put_field(b, c, &fields[i], asking, pep);
-    form_close(b);
+    fields_close(b);
 }
 
 void config_put_meta(struct buf *b, const struct node_config *c, struct str creator, struct str owner,
@@ -333,17 +335,17 @@ void config_put_meta(struct buf *b, const struct node_config *c, struct str crea
         "pubsub#publish_model", "pubsub#max_items",   NULL};
     char number[24];
 
-    form_open(b, "result", NS_PUBSUB "#meta-data");
+    fields_open(b, "result", NS_PUBSUB "#meta-data");
     for (int i = 0; shown[i]; i++)
         put_field(b, c, field_named(str_of(shown[i])), false, true);
     if (creator.len)
-        form_put(b, "jid-single", "pubsub#creator", NULL, creator);
+        fields_put(b, "jid-single", "pubsub#creator", NULL, creator);
     if (owner.len)
-        form_put(b, "jid-multi", "pubsub#owner", NULL, owner);
+        fields_put(b, "jid-multi", "pubsub#owner", NULL, owner);
     snprintf(number, sizeof number, "%lld", (long long)items);
     if (items >= 0)
-        form_put(b, "text-single", "pubsub#num_items", NULL, str_of(number));
-    form_close(b);
+        fields_put(b, "text-single", "pubsub#num_items", NULL, str_of(number));
+    fields_close(b);
 }
 
 /* ---- as it is kept ---- */
@@ -353,11 +355,11 @@ void config_write(struct buf *b, const struct node_config *c, bool pep, struct s
     struct node_config plain;
 
     config_defaults(&plain, pep, node);
-    form_open(b, "submit", NS_PUBSUB "#node_config");
+    fields_open(b, "submit", NS_PUBSUB "#node_config");
     for (int i = 0; i < FIELDS; i++)
         if (!same(c, &plain, &fields[i]))
             put_field(b, c, &fields[i], false, pep);
-    form_close(b);
+    fields_close(b);
 }
 
 void config_read(struct arena *a, struct str kept, bool pep, struct str node, struct node_config *c)

@@ -1,5 +1,5 @@
-/* items.c: what is asked of a node without changing it: items (XEP-0060 §6.5), and one's own subscriptions
- * and affiliations (§5.6, §5.7). SPDX-License-Identifier: AGPL-3.0-or-later */
+/* items.c: what is asked of a node without changing it: items (XEP-0060 §6.5), and one's own subscriptions and affiliations (§5.6, §5.7).
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/pubsub/pubsub.h"
 #include "talk/pubsub/inner.h"
 #include "talk/xep/xep0402_bookmarks.h"

@@ -24,14 +24,14 @@ enum err node_of_owner(struct job *j, struct db_conn *c, bool take, struct node 
     return is_owner(n) ? OK : job_fail(j, &fault_forbidden);
 }
 
-/* The form inside, of type submit. False: it is no such form. `f->submit` false: nothing is to be changed. */
+/* The form inside, of type submit. False: it is no such form. `f->kind == FORM_SUBMIT` false: nothing is to be changed. */
 static bool read_form(struct job *j, const struct xml_node *configure, struct form *f)
 {
     const struct xml_node *x = xml_child(configure, "x", NS_DATA);
 
     *f = (struct form){0};
-    return x && form_read(&j->work, x, f) == OK && (f->submit || f->cancel) &&
-           (!f->form_type.p || str_is(f->form_type, NS_PUBSUB "#node_config"));
+    return x && form_read(&j->work, x, f) == OK && (f->kind == FORM_SUBMIT || f->kind == FORM_CANCEL) &&
+           (!f->type.len || str_is(f->type, NS_PUBSUB "#node_config"));
 }
 
 /* ---- create ---- */
@@ -51,7 +51,7 @@ static enum err read_new_config(struct job *j, struct str name, struct node_conf
         return OK;
     if (!read_form(j, configure, &f))
         return job_fail(j, &bad_form);
-    return !f.submit || config_take(config, &f, j->service.pep, false, &why) ? OK : job_fail(j, why);
+    return f.kind != FORM_SUBMIT || config_take(config, &f, j->service.pep, false, &why) ? OK : job_fail(j, why);
 }
 
 enum err verb_create(struct job *j, struct db_conn *c)
@@ -125,7 +125,7 @@ enum err verb_configure_set(struct job *j, struct db_conn *c)
         return e;
     if (!read_form(j, j->verb, &f))
         return job_fail(j, &bad_form);
-    if (!f.submit)
+    if (f.kind != FORM_SUBMIT)
         return OK;
     if (!config_take(&n.config, &f, j->service.pep, false, &why))
         return job_fail(j, why);

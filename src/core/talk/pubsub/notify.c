@@ -1,10 +1,10 @@
 /* notify.c: a change is durable: who is told.
  *
  *   subscribers by name       wherever the address leads
- *   contacts of an account    each of their devices that has said it wants the node ("+notify" in its
- * capabilities, XEP-0115), on whichever messenger it is: an event goes to those that have the contact in
- * memory A notification is told once. Who misses it gets the last item with its next presence
- * (xep/xep0163_pep.c), or asks. SPDX-License-Identifier: AGPL-3.0-or-later */
+ *   contacts of an account    each of their devices that has said it wants the node ("+notify" in its capabilities, XEP-0115), on
+ *                             whichever messenger it is: an event goes to those that have the contact in memory
+ * A notification is told once. Who misses it gets the last item with its next presence (xep/xep0163_pep.c), or asks.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/pubsub/pubsub.h"
 #include "talk/pubsub/inner.h"
 #include "base/clock.h"

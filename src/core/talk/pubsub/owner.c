@@ -1,5 +1,5 @@
-/* owner.c: what an owner decides about others: their subscriptions (XEP-0060 §8.8) and their affiliations
- * (§8.9). SPDX-License-Identifier: AGPL-3.0-or-later */
+/* owner.c: what an owner decides about others: their subscriptions (XEP-0060 §8.8) and their affiliations (§8.9).
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/pubsub/pubsub.h"
 #include "talk/pubsub/inner.h"
 

@@ -1,5 +1,5 @@
-/* profiles.c: the doors of talk/profile.h in pubsub: items of profile nodes, their ids, and who hears of
- * them. SPDX-License-Identifier: AGPL-3.0-or-later */
+/* profiles.c: the doors of talk/profile.h in pubsub: items of profile nodes, their ids, and who hears of them.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/pubsub/inner.h"
 #include "talk/profile.h"
 

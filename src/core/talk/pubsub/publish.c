@@ -19,7 +19,7 @@ static const struct fault bad_notify = {"bad-request", NULL, NULL, "notify is tr
 
 /* ---- the node ---- */
 
-/* False: there are options, and they are not what they should be. `f->form_type.p` NULL: there are none. */
+/* False: there are options, and they are not what they should be. `f->type.p` NULL: there are none. */
 static bool read_options(struct job *j, struct form *f)
 {
     const struct xml_node *options = xml_child(j->payload, "publish-options", NS_PUBSUB), *x;
@@ -28,7 +28,7 @@ static bool read_options(struct job *j, struct form *f)
     if (!options)
         return true;
     x = xml_child(options, "x", NS_DATA);
-    return x && form_read(&j->work, x, f) == OK && str_is(f->form_type, NS_PUBSUB "#publish-options");
+    return x && form_read(&j->work, x, f) == OK && str_is(f->type, NS_PUBSUB "#publish-options");
 }
 
 /* §7.1.4: an account's nodes come into being when it publishes. It is made when the item has been judged
@@ -315,7 +315,7 @@ enum err verb_retract(struct job *j, struct db_conn *c)
         return job_fail(j, &fault_nodeid_required);
     if (!item || xml_attr(item, "id").len == 0)
         return job_fail(j, &fault_item_required);
-    if (notify.p && !form_bool(notify, &told))
+    if (notify.p && !fields_bool(notify, &told))
         return job_fail(j, &bad_notify);
     e = node_read(j, c, name, true, &n);
     if (e)

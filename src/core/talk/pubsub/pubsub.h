@@ -3,23 +3,23 @@
  *   pubsub_ask ─┬─ a question ─▶ a read on a worker ───────┬─▶ answered
  *               └─ a change ──▶ the commit batch, durable ─┴─▶ answered, then notes go out (notify.c)
  *
- * What a request does (a verb) runs on one connection, sees only its job, and is plain code from top to
- * bottom: it reads the node, judges, writes, and leaves an answer or a fault, and notes. On the writer it may
- * run again, so it sets all of it afresh.
+ * What a request does (a verb) runs on one connection, sees only its job, and is plain code from top to bottom: it reads the
+ * node, judges, writes, and leaves an answer or a fault, and notes. On the writer it may run again, so it sets all of it afresh.
  *
  *   pubsub_node(id, owner, name, …)         owner: a person's id; 0 is the service on pubsub.DOMAIN
- *   pubsub_item(node, sequence, id, …)      sequence rises with each publication in a node: the order of its
- * items pubsub_affiliation, pubsub_subscription(node, jid, …) Every change of a node first takes its row, so
- * changes of one node come one after the other, from whichever messenger. SPDX-License-Identifier:
- * AGPL-3.0-or-later */
+ *   pubsub_item(node, sequence, id, …)      sequence rises with each publication in a node: the order of its items
+ *   pubsub_affiliation, pubsub_subscription(node, jid, …)
+ * Every change of a node first takes its row, so changes of one node come one after the other, from whichever messenger.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "talk/feature.h"
-#include "talk/form.h"
+#include "talk/pubsub/fields.h"
 
 #define NS_PUBSUB "http://jabber.org/protocol/pubsub"
 #define NS_PUBSUB_OWNER NS_PUBSUB "#owner"
 #define NS_PUBSUB_EVENT NS_PUBSUB "#event"
 #define NS_PUBSUB_ERRORS NS_PUBSUB "#errors"
+#define NS_DATA NS_FORMS
 #define NS_RSM "http://jabber.org/protocol/rsm"
 
 enum {

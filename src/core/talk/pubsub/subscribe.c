@@ -1,5 +1,5 @@
-/* subscribe.c: subscribing (XEP-0060 §6.1, §6.2), and the owner's approval of it (§8.6). One subscription for
- * each JID: no SubIDs, no options. SPDX-License-Identifier: AGPL-3.0-or-later */
+/* subscribe.c: subscribing (XEP-0060 §6.1, §6.2), and the owner's approval of it (§8.6). One subscription for each JID: no SubIDs, no options.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/pubsub/pubsub.h"
 #include "talk/pubsub/inner.h"
 #include "crypto/digest.h"
@@ -148,11 +148,11 @@ static enum err ask_owners(struct job *j, struct db_conn *c, const struct node *
     BUF_LIT(&b, " asks to subscribe to ");
     xml_put_escaped(&b, n->name);
     BUF_LIT(&b, "</body>");
-    form_open(&b, "form", NS_PUBSUB "#subscribe_authorization");
-    form_put(&b, "text-single", "pubsub#node", "Node", n->name);
-    form_put(&b, "jid-single", "pubsub#subscriber_jid", "Who asks", jid);
-    form_put(&b, "boolean", "pubsub#allow", "Allow it?", STR("0"));
-    form_close(&b);
+    fields_open(&b, "form", NS_PUBSUB "#subscribe_authorization");
+    fields_put(&b, "text-single", "pubsub#node", "Node", n->name);
+    fields_put(&b, "jid-single", "pubsub#subscriber_jid", "Who asks", jid);
+    fields_put(&b, "boolean", "pubsub#allow", "Allow it?", STR("0"));
+    fields_close(&b);
     note = note_named(j, n, &b, STR_NULL);
     note->raw = note->event;
     note->normal = true;
@@ -318,8 +318,8 @@ enum err verb_authorize(struct job *j, struct db_conn *c)
     bool allow;
     enum err e;
 
-    if (form_read(&j->work, j->payload, &f) != OK || !f.submit ||
-        !form_bool(form_value(&f, "pubsub#allow"), &allow) ||
+    if (form_read(&j->work, j->payload, &f) != OK || f.kind != FORM_SUBMIT ||
+        !fields_bool(form_value(&f, "pubsub#allow"), &allow) ||
         jid_parse(&j->work, form_value(&f, "pubsub#subscriber_jid"), &who) != OK ||
         !name_fits(form_value(&f, "pubsub#node")))
         return OK;

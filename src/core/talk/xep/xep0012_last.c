@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "talk/devices.h"
 #include "talk/feature.h"
+#include "talk/owned.h"
 #include <stdlib.h>
 
 #define NS_LAST "jabber:iq:last"
@@ -169,10 +170,12 @@ static void last_deleted(struct person *p, struct db_conn *c)
 }
 
 static const struct iq_handler last_iqs[] = {
-    { "query", NS_LAST, IQ_TO_SERVER | IQ_TO_SELF | IQ_TO_OTHER, last_get, NULL },
+    { "query", NS_LAST, IQ_TO_SERVER | IQ_TO_SELF | IQ_TO_OTHER | IQ_FROM_GUEST, last_get, NULL },
     { 0 },
 };
 static const char *const last_disco[] = { NS_LAST, NULL };
+
+static const struct owned xep0012_last_owned[] = { { "last" }, { 0 } };
 
 const struct feature xep0012_last = {
     .spec = "XEP-0012 2.0",
@@ -183,4 +186,5 @@ const struct feature xep0012_last = {
     .migrations = last_migrations,
     .stanza_in = last_guard,
     .person_deleted = last_deleted,
+    .owned = xep0012_last_owned,
 };

@@ -25,6 +25,40 @@ static bool may_ask(struct session *s, const struct stanza *iq)
     return p && person_may_see(p, s->jid.bare);
 }
 
+/* ERR_UNSUPPORTED: no feature has such a node. */
+static enum err ask_features(struct session *s, const struct stanza *iq, struct str node, bool items, struct buf *b)
+{
+    enum err e = ERR_UNSUPPORTED;
+
+    for (size_t i = 0; i < feature_count && e == ERR_UNSUPPORTED; i++)
+        if (features[i]->disco_node)
+            e = features[i]->disco_node(s, iq, node, items, b);
+    return e;
+}
+
+static enum err node_get(struct session *s, const struct stanza *iq, struct str node, bool items)
+{
+    struct buf b;
+    enum err   e;
+
+    buf_init(&b, 0);
+    buf_printf(&b, "<query xmlns='%s'", items ? NS_ITEMS : NS_INFO);
+    xml_put_attr(&b, "node", node);
+    buf_put_c(&b, '>');
+    e = ask_features(s, iq, node, items, &b);
+    BUF_LIT(&b, "</query>");
+    if (!e)
+        iq_result_str(s, iq, buf_str(&b));
+    buf_done(&b);
+    return e == ERR_UNSUPPORTED ? ERR_NOT_FOUND : e;
+}
+
+/* An account's own nodes are those of its eventing (xep0060_pubsub.c). */
+static struct person *asked_person(struct session *s, const struct stanza *iq)
+{
+    return iq->has_to ? person_known(s->talk, iq->to.local) : s->person;
+}
+
 static enum err info_get(struct session *s, const struct stanza *iq)
 {
     bool        server = to_server(iq);
@@ -33,10 +67,11 @@ static enum err info_get(struct session *s, const struct stanza *iq)
 
     if (!may_ask(s, iq))
         return iq_error_condition(s, iq, "cancel", "service-unavailable", NULL);
-    if (node.len && !server)
-        return pubsub_account_info(s, iq, iq->has_to ? person_known(s->talk, iq->to.local) : s->person);
-    if (node.len && !caps_node_is_ours(s->talk, node))
-        return ERR_NOT_FOUND;
+    if (node.len && !(server && caps_node_is_ours(s->talk, node))) {
+        enum err e = node_get(s, iq, node, false);
+
+        return e == ERR_NOT_FOUND && !server ? pubsub_account_info(s, iq, asked_person(s, iq)) : e;
+    }
     b = talk_scratch(s->talk);
     BUF_LIT(b, "<query xmlns='" NS_INFO "'");
     if (node.len)
@@ -54,10 +89,13 @@ static enum err items_get(struct session *s, const struct stanza *iq)
 
     if (!may_ask(s, iq))
         return iq_error_condition(s, iq, "cancel", "service-unavailable", NULL);
+    if (xml_attr(iq->payload, "node").len) {
+        enum err e = node_get(s, iq, xml_attr(iq->payload, "node"), true);
+
+        return e == ERR_NOT_FOUND && !to_server(iq) ? pubsub_account_items(s, iq, asked_person(s, iq)) : e;
+    }
     if (!to_server(iq))
-        return pubsub_account_items(s, iq, iq->has_to ? person_known(s->talk, iq->to.local) : s->person);
-    if (xml_attr(iq->payload, "node").len)
-        return ERR_NOT_FOUND;
+        return pubsub_account_items(s, iq, asked_person(s, iq));
     if (s->talk->host_count == 0)
         return iq_result(s, iq, "<query xmlns='" NS_ITEMS "'/>");
     b = talk_scratch(s->talk);
@@ -68,8 +106,8 @@ static enum err items_get(struct session *s, const struct stanza *iq)
 }
 
 static const struct iq_handler disco_iqs[] = {
-    { "query", NS_INFO, IQ_TO_SERVER | IQ_TO_SELF | IQ_TO_OTHER, info_get, NULL },
-    { "query", NS_ITEMS, IQ_TO_SERVER | IQ_TO_SELF | IQ_TO_OTHER, items_get, NULL },
+    { "query", NS_INFO, IQ_TO_SERVER | IQ_TO_SELF | IQ_TO_OTHER | IQ_FROM_GUEST, info_get, NULL },
+    { "query", NS_ITEMS, IQ_TO_SERVER | IQ_TO_SELF | IQ_TO_OTHER | IQ_FROM_GUEST, items_get, NULL },
     { 0 },
 };
 static const char *const disco_vars[] = { NS_INFO, NS_ITEMS, NULL };

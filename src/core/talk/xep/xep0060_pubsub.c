@@ -1,6 +1,6 @@
-/* XEP-0060 Publish-Subscribe 1.30.0: the public service on pubsub.DOMAIN, where every local account may have
- * nodes; the tables; and what service discovery tells of nodes, here and on accounts. The work is done in
- * talk/pubsub. SPDX-License-Identifier: AGPL-3.0-or-later */
+/* XEP-0060 Publish-Subscribe 1.30.0: the public service on pubsub.DOMAIN, where every local account may have nodes; the tables;
+ * and what service discovery tells of nodes, here and on accounts. The work is done in talk/pubsub.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/xep/xep0060_pubsub.h"
 #include "talk/host.h"
 #include "talk/pubsub/inner.h"
@@ -222,9 +222,9 @@ static const struct xml_node *authorization(const struct stanza *m)
     const struct xml_node *x = xml_child(m->node, "x", NS_DATA);
     struct form f;
 
-    if (!x || form_read(m->arena, x, &f) != OK || !str_is(f.form_type, NS_PUBSUB "#subscribe_authorization"))
+    if (!x || form_read(m->arena, x, &f) != OK || !str_is(f.type, NS_PUBSUB "#subscribe_authorization"))
         return NULL;
-    return f.submit || f.cancel ? x : NULL;
+    return f.kind == FORM_SUBMIT || f.kind == FORM_CANCEL ? x : NULL;
 }
 
 static void authorize(struct session *s, const struct xml_node *x, const struct service *at)

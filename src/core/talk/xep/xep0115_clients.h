@@ -1,8 +1,9 @@
-/* xep0115_clients.h: what clients say they can do (XEP-0115): learned from a client once for each version and
- * kept, so that the server knows which nodes each device wants to hear of (XEP-0060 §9.2, "node+notify").
+/* xep0115_clients.h: what clients say they can do (XEP-0115): learned from a client once for each version and kept, so that the
+ * server knows which nodes each device wants to hear of (XEP-0060 §9.2, "node+notify").
  *
- *   presence with <c/> ─▶ known in memory? ─▶ in the database? ─▶ the client is asked ─▶ its answer fits the
- * hash ─▶ kept for all └─ it does not ─▶ this session's only SPDX-License-Identifier: AGPL-3.0-or-later */
+ *   presence with <c/> ─▶ known in memory? ─▶ in the database? ─▶ the client is asked ─▶ its answer fits the hash ─▶ kept for all
+ *                                                                                    └─ it does not ─▶ this session's only
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "base/arena.h"
 #include "crypto/digest.h"

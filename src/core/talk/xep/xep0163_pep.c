@@ -1,10 +1,11 @@
-/* XEP-0163 Personal Eventing Protocol 1.2.2: each account is a pubsub service (pubsub/pubsub.h) whose nodes
- * come into being when something is published, and whose subscribers are the contacts that want to hear of
- * them. SPDX-License-Identifier: AGPL-3.0-or-later */
+/* XEP-0163 Personal Eventing Protocol 1.2.2: each account is a pubsub service (pubsub/pubsub.h) whose nodes come into being when
+ * something is published, and whose subscribers are the contacts that want to hear of them.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/xep/xep0163_pep.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "talk/nodes.h"
+#include "talk/owned.h"
 #include "talk/pubsub/inner.h"
 #include "talk/roster.h"
 #include "talk/xep/xep0115_clients.h"
@@ -367,9 +368,17 @@ static void pep_deleted(struct person *p, struct db_conn *c)
     pubsub_delete_all(c, p->id, p->jid.bare);
 }
 
+static const struct owned pep_owned[] = {
+    {"pubsub_node", "owner = ?1 OR (owner = 0 AND creator = ?3)"},
+    {"pubsub_item", "node IN (SELECT id FROM pubsub_node WHERE owner = ?1 OR (owner = 0 AND creator = ?3))"},
+    {"pubsub_affiliation", "jid = ?3"},
+    {"pubsub_subscription", "bare = ?3"},
+    {0},
+};
+
 static const struct iq_handler pep_iqs[] = {
-    {"pubsub", NS_PUBSUB, IQ_TO_SELF | IQ_TO_OTHER, pep_iq, pep_iq},
-    {"pubsub", NS_PUBSUB_OWNER, IQ_TO_SELF | IQ_TO_OTHER, pep_iq, pep_iq},
+    {"pubsub", NS_PUBSUB, IQ_TO_SELF | IQ_TO_OTHER | IQ_FROM_GUEST, pep_iq, pep_iq},
+    {"pubsub", NS_PUBSUB_OWNER, IQ_TO_SELF | IQ_TO_OTHER | IQ_FROM_GUEST, pep_iq, pep_iq},
     {0},
 };
 
@@ -426,5 +435,6 @@ const struct feature xep0163_pep = {
     .iqs = pep_iqs,
     .available = pep_interested,
     .person_deleted = pep_deleted,
+    .owned = pep_owned,
     .tick = pep_tick,
 };

@@ -1,8 +1,9 @@
-/* XEP-0292 vCard4 Over XMPP 0.12.0 and XEP-0172 User Nickname 1.1 are nodes of an account, which need no code
- * of their own; and multi-profile: how an owner keeps up to three profiles besides the basic one and says who
- * sees which (docs/profiles.md). What everyone gets of them is decided in talk/profile.h.
+/* XEP-0292 vCard4 Over XMPP 0.12.0 and XEP-0172 User Nickname 1.1 are nodes of an account, which need no code of their own; and
+ * multi-profile: how an owner keeps up to three profiles besides the basic one and says who sees which (docs/profiles.md). What
+ * everyone gets of them is decided in talk/profile.h.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "crypto/digest.h"
+#include "talk/owned.h"
 #include "talk/pubsub/inner.h"
 #include "talk/xep/xep0398_avatars.h"
 #include "wire/base64.h"
@@ -500,8 +501,11 @@ static void profiles_deleted(struct person *p, struct db_conn *c)
         db_run(c, &delete_viewings, "s", p->jid.bare);
 }
 
+static const struct owned profiles_owned[] = {
+    {"profile"}, {"profile_head"}, {"profile_viewer", "owner = ?1 OR jid = ?3"}, {0}};
+
 static const struct iq_handler profiles_iqs[] = {
-    {NULL, NS_PROFILES, IQ_TO_SELF | IQ_TO_OTHER, profiles_get, profiles_set},
+    {NULL, NS_PROFILES, IQ_TO_SELF | IQ_TO_OTHER | IQ_FROM_GUEST, profiles_get, profiles_set},
     {0},
 };
 static const char *const profiles_disco[] = {NS_PROFILES, NULL};
@@ -514,5 +518,6 @@ const struct feature xep0292_profiles = {
     .iqs = profiles_iqs,
     .migrations = profile_migrations,
     .person_deleted = profiles_deleted,
+    .owned = profiles_owned,
 };
 const struct feature xep0172_nick = {.spec = "XEP-0172 1.1", .title = "User Nickname"};

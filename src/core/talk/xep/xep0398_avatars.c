@@ -1,8 +1,7 @@
-/* XEP-0398 User Avatar to vCard-Based Avatars Conversion 1.0.0, and with it XEP-0084 and XEP-0153. The avatar
- * nodes hold the picture; cards and presence show it. Its hash in presence is told per viewer
- * (talk/profile.h), and only in a database of our own: where several messengers share one, memory cannot
- * prove that it knows the newest audience, so there presence says nothing of photos. SPDX-License-Identifier:
- * AGPL-3.0-or-later */
+/* XEP-0398 User Avatar to vCard-Based Avatars Conversion 1.0.0, and with it XEP-0084 and XEP-0153. The avatar nodes hold the picture;
+ * cards and presence show it. Its hash in presence is told per viewer (talk/profile.h), and only in a database of our own: where
+ * several messengers share one, memory cannot prove that it knows the newest audience, so there presence says nothing of photos.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/xep/xep0398_avatars.h"
 #include "base/fault.h"
 #include "base/mem.h"

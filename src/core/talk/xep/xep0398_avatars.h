@@ -1,5 +1,5 @@
-/* xep0398_avatars.h: one picture for XEP-0084 (avatar nodes), XEP-0054 (the card's photo) and XEP-0153 (its
- * hash in presence). SPDX-License-Identifier: AGPL-3.0-or-later */
+/* xep0398_avatars.h: one picture for XEP-0084 (avatar nodes), XEP-0054 (the card's photo) and XEP-0153 (its hash in presence).
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "talk/pubsub/pubsub.h"
 

@@ -1,6 +1,6 @@
-/* xep0402_bookmarks.h: one list of bookmarks for three kinds of clients: items of urn:xmpp:bookmarks:1
- * (XEP-0402, where they are kept), private XML (XEP-0048 1.0, XEP-0049), and the one item of
- * storage:bookmarks (XEP-0048 1.1, XEP-0411). SPDX-License-Identifier: AGPL-3.0-or-later */
+/* xep0402_bookmarks.h: one list of bookmarks for three kinds of clients: items of urn:xmpp:bookmarks:1 (XEP-0402, where they are kept),
+ * private XML (XEP-0048 1.0, XEP-0049), and the one item of storage:bookmarks (XEP-0048 1.1, XEP-0411).
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "talk/pubsub/pubsub.h"
 

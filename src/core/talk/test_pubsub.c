@@ -1,4 +1,4 @@
-/* test_form.c: data forms, and a node's configuration as one.
+/* test_pubsub.c: a node's configuration as a form.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "base/test.h"
 #include "talk/pubsub/pubsub.h"
@@ -28,13 +28,13 @@ static void a_submitted_form_is_read(struct test *t)
                            FIELD("FORM_TYPE", "urn:x") FIELD(
                                "a", "1&amp;2") "<field var='many'><value>x</value><value>y</value></field>")),
             &f));
-    CHECK(t, f.submit && !f.cancel);
-    CHECK_STR(t, "urn:x", f.form_type);
+    CHECK(t, f.kind == FORM_SUBMIT && f.kind != FORM_CANCEL);
+    CHECK_STR(t, "urn:x", f.type);
     CHECK_STR(t, "1&2", form_value(&f, "a"));
-    CHECK_INT(t, 2, form_field(&f, "many")->count);
+    CHECK_INT(t, 2, form_field(&f, "many")->value_count);
     CHECK(t, form_value(&f, "nothing").p == NULL);
-    CHECK(t, form_bool(STR("true"), &yes) && yes && form_bool(STR("0"), &yes) && !yes &&
-                 !form_bool(STR("maybe"), &yes));
+    CHECK(t, fields_bool(STR("true"), &yes) && yes && fields_bool(STR("0"), &yes) && !yes &&
+                 !fields_bool(STR("maybe"), &yes));
     arena_done(&a);
 }
 
