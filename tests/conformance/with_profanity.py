@@ -84,11 +84,11 @@ async def step(function, *args):
     return await asyncio.get_running_loop().run_in_executor(None, function, *args)
 
 
-async def log_in(server, p, folder):
+async def log_in(server, p, folder, user="alice"):
     p.type("/tls certpath set " + folder)
     p.type("/carbons on")
     p.type("/mam on")
-    p.type(f"/connect alice@{server.domain} server 127.0.0.1 port {server.port} tls force")
+    p.type(f"/connect {user}@{server.domain} server 127.0.0.1 port {server.port} tls force")
     await step(p.shows, "[Pp]assword")
     p.type(PASSWORD)
     return await step(p.shows, "logged in successfully")

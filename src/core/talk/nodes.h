@@ -39,6 +39,8 @@ enum event_kind {
     EVENT_ROSTER_PUSH,  /* text: the <query/> */
     EVENT_BLOCK_PUSH,   /* text: <block/> or <unblock/> */
     EVENT_TO_DEVICE,    /* key, text: a stanza for one session; jid, node, number: the sender's address, node and key. To node.<id> */
+    EVENT_PEP,          /* jid: a node, text: a notification without `to`, for the person's devices that want the node */
+    EVENT_PEP_SHOW,     /* jid: an account, whose last items the person's devices may have from now on */
     EVENT_END,          /* jid: resource or empty, text: why. An administrator ends the person's sessions */
     EVENT_KINDS
 };

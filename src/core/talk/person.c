@@ -10,6 +10,7 @@
 #include "talk/follow.h"
 #include "talk/jids.h"
 #include "talk/nodes.h"
+#include "talk/profile.h"
 #include "talk/roster.h"
 #include "talk/xep/xep0357_push.h"
 #include <assert.h>
@@ -74,6 +75,7 @@ static void lists_free(struct person *p)
     for (int i = 0; i < p->pref_count; i++)
         free((char *)p->prefs[i].jid.p);
     push_list_free(&p->push);
+    profile_photos_free(p);
     free(p->items);
     free(p->blocked);
     free(p->prefs);

@@ -12,6 +12,7 @@ enum { PERSONS_IDLE_MAX = 20000, RATE_CLASS_BYTES = 24 };
 struct device;
 struct load;
 struct push_list;            /* talk/xep/xep0357_push.h: devices that want to be woken; NULL: none */
+struct profile_photos;
 
 enum subscription { SUB_NONE = 0, SUB_TO = 1, SUB_FROM = 2, SUB_BOTH = 3 };
 
@@ -46,6 +47,7 @@ struct person {
     int                 pref_count;
     struct { struct str jid; uint8_t policy; } *prefs;
     struct push_list   *push;
+    struct profile_photos *photos;     /* profile.h; NULL: not known */
     bool                has_offline;   /* messages wait in the offline table */
     bool                offline_busy;  /* they are being delivered: what arrives joins them */
     bool                offline_running;   /* one step of that is under way */

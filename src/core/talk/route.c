@@ -127,8 +127,12 @@ static void iq_handle(struct session *s, const struct stanza *iq, enum iq_to who
 {
     const struct iq_handler *h;
 
-    if (iq->type != TYPE_GET && iq->type != TYPE_SET)
-        return;     /* an answer to us; what we asked (pings, pushes) needs none looked at */
+    if (iq->type != TYPE_GET && iq->type != TYPE_SET) {
+        for (size_t i = 0; i < feature_count && whom == IQ_TO_SERVER; i++)
+            if (features[i]->iq_answer)
+                features[i]->iq_answer(s, iq);
+        return;
+    }
     h = features_iq(iq->payload->name, iq->payload->ns);
     if (h && s->guest && !(h->to & IQ_FROM_GUEST))
         h = NULL;

@@ -14,6 +14,7 @@
 #include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/stream.h"
+#include "talk/xep/xep0115_clients.h"
 #include "talk/xep/xep0198_sm.h"
 #include "talk/xep/xep0352_csi.h"
 #include "talk/xep/xep0357_push.h"
@@ -462,6 +463,7 @@ void session_free(struct session *s)
 
     entered(s);
     login_free(s);
+    caps_forget(s);
     sm_free(s);
     csi_free(s);
     presence_directed_free(s);

@@ -525,6 +525,7 @@ void talk_free(struct talk **tp)
     deliver_done(t);
     bus_free(&t->wide);
     strmap_done(&t->streams);
+    strmap_done(&t->caps);
     addresses_done(t);
     intmap_done(&t->sessions);
     buf_done(&t->scratch);

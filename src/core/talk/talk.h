@@ -98,6 +98,8 @@ struct talk {
     struct strmap           loads;           /* person.c: persons being read */
     struct intmap           persons_by_id;   /* loaded ones */
 
+    int64_t                 pep_since_us;    /* xep0163_pep.c: devices may have missed what was published since then; 0: nothing */
+    struct strmap           caps;            /* xep0115_clients.c: what versions of clients can do, those that are here */
     struct strmap           jids;            /* jids.c */
     int64_t                 last_jid_id;
     struct strmap           persons;         /* by local part, loaded ones */
