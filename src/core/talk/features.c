@@ -19,6 +19,7 @@
     X(xep0191_blocking) X(xep0377_reporting) /* before whatever looks at a stanza's content */ \
     X(xep0030_disco) X(xep0050_commands) X(xep0133_admin) X(announcements) X(xep0115_caps) X(xep0012_last) X(xep0049_private) X(xep0054_vcard) X(xep0077_register) X(xep0445_preauth) X(xep0401_invitations) X(xep0379_pars) X(xep0055_directory) \
     X(xep0092_version) X(xep0199_ping) X(xep0202_time) \
+    X(xep0045_muc) X(xep0410_self_ping) X(xep0421_occupant_id) X(xep0425_moderation) X(xep0486_avatars) \
     X(xep0085_chat_states) X(xep0184_receipts) X(xep0249_invitation) X(xep0308_correction) X(xep0333_markers) \
     X(xep0359_stanza_ids) X(xep0380_encryption) X(xep0424_retraction) X(xep0444_reactions) X(xep0461_replies) \
     X(xep0160_offline) X(xep0203_delay) X(xep0297_forwarding) X(xep0313_mam) X(xep0431_fulltext) X(xep0059_rsm) X(xep0441_prefs) \

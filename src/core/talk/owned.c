@@ -15,7 +15,7 @@ static const struct owned core[] = {
 };
 
 /* Of nobody: numbers of addresses, what is counted by owned_others, what the server needs for itself. */
-static const char *const nobodys[] = { "jid", "message", "settled", "secret", "log_order", "node", "audit", "banner", "search_wanted", "db_migration", "db_probe",
+static const char *const nobodys[] = { "jid", "message", "settled", "secret", "log_order", "node", "audit", "banner", "search_wanted", "room", "room_vcard", "db_migration", "db_probe",
                                        "db_writer", NULL };
 
 enum err owned_number(struct db_conn *c, struct str user, struct str bare, int64_t *out)

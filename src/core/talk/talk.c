@@ -21,6 +21,8 @@
 #include "talk/jids.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
+#include "talk/rooms/room.h"
+#include "talk/rooms/room_leave.h"
 #include "talk/search.h"
 #include "talk/settings.h"
 #include "talk/stream.h"
@@ -399,6 +401,7 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
             features[i]->init(t);
     federate_init(t);
     sm_restore(t);
+    rooms_restore(t);
     websocket_init(t);
     bus_subscribe(b, "ident.link", account_deleted, t);     /* never published: it keeps the link to ident, which tells of account.* */
     bus_subscribe(b, "account.deleted", account_deleted, t);
@@ -511,6 +514,7 @@ void talk_free(struct talk **tp)
         }
         session_free(s);
     }
+    rooms_done(t);
     search_done(t);
     commands_done(t);
     forget_done(t);

@@ -22,6 +22,7 @@ enum talk_transport { TALK_STARTTLS, TALK_DIRECT_TLS, TALK_WEBSOCKET };
 struct session;
 struct person;
 struct nodes;
+struct rooms;
 struct search;
 struct host;
 struct federate;
@@ -48,6 +49,8 @@ struct talk_limits {                 /* from the settings; see talk/settings.c f
     bool     no_sha_256;             /* SCRAM-SHA-256 is not offered */
     bool     invitations;            /* everyone may invite others to make an account */
     bool     log_messages;
+    bool     rooms_create;
+    int      rooms_per_account_max, rooms_per_session_max, room_occupants_max, room_affiliations_max;
     int      accepts_per_second_max; /* new connections; 0: no bound */
 };
 
@@ -95,6 +98,8 @@ struct talk {
     uint32_t                seen_at;
     struct strmap           loads;           /* person.c: persons being read */
     struct intmap           persons_by_id;   /* loaded ones */
+
+    struct rooms           *rooms;           /* rooms/room.h */
 
     struct strmap           jids;            /* jids.c */
     int64_t                 last_jid_id;
