@@ -496,6 +496,10 @@ ssl = {{ key = "{key}", certificate = "{crt}" }}
 log = {{ warn = "*console" }}
 {extra}
 VirtualHost "{domain}"
+Component "rooms.{domain}" "muc"
+    modules_enabled = {{ "muc_mam", "vcard_muc" }}
+    muc_log_by_default = true
+    muc_room_default_public = false
 """
 
 
