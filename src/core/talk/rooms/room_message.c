@@ -500,6 +500,8 @@ void room_post(struct room *r, struct room_cause *cause, struct str kept, room_p
     o->also = apply;
     o->also_arg = arg;
     o->put.sender = sender;
+    if (sender == r->id) /* what one writes to oneself is in the log once, as what was sent */
+        o->put.keeps |= ARCHIVE_SENDER_KEEPS;
     name_it(r->talk, o, STR_NULL);
     launch_or_refuse(cause ? session_find(r->talk, cause->session_id) : NULL, o);
 }
