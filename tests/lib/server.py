@@ -575,6 +575,7 @@ modules:
   mod_register: {{ ip_access: all }}
   mod_pubsub: {{ plugins: [flat, pep] }}
   mod_mam: {{ default: always, request_activates_archiving: false }}
+  mod_muc: {{ host: "rooms.@HOST@", max_user_conferences: 100, default_room_options: {{ mam: true, public: false }} }}
 """
 
 
