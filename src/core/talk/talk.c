@@ -499,6 +499,7 @@ void talk_free(struct talk **tp)
     *tp = NULL;
     timer_stop(t->loop, &t->tick);
     timer_stop(t->loop, &t->ahead_look);
+    timer_stop(t->loop, &t->admission_look);
     for (int i = 0; i < t->listener_count; i++)
         listener_free(&t->listeners[i]);
     if (t->db)
