@@ -15,7 +15,7 @@ static inline bool shows_publisher(const struct job *j, const struct item *i)
 }
 /* <items node='…'><item …/></items>, as in an event. `i` NULL: no item. */
 void items_event_put(struct buf *b, struct str node, const struct item *i, bool payload, bool publisher);
-const char *affiliation_name(enum affiliation a);
+const char *pubsub_affiliation_name(enum affiliation a);
 const char *sub_state_name(enum sub_state s);
 bool affiliation_named(struct str name, enum affiliation *out);
 enum err node_of_owner(struct job *j, struct db_conn *c, bool take,

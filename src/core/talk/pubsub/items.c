@@ -297,7 +297,7 @@ static void put_affiliation(struct job *j, struct str node, enum affiliation a)
 {
     BUF_LIT(&j->out, "<affiliation");
     xml_put_attr(&j->out, "node", node);
-    xml_put_attr(&j->out, "affiliation", str_of(affiliation_name(a)));
+    xml_put_attr(&j->out, "affiliation", str_of(pubsub_affiliation_name(a)));
     BUF_LIT(&j->out, "/>");
 }
 

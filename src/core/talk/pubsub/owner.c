@@ -23,7 +23,7 @@ static const struct fault malformed = {"jid-malformed", NULL, NULL, NULL};
 static const char *const affiliation_names[] = {"none",         "outcast",   "member",
                                                 "publish-only", "publisher", "owner"};
 
-const char *affiliation_name(enum affiliation a)
+const char *pubsub_affiliation_name(enum affiliation a)
 {
     return affiliation_names[a];
 }
@@ -122,7 +122,7 @@ static void put_affiliation(struct buf *b, struct str jid, enum affiliation a)
 {
     BUF_LIT(b, "<affiliation");
     xml_put_attr(b, "jid", jid);
-    xml_put_attr(b, "affiliation", str_of(affiliation_name(a)));
+    xml_put_attr(b, "affiliation", str_of(pubsub_affiliation_name(a)));
     BUF_LIT(b, "/>");
 }
 
