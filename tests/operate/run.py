@@ -337,7 +337,7 @@ def restart_goes_from_role_to_role(s):
         check(len(missing) <= 1, f"{missing} are away at once")
         away |= set(missing)
     said = restart.stdout.read()
-    check(restart.returncode == 0 and "3 roles were restarted" in said, said)
+    check(restart.returncode == 0 and "4 roles were restarted" in said, said)
     after = s.status()["roles"]
     check(all(r["ready"] for r in after.values()), f"{after}")
     check(all(after[r]["pid"] != before[r]["pid"] and after[r]["restarts"] == before[r]["restarts"] for r in before), f"{after}")
