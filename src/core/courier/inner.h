@@ -37,6 +37,8 @@ struct courier_limits { /* from the settings */
     bool     tls_required, certificates_required;
 };
 
+struct push;                /* push_inner.h */
+
 struct courier {
     struct loop           *loop;
     struct bus            *bus, *wide; /* wide: to the couriers of other machines; NULL: there are none */
@@ -66,6 +68,7 @@ struct courier {
     int                    listener_count;
     struct lane           *lanes; /* inward.c: one for each worker of talk */
     int                    lane_count;
+    struct push           *push; /* push_inner.h */
     struct timer           tick; /* one a second */
     struct timer           stop_timer;
     bool                   stopping;
@@ -88,3 +91,12 @@ bool courier_is_ours(const struct courier *c, struct str domain);
 bool courier_may_speak(const struct courier *c, struct str domain);
 /* As DNS and certificates write it (A-labels); false: no such name is possible. */
 bool courier_ascii(struct str domain, char out[256]);
+
+/* ---- Web Push (push.h): its part of courier's life ---- */
+extern const struct db_migration push_migrations[];
+courier_handler_fn push_order, push_key;
+enum err push_start(struct courier *c); /* the database is open */
+void push_reload(struct courier *c);
+void push_tick(struct courier *c);
+void push_stop(struct courier *c);
+void push_free(struct courier *c); /* the database is closed */

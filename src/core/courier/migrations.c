@@ -31,7 +31,7 @@ static const struct db_migration queue_migrations[] = {
 };
 
 /* NULL-ended. */
-static const struct db_migration *const tables[] = { queue_migrations, NULL };
+static const struct db_migration *const tables[] = { queue_migrations, push_migrations, NULL };
 
 enum { MIGRATIONS_MAX = 64 };
 

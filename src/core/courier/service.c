@@ -22,6 +22,8 @@ static const struct {
     courier_handler_fn *handle;
     bool                operators_only; /* not by those that face strangers */
 } rows[] = {
+    { "courier.push", push_order, false },
+    { "courier.push.key", push_key, false },
     { "courier.send", queue_send, false },
     { "courier.status", courier_status, true },
 };
@@ -110,6 +112,7 @@ static void tick(struct timer *timer)
         link_sweep(c);
     }
     metric_set(&commit_queue, (int64_t)commit_waiting(c->db));
+    push_tick(c);
 }
 
 /* ---- birth ---- */
@@ -266,6 +269,10 @@ enum err courier_new(struct loop *l, struct bus *b, const struct settings *s, co
         e = tls_read(c, s, a, why);
     if (!e)
         e = db_open(l, &ds, courier_migrations(), &c->db, a, why);
+    if (!e) {
+        *why = STR("could not start what asks push services");
+        e = push_start(c);
+    }
     if (!e)
         e = queue_init(c, &ds, a, why);
     if (!e)
@@ -291,6 +298,7 @@ enum err courier_reload(struct courier *c, const struct settings *s, struct aren
         return e;
     c->settings = s;
     limits_read(c);
+    push_reload(c);
     return OK;
 }
 
@@ -309,6 +317,7 @@ static void stopped(struct timer *timer)
 void courier_stop(struct courier *c, void (*done)(void *arg), void *arg)
 {
     c->stopping = true;
+    push_stop(c);
     c->stop_done = done;
     c->stop_arg = arg;
     for (int i = 0; i < c->listener_count; i++)
@@ -344,6 +353,7 @@ void courier_free(struct courier **cp)
         listener_free(&c->listeners[i]);
     if (c->db)
         db_close(&c->db);
+    push_free(c);
     inward_done(c);
     s2s_free_all(c);
     links_free(c);

@@ -41,6 +41,16 @@ const struct setting courier_settings[] = {
     { "federation.stanzas_per_second_max", SETTING_INT, "500", 1, 1000000, true,
       "What one connection may bring; beyond it we read more slowly." },
     { "federation.bytes_per_second_max", SETTING_BYTES, "1M", 10000, 1024 * 1024 * 1024, true, "The same in bytes." },
+    { "courier.push_contact", SETTING_TEXT, "", 0, 0, true,
+      "Whom a push service may ask when something is wrong with what we send: mailto: or https:. Empty: the domain's postmaster." },
+    { "courier.push_retry_time", SETTING_DURATION_MS, "10s", 100, 3600000, true,
+      "How long a notification waits that a push service could not take; twice as long each time, and at least as long as it says." },
+    { "courier.push_queue_max", SETTING_INT, "100000", 1, 100000000, true,
+      "Notifications that may wait; beyond it messengers keep theirs and ask again later." },
+    { "courier.push_ca", SETTING_PATH, "", 0, 0, false,
+      "Whose certificates push services may show (PEM). Empty: those that the system trusts." },
+    { "courier.push_private", SETTING_BOOL, "no", 0, 0, false,
+      "Pushes to private addresses and by plain HTTP too. A stranger could then make us speak to what only we can reach: for tests." },
     { 0 },
 };
 

@@ -14,8 +14,10 @@ static const struct owned core[] = {
     { 0 },
 };
 
-/* Of nobody: numbers of addresses, what is counted by owned_others, what the server needs for itself, what leaves for other servers. */
-static const char *const nobodys[] = { "jid", "message", "settled", "secret", "log_order", "node", "audit", "banner", "search_wanted", "outbox", "db_migration", "db_probe",
+/* Of nobody: numbers of addresses, what is counted by owned_others, what the server needs for itself. */
+static const char *const nobodys[] = { "jid", "message", "settled", "secret", "push_key", "log_order", "node", "audit", "banner", "search_wanted", "caps",
+                                       "outbox" /* on its way to other servers */,
+                                       "search_trash" /* numbers of segments, swept within minutes */, "db_migration", "db_probe",
                                        "db_writer", NULL };
 
 enum err owned_number(struct db_conn *c, struct str user, struct str bare, int64_t *out)
