@@ -1,5 +1,6 @@
 /* room_show.c: see room_show.h. A text is written once for all; each copy differs in `to` alone.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "talk/profile.h"
 #include "talk/rooms/room_show.h"
 #include "base/clock.h"
 #include "base/metric.h"
@@ -24,10 +25,10 @@ static size_t name_len(struct str text)
 void seat_send(struct room *r, struct seat *s, struct str text)
 {
     struct session *to = seat_session(r, s);
-    struct buf *b = &r->talk->rooms->copy;
-    size_t n = name_len(text);
-    struct arena a;
-    struct jid j;
+    struct buf     *b = &r->talk->rooms->copy;
+    size_t          n = name_len(text);
+    struct arena    a;
+    struct jid      j;
 
     if (!to && (s->node != r->talk->node || s->session_id))
         return; /* another messenger shows it; or it has just ended */
@@ -48,9 +49,9 @@ void seat_send(struct room *r, struct seat *s, struct str text)
 void room_to_seat(struct room *r, struct seat *s, struct str text)
 {
     struct arena a;
-    struct jid j;
-    struct buf b;
-    size_t n = 1;
+    struct jid   j;
+    struct buf   b;
+    size_t       n = 1;
 
     if (s->node == r->talk->node) {
         seat_send(r, s, text);
@@ -71,8 +72,7 @@ void room_to_seat(struct room *r, struct seat *s, struct str text)
 
 /* ---- presence ---- */
 
-static void put_item(struct buf *b, struct room *r, const struct occupant *o, bool gone, bool sees,
-                     const struct room_notice *n)
+static void put_item(struct buf *b, struct room *r, const struct occupant *o, bool gone, bool sees, const struct room_notice *n)
 {
     bool content = n && (n->actor.p || n->reason.len);
 
@@ -114,8 +114,8 @@ static void put_occupant_id(struct buf *b, const char *id)
     BUF_LIT(b, "'/>");
 }
 
-void room_put_presence(struct buf *b, struct room *r, const struct occupant *o, bool gone, struct str inner,
-                       bool sees, const struct room_notice *n)
+void room_put_presence(struct buf *b, struct room *r, const struct occupant *o, bool gone, struct str inner, bool sees,
+                       const struct room_notice *n)
 {
     BUF_LIT(b, "<presence");
     xml_put_attr(b, "from", o->address);
@@ -153,15 +153,13 @@ void room_show_texts(struct room *r, struct str texts[2], const struct occupant 
 {
     if (!is_broadcast(r, of))
         return;
-    LIST_EACH(it, &r->in_order)
-    {
+    LIST_EACH(it, &r->in_order) {
         struct occupant *o = LIST_ITEM(it, struct occupant, in_room);
-        bool sees = room_sees_jids(r, o->role);
+        bool             sees = room_sees_jids(r, o->role);
 
         if (o == but)
             continue;
-        LIST_EACH(at, &o->seats)
-        {
+        LIST_EACH(at, &o->seats) {
             struct seat *s = LIST_ITEM(at, struct seat, in_occupant);
 
             if (s->entered && s->node == r->talk->node) {
@@ -174,17 +172,16 @@ void room_show_texts(struct room *r, struct str texts[2], const struct occupant 
 
 static void with_code(struct room_notice *out, const struct room_notice *n, unsigned code)
 {
-    *out = n ? *n : (struct room_notice){0};
+    *out = n ? *n : (struct room_notice){ 0 };
     if (out->count < SHOW_CODES_MAX)
         out->codes[out->count++] = code;
 }
 
-void room_show_occupant(struct room *r, struct occupant *o, const struct room_notice *n,
-                        const struct seat *but)
+void room_show_occupant(struct room *r, struct occupant *o, const struct room_notice *n, const struct seat *but)
 {
     struct room_notice self;
-    struct buf b[2];
-    struct str texts[2];
+    struct buf         b[2];
+    struct str         texts[2];
 
     for (int sees = 0; sees < 2; sees++) {
         buf_init(&b[sees], 0);
@@ -196,8 +193,7 @@ void room_show_occupant(struct room *r, struct occupant *o, const struct room_no
     with_code(&self, n, SHOW_SELF);
     buf_clear(&b[0]);
     room_put_presence(&b[0], r, o, false, str_of(o->inner), room_sees_jids(r, o->role), &self);
-    LIST_EACH(at, &o->seats)
-    {
+    LIST_EACH(at, &o->seats) {
         struct seat *s = LIST_ITEM(at, struct seat, in_occupant);
 
         if (s != but && s->entered && s->node == r->talk->node)
@@ -209,12 +205,10 @@ void room_show_occupant(struct room *r, struct occupant *o, const struct room_no
 
 static void to_all(struct room *r, struct str text)
 {
-    LIST_EACH(it, &r->in_order)
-    {
+    LIST_EACH(it, &r->in_order) {
         struct occupant *o = LIST_ITEM(it, struct occupant, in_room);
 
-        LIST_EACH(at, &o->seats)
-        {
+        LIST_EACH(at, &o->seats) {
             struct seat *s = LIST_ITEM(at, struct seat, in_occupant);
 
             if (s->entered && s->node == r->talk->node)
@@ -261,8 +255,7 @@ void room_show_others(struct room *r, struct seat *s)
 {
     bool sees = room_sees_jids(r, s->occupant->role);
 
-    LIST_EACH(it, &r->in_order)
-    {
+    LIST_EACH(it, &r->in_order) {
         struct occupant *o = LIST_ITEM(it, struct occupant, in_room);
 
         if (o == s->occupant || !is_broadcast(r, o->role))
@@ -274,8 +267,8 @@ void room_show_others(struct room *r, struct seat *s)
 
 static void show_self(struct room *r, struct seat *s, struct str id, unsigned flags)
 {
-    struct room_notice n = {.count = 1, .codes = {SHOW_SELF}};
-    struct buf b, with_id;
+    struct room_notice n = { .count = 1, .codes = { SHOW_SELF } };
+    struct buf         b, with_id;
 
     if (r->config.non_anonymous)
         n.codes[n.count++] = 100;
@@ -287,8 +280,7 @@ static void show_self(struct room *r, struct seat *s, struct str id, unsigned fl
         n.codes[n.count++] = 210;
     buf_init(&b, 0);
     buf_init(&with_id, 0);
-    room_put_presence(&b, r, s->occupant, false, str_of(s->occupant->inner),
-                      room_sees_jids(r, s->occupant->role), &n);
+    room_put_presence(&b, r, s->occupant, false, str_of(s->occupant->inner), room_sees_jids(r, s->occupant->role), &n);
     BUF_LIT(&with_id, "<presence");
     xml_put_attr(&with_id, "id", id);
     buf_put(&with_id, b.p + 9, b.len - 9);
@@ -299,7 +291,7 @@ static void show_self(struct room *r, struct seat *s, struct str id, unsigned fl
 
 struct wishes {
     uint64_t stanzas, chars;
-    int64_t since_us;
+    int64_t  since_us;
 };
 
 static uint64_t number_of(struct str text, uint64_t otherwise)
@@ -313,9 +305,9 @@ static uint64_t number_of(struct str text, uint64_t otherwise)
 static struct wishes wishes_read(const struct xml_node *x)
 {
     const struct xml_node *h = x ? xml_child(x, "history", NS_MUC) : NULL;
-    struct wishes w = {.stanzas = ROOM_HISTORY_DEFAULT, .chars = UINT64_MAX};
-    uint64_t seconds;
-    int64_t since;
+    struct wishes          w = { .stanzas = ROOM_HISTORY_DEFAULT, .chars = UINT64_MAX };
+    uint64_t               seconds;
+    int64_t                since;
 
     if (!h)
         return w;
@@ -344,9 +336,9 @@ static void said_text(struct buf *b, const struct room *r, const struct room_sai
 static void show_history(struct room *r, struct seat *s, const struct xml_node *x)
 {
     struct wishes w = wishes_read(x);
-    uint64_t chars = 0;
-    int n = 0;
-    struct buf b;
+    uint64_t      chars = 0;
+    int           n = 0;
+    struct buf    b;
 
     buf_init(&b, 0);
     while (n < r->said_count && (uint64_t)n < w.stanzas && w.chars) {
@@ -419,9 +411,15 @@ bool room_drops(const struct talk *t, const struct xml_node *n)
     return !by.p || str_ends(by, t->domain); /* XEP-0359 §6 */
 }
 
-void room_put_inner(struct buf *b, const struct talk *t, const struct stanza *p)
+/* Everybody in a room is shown the same: what somebody might see another of (docs/profiles.md) is not shown at all. */
+static bool is_for_all(const struct session *s, const struct xml_node *c)
+{
+    return !s->person || profile_child_for_all(s->person, c);
+}
+
+void room_put_inner(struct buf *b, struct session *s, const struct stanza *p)
 {
     for (const struct xml_node *c = xml_first(p->node); c; c = xml_next(c))
-        if (!room_drops(t, c))
+        if (!room_drops(s->talk, c) && is_for_all(s, c))
             xml_put_node(b, c, STR(NS_CLIENT));
 }

@@ -10,8 +10,7 @@
 #include "talk/rooms/room_stanza.h"
 #include <stdlib.h>
 
-static const struct host rooms_host = {
-    .prefix = "rooms", .category = "conference", .type = "text", .name = "Rooms", .take = rooms_take};
+static const struct host rooms_host = { .prefix = "rooms", .category = "conference", .type = "text", .name = "Rooms", .take = rooms_take };
 
 static void rooms_init(struct talk *t)
 {
@@ -31,8 +30,8 @@ static void rooms_init(struct talk *t)
 void rooms_done(struct talk *t)
 {
     struct rooms *all = t->rooms;
-    struct str key;
-    void *value;
+    struct str    key;
+    void         *value;
 
     if (!all)
         return;
@@ -57,7 +56,7 @@ static void rooms_presence(struct session *s, const struct stanza *p)
     if (p->type != TYPE_UNAVAILABLE || !rooms_visitor(s->talk, s->id))
         return;
     buf_init(&inner, 0);
-    room_put_inner(&inner, s->talk, p);
+    room_put_inner(&inner, s, p);
     rooms_session_left(s, buf_str(&inner));
     buf_done(&inner);
 }
@@ -74,11 +73,11 @@ static void rooms_tick(struct talk *t)
 }
 
 static const struct payload rooms_payloads[] = {
-    {"x", NS_MUC_USER, PAYLOAD_KEPT}, /* invitations wait for those who are away */
-    {0},
+    { "x", NS_MUC_USER, PAYLOAD_KEPT }, /* invitations wait for those who are away */
+    { 0 },
 };
 
-static const struct owned rooms_owned[] = {{"room_affiliation", "jid = ?3"}, {"room_occupant", "bare = ?3"}, {0}};
+static const struct owned rooms_owned[] = { { "room_affiliation", "jid = ?3" }, { "room_occupant", "bare = ?3" }, { 0 } };
 
 const struct feature xep0045_muc = {
     .spec = "XEP-0045 1.35.5",
@@ -96,9 +95,7 @@ const struct feature xep0045_muc = {
     .init = rooms_init,
 };
 
-const struct feature xep0410_self_ping = {.spec = "XEP-0410 1.1.0",
-                                          .title = "MUC Self-Ping (Schrödinger's Chat)"};
-const struct feature xep0421_occupant_id = {.spec = "XEP-0421 1.0.1",
-                                            .title = "Occupant identifiers for semi-anonymous MUCs"};
-const struct feature xep0425_moderation = {.spec = "XEP-0425 0.3.0", .title = "Moderated Message Retraction"};
-const struct feature xep0486_avatars = {.spec = "XEP-0486 0.1.0", .title = "MUC Avatars"};
+const struct feature xep0410_self_ping = { .spec = "XEP-0410 1.1.0", .title = "MUC Self-Ping (Schrödinger's Chat)" };
+const struct feature xep0421_occupant_id = { .spec = "XEP-0421 1.0.1", .title = "Occupant identifiers for semi-anonymous MUCs" };
+const struct feature xep0425_moderation = { .spec = "XEP-0425 0.3.0", .title = "Moderated Message Retraction" };
+const struct feature xep0486_avatars = { .spec = "XEP-0486 0.1.0", .title = "MUC Avatars" };

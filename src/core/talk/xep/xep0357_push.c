@@ -1,5 +1,6 @@
 /* XEP-0357 Push Notifications 0.4.1: which devices want to be woken, and through which service. The whole is
  * told in xep0357_push.h. SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "talk/rooms/room_absent.h"
 #include "talk/xep/xep0357_push.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -455,8 +456,15 @@ static bool is_own(const struct talk *t, const struct jid *service)
 
 /* ---- life ---- */
 
+static void said_in_room(struct talk *t, const struct room *r, struct str member, struct str kept, int64_t shown)
+{
+    (void)shown;
+    push_room_message(t, member, r->bare, kept);
+}
+
 static void push_init(struct talk *t)
 {
+    rooms_on_absent(said_in_room);
     push_notify_init(t);
     push_publish_init(t);
 }
