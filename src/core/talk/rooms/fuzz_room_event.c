@@ -11,8 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void try_config(struct str in)
 {
-    struct room_config c = {0}, again = {0};
-    struct buf b;
+    struct room_config c = { 0 }, again = { 0 };
+    struct buf         b;
 
     if (room_config_read(in, &c) != OK)
         return;
@@ -29,8 +29,8 @@ static void try_deltas(struct str in)
 {
     enum { MAX = 64 };
     struct room_delta *d = mem_new(sizeof *d * MAX), *again = mem_new(sizeof *d * MAX);
-    int n = room_deltas_read(in, d, MAX);
-    struct buf b;
+    int                n = room_deltas_read(in, d, MAX);
+    struct buf         b;
 
     buf_init(&b, 0);
     if (n >= 0) {
@@ -58,10 +58,10 @@ static void try_message(struct str kept)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct str in = str_make((const char *)data, size);
+    struct str        in = str_make((const char *)data, size);
     struct room_event e, again;
-    int64_t position, position_again;
-    struct buf b;
+    int64_t           position, position_again;
+    struct buf        b;
 
     try_config(in);
     try_deltas(in);
@@ -69,8 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     buf_init(&b, 0);
     room_event_write(&b, &e, position);
-    if (room_event_read(buf_str(&b), &again, &position_again) != OK || position != position_again ||
-        e.kind != again.kind || e.seq != again.seq || !str_eq(e.text, again.text))
+    if (room_event_read(buf_str(&b), &again, &position_again) != OK || position != position_again || e.kind != again.kind ||
+        e.seq != again.seq || !str_eq(e.text, again.text))
         abort();
     buf_done(&b);
     if (e.kind == ROOM_SAID || e.kind == ROOM_PASSED)

@@ -8,19 +8,19 @@
 #include "wire/xml.h"
 #include <stdlib.h>
 
-static const char *const affiliations[] = {"outcast", "none", "member", "admin", "owner"};
-static const char *const roles[] = {"none", "visitor", "participant", "moderator"};
+static const char *const affiliations[] = { "outcast", "none", "member", "admin", "owner" };
+static const char *const roles[] = { "none", "visitor", "participant", "moderator" };
 
-const char *affiliation_name(enum affiliation a)
+const char *room_affiliation_name(enum affiliation a)
 {
     return affiliations[a - AFF_OUTCAST];
 }
-const char *role_name(enum role r)
+const char *room_role_name(enum role r)
 {
     return roles[r];
 }
 
-bool affiliation_parse(struct str text, enum affiliation *out)
+bool room_affiliation_parse(struct str text, enum affiliation *out)
 {
     for (int i = 0; i < 5; i++)
         if (str_is(text, affiliations[i])) {
@@ -30,7 +30,7 @@ bool affiliation_parse(struct str text, enum affiliation *out)
     return false;
 }
 
-bool role_parse(struct str text, enum role *out)
+bool room_role_parse(struct str text, enum role *out)
 {
     for (int i = 0; i < 4; i++)
         if (str_is(text, roles[i])) {
@@ -45,7 +45,7 @@ bool role_parse(struct str text, enum role *out)
 struct room *room_new(struct talk *t, struct str local)
 {
     struct room *r = NEW(struct room);
-    struct buf b;
+    struct buf   b;
 
     r->talk = t;
     buf_init(&b, 0);
@@ -73,7 +73,7 @@ static void member_free(struct member *m)
 static void members_free(struct room *r)
 {
     struct str key;
-    void *value;
+    void      *value;
 
     for (size_t it = 0; strmap_next(&r->members, &it, &key, &value);)
         member_free(value);
@@ -83,7 +83,7 @@ static void members_free(struct room *r)
 void room_free(struct room *r)
 {
     struct str key;
-    void *value;
+    void      *value;
 
     for (size_t it = 0; strmap_next(&r->seats, &it, &key, &value); it = 0)
         room_seat_drop(r, value);
@@ -160,13 +160,12 @@ struct member *room_member(const struct room *r, struct str bare)
 enum affiliation room_affiliation(const struct room *r, struct str bare)
 {
     const struct member *m = room_member(r, bare);
-    struct str domain = bare;
+    struct str           domain = bare;
 
     if (m)
         return m->affiliation;
     str_split(&domain, '@');
-    m = domain.p ? room_member(r, domain)
-                 : NULL; /* XEP-0045 §9.2: the ban of a domain holds for everyone there */
+    m = domain.p ? room_member(r, domain) : NULL; /* XEP-0045 §9.2: the ban of a domain holds for everyone there */
     return m && m->affiliation == AFF_OUTCAST ? AFF_OUTCAST : AFF_NONE;
 }
 
@@ -196,8 +195,8 @@ void room_member_set(struct room *r, struct str bare, enum affiliation a, struct
 int room_owners(const struct room *r)
 {
     struct str key;
-    void *value;
-    int n = 0;
+    void      *value;
+    int        n = 0;
 
     for (size_t it = 0; strmap_next(&r->members, &it, &key, &value);)
         n += ((struct member *)value)->affiliation == AFF_OWNER;
@@ -207,7 +206,7 @@ int room_owners(const struct room *r)
 const struct member *room_nick_owner(const struct room *r, struct str nick)
 {
     struct str key;
-    void *value;
+    void      *value;
 
     for (size_t it = 0; strmap_next(&r->members, &it, &key, &value);) {
         const struct member *m = value;
@@ -268,8 +267,8 @@ static void occupant_name(const struct room *r, struct occupant *o, struct str n
 void room_occupant_id(const struct room *r, struct str bare, char out[33])
 {
     static const char digits[] = "0123456789abcdef";
-    uint8_t mac[DIGEST_BYTES_MAX];
-    struct buf b;
+    uint8_t           mac[DIGEST_BYTES_MAX];
+    struct buf        b;
 
     buf_init(&b, 0);
     BUF_LIT(&b, "occupant");
@@ -277,8 +276,7 @@ void room_occupant_id(const struct room *r, struct str bare, char out[33])
     buf_put_str(&b, r->bare);
     buf_put_c(&b, '\0');
     buf_put_str(&b, bare);
-    hmac(DIGEST_SHA256, str_make((const char *)r->talk->origin_key, sizeof r->talk->origin_key), buf_str(&b),
-         mac);
+    hmac(DIGEST_SHA256, str_make((const char *)r->talk->origin_key, sizeof r->talk->origin_key), buf_str(&b), mac);
     buf_done(&b);
     for (int i = 0; i < 16; i++) {
         out[2 * i] = digits[mac[i] >> 4];
@@ -347,7 +345,7 @@ struct room_visitor *rooms_visitor(struct talk *t, uint64_t session_id)
 
 static void seat_tie(struct room *r, struct seat *s, uint64_t session_id)
 {
-    struct rooms *all = r->talk->rooms;
+    struct rooms        *all = r->talk->rooms;
     struct room_visitor *v = s->session_id ? intmap_get(&all->sessions, (int64_t)s->session_id) : NULL;
 
     if (s->session_id == session_id)
@@ -382,7 +380,7 @@ static void seat_here(struct room *r, struct seat *s, int64_t node)
 static struct seat *seat_new(struct room *r, struct str full)
 {
     struct seat *s = NEW(struct seat);
-    struct buf b;
+    struct buf   b;
 
     s->full = str_make(str_dup(full), full.len);
     s->node = -1;
@@ -397,10 +395,10 @@ static struct seat *seat_new(struct room *r, struct str full)
     return s;
 }
 
-struct seat *room_seat_take(struct room *r, struct str full, struct str nick, enum role role,
-                            struct str inner, int64_t node, int64_t stamp, uint64_t session_id)
+struct seat *room_seat_take(struct room *r, struct str full, struct str nick, enum role role, struct str inner, int64_t node, int64_t stamp,
+                            uint64_t session_id)
 {
-    struct seat *s = room_seat(r, full);
+    struct seat     *s = room_seat(r, full);
     struct occupant *o = room_occupant(r, nick);
 
     if (!s)
@@ -470,11 +468,11 @@ struct occupant *room_by_bare(const struct room *r, struct str bare, struct occu
 
 uint64_t room_session_id(struct talk *t, struct str full)
 {
-    struct arena a;
-    struct jid j;
-    struct person *p = NULL;
+    struct arena    a;
+    struct jid      j;
+    struct person  *p = NULL;
     struct session *s = NULL;
-    bool ours;
+    bool            ours;
 
     arena_init(&a);
     ours = jid_parse(&a, full, &j) == OK && str_eq(j.domain, t->domain);
@@ -501,7 +499,7 @@ void room_said_add(struct room *r, int64_t id, int64_t shown, struct str text)
         free(s->text);
     else
         r->said_count++;
-    *s = (struct room_said){id, shown, text.len, str_dup(text)};
+    *s = (struct room_said){ id, shown, text.len, str_dup(text) };
     r->said_at = (r->said_at + 1) % ROOM_HISTORY_MAX;
 }
 

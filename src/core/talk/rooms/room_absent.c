@@ -22,14 +22,13 @@ static void tell(struct room *r, struct str member, struct str kept, int64_t sho
 void room_message_for_absent(struct room *r, struct str kept, int64_t shown)
 {
     struct str key;
-    void *value;
+    void      *value;
 
     uint64_t mark = ++r->talk->rooms->mark;
 
     if (!listeners[0])
         return;
-    LIST_EACH(it, &r->in_order)
-    {
+    LIST_EACH(it, &r->in_order) {
         struct member *m = room_member(r, LIST_ITEM(it, struct occupant, in_room)->bare);
 
         if (m)

@@ -14,44 +14,43 @@
 
 /* Somebody, or some of their sessions, who is inside no longer. */
 struct parting {
-    bool whole;                     /* the occupant has gone, not only a session */
+    bool                   whole;   /* the occupant has gone, not only a session */
     const struct occupant *renamed; /* it is still here, and told already */
-    uint8_t role;
-    struct str texts[2]; /* for the others */
-    struct str self;     /* without `to` */
-    int seat_count;
+    uint8_t                role;
+    struct str             texts[2]; /* for the others */
+    struct str             self;     /* without `to` */
+    int                    seat_count;
     struct parting_seat {
-        uint64_t session_id;
+        uint64_t   session_id;
         struct str full, to;
-        bool here;
+        bool       here;
     } * seats;
 };
 
 struct touched {
-    struct occupant *o;
+    struct occupant   *o;
     struct room_notice n;
 };
 struct coming {
     struct seat *seat;
-    unsigned flags;
-    bool fresh;
+    unsigned     flags;
+    bool         fresh;
 };
 
 struct effects {
-    struct room *room;
-    struct arena arena;
+    struct room    *room;
+    struct arena    arena;
     struct parting *partings;
     struct touched *touched;
-    struct coming *comings;
-    int parting_count, touched_count, coming_count;
-    unsigned config;
-    bool avatar, destroyed;
+    struct coming  *comings;
+    int             parting_count, touched_count, coming_count;
+    unsigned        config;
+    bool            avatar, destroyed;
 };
 
 /* ---- going ---- */
 
-static struct str text_of(struct effects *e, const struct occupant *o, struct str inner, bool sees,
-                          const struct room_notice *n)
+static struct str text_of(struct effects *e, const struct occupant *o, struct str inner, bool sees, const struct room_notice *n)
 {
     struct str out;
     struct buf b;
@@ -63,14 +62,13 @@ static struct str text_of(struct effects *e, const struct occupant *o, struct st
     return out;
 }
 
-static struct parting *part_begin(struct effects *e, const struct occupant *o, struct str inner,
-                                  const struct room_notice *n)
+static struct parting *part_begin(struct effects *e, const struct occupant *o, struct str inner, const struct room_notice *n)
 {
-    struct parting *p = &e->partings[e->parting_count++];
+    struct parting    *p = &e->partings[e->parting_count++];
     struct room_notice self = *n;
-    int cap = 0;
+    int                cap = 0;
 
-    *p = (struct parting){.role = o->role};
+    *p = (struct parting){ .role = o->role };
     for (int sees = 0; sees < 2; sees++)
         p->texts[sees] = text_of(e, o, inner, sees, n);
     self.codes[self.count++] = SHOW_SELF;
@@ -83,21 +81,20 @@ static struct parting *part_begin(struct effects *e, const struct occupant *o, s
 
 static void part_seat(struct effects *e, struct parting *p, struct seat *s)
 {
-    p->seats[p->seat_count++] = (struct parting_seat){s->session_id, arena_str(&e->arena, s->full),
-                                                      arena_str(&e->arena, str_make(s->to, s->to_len)),
-                                                      s->node == e->room->talk->node};
+    p->seats[p->seat_count++] = (struct parting_seat){ s->session_id, arena_str(&e->arena, s->full),
+                                                       arena_str(&e->arena, str_make(s->to, s->to_len)), s->node == e->room->talk->node };
 }
 
 static void part_tell(struct effects *e, const struct parting *p)
 {
     struct talk *t = e->room->talk;
-    struct buf b;
+    struct buf   b;
 
     buf_init(&b, 0);
     for (int i = 0; i < p->seat_count; i++) {
         const struct parting_seat *s = &p->seats[i];
-        struct session *to = s->session_id ? session_find(t, s->session_id) : NULL;
-        struct jid j;
+        struct session            *to = s->session_id ? session_find(t, s->session_id) : NULL;
+        struct jid                 j;
 
         if (!s->here)
             continue;
@@ -122,9 +119,9 @@ static void untouch(struct effects *e, const struct occupant *o)
 
 static void leave(struct effects *e, const struct room_delta *d)
 {
-    struct seat *s = room_seat(e->room, d->jid);
-    struct room_notice n = {.count = d->code ? 1 : 0, .codes = {d->code}};
-    struct parting *p;
+    struct seat       *s = room_seat(e->room, d->jid);
+    struct room_notice n = { .count = d->code ? 1 : 0, .codes = { d->code } };
+    struct parting    *p;
 
     if (!s || (d->node && s->node != d->node))
         return;
@@ -139,7 +136,7 @@ static void leave(struct effects *e, const struct room_delta *d)
 static void remove_all(struct effects *e, struct occupant *o, struct str inner, const struct room_notice *n)
 {
     struct parting *p = part_begin(e, o, inner, n);
-    bool more = true;
+    bool            more = true;
 
     p->whole = true;
     untouch(e, o);
@@ -160,7 +157,7 @@ static struct touched *touch(struct effects *e, struct occupant *o)
     for (int i = 0; i < e->touched_count; i++)
         if (e->touched[i].o == o)
             return &e->touched[i];
-    e->touched[e->touched_count] = (struct touched){.o = o};
+    e->touched[e->touched_count] = (struct touched){ .o = o };
     return &e->touched[e->touched_count++];
 }
 
@@ -174,9 +171,8 @@ static void notice_why(struct room_notice *n, const struct room_delta *d)
 
 static void take_role(struct effects *e, const struct room_delta *d)
 {
-    struct occupant *o = room_occupant(e->room, d->nick);
-    struct room_notice n = {
-        .count = d->code ? 1 : 0, .codes = {d->code}, .actor = d->actor, .reason = d->reason};
+    struct occupant   *o = room_occupant(e->room, d->nick);
+    struct room_notice n = { .count = d->code ? 1 : 0, .codes = { d->code }, .actor = d->actor, .reason = d->reason };
 
     if (!o || !str_eq(o->bare, d->jid))
         return;
@@ -199,16 +195,15 @@ static void take_seat(struct effects *e, const struct room_delta *d)
 {
     struct room *r = e->room;
     struct seat *old = room_seat(r, d->jid), *s;
-    bool here = d->node == r->talk->node, fresh = !old || !old->entered;
-    bool same = !fresh && str_eq(old->occupant->nick, d->nick) && str_is(d->text, old->occupant->inner) &&
+    bool         here = d->node == r->talk->node, fresh = !old || !old->entered;
+    bool         same = !fresh && str_eq(old->occupant->nick, d->nick) && str_is(d->text, old->occupant->inner) &&
                 (d->flags & DELTA_AGAIN); /* it only asks how things stand */
 
-    s = room_seat_take(r, d->jid, d->nick, (enum role)d->role, d->text, d->node, 0,
-                       here ? room_session_id(r->talk, d->jid) : 0);
+    s = room_seat_take(r, d->jid, d->nick, (enum role)d->role, d->text, d->node, 0, here ? room_session_id(r->talk, d->jid) : 0);
     if (!here)
         s->entered = true;
     else if (fresh || (d->flags & DELTA_AGAIN))
-        e->comings[e->coming_count++] = (struct coming){s, d->flags, !old};
+        e->comings[e->coming_count++] = (struct coming){ s, d->flags, !old };
     if (!same)
         touch(e, s->occupant);
 }
@@ -227,7 +222,7 @@ static void take_presence(struct effects *e, const struct room_delta *d)
 static void take_node(struct effects *e, const struct room_delta *d)
 {
     struct seat *s = room_seat(e->room, d->jid);
-    bool here = d->node == e->room->talk->node;
+    bool         here = d->node == e->room->talk->node;
 
     if (s)
         room_seat_move(e->room, s, d->node, here ? room_session_id(e->room->talk, d->jid) : 0);
@@ -235,16 +230,16 @@ static void take_node(struct effects *e, const struct room_delta *d)
 
 static void take_rename(struct effects *e, const struct room_delta *d)
 {
-    struct occupant *o = room_occupant(e->room, d->nick), *other = room_occupant(e->room, d->other);
-    struct room_notice n = {.count = 1, .codes = {303}, .nick = d->other};
-    struct parting *p;
+    struct occupant   *o = room_occupant(e->room, d->nick), *other = room_occupant(e->room, d->other);
+    struct room_notice n = { .count = 1, .codes = { 303 }, .nick = d->other };
+    struct parting    *p;
 
     if (!o || !str_eq(o->bare, d->jid))
         return;
     p = part_begin(e, o, STR(""), &n);
     p->whole = true;
     LIST_EACH(it, &o->seats)
-    part_seat(e, p, LIST_ITEM(it, struct seat, in_occupant));
+        part_seat(e, p, LIST_ITEM(it, struct seat, in_occupant));
     free(o->inner);
     o->inner = str_dup(d->text);
     if (!other || other == o) {
@@ -256,10 +251,9 @@ static void take_rename(struct effects *e, const struct room_delta *d)
     untouch(e, o);
     while (true) { /* another device of theirs has that nick already */
         struct seat *s = LIST_ITEM(o->seats.next, struct seat, in_occupant);
-        bool last = s->in_occupant.next == &o->seats;
+        bool         last = s->in_occupant.next == &o->seats;
 
-        room_seat_take(e->room, s->full, d->other, (enum role)other->role, d->text, s->node, s->stamp,
-                       s->session_id);
+        room_seat_take(e->room, s->full, d->other, (enum role)other->role, d->text, s->node, s->stamp, s->session_id);
         if (last)
             break;
     }
@@ -274,7 +268,7 @@ static void take_config(struct effects *e, const struct room_delta *d)
     e->room->locked = false;
     e->config |= d->code;
     LIST_EACH(it, &e->room->in_order)
-    occupant_text_drop(LIST_ITEM(it, struct occupant, in_room));
+        occupant_text_drop(LIST_ITEM(it, struct occupant, in_room));
 }
 
 static void put_destroy(struct buf *b, const struct room_delta *d)
@@ -310,20 +304,20 @@ static void tell_destroyed(struct room *r, struct occupant *o, const struct room
     buf_put_z(&b, o->id);
     BUF_LIT(&b, "'/></presence>");
     LIST_EACH(it, &o->seats)
-    seat_send(r, LIST_ITEM(it, struct seat, in_occupant), buf_str(&b));
+        seat_send(r, LIST_ITEM(it, struct seat, in_occupant), buf_str(&b));
     buf_done(&b);
 }
 
 static void take_destroy(struct effects *e, const struct room_delta *d)
 {
     struct room *r = e->room;
-    struct str key;
-    void *value;
+    struct str   key;
+    void        *value;
 
     if (d->flags & DELTA_IF_EMPTY)
         return; /* somebody has come in, elsewhere */
     LIST_EACH(it, &r->in_order)
-    tell_destroyed(r, LIST_ITEM(it, struct occupant, in_room), d);
+        tell_destroyed(r, LIST_ITEM(it, struct occupant, in_room), d);
     for (size_t it = 0; strmap_next(&r->seats, &it, &key, &value); it = 0)
         room_seat_drop(r, value);
     e->touched_count = e->coming_count = 0;
@@ -339,11 +333,9 @@ static void take_avatar(struct effects *e, const struct room_delta *d)
 static void take(struct effects *e, const struct room_delta *d)
 {
     static void (*const takes[DELTA_KINDS])(struct effects * e, const struct room_delta *d) = {
-        [DELTA_SEAT] = take_seat,     [DELTA_PRESENCE] = take_presence,
-        [DELTA_LEAVE] = leave,        [DELTA_RENAME] = take_rename,
-        [DELTA_ROLE] = take_role,     [DELTA_AFFILIATION] = take_affiliation,
-        [DELTA_CONFIG] = take_config, [DELTA_AVATAR] = take_avatar,
-        [DELTA_NODE] = take_node,     [DELTA_DESTROY] = take_destroy,
+        [DELTA_SEAT] = take_seat, [DELTA_PRESENCE] = take_presence,       [DELTA_LEAVE] = leave,        [DELTA_RENAME] = take_rename,
+        [DELTA_ROLE] = take_role, [DELTA_AFFILIATION] = take_affiliation, [DELTA_CONFIG] = take_config, [DELTA_AVATAR] = take_avatar,
+        [DELTA_NODE] = take_node, [DELTA_DESTROY] = take_destroy,
     };
 
     if (takes[d->kind])
@@ -355,7 +347,7 @@ static void take(struct effects *e, const struct room_delta *d)
 static void show_config(struct effects *e)
 {
     const struct room_config *c = &e->room->config;
-    struct room_notice n = {0};
+    struct room_notice        n = { 0 };
 
     if (e->config & CHANGED_LOGGING)
         n.codes[n.count++] = c->logging ? 170 : 171;
@@ -367,7 +359,7 @@ static void show_config(struct effects *e)
         room_show_status(e->room, &n);
     if (e->avatar) {
         room_show_avatar(e->room, NULL);
-        room_show_status(e->room, &(struct room_notice){.count = 1, .codes = {104}});
+        room_show_status(e->room, &(struct room_notice){ .count = 1, .codes = { 104 } });
     }
 }
 
@@ -382,9 +374,9 @@ static const struct seat *coming_of(const struct effects *e, const struct occupa
 static void show_coming(struct effects *e, struct coming *k, struct room_change *c)
 {
     const struct xml_node *x = NULL;
-    struct str id = STR_NULL;
-    struct session *s = seat_session(e->room, k->seat);
-    struct stanza st;
+    struct str             id = STR_NULL;
+    struct session        *s = seat_session(e->room, k->seat);
+    struct stanza          st;
 
     if (c && c->cause && room_cause_stanza(c->cause, &st)) {
         x = xml_child(st.node, "x", NS_MUC);
@@ -411,7 +403,7 @@ static void show(struct effects *e, struct room_change *c)
             room_show_texts(r, e->partings[i].texts, e->partings[i].renamed, e->partings[i].role);
     for (int i = 0; i < e->touched_count; i++) {
         struct touched *t = &e->touched[i];
-        bool plain = t->n.count == 0 && !t->n.actor.p && !t->n.reason.p;
+        bool            plain = t->n.count == 0 && !t->n.actor.p && !t->n.reason.p;
 
         room_show_occupant(r, t->o, plain ? NULL : &t->n, coming_of(e, t->o));
     }
@@ -441,7 +433,7 @@ static int partings_at_most(const struct room_delta *d, int count)
 
 void room_apply(struct room *r, const struct room_delta *d, int count, struct room_change *c)
 {
-    struct effects e = {.room = r};
+    struct effects e = { .room = r };
 
     arena_init(&e.arena);
     room_ref(r);

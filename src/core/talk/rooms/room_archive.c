@@ -29,10 +29,9 @@ static bool may_read(const struct room *r, const struct session *s)
 static struct mam_archive archive_of(struct room *r, const struct session *s)
 {
     const struct seat *seat = room_seat(r, s->jid.full);
-    enum role role = seat ? seat->occupant->role : room_default_role(r, room_affiliation(r, s->jid.bare));
+    enum role          role = seat ? seat->occupant->role : room_default_role(r, room_affiliation(r, s->jid.bare));
 
-    return (struct mam_archive){
-        .owner = r->id, .bare = r->bare, .room = true, .sees = room_sees_jids(r, role)};
+    return (struct mam_archive){ .owner = r->id, .bare = r->bare, .room = true, .sees = room_sees_jids(r, role) };
 }
 
 static bool refused(struct room *r, struct session *s, const struct stanza *iq)
@@ -55,7 +54,7 @@ enum err room_archive_form(struct session *s, const struct stanza *iq)
 
 enum err room_archive_query(struct session *s, const struct stanza *iq)
 {
-    struct room *r = room_of(s, iq);
+    struct room       *r = room_of(s, iq);
     struct mam_archive a = archive_of(r, s);
 
     return refused(r, s, iq) ? OK : mam_query(s, iq, &a);
@@ -63,7 +62,7 @@ enum err room_archive_query(struct session *s, const struct stanza *iq)
 
 enum err room_archive_metadata(struct session *s, const struct stanza *iq)
 {
-    struct room *r = room_of(s, iq);
+    struct room       *r = room_of(s, iq);
     struct mam_archive a = archive_of(r, s);
 
     return refused(r, s, iq) ? OK : mam_metadata(s, iq, &a);
@@ -73,22 +72,22 @@ enum err room_archive_metadata(struct session *s, const struct stanza *iq)
 
 struct tombstone {
     int64_t room, id;
-    size_t len;
-    char text[];
+    size_t  len;
+    char    text[];
 }; /* what stands in its place */
 
 struct moderation {
-    struct db_read read;
-    struct talk *talk;
+    struct db_read     read;
+    struct talk       *talk;
     struct room_cause *cause;
-    struct room *room;
-    struct arena arena;
-    int64_t shown, owner;
+    struct room       *room;
+    struct arena       arena;
+    int64_t            shown, owner;
     struct archive_row row;
-    struct str by, by_id, reason, id_text;
+    struct str         by, by_id, reason, id_text;
 };
 
-static struct db_sql bury_text = {"UPDATE message SET stanza = ?3 WHERE id = ?1 AND recipient = ?2"};
+static struct db_sql bury_text = { "UPDATE message SET stanza = ?3 WHERE id = ?1 AND recipient = ?2" };
 
 static enum err bury_apply(struct db_conn *c, void *arg)
 {
@@ -122,7 +121,7 @@ static void put_moderated(struct buf *b, const struct moderation *m)
 static struct str occupant_id_of(struct str kept)
 {
     static const char start[] = "<occupant-id xmlns='" NS_OCCUPANT "'";
-    const char *at = NULL, *next = kept.p;
+    const char       *at = NULL, *next = kept.p;
 
     while ((next = memmem(next, (size_t)(kept.p + kept.len - next), start, sizeof start - 1)))
         at = next++;
@@ -132,10 +131,10 @@ static struct str occupant_id_of(struct str kept)
 static struct tombstone *tombstone_new(const struct moderation *m)
 {
     struct tombstone *t;
-    struct str kept = m->row.stanza;
-    const char *head = memchr(kept.p, '>', kept.len);
-    char time[CLOCK_TEXT_BYTES];
-    struct buf b;
+    struct str        kept = m->row.stanza;
+    const char       *head = memchr(kept.p, '>', kept.len);
+    char              time[CLOCK_TEXT_BYTES];
+    struct buf        b;
 
     buf_init(&b, 0);
     buf_put(&b, kept.p, (size_t)(head - kept.p) + 1);
@@ -158,8 +157,8 @@ static struct tombstone *tombstone_new(const struct moderation *m)
 static void announce(struct moderation *m)
 {
     struct room *r = m->room;
-    struct buf b;
-    char token[17];
+    struct buf   b;
+    char         token[17];
 
     random_token(token, 16);
     buf_init(&b, 0);
@@ -181,8 +180,7 @@ static void moderation_done(struct db_read *self, enum err e)
     if (!e && !m->room->gone)
         announce(m);
     else
-        room_cause_bounce(m->cause, "cancel",
-                          e && e != ERR_NOT_FOUND ? "internal-server-error" : "item-not-found",
+        room_cause_bounce(m->cause, "cancel", e && e != ERR_NOT_FOUND ? "internal-server-error" : "item-not-found",
                           "there is no such message");
     room_cause_done(m->cause);
     room_unref(m->room);
@@ -192,12 +190,12 @@ static void moderation_done(struct db_read *self, enum err e)
 
 enum err room_moderate(struct session *s, const struct stanza *iq)
 {
-    struct room *r = room_of(s, iq);
-    struct seat *seat = room_seat(r, s->jid.full);
+    struct room           *r = room_of(s, iq);
+    struct seat           *seat = room_seat(r, s->jid.full);
     const struct xml_node *retract = xml_child(iq->payload, "retract", NS_RETRACT);
-    struct str reason = xml_child_text(iq->arena, iq->payload, "reason", NS_MODERATE);
-    struct moderation *m;
-    int64_t shown;
+    struct str             reason = xml_child_text(iq->arena, iq->payload, "reason", NS_MODERATE);
+    struct moderation     *m;
+    int64_t                shown;
 
     if (!seat || seat->occupant->role != ROLE_MODERATOR)
         return room_refuse(s, iq, "auth", "forbidden", "only moderators do that");
@@ -209,7 +207,7 @@ enum err room_moderate(struct session *s, const struct stanza *iq)
         return room_refuse(s, iq, "cancel", "item-not-found", "there is no such message");
     m = NEW(struct moderation);
     arena_init(&m->arena);
-    m->read = (struct db_read){.work = moderation_work, .done = moderation_done};
+    m->read = (struct db_read){ .work = moderation_work, .done = moderation_done };
     m->cause = room_cause_new(s, iq, room_iq_tries());
     m->room = r;
     m->shown = shown;

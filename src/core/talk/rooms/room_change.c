@@ -21,78 +21,72 @@
 #include "talk/xep/xep0198_sm.h"
 #include <stdlib.h>
 
-METRIC_COUNTER(changes_made, "bongsu_talk_room_changes",
-               "Changes of rooms: who is in, who may, how they are set up.");
-METRIC_COUNTER(changes_again, "bongsu_talk_room_changes_again",
-               "Changes judged again because another messenger was first.");
+METRIC_COUNTER(changes_made, "bongsu_talk_room_changes", "Changes of rooms: who is in, who may, how they are set up.");
+METRIC_COUNTER(changes_again, "bongsu_talk_room_changes_again", "Changes judged again because another messenger was first.");
 
 static struct db_sql room_create = {
     "INSERT INTO room(id, local, config, rules, seq, stamp, locked, listed, name, created_us, avatar)"
     " SELECT ?1, ?2, ?3, ?4, ?4, ?5, 1, 0, '', ?4, '' WHERE (SELECT count(*) FROM room_affiliation WHERE jid "
     "= ?6 AND affiliation = 3) < ?7"
-    " ON CONFLICT DO NOTHING"};
+    " ON CONFLICT DO NOTHING"
+};
 static struct db_sql room_touch = {
-    "UPDATE room SET seq = seq + 1, stamp = ?2, rules = rules + ?4 WHERE id = ?1 AND (?3 < 0 OR rules = ?3)"};
+    "UPDATE room SET seq = seq + 1, stamp = ?2, rules = rules + ?4 WHERE id = ?1 AND (?3 < 0 OR rules = ?3)"
+};
 static struct db_sql seat_claim = {
     "INSERT INTO room_occupant(room, jid, bare, node, nick, role, presence, stamp, since) SELECT ?1, ?2, ?3, "
     "?4, ?5, ?6, ?7, ?8, ?9"
     " WHERE EXISTS (SELECT 1 FROM room WHERE id = ?1 AND stamp = ?8)"
     " AND NOT EXISTS (SELECT 1 FROM room_occupant o WHERE o.room = ?1 AND o.nick = ?5 AND o.bare <> ?3)"
     " ON CONFLICT(room, jid) DO UPDATE SET node = excluded.node, nick = excluded.nick, role = excluded.role,"
-    " presence = excluded.presence, stamp = excluded.stamp, since = excluded.since"};
-static struct db_sql seat_presence = {
-    "UPDATE room_occupant SET presence = ?3, stamp = ?4 WHERE room = ?1 AND jid = ?2"
-    " AND EXISTS (SELECT 1 FROM room WHERE id = ?1 AND stamp = ?4)"};
-static struct db_sql seat_leave = {"DELETE FROM room_occupant WHERE room = ?1 AND jid = ?2 AND node = ?3"};
-static struct db_sql seat_node = {
-    "UPDATE room_occupant SET node = ?3, stamp = ?4 WHERE room = ?1 AND jid = ?2"};
+    " presence = excluded.presence, stamp = excluded.stamp, since = excluded.since"
+};
+static struct db_sql seat_presence = { "UPDATE room_occupant SET presence = ?3, stamp = ?4 WHERE room = ?1 AND jid = ?2"
+                                       " AND EXISTS (SELECT 1 FROM room WHERE id = ?1 AND stamp = ?4)" };
+static struct db_sql seat_leave = { "DELETE FROM room_occupant WHERE room = ?1 AND jid = ?2 AND node = ?3" };
+static struct db_sql seat_node = { "UPDATE room_occupant SET node = ?3, stamp = ?4 WHERE room = ?1 AND jid = ?2" };
 static struct db_sql seat_rename = {
     "UPDATE room_occupant SET nick = ?3, presence = ?6, stamp = ?5 WHERE room = ?1 AND nick = ?2 AND bare = "
     "?4"
     " AND EXISTS (SELECT 1 FROM room WHERE id = ?1 AND stamp = ?5)"
-    " AND NOT EXISTS (SELECT 1 FROM room_occupant o WHERE o.room = ?1 AND o.nick = ?3 AND o.bare <> ?4)"};
-static struct db_sql seat_role = {
-    "UPDATE room_occupant SET role = ?4 WHERE room = ?1 AND nick = ?2 AND bare = ?3"
-    " AND EXISTS (SELECT 1 FROM room WHERE id = ?1 AND stamp = ?5)"};
-static struct db_sql seat_remove = {"DELETE FROM room_occupant WHERE room = ?1 AND nick = ?2 AND bare = ?3 "
-                                    "AND EXISTS (SELECT 1 FROM room WHERE id = ?1 AND stamp = ?4)"};
-static struct db_sql affiliation_set = {
-    "INSERT INTO room_affiliation(room, jid, affiliation, nick, since) SELECT ?1, ?2, ?3, ?4, ?5"
-    " WHERE EXISTS (SELECT 1 FROM room WHERE id = ?1 AND stamp = ?7)"
-    " ON CONFLICT(room, jid) DO UPDATE SET affiliation = excluded.affiliation,"
-    " nick = CASE WHEN ?6 <> 0 THEN excluded.nick ELSE room_affiliation.nick END"};
-static struct db_sql affiliation_drop = {"DELETE FROM room_affiliation WHERE room = ?1 AND jid = ?2 AND "
-                                         "EXISTS (SELECT 1 FROM room WHERE id = ?1 AND stamp = ?3)"};
-static struct db_sql config_set = {
-    "UPDATE room SET config = ?2, listed = ?3, name = ?4, locked = 0 WHERE id = ?1 AND stamp = ?5"};
-static struct db_sql vcard_set = {"INSERT INTO room_vcard(room, xml) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 "
-                                  "FROM room WHERE id = ?1 AND stamp = ?3)"
-                                  " ON CONFLICT(room) DO UPDATE SET xml = excluded.xml"};
-static struct db_sql avatar_set = {"UPDATE room SET avatar = ?2 WHERE id = ?1 AND stamp = ?3"};
-static struct db_sql outcome = {"SELECT r.seq, r.rules, CASE WHEN r.stamp = ?2 THEN 1 ELSE 0 END,"
-                                " (SELECT count(*) FROM room_occupant o WHERE o.room = r.id AND o.stamp = "
-                                "?2) FROM room r WHERE r.id = ?1"};
-static struct db_sql still_there = {"SELECT count(*) FROM room WHERE id = ?1"};
+    " AND NOT EXISTS (SELECT 1 FROM room_occupant o WHERE o.room = ?1 AND o.nick = ?3 AND o.bare <> ?4)"
+};
+static struct db_sql seat_role = { "UPDATE room_occupant SET role = ?4 WHERE room = ?1 AND nick = ?2 AND bare = ?3"
+                                   " AND EXISTS (SELECT 1 FROM room WHERE id = ?1 AND stamp = ?5)" };
+static struct db_sql seat_remove = { "DELETE FROM room_occupant WHERE room = ?1 AND nick = ?2 AND bare = ?3 "
+                                     "AND EXISTS (SELECT 1 FROM room WHERE id = ?1 AND stamp = ?4)" };
+static struct db_sql affiliation_set = { "INSERT INTO room_affiliation(room, jid, affiliation, nick, since) SELECT ?1, ?2, ?3, ?4, ?5"
+                                         " WHERE EXISTS (SELECT 1 FROM room WHERE id = ?1 AND stamp = ?7)"
+                                         " ON CONFLICT(room, jid) DO UPDATE SET affiliation = excluded.affiliation,"
+                                         " nick = CASE WHEN ?6 <> 0 THEN excluded.nick ELSE room_affiliation.nick END" };
+static struct db_sql affiliation_drop = { "DELETE FROM room_affiliation WHERE room = ?1 AND jid = ?2 AND "
+                                          "EXISTS (SELECT 1 FROM room WHERE id = ?1 AND stamp = ?3)" };
+static struct db_sql config_set = { "UPDATE room SET config = ?2, listed = ?3, name = ?4, locked = 0 WHERE id = ?1 AND stamp = ?5" };
+static struct db_sql vcard_set = { "INSERT INTO room_vcard(room, xml) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 "
+                                   "FROM room WHERE id = ?1 AND stamp = ?3)"
+                                   " ON CONFLICT(room) DO UPDATE SET xml = excluded.xml" };
+static struct db_sql avatar_set = { "UPDATE room SET avatar = ?2 WHERE id = ?1 AND stamp = ?3" };
+static struct db_sql outcome = { "SELECT r.seq, r.rules, CASE WHEN r.stamp = ?2 THEN 1 ELSE 0 END,"
+                                 " (SELECT count(*) FROM room_occupant o WHERE o.room = r.id AND o.stamp = "
+                                 "?2) FROM room r WHERE r.id = ?1" };
+static struct db_sql still_there = { "SELECT count(*) FROM room WHERE id = ?1" };
 
 /* What a room leaves behind. Each only once its row is gone. */
 #define GONE " AND NOT EXISTS (SELECT 1 FROM room WHERE id = ?1)"
-static struct db_sql destroy = {"DELETE FROM room WHERE id = ?1 AND stamp = ?2"};
-static struct db_sql destroy_empty = {"DELETE FROM room WHERE id = ?1 AND stamp = ?2 AND NOT EXISTS (SELECT "
-                                      "1 FROM room_occupant WHERE room = ?1)"};
-static struct db_sql gone_seats = {"DELETE FROM room_occupant WHERE room = ?1" GONE};
-static struct db_sql gone_affiliations = {"DELETE FROM room_affiliation WHERE room = ?1" GONE};
-static struct db_sql gone_vcard = {"DELETE FROM room_vcard WHERE room = ?1" GONE};
-static struct db_sql gone_messages = {
-    "DELETE FROM message WHERE id IN (SELECT id FROM log WHERE owner = ?1)" GONE};
-static struct db_sql gone_tail = {
-    "DELETE FROM message WHERE id > (SELECT id FROM settled) AND recipient = ?1" GONE};
-static struct db_sql gone_log = {"DELETE FROM log WHERE owner = ?1" GONE};
+static struct db_sql destroy = { "DELETE FROM room WHERE id = ?1 AND stamp = ?2" };
+static struct db_sql destroy_empty = { "DELETE FROM room WHERE id = ?1 AND stamp = ?2 AND NOT EXISTS (SELECT "
+                                       "1 FROM room_occupant WHERE room = ?1)" };
+static struct db_sql gone_seats = { "DELETE FROM room_occupant WHERE room = ?1" GONE };
+static struct db_sql gone_affiliations = { "DELETE FROM room_affiliation WHERE room = ?1" GONE };
+static struct db_sql gone_vcard = { "DELETE FROM room_vcard WHERE room = ?1" GONE };
+static struct db_sql gone_messages = { "DELETE FROM message WHERE id IN (SELECT id FROM log WHERE owner = ?1)" GONE };
+static struct db_sql gone_tail = { "DELETE FROM message WHERE id > (SELECT id FROM settled) AND recipient = ?1" GONE };
+static struct db_sql gone_log = { "DELETE FROM log WHERE owner = ?1" GONE };
 
 enum err room_gone_apply(struct db_conn *c, int64_t id)
 {
-    struct db_sql *const all[] = {&gone_seats,    &gone_affiliations, &gone_vcard,
-                                  &gone_messages, &gone_tail,         &gone_log};
-    enum err e = OK;
+    struct db_sql *const all[] = { &gone_seats, &gone_affiliations, &gone_vcard, &gone_messages, &gone_tail, &gone_log };
+    enum err             e = OK;
 
     for (size_t i = 0; i < sizeof all / sizeof all[0] && !e; i++)
         e = db_run(c, all[i], "i", id);
@@ -124,8 +118,7 @@ static enum err create_apply(struct db_conn *c, struct room_change *o, const str
 
 static enum err config_apply(struct db_conn *c, struct room_change *o, const struct room_delta *d)
 {
-    return db_run(c, &config_set, "ibisi", o->id, d->text, (int64_t)(d->flags != 0), text_of(d->other),
-                  o->stamp);
+    return db_run(c, &config_set, "ibisi", o->id, d->text, (int64_t)(d->flags != 0), text_of(d->other), o->stamp);
 }
 
 static enum err affiliation_apply(struct db_conn *c, struct room_change *o, const struct room_delta *d)
@@ -134,9 +127,8 @@ static enum err affiliation_apply(struct db_conn *c, struct room_change *o, cons
 
     if (d->affiliation == AFF_NONE)
         return db_run(c, &affiliation_drop, "isi", o->id, d->jid, o->stamp);
-    return db_run(c, &affiliation_set, "isisiii", o->id, d->jid, (int64_t)d->affiliation,
-                  outcast ? STR("") : text_of(d->nick), d->since, (int64_t)(d->nick.p != NULL || outcast),
-                  o->stamp);
+    return db_run(c, &affiliation_set, "isisiii", o->id, d->jid, (int64_t)d->affiliation, outcast ? STR("") : text_of(d->nick), d->since,
+                  (int64_t)(d->nick.p != NULL || outcast), o->stamp);
 }
 
 static enum err avatar_apply(struct db_conn *c, struct room_change *o, const struct room_delta *d)
@@ -161,8 +153,8 @@ static enum err delta_apply(struct db_conn *c, struct room_change *o, const stru
 {
     switch (d->kind) {
     case DELTA_SEAT:
-        return db_run(c, &seat_claim, "issisisii", o->id, d->jid, bare_part(d->jid), d->node, d->nick,
-                      (int64_t)d->role, text_of(d->text), o->stamp, d->since);
+        return db_run(c, &seat_claim, "issisisii", o->id, d->jid, bare_part(d->jid), d->node, d->nick, (int64_t)d->role, text_of(d->text),
+                      o->stamp, d->since);
     case DELTA_PRESENCE:
         return db_run(c, &seat_presence, "issi", o->id, d->jid, text_of(d->text), o->stamp);
     case DELTA_LEAVE:
@@ -170,8 +162,7 @@ static enum err delta_apply(struct db_conn *c, struct room_change *o, const stru
     case DELTA_NODE:
         return db_run(c, &seat_node, "isii", o->id, d->jid, d->node, o->stamp);
     case DELTA_RENAME:
-        return db_run(c, &seat_rename, "isssis", o->id, d->nick, d->other, d->jid, o->stamp,
-                      text_of(d->text));
+        return db_run(c, &seat_rename, "isssis", o->id, d->nick, d->other, d->jid, o->stamp, text_of(d->text));
     case DELTA_ROLE:
         if (d->role == ROLE_NONE)
             return db_run(c, &seat_remove, "issi", o->id, d->nick, d->jid, o->stamp);
@@ -190,7 +181,7 @@ static enum err delta_apply(struct db_conn *c, struct room_change *o, const stru
 static enum err change_apply(struct db_conn *c, struct change *ch)
 {
     struct room_change *o = (struct room_change *)ch;
-    enum err e = ch->talk->shared ? archive_order_take(c, &ch->talk->order) : OK;
+    enum err            e = ch->talk->shared ? archive_order_take(c, &ch->talk->order) : OK;
 
     o->left = 1;
     if (!e && o->deltas[0].kind == DELTA_CREATE)
@@ -212,15 +203,11 @@ static enum err change_apply(struct db_conn *c, struct change *ch)
 struct room_cause *room_cause_new(struct session *s, const struct stanza *st, int tries)
 {
     struct room_cause *c = NEW(struct room_cause);
-    struct buf b;
+    struct buf         b;
 
     buf_init(&b, 0);
     xml_put_node(&b, st->node, STR_NULL);
-    *c = (struct room_cause){.talk = s->talk,
-                             .session_id = s->id,
-                             .received = s->received,
-                             .xml = str_dup(buf_str(&b)),
-                             .tries = tries};
+    *c = (struct room_cause){ .talk = s->talk, .session_id = s->id, .received = s->received, .xml = str_dup(buf_str(&b)), .tries = tries };
     arena_init(&c->arena);
     buf_done(&b);
     session_hold(s);
@@ -229,15 +216,14 @@ struct room_cause *room_cause_new(struct session *s, const struct stanza *st, in
 
 struct session *room_cause_stanza(struct room_cause *c, struct stanza *st)
 {
-    struct session *s = session_find(c->talk, c->session_id);
+    struct session  *s = session_find(c->talk, c->session_id);
     struct xml_node *n;
-    const char *condition;
+    const char      *condition;
 
     if (!s || s->state == SESSION_CLOSED || s->closing)
         return NULL;
     arena_reset(&c->arena);
-    if (xml_parse(&c->arena, str_of(c->xml), NULL, &n) != XML_FINE ||
-        stanza_read(&c->arena, n, &s->jid, st, &condition) != OK)
+    if (xml_parse(&c->arena, str_of(c->xml), NULL, &n) != XML_FINE || stanza_read(&c->arena, n, &s->jid, st, &condition) != OK)
         return NULL;
     if (st->lang.len == 0 && s->lang)
         st->lang = str_of(s->lang);
@@ -246,7 +232,7 @@ struct session *room_cause_stanza(struct room_cause *c, struct stanza *st)
 
 void room_cause_bounce(struct room_cause *c, const char *type, const char *condition, const char *text)
 {
-    struct stanza st;
+    struct stanza   st;
     struct session *s = room_cause_stanza(c, &st);
 
     if (s)
@@ -255,7 +241,7 @@ void room_cause_bounce(struct room_cause *c, const char *type, const char *condi
 
 void room_cause_result(struct room_cause *c, struct str payload)
 {
-    struct stanza st;
+    struct stanza   st;
     struct session *s = room_cause_stanza(c, &st);
 
     if (s && st.kind == STANZA_IQ)
@@ -287,7 +273,7 @@ void room_cause_done(struct room_cause *c)
 
 static void cause_again(struct room_cause *c)
 {
-    struct stanza st;
+    struct stanza   st;
     struct session *s = room_cause_stanza(c, &st);
 
     metric_add(&changes_again, 1);
@@ -373,7 +359,7 @@ void room_change_drop(struct room_change *c)
 static void lost(struct talk *t, struct room_change *c)
 {
     struct room_cause *cause = c->cause;
-    bool full = c->deltas[0].kind == DELTA_CREATE && c->rows == 0;
+    bool               full = c->deltas[0].kind == DELTA_CREATE && c->rows == 0;
 
     c->cause = NULL;
     if (full && cause) {
@@ -430,27 +416,25 @@ static void note_streams(struct room_change *c)
 {
     for (int i = 0; i < c->count; i++) {
         const struct room_delta *d = &c->deltas[i];
-        struct occupant *o =
-            d->kind == DELTA_ROLE && d->role == ROLE_NONE ? room_occupant(c->room, d->nick) : NULL;
-        struct seat *seat =
-            d->kind == DELTA_LEAVE || d->kind == DELTA_SEAT ? room_seat(c->room, d->jid) : NULL;
+        struct occupant         *o = d->kind == DELTA_ROLE && d->role == ROLE_NONE ? room_occupant(c->room, d->nick) : NULL;
+        struct seat             *seat = d->kind == DELTA_LEAVE || d->kind == DELTA_SEAT ? room_seat(c->room, d->jid) : NULL;
 
         if (seat)
             note_stream(c->room, seat);
         if (o)
             LIST_EACH(it, &o->seats)
-        note_stream(c->room, LIST_ITEM(it, struct seat, in_occupant));
+                note_stream(c->room, LIST_ITEM(it, struct seat, in_occupant));
         if (d->kind == DELTA_DESTROY)
             LIST_EACH(it, &c->room->in_order)
-        LIST_EACH(at, &LIST_ITEM(it, struct occupant, in_room)->seats)
-        note_stream(c->room, LIST_ITEM(at, struct seat, in_occupant));
+                LIST_EACH(at, &LIST_ITEM(it, struct occupant, in_room)->seats)
+                    note_stream(c->room, LIST_ITEM(at, struct seat, in_occupant));
     }
 }
 
 void room_change_go(struct room_change *c)
 {
     struct session *s = c->cause ? session_find(c->cause->talk, c->cause->session_id) : NULL;
-    enum err e;
+    enum err        e;
 
     c->change.apply = change_apply;
     c->change.done = change_done;
@@ -478,8 +462,7 @@ void room_deltas_write(struct buf *b, const struct room_delta *d, int count)
         codec_put_i64(b, d->since);
         codec_put_str(b, d->jid);
         codec_put_str(b, d->nick);
-        codec_put_bytes(b, d->kind == DELTA_AVATAR ? STR_NULL
-                                                   : d->text); /* the card is read when somebody asks */
+        codec_put_bytes(b, d->kind == DELTA_AVATAR ? STR_NULL : d->text); /* the card is read when somebody asks */
         codec_put_str(b, d->other);
         codec_put_str(b, d->actor);
         codec_put_str(b, d->reason);
@@ -490,17 +473,15 @@ static bool makes_sense(const struct room_delta *d)
 {
     bool needs_nick = d->kind == DELTA_SEAT || d->kind == DELTA_RENAME || d->kind == DELTA_ROLE;
 
-    return d->kind >= DELTA_CREATE && d->kind < DELTA_KINDS && d->affiliation >= AFF_OUTCAST &&
-           d->affiliation <= AFF_OWNER && d->role >= 0 && d->role <= ROLE_MODERATOR &&
-           (!needs_nick || d->nick.len) && (d->kind != DELTA_RENAME || d->other.len) &&
-           (d->jid.len || d->kind == DELTA_CONFIG || d->kind == DELTA_AVATAR || d->kind == DELTA_DESTROY ||
-            d->kind == DELTA_CREATE);
+    return d->kind >= DELTA_CREATE && d->kind < DELTA_KINDS && d->affiliation >= AFF_OUTCAST && d->affiliation <= AFF_OWNER &&
+           d->role >= 0 && d->role <= ROLE_MODERATOR && (!needs_nick || d->nick.len) && (d->kind != DELTA_RENAME || d->other.len) &&
+           (d->jid.len || d->kind == DELTA_CONFIG || d->kind == DELTA_AVATAR || d->kind == DELTA_DESTROY || d->kind == DELTA_CREATE);
 }
 
 int room_deltas_read(struct str text, struct room_delta *out, int max)
 {
     struct codec_reader r = codec_open(text, DELTAS_VERSION);
-    uint64_t count = codec_u64(&r);
+    uint64_t            count = codec_u64(&r);
 
     if (count > (uint64_t)max)
         return -1;

@@ -23,31 +23,26 @@ enum delta_kind {
     DELTA_DESTROY,     /* other: another room, text: its password, reason; IF_EMPTY */
     DELTA_KINDS
 };
-enum {
-    DELTA_IF_EMPTY = 1,
-    DELTA_CREATED = 2,
-    DELTA_ASSIGNED = 4 /* the nick is not the one asked for */,
-    DELTA_AGAIN = 8
-};
+enum { DELTA_IF_EMPTY = 1, DELTA_CREATED = 2, DELTA_ASSIGNED = 4 /* the nick is not the one asked for */, DELTA_AGAIN = 8 };
 /* What a configuration says anew (XEP-0045 §10.2.1). */
 enum { CHANGED_LOGGING = 1, CHANGED_WHOIS = 2, CHANGED_OTHER = 4, CHANGED_UNLOCKED = 8 };
 
 struct room_delta {
     enum delta_kind kind;
-    unsigned flags, code;
-    int8_t affiliation, role;
-    int64_t node, since;
-    struct str jid, nick, text, other, actor, reason;
+    unsigned        flags, code;
+    int8_t          affiliation, role;
+    int64_t         node, since;
+    struct str      jid, nick, text, other, actor, reason;
 };
 
 /* The stanza that causes a change, as long as it may have to be judged again. The client's next one waits
  * (session_hold). */
 struct room_cause {
     struct talk *talk;
-    uint64_t session_id;
-    uint32_t received;
-    char *xml;
-    int tries;
+    uint64_t     session_id;
+    uint32_t     received;
+    char        *xml;
+    int          tries;
     struct arena arena; /* of the stanza while it is looked at */
 };
 
@@ -55,19 +50,19 @@ struct room_change;
 typedef void room_answer_fn(struct talk *t, struct room_change *c); /* it has happened; c->arg */
 
 struct room_change {
-    struct change change;
-    struct room *room;
+    struct change      change;
+    struct room       *room;
     struct room_cause *cause;   /* NULL: nobody's stanza */
-    room_answer_fn *answer;     /* may be NULL */
-    void *arg;                  /* the answer's */
+    room_answer_fn    *answer;  /* may be NULL */
+    void              *arg;     /* the answer's */
     void (*abandon)(void *arg); /* it did not happen; NULL: `arg` is freed */
-    int64_t stamp, id, node;
-    int64_t expected; /* the rules it was judged by; -1: it holds under any */
-    bool bump;        /* it changes them */
-    int claims;       /* deltas that must have found or made their row */
-    int64_t results[4], rows, left, left_rows;
-    struct arena arena;
-    int count, cap;
+    int64_t            stamp, id, node;
+    int64_t            expected; /* the rules it was judged by; -1: it holds under any */
+    bool               bump;     /* it changes them */
+    int                claims;   /* deltas that must have found or made their row */
+    int64_t            results[4], rows, left, left_rows;
+    struct arena       arena;
+    int                count, cap;
     struct room_delta *deltas;
 };
 
@@ -75,17 +70,15 @@ struct room_change {
 struct room_change *room_change_new(struct room *r, struct room_cause *cause);
 /* Texts are copied. False: too many. */
 bool room_delta(struct room_change *c, const struct room_delta *d);
-void room_change_go(struct room_change *c); /* takes it */
-void room_change_drop(
-    struct room_change *c); /* nothing happens after all; the cause is not answered, but over */
+void room_change_go(struct room_change *c);   /* takes it */
+void room_change_drop(struct room_change *c); /* nothing happens after all; the cause is not answered, but over */
 
 struct room_cause *room_cause_new(struct session *s, const struct stanza *st, int tries);
-void room_cause_bounce(struct room_cause *c, const char *type, const char *condition,
-                       const char *text);                         /* answers */
-void room_cause_result(struct room_cause *c, struct str payload); /* of an iq */
+void               room_cause_bounce(struct room_cause *c, const char *type, const char *condition, const char *text); /* answers */
+void               room_cause_result(struct room_cause *c, struct str payload);                                        /* of an iq */
 /* The stanza once more, in the cause's arena. NULL: the client has gone. */
 struct session *room_cause_stanza(struct room_cause *c, struct stanza *st);
-void room_cause_done(struct room_cause *c); /* the client goes on; frees */
+void            room_cause_done(struct room_cause *c); /* the client goes on; frees */
 
 void room_deltas_write(struct buf *b, const struct room_delta *d, int count);
 /* In `a`; -1: not ours. */

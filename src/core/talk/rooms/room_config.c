@@ -21,8 +21,7 @@ enum {
  * moderators only. */
 void room_config_default(struct room_config *c)
 {
-    *c = (struct room_config){.logging = true,
-                              .broadcast = 1 << ROLE_VISITOR | 1 << ROLE_PARTICIPANT | 1 << ROLE_MODERATOR};
+    *c = (struct room_config){ .logging = true, .broadcast = 1 << ROLE_VISITOR | 1 << ROLE_PARTICIPANT | 1 << ROLE_MODERATOR };
 }
 
 void room_config_free(struct room_config *c)
@@ -31,7 +30,7 @@ void room_config_free(struct room_config *c)
     free(c->description);
     free(c->lang);
     free(c->password);
-    *c = (struct room_config){0};
+    *c = (struct room_config){ 0 };
 }
 
 static char *copy(const char *text)
@@ -50,9 +49,8 @@ void room_config_copy(struct room_config *to, const struct room_config *from)
 
 static unsigned flags_of(const struct room_config *c)
 {
-    return (c->public ? FLAG_PUBLIC : 0u) | (c->persistent ? FLAG_PERSISTENT : 0u) |
-           (c->members_only ? FLAG_MEMBERS_ONLY : 0u) | (c->moderated ? FLAG_MODERATED : 0u) |
-           (c->non_anonymous ? FLAG_NON_ANONYMOUS : 0u) | (c->logging ? FLAG_LOGGING : 0u) |
+    return (c->public ? FLAG_PUBLIC : 0u) | (c->persistent ? FLAG_PERSISTENT : 0u) | (c->members_only ? FLAG_MEMBERS_ONLY : 0u) |
+           (c->moderated ? FLAG_MODERATED : 0u) | (c->non_anonymous ? FLAG_NON_ANONYMOUS : 0u) | (c->logging ? FLAG_LOGGING : 0u) |
            (c->invites ? FLAG_INVITES : 0u) | (c->change_subject ? FLAG_CHANGE_SUBJECT : 0u);
 }
 
@@ -93,7 +91,7 @@ static char *take(struct codec_reader *r)
 enum err room_config_read(struct str kept, struct room_config *out)
 {
     struct codec_reader r = codec_open(kept, CONFIG_VERSION);
-    struct room_config c = {0};
+    struct room_config  c = { 0 };
 
     flags_take(&c, codec_u64(&r));
     c.private_messages = (uint8_t)(codec_u64(&r) & 3);

@@ -37,9 +37,9 @@ void room_event_write(struct buf *b, const struct room_event *e, int64_t positio
 enum err room_event_read(struct str payload, struct room_event *out, int64_t *position)
 {
     struct codec_reader r = codec_open(payload, ROOM_EVENT_VERSION);
-    uint64_t kind = codec_u64(&r);
+    uint64_t            kind = codec_u64(&r);
 
-    *out = (struct room_event){.kind = kind < ROOM_EVENT_KINDS ? (enum room_event_kind)kind : 0};
+    *out = (struct room_event){ .kind = kind < ROOM_EVENT_KINDS ? (enum room_event_kind)kind : 0 };
     out->local = codec_str(&r, JID_PART_BYTES_MAX);
     out->seq = codec_i64(&r);
     out->rules = codec_i64(&r);
@@ -50,21 +50,19 @@ enum err room_event_read(struct str payload, struct room_event *out, int64_t *po
     out->text = codec_bytes(&r, BUS_PAYLOAD_BYTES_MAX);
     if (!codec_ok(&r) || !out->kind)
         return ERR_INVALID;
-    return out->kind == ROOM_CHANGED || out->kind == ROOM_OUTDATED ||
-                   (event_holds_message(out->text) && str_is_utf8(out->text))
+    return out->kind == ROOM_CHANGED || out->kind == ROOM_OUTDATED || (event_holds_message(out->text) && str_is_utf8(out->text))
                ? OK
                : ERR_INVALID;
 }
 
 static void subject_of(const struct talk *t, struct str local, char out[NODE_SUBJECT_BYTES])
 {
-    snprintf(out, NODE_SUBJECT_BYTES, "room.%016llx",
-             (unsigned long long)hash_bytes_keyed(t->origin_key, local.p, local.len));
+    snprintf(out, NODE_SUBJECT_BYTES, "room.%016llx", (unsigned long long)hash_bytes_keyed(t->origin_key, local.p, local.len));
 }
 
 void room_far_send(struct talk *t, const struct room_event *e)
 {
-    char subject[NODE_SUBJECT_BYTES];
+    char       subject[NODE_SUBJECT_BYTES];
     struct buf b;
 
     if (!t->wide)
@@ -81,14 +79,14 @@ void room_far_send(struct talk *t, const struct room_event *e)
 
 struct room_held {
     int64_t seq, rules;
-    size_t len;
-    char *text;
+    size_t  len;
+    char   *text;
 };
 
 static void apply_far(struct room *r, struct str text)
 {
     struct room_delta *d = mem_new(sizeof *d * ROOM_DELTAS_FAR_MAX);
-    int n = room_deltas_read(text, d, ROOM_DELTAS_FAR_MAX);
+    int                n = room_deltas_read(text, d, ROOM_DELTAS_FAR_MAX);
 
     if (n < 0) {
         metric_add(&events_bad, 1);
@@ -102,7 +100,7 @@ static void apply_far(struct room *r, struct str text)
 static void held_drop(struct room_held *h)
 {
     free(h->text);
-    *h = (struct room_held){0};
+    *h = (struct room_held){ 0 };
 }
 
 void room_far_forget(struct room *r)
@@ -134,7 +132,7 @@ static struct room_held *next_held(struct room *r, int *at)
 void room_far_advance(struct room *r)
 {
     struct room_held *h;
-    int at = 0;
+    int               at = 0;
 
     room_ref(r);
     while (!r->gone && (h = next_held(r, &at))) {
@@ -174,7 +172,7 @@ static void hold(struct room *r, int64_t seq, int64_t rules, struct str text)
         if (r->held[i])
             continue;
         r->held[i] = NEW(struct room_held);
-        *r->held[i] = (struct room_held){seq, rules, text.len, text.p ? mem_copy(text.p, text.len) : NULL};
+        *r->held[i] = (struct room_held){ seq, rules, text.len, text.p ? mem_copy(text.p, text.len) : NULL };
         if (!timer_running(&r->gap)) {
             room_ref(r);
             timer_start(r->talk->loop, &r->gap, GAP_MS, look_for_gap);
@@ -209,11 +207,8 @@ static void tell(struct talk *t, struct room *r, const struct room_change *c)
         return;
     buf_init(&b, 0);
     room_deltas_write(&b, c->deltas, c->count);
-    room_far_send(t, &(struct room_event){.kind = ROOM_CHANGED,
-                                          .local = r->local,
-                                          .seq = c->results[0],
-                                          .rules = c->results[1],
-                                          .text = buf_str(&b)});
+    room_far_send(t, &(struct room_event){
+                         .kind = ROOM_CHANGED, .local = r->local, .seq = c->results[0], .rules = c->results[1], .text = buf_str(&b) });
     buf_done(&b);
 }
 
@@ -245,7 +240,7 @@ void room_far_won(struct room_change *c)
 {
     struct room *r;
     struct talk *t = c->room->talk;
-    int64_t seq = c->results[0];
+    int64_t      seq = c->results[0];
 
     if (c->deltas[0].kind == DELTA_CREATE)
         born(c);
@@ -268,10 +263,10 @@ void room_far_won(struct room_change *c)
 
 static void came(void *arg, struct str subject, struct str payload)
 {
-    struct talk *t = arg;
+    struct talk      *t = arg;
     struct room_event e;
-    struct room *r;
-    int64_t position;
+    struct room      *r;
+    int64_t           position;
 
     (void)subject;
     if (room_event_read(payload, &e, &position) != OK) {
@@ -291,9 +286,7 @@ static void came(void *arg, struct str subject, struct str payload)
     } else if (e.kind == ROOM_CHANGED) {
         changed(r, &e);
     } else if (e.kind == ROOM_SAID) {
-        room_follow(
-            r, e.before,
-            &(struct room_said){.id = e.id, .shown = e.shown, .len = e.text.len, .text = (char *)e.text.p});
+        room_follow(r, e.before, &(struct room_said){ .id = e.id, .shown = e.shown, .len = e.text.len, .text = (char *)e.text.p });
     } else {
         room_deliver(r, e.text, 0, 0);
     }
@@ -330,21 +323,22 @@ void room_far_leave(struct room *r)
 
 struct burial {
     struct db_read read;
-    struct talk *talk;
-    int64_t node;
-    struct arena arena;
-    int count;
-    struct str names[LOOK_MAX];
+    struct talk   *talk;
+    int64_t        node;
+    struct arena   arena;
+    int            count;
+    struct str     names[LOOK_MAX];
 };
 
 static struct db_sql rooms_of_node = {
-    "SELECT DISTINCT r.local FROM room_occupant o JOIN room r ON r.id = o.room WHERE o.node = ?1 LIMIT 1000"};
+    "SELECT DISTINCT r.local FROM room_occupant o JOIN room r ON r.id = o.room WHERE o.node = ?1 LIMIT 1000"
+};
 
 static enum err burial_work(struct db_conn *c, struct db_read *self)
 {
-    struct burial *b = (struct burial *)self;
+    struct burial  *b = (struct burial *)self;
     struct db_stmt *s = db_prepare(c, &rooms_of_node);
-    enum err e;
+    enum err        e;
 
     db_bind_i64(s, 1, b->node);
     while ((e = db_step(s)) == OK && b->count < LOOK_MAX)
@@ -355,10 +349,10 @@ static enum err burial_work(struct db_conn *c, struct db_read *self)
 
 static void bury_in(struct talk *t, struct room *r, enum err e, void *arg)
 {
-    int64_t node = *(int64_t *)arg;
+    int64_t             node = *(int64_t *)arg;
     struct room_change *c;
-    struct str key;
-    void *value;
+    struct str          key;
+    void               *value;
 
     (void)t;
     (void)e;
@@ -371,8 +365,7 @@ static void bury_in(struct talk *t, struct room *r, enum err e, void *arg)
         const struct seat *s = value;
 
         if (s->node == node)
-            room_delta(c,
-                       &(struct room_delta){.kind = DELTA_LEAVE, .jid = s->full, .node = node, .code = 333});
+            room_delta(c, &(struct room_delta){ .kind = DELTA_LEAVE, .jid = s->full, .node = node, .code = 333 });
     }
     if (c->count)
         room_leave_last(c);
@@ -396,7 +389,7 @@ void rooms_node_buried(struct talk *t, int64_t node)
 {
     struct burial *b = NEW(struct burial);
 
-    b->read = (struct db_read){.work = burial_work, .done = burial_done};
+    b->read = (struct db_read){ .work = burial_work, .done = burial_done };
     b->talk = t;
     b->node = node;
     arena_init(&b->arena);
@@ -408,14 +401,14 @@ void rooms_node_buried(struct talk *t, int64_t node)
 
 struct look {
     struct db_read read;
-    struct talk *talk;
-    int count;
+    struct talk   *talk;
+    int            count;
     struct {
         int64_t id, seq, there;
     } rooms[LOOK_MAX];
 };
 
-static struct db_sql seq_of = {"SELECT seq FROM room WHERE id = ?1"};
+static struct db_sql seq_of = { "SELECT seq FROM room WHERE id = ?1" };
 
 static enum err look_work(struct db_conn *c, struct db_read *self)
 {
@@ -423,7 +416,7 @@ static enum err look_work(struct db_conn *c, struct db_read *self)
 
     for (int i = 0; i < l->count; i++) {
         struct db_stmt *s = NULL;
-        enum err e = db_get(c, &s, &seq_of, "i", l->rooms[i].id);
+        enum err        e = db_get(c, &s, &seq_of, "i", l->rooms[i].id);
 
         l->rooms[i].there = e ? 0 : db_i64(s, 0);
         if (s)
@@ -451,21 +444,21 @@ static void look_done(struct db_read *self, enum err e)
 void rooms_look(struct talk *t)
 {
     struct look *l;
-    struct str key;
-    void *value;
-    int64_t now = loop_now_ms(t->loop);
+    struct str   key;
+    void        *value;
+    int64_t      now = loop_now_ms(t->loop);
 
     if (!t->wide || now - t->rooms->looked_ms < LOOK_MS)
         return;
     t->rooms->looked_ms = now;
     l = NEW(struct look);
-    l->read = (struct db_read){.work = look_work, .done = look_done};
+    l->read = (struct db_read){ .work = look_work, .done = look_done };
     l->talk = t;
     for (size_t it = 0; strmap_next(&t->rooms->all, &it, &key, &value);) {
         const struct room *r = value;
 
         if (l->count < LOOK_MAX && r->here)
-            l->rooms[l->count++] = (__typeof__(l->rooms[0])){r->id, r->seq, 0};
+            l->rooms[l->count++] = (__typeof__(l->rooms[0])){ r->id, r->seq, 0 };
     }
     if (l->count == 0 || db_read_start(t->db, &l->read) != OK)
         free(l);

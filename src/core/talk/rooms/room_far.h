@@ -17,19 +17,19 @@ enum room_event_kind { ROOM_CHANGED = 1, ROOM_SAID, ROOM_PASSED, ROOM_OUTDATED, 
 
 struct room_event {
     enum room_event_kind kind;
-    int64_t seq, rules;        /* CHANGED: after it */
-    int64_t id, before, shown; /* SAID */
-    struct str local, text;    /* text: the deltas, or the message */
+    int64_t              seq, rules;        /* CHANGED: after it */
+    int64_t              id, before, shown; /* SAID */
+    struct str           local, text;       /* text: the deltas, or the message */
 };
 
-void room_far_enter(struct talk *t, struct str local); /* before it is read */
-void room_far_leave(struct room *r);
-void room_far_leave_name(struct talk *t, struct str local);
-void room_far_forget(struct room *r);  /* what was held */
-void room_far_advance(struct room *r); /* it has been read: what was held and is next */
-void room_far_send(struct talk *t, const struct room_event *e);
-void room_far_won(struct room_change *c); /* a change of ours: applied, and told */
-void room_event_write(struct buf *b, const struct room_event *e, int64_t position);
+void     room_far_enter(struct talk *t, struct str local); /* before it is read */
+void     room_far_leave(struct room *r);
+void     room_far_leave_name(struct talk *t, struct str local);
+void     room_far_forget(struct room *r);  /* what was held */
+void     room_far_advance(struct room *r); /* it has been read: what was held and is next */
+void     room_far_send(struct talk *t, const struct room_event *e);
+void     room_far_won(struct room_change *c); /* a change of ours: applied, and told */
+void     room_event_write(struct buf *b, const struct room_event *e, int64_t position);
 enum err room_event_read(struct str payload, struct room_event *out, int64_t *position);
 /* A messenger is gone for good: those it had inside are not. */
 void rooms_node_buried(struct talk *t, int64_t node);

@@ -43,8 +43,8 @@ void room_form_put_bool(struct buf *b, const char *var, const char *label, bool 
     room_form_put(b, "boolean", var, label, value ? STR("1") : STR("0"));
 }
 
-void room_form_put_list(struct buf *b, const char *kind, const char *var, const char *label,
-                        const struct room_form_option *options, unsigned chosen)
+void room_form_put_list(struct buf *b, const char *kind, const char *var, const char *label, const struct room_form_option *options,
+                        unsigned chosen)
 {
     put_field(b, kind, var, label);
     for (unsigned i = 0; options[i].value; i++)
@@ -71,16 +71,15 @@ const struct xml_node *room_form_field(const struct xml_node *form, const char *
 struct str room_form_value(const struct stanza *st, const struct xml_node *form, const char *var)
 {
     const struct xml_node *f = room_form_field(form, var);
-    struct str v = f ? xml_child_text(st->arena, f, "value", NS_DATA) : STR_NULL;
+    struct str             v = f ? xml_child_text(st->arena, f, "value", NS_DATA) : STR_NULL;
 
     return f && !v.p ? STR("") : v;
 }
 
-const struct xml_node *room_form_submitted(const struct stanza *st, const struct xml_node *payload,
-                                           const char *type)
+const struct xml_node *room_form_submitted(const struct stanza *st, const struct xml_node *payload, const char *type)
 {
     const struct xml_node *x = payload ? xml_child(payload, "x", NS_DATA) : NULL;
-    struct str said = x ? room_form_value(st, x, "FORM_TYPE") : STR_NULL;
+    struct str             said = x ? room_form_value(st, x, "FORM_TYPE") : STR_NULL;
 
     if (!x || !str_is(xml_attr(x, "type"), "submit") || (said.p && !str_is(said, type)))
         return NULL;

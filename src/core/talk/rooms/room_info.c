@@ -42,7 +42,7 @@ static void put_features(struct buf *b, const struct room_config *c)
         "urn:xmpp:message-moderate:1",
         NS_PING,
     };
-    static const char *const archive[] = {"urn:xmpp:mam:2", "urn:xmpp:mam:2#extended", "urn:xmpp:fulltext:0"};
+    static const char *const archive[] = { "urn:xmpp:mam:2", "urn:xmpp:mam:2#extended", "urn:xmpp:fulltext:0" };
 
     for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
         put_feature(b, always[i]);
@@ -72,7 +72,7 @@ static bool may_enter(const struct room *r, const struct session *s)
 
 static void put_roominfo(struct buf *b, const struct room *r, const struct session *s)
 {
-    char number[24];
+    char         number[24];
     struct arena a;
 
     snprintf(number, sizeof number, "%zu", r->occupants.count);
@@ -81,22 +81,19 @@ static void put_roominfo(struct buf *b, const struct room *r, const struct sessi
     room_form_put(b, "text-single", "muc#roominfo_description", "Description", text(r->config.description));
     room_form_put(b, "text-single", "muc#roomconfig_roomname", "Name", text(r->config.name));
     room_form_put(b, "text-single", "muc#roominfo_occupants", "How many are inside", str_of(number));
-    room_form_put_bool(b, "muc#roominfo_subjectmod", "Participants may change the subject",
-                       r->config.change_subject);
-    room_form_put_bool(b, "muc#roomconfig_changesubject", "Participants may change the subject",
-                       r->config.change_subject);
+    room_form_put_bool(b, "muc#roominfo_subjectmod", "Participants may change the subject", r->config.change_subject);
+    room_form_put_bool(b, "muc#roomconfig_changesubject", "Participants may change the subject", r->config.change_subject);
     if (r->config.lang)
         room_form_put(b, "text-single", "muc#roominfo_lang", "Language", str_of(r->config.lang));
     if (r->avatar[0]) /* XEP-0486 */
         room_form_put(b, "text-multi", "muc#roominfo_avatarhash", "Avatar hash", str_of(r->avatar));
     arena_init(&a);
     if (r->subject && may_enter(r, s)) {
-        static const struct xml_scope scope = {.default_ns = {NS_CLIENT, sizeof NS_CLIENT - 1}};
-        struct xml_node *n;
+        static const struct xml_scope scope = { .default_ns = { NS_CLIENT, sizeof NS_CLIENT - 1 } };
+        struct xml_node              *n;
 
         if (xml_parse(&a, arena_printf(&a, "<m>%s</m>", r->subject), &scope, &n) == XML_FINE)
-            room_form_put(b, "text-single", "muc#roominfo_subject", "Subject",
-                          xml_child_text(&a, n, "subject", NS_CLIENT));
+            room_form_put(b, "text-single", "muc#roominfo_subject", "Subject", xml_child_text(&a, n, "subject", NS_CLIENT));
     }
     arena_done(&a);
     BUF_LIT(b, "</x>");
@@ -105,7 +102,7 @@ static void put_roominfo(struct buf *b, const struct room *r, const struct sessi
 static enum err reserved_nick(struct room *r, struct session *s, const struct stanza *iq)
 {
     const struct member *m = room_member(r, s->jid.bare);
-    struct buf b;
+    struct buf           b;
 
     buf_init(&b, 0);
     BUF_LIT(&b, "<query xmlns='" NS_INFO "' node='x-roomuser-item'>");
@@ -123,8 +120,8 @@ static enum err reserved_nick(struct room *r, struct session *s, const struct st
 enum err room_info_get(struct session *s, const struct stanza *iq)
 {
     struct room *r = room_of(s, iq);
-    struct str node = xml_attr(iq->payload, "node");
-    struct buf b;
+    struct str   node = xml_attr(iq->payload, "node");
+    struct buf   b;
 
     if (r->locked && room_affiliation(r, s->jid.bare) != AFF_OWNER)
         return ERR_NOT_FOUND;
@@ -158,10 +155,9 @@ enum err room_items_get(struct session *s, const struct stanza *iq)
 
 enum err rooms_info_get(struct session *s, const struct stanza *iq)
 {
-    static const char *const vars[] = {NS_INFO,     NS_ITEMS,    NS_MUC, NS_MUC "#stable_id",
-                                       "muc_rooms", NS_OCCUPANT, NS_RSM, "vcard-temp",
-                                       NS_PING};
-    struct buf b;
+    static const char *const vars[] = { NS_INFO, NS_ITEMS,     NS_MUC, NS_MUC "#stable_id", "muc_rooms", NS_OCCUPANT,
+                                        NS_RSM,  "vcard-temp", NS_PING };
+    struct buf               b;
 
     if (xml_attr(iq->payload, "node").len)
         return ERR_NOT_FOUND;
@@ -178,31 +174,32 @@ enum err rooms_info_get(struct session *s, const struct stanza *iq)
 enum { ITEMS_MAX = 250 };
 
 struct listing {
-    struct db_read read;
-    struct talk *talk;
+    struct db_read  read;
+    struct talk    *talk;
     struct iq_later iq;
-    struct arena arena;
-    struct str after, before; /* p NULL: from the first, to the last */
-    bool backwards, paged, only_count;
-    int max, count;
-    bool more;
-    int64_t total;
+    struct arena    arena;
+    struct str      after, before; /* p NULL: from the first, to the last */
+    bool            backwards, paged, only_count;
+    int             max, count;
+    bool            more;
+    int64_t         total;
     struct {
         struct str local, name;
     } rooms[ITEMS_MAX + 1];
 };
 
 static struct db_sql list_forward = {
-    "SELECT local, name FROM room WHERE listed = 1 AND locked = 0 AND local > ?1 ORDER BY local LIMIT ?2"};
-static struct db_sql list_backward = {"SELECT local, name FROM room WHERE listed = 1 AND locked = 0 AND (?1 "
-                                      "= '' OR local < ?1) ORDER BY local DESC LIMIT ?2"};
-static struct db_sql list_count = {"SELECT count(*) FROM room WHERE listed = 1 AND locked = 0"};
+    "SELECT local, name FROM room WHERE listed = 1 AND locked = 0 AND local > ?1 ORDER BY local LIMIT ?2"
+};
+static struct db_sql list_backward = { "SELECT local, name FROM room WHERE listed = 1 AND locked = 0 AND (?1 "
+                                       "= '' OR local < ?1) ORDER BY local DESC LIMIT ?2" };
+static struct db_sql list_count = { "SELECT count(*) FROM room WHERE listed = 1 AND locked = 0" };
 
 static enum err list_work(struct db_conn *c, struct db_read *self)
 {
     struct listing *l = (struct listing *)self;
     struct db_stmt *s = NULL;
-    enum err e = db_get(c, &s, &list_count, "");
+    enum err        e = db_get(c, &s, &list_count, "");
 
     l->total = e ? 0 : db_i64(s, 0);
     if (s)
@@ -255,7 +252,7 @@ static void list_done(struct db_read *self, enum err e)
 {
     struct listing *l = (struct listing *)self;
     struct session *s = session_find(l->talk, l->iq.session_id);
-    struct buf b;
+    struct buf      b;
 
     buf_init(&b, 0);
     put_listing(&b, l);
@@ -273,8 +270,8 @@ static void list_done(struct db_read *self, enum err e)
 static bool read_rsm(struct listing *l, const struct stanza *iq)
 {
     const struct xml_node *set = xml_child(iq->payload, "set", NS_RSM);
-    struct str max, after, before;
-    uint64_t n;
+    struct str             max, after, before;
+    uint64_t               n;
 
     l->max = ITEMS_MAX;
     if (!set)
@@ -310,7 +307,7 @@ enum err rooms_items_get(struct session *s, const struct stanza *iq)
         return ERR_INVALID;
     }
     l->iq = iq_keep(s, iq);
-    l->read = (struct db_read){.work = list_work, .done = list_done};
+    l->read = (struct db_read){ .work = list_work, .done = list_done };
     session_hold(s); /* one list at a time per client */
     if (db_read_start(s->talk->db, &l->read) != OK)
         list_done(&l->read, ERR_LIMIT);
@@ -323,8 +320,7 @@ enum { TAG_CHARS = 16 }; /* before the id, while the question is with the other:
 
 static void tag_of(const struct room *r, struct str full, char out[TAG_CHARS + 1])
 {
-    snprintf(out, TAG_CHARS + 1, "%016llx",
-             (unsigned long long)hash_bytes_keyed(r->talk->origin_key, full.p, full.len));
+    snprintf(out, TAG_CHARS + 1, "%016llx", (unsigned long long)hash_bytes_keyed(r->talk->origin_key, full.p, full.len));
 }
 
 static void put_iq(struct buf *b, const struct stanza *iq, struct str from, const char *tag, struct str id)
@@ -342,10 +338,9 @@ static void put_iq(struct buf *b, const struct stanza *iq, struct str from, cons
     BUF_LIT(b, "</iq>");
 }
 
-static void ask(struct room *r, struct session *s, const struct stanza *iq, const struct occupant *from,
-                struct occupant *to)
+static void ask(struct room *r, struct session *s, const struct stanza *iq, const struct occupant *from, struct occupant *to)
 {
-    char tag[TAG_CHARS + 1];
+    char       tag[TAG_CHARS + 1];
     struct buf b;
 
     tag_of(r, s->jid.full, tag);
@@ -359,11 +354,10 @@ static void answer(struct room *r, const struct stanza *iq, const struct occupan
 {
     if (iq->id.len < TAG_CHARS)
         return;
-    LIST_EACH(it, &to->seats)
-    {
+    LIST_EACH(it, &to->seats) {
         struct seat *seat = LIST_ITEM(it, struct seat, in_occupant);
-        char tag[TAG_CHARS + 1];
-        struct buf b;
+        char         tag[TAG_CHARS + 1];
+        struct buf   b;
 
         tag_of(r, seat->full, tag);
         if (!str_starts(iq->id, str_of(tag)))
@@ -377,9 +371,9 @@ static void answer(struct room *r, const struct stanza *iq, const struct occupan
 
 void room_occupant_iq(struct room *r, struct session *s, const struct stanza *iq)
 {
-    struct seat *from = room_seat(r, s->jid.full);
+    struct seat     *from = room_seat(r, s->jid.full);
     struct occupant *to = room_occupant(r, iq->to.resource);
-    bool asks = iq->type == TYPE_GET || iq->type == TYPE_SET;
+    bool             asks = iq->type == TYPE_GET || iq->type == TYPE_SET;
 
     if (!asks) {
         if (from && to)
@@ -403,22 +397,22 @@ static enum err ping_get(struct session *s, const struct stanza *iq)
 }
 
 const struct iq_handler room_iqs[] = {
-    {"query", NS_INFO, 0, room_info_get, NULL},
-    {"query", NS_ITEMS, 0, room_items_get, NULL},
-    {"query", NS_MUC_ADMIN, 0, room_admin_get, room_admin_set},
-    {"query", NS_MUC_OWNER, 0, room_owner_get, room_owner_set},
-    {"query", "jabber:iq:register", 0, room_register_get, room_register_set},
-    {"vCard", "vcard-temp", 0, room_vcard_get, room_vcard_set},
-    {"query", "urn:xmpp:mam:2", 0, room_archive_form, room_archive_query},
-    {"metadata", "urn:xmpp:mam:2", 0, room_archive_metadata, NULL},
-    {"moderate", "urn:xmpp:message-moderate:1", 0, NULL, room_moderate},
-    {"ping", NS_PING, 0, ping_get, NULL},
-    {0},
+    { "query", NS_INFO, 0, room_info_get, NULL },
+    { "query", NS_ITEMS, 0, room_items_get, NULL },
+    { "query", NS_MUC_ADMIN, 0, room_admin_get, room_admin_set },
+    { "query", NS_MUC_OWNER, 0, room_owner_get, room_owner_set },
+    { "query", "jabber:iq:register", 0, room_register_get, room_register_set },
+    { "vCard", "vcard-temp", 0, room_vcard_get, room_vcard_set },
+    { "query", "urn:xmpp:mam:2", 0, room_archive_form, room_archive_query },
+    { "metadata", "urn:xmpp:mam:2", 0, room_archive_metadata, NULL },
+    { "moderate", "urn:xmpp:message-moderate:1", 0, NULL, room_moderate },
+    { "ping", NS_PING, 0, ping_get, NULL },
+    { 0 },
 };
 
 const struct iq_handler rooms_iqs[] = {
-    {"query", NS_INFO, 0, rooms_info_get, NULL},
-    {"query", NS_ITEMS, 0, rooms_items_get, NULL},
-    {"ping", NS_PING, 0, ping_get, NULL},
-    {0},
+    { "query", NS_INFO, 0, rooms_info_get, NULL },
+    { "query", NS_ITEMS, 0, rooms_items_get, NULL },
+    { "ping", NS_PING, 0, ping_get, NULL },
+    { 0 },
 };

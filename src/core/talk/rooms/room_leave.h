@@ -4,8 +4,7 @@
 #include "db/db.h"
 #include "talk/person.h"
 
-void rooms_person_deleted(struct person *p, struct db_conn *c); /* on the writer thread */
-void rooms_person_gone(struct talk *t, struct str bare);        /* and in the loop, when that is durable */
-enum err room_gone_apply(struct db_conn *c,
-                         int64_t room); /* what a room that has no row any more leaves behind */
-void rooms_done(struct talk *t);
+void     rooms_person_deleted(struct person *p, struct db_conn *c); /* on the writer thread */
+void     rooms_person_gone(struct talk *t, struct str bare);        /* and in the loop, when that is durable */
+enum err room_gone_apply(struct db_conn *c, int64_t room);          /* what a room that has no row any more leaves behind */
+void     rooms_done(struct talk *t);

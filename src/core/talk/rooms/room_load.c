@@ -11,68 +11,66 @@
 #include <stdlib.h>
 
 const struct db_migration rooms_migrations[] = {
-    {1, "rooms",
-     "CREATE TABLE room(id INTEGER PRIMARY KEY, local TEXT NOT NULL UNIQUE, config BLOB NOT NULL, rules "
-     "INTEGER NOT NULL,"
-     " seq INTEGER NOT NULL, stamp INTEGER NOT NULL, locked INTEGER NOT NULL, listed INTEGER NOT NULL, name "
-     "TEXT NOT NULL,"
-     " created_us INTEGER NOT NULL, avatar TEXT NOT NULL, subject TEXT, subject_from TEXT, subject_us "
-     "INTEGER NOT NULL DEFAULT 0);"
-     "CREATE INDEX room_listed ON room(listed, local);"
-     "CREATE TABLE room_affiliation(room INTEGER NOT NULL, jid TEXT NOT NULL, affiliation INTEGER NOT NULL, "
-     "nick TEXT NOT NULL,"
-     " since INTEGER NOT NULL, PRIMARY KEY(room, jid)) WITHOUT ROWID;"
-     "CREATE INDEX room_affiliation_jid ON room_affiliation(jid, affiliation);"
-     "CREATE TABLE room_occupant(room INTEGER NOT NULL, jid TEXT NOT NULL, bare TEXT NOT NULL, node INTEGER "
-     "NOT NULL,"
-     " nick TEXT NOT NULL, role INTEGER NOT NULL, presence TEXT NOT NULL, stamp INTEGER NOT NULL, since "
-     "INTEGER "
-     "NOT NULL, PRIMARY KEY(room, jid)) WITHOUT ROWID;"
-     "CREATE INDEX room_occupant_nick ON room_occupant(room, nick);"
-     "CREATE INDEX room_occupant_node ON room_occupant(node);"
-     "CREATE INDEX room_occupant_jid ON room_occupant(jid);"
-     "CREATE TABLE room_vcard(room INTEGER PRIMARY KEY, xml TEXT NOT NULL);"},
-    {0},
+    { 1, "rooms",
+      "CREATE TABLE room(id INTEGER PRIMARY KEY, local TEXT NOT NULL UNIQUE, config BLOB NOT NULL, rules "
+      "INTEGER NOT NULL,"
+      " seq INTEGER NOT NULL, stamp INTEGER NOT NULL, locked INTEGER NOT NULL, listed INTEGER NOT NULL, name "
+      "TEXT NOT NULL,"
+      " created_us INTEGER NOT NULL, avatar TEXT NOT NULL, subject TEXT, subject_from TEXT, subject_us "
+      "INTEGER NOT NULL DEFAULT 0);"
+      "CREATE INDEX room_listed ON room(listed, local);"
+      "CREATE TABLE room_affiliation(room INTEGER NOT NULL, jid TEXT NOT NULL, affiliation INTEGER NOT NULL, "
+      "nick TEXT NOT NULL,"
+      " since INTEGER NOT NULL, PRIMARY KEY(room, jid)) WITHOUT ROWID;"
+      "CREATE INDEX room_affiliation_jid ON room_affiliation(jid, affiliation);"
+      "CREATE TABLE room_occupant(room INTEGER NOT NULL, jid TEXT NOT NULL, bare TEXT NOT NULL, node INTEGER "
+      "NOT NULL,"
+      " nick TEXT NOT NULL, role INTEGER NOT NULL, presence TEXT NOT NULL, stamp INTEGER NOT NULL, since "
+      "INTEGER "
+      "NOT NULL, PRIMARY KEY(room, jid)) WITHOUT ROWID;"
+      "CREATE INDEX room_occupant_nick ON room_occupant(room, nick);"
+      "CREATE INDEX room_occupant_node ON room_occupant(node);"
+      "CREATE INDEX room_occupant_jid ON room_occupant(jid);"
+      "CREATE TABLE room_vcard(room INTEGER PRIMARY KEY, xml TEXT NOT NULL);" },
+    { 0 },
 };
 
-static struct db_sql room_select = {"SELECT id, config, rules, seq, locked, avatar, subject, subject_from, "
-                                    "subject_us FROM room WHERE local = ?1"};
-static struct db_sql affiliations_select = {
-    "SELECT jid, affiliation, nick, since FROM room_affiliation WHERE room = ?1"};
-static struct db_sql seats_select = {
-    "SELECT jid, node, nick, role, presence FROM room_occupant WHERE room = ?1 ORDER BY nick, jid"};
+static struct db_sql room_select = { "SELECT id, config, rules, seq, locked, avatar, subject, subject_from, "
+                                     "subject_us FROM room WHERE local = ?1" };
+static struct db_sql affiliations_select = { "SELECT jid, affiliation, nick, since FROM room_affiliation WHERE room = ?1" };
+static struct db_sql seats_select = { "SELECT jid, node, nick, role, presence FROM room_occupant WHERE room = ?1 ORDER BY nick, jid" };
 
 struct read_member {
     struct str jid, nick;
-    int64_t affiliation, since;
+    int64_t    affiliation, since;
 };
 struct read_seat {
     struct str jid, nick, presence;
-    int64_t node, role;
+    int64_t    node, role;
 };
 
 struct waiter {
     struct list link;
-    room_fn *fn;
-    void *arg;
+    room_fn    *fn;
+    void       *arg;
 };
 
 struct load {
-    struct db_read read;
-    struct talk *talk;
-    char *local;
-    struct room *old; /* it is in memory; NULL: it is not */
-    struct list waiters;
-    int waiting;
-    bool again; /* something has changed since */
-    int restarts;
-    struct arena arena;
-    bool found;
-    int64_t id, rules, seq, locked, subject_us, log_first, log_last;
-    struct str config, avatar, subject, subject_from;
-    int member_count, seat_count;
+    struct db_read      read;
+    struct talk        *talk;
+    char               *local;
+    struct room        *old; /* it is in memory; NULL: it is not */
+    struct list         waiters;
+    int                 waiting;
+    bool                again; /* something has changed since */
+    int                 restarts;
+    struct arena        arena;
+    bool                found;
+    int64_t             id, rules, seq, locked, subject_us, log_first, log_last;
+    struct str          config, avatar, subject, subject_from;
+    int                 member_count, seat_count;
     struct read_member *members;
-    struct read_seat *seats;
+    struct read_seat   *seats;
     struct archive_page said;
 };
 
@@ -93,14 +91,13 @@ static void *grow(struct arena *a, void *old, int count, size_t one)
 static enum err members_read(struct load *l, struct db_conn *c)
 {
     struct db_stmt *s = db_prepare(c, &affiliations_select);
-    enum err e;
+    enum err        e;
 
     db_bind_i64(s, 1, l->id);
     while ((e = db_step(s)) == OK) {
         l->members = grow(&l->arena, l->members, l->member_count, sizeof *l->members);
         l->members[l->member_count++] =
-            (struct read_member){arena_str(&l->arena, db_text(s, 0)), arena_str(&l->arena, db_text(s, 2)),
-                                 db_i64(s, 1), db_i64(s, 3)};
+            (struct read_member){ arena_str(&l->arena, db_text(s, 0)), arena_str(&l->arena, db_text(s, 2)), db_i64(s, 1), db_i64(s, 3) };
     }
     db_done(s);
     return e == ERR_NOT_FOUND ? OK : e;
@@ -109,14 +106,13 @@ static enum err members_read(struct load *l, struct db_conn *c)
 static enum err seats_read(struct load *l, struct db_conn *c)
 {
     struct db_stmt *s = db_prepare(c, &seats_select);
-    enum err e;
+    enum err        e;
 
     db_bind_i64(s, 1, l->id);
     while ((e = db_step(s)) == OK) {
         l->seats = grow(&l->arena, l->seats, l->seat_count, sizeof *l->seats);
-        l->seats[l->seat_count++] =
-            (struct read_seat){arena_str(&l->arena, db_text(s, 0)), arena_str(&l->arena, db_text(s, 2)),
-                               arena_str(&l->arena, db_text(s, 4)), db_i64(s, 1), db_i64(s, 3)};
+        l->seats[l->seat_count++] = (struct read_seat){ arena_str(&l->arena, db_text(s, 0)), arena_str(&l->arena, db_text(s, 2)),
+                                                        arena_str(&l->arena, db_text(s, 4)), db_i64(s, 1), db_i64(s, 3) };
     }
     db_done(s);
     return e == ERR_NOT_FOUND ? OK : e;
@@ -130,7 +126,7 @@ static struct str keep(struct arena *a, struct str s)
 static enum err room_read(struct load *l, struct db_conn *c)
 {
     struct db_stmt *s = NULL;
-    enum err e = db_get(c, &s, &room_select, "s", str_of(l->local));
+    enum err        e = db_get(c, &s, &room_select, "s", str_of(l->local));
 
     l->found = e == OK;
     if (l->found) {
@@ -151,9 +147,9 @@ static enum err room_read(struct load *l, struct db_conn *c)
 
 static enum err load_work(struct db_conn *c, struct db_read *self)
 {
-    struct load *l = (struct load *)self;
+    struct load          *l = (struct load *)self;
     struct archive_filter f;
-    enum err e = room_read(l, c);
+    enum err              e = room_read(l, c);
 
     if (e || !l->found)
         return e;
@@ -162,11 +158,10 @@ static enum err load_work(struct db_conn *c, struct db_read *self)
         e = seats_read(l, c);
     if (!e && !l->old)
         e = archive_ends(c, l->id, &l->log_first, &l->log_last);
-    f = (struct archive_filter){.owner = l->id};
+    f = (struct archive_filter){ .owner = l->id };
     if (!e && !l->old)
         e = archive_read(c, &l->arena, &f, ROOM_HISTORY_MAX, true, &l->said);
-    if (!e && !l->old && l->log_last &&
-        (l->said.count == 0 || l->said.rows[l->said.count - 1].id > l->log_last))
+    if (!e && !l->old && l->log_last && (l->said.count == 0 || l->said.rows[l->said.count - 1].id > l->log_last))
         l->log_last = l->said.count ? l->said.rows[l->said.count - 1].id : 0;
     return e ? e : db_conn_state(c);
 }
@@ -202,8 +197,7 @@ static struct room *room_make(struct load *l)
     str_copy(l->avatar, r->avatar, sizeof r->avatar);
     take_subject(r, l);
     for (int i = 0; i < l->member_count; i++)
-        room_member_set(r, l->members[i].jid, (enum affiliation)l->members[i].affiliation, l->members[i].nick,
-                        l->members[i].since);
+        room_member_set(r, l->members[i].jid, (enum affiliation)l->members[i].affiliation, l->members[i].nick, l->members[i].since);
     for (int i = 0; i < l->said.count; i++)
         if (!room_is_subject(l->said.rows[i].stanza))
             room_said_add(r, l->said.rows[i].id, l->said.rows[i].shown, l->said.rows[i].stanza);
@@ -214,7 +208,7 @@ static struct room *room_make(struct load *l)
     room_ref(r);
     for (int i = 0; i < l->seat_count; i++) {
         const struct read_seat *s = &l->seats[i];
-        struct seat *seat;
+        struct seat            *seat;
 
         seat = room_seat_take(r, s->jid, s->nick, (enum role)s->role, s->presence, node_of(t, s), 0,
                               node_of(t, s) == t->node ? room_session_id(t, s->jid) : 0);
@@ -227,8 +221,8 @@ static struct room *room_make(struct load *l)
 /* ---- the difference ---- */
 
 struct diff {
-    struct room *room;
-    struct load *load;
+    struct room        *room;
+    struct load        *load;
     struct room_change *c;
 };
 
@@ -243,62 +237,54 @@ static const struct read_seat *seat_in(const struct load *l, struct str jid)
 static void diff_gone(struct diff *d)
 {
     struct str key;
-    void *value;
+    void      *value;
 
     for (size_t it = 0; strmap_next(&d->room->seats, &it, &key, &value);)
         if (!seat_in(d->load, key))
-            room_delta(d->c, &(struct room_delta){.kind = DELTA_LEAVE, .jid = key, .code = 333});
+            room_delta(d->c, &(struct room_delta){ .kind = DELTA_LEAVE, .jid = key, .code = 333 });
 }
 
 static void diff_seat(struct diff *d, const struct read_seat *s)
 {
-    struct seat *old = room_seat(d->room, s->jid);
-    struct talk *t = d->room->talk;
+    struct seat     *old = room_seat(d->room, s->jid);
+    struct talk     *t = d->room->talk;
     struct occupant *o = old ? old->occupant : NULL;
-    const char *slash = memchr(s->jid.p, '/', s->jid.len);
-    struct str bare = str_make(s->jid.p, slash ? (size_t)(slash - s->jid.p) : s->jid.len);
+    const char      *slash = memchr(s->jid.p, '/', s->jid.len);
+    struct str       bare = str_make(s->jid.p, slash ? (size_t)(slash - s->jid.p) : s->jid.len);
 
     if (!old) {
         if (node_of(t, s) != t->node) /* one of ours comes in when its change is done */
-            room_delta(d->c, &(struct room_delta){.kind = DELTA_SEAT,
-                                                  .jid = s->jid,
-                                                  .nick = s->nick,
-                                                  .role = (int8_t)s->role,
-                                                  .text = s->presence,
-                                                  .node = s->node});
+            room_delta(
+                d->c,
+                &(struct room_delta){
+                    .kind = DELTA_SEAT, .jid = s->jid, .nick = s->nick, .role = (int8_t)s->role, .text = s->presence, .node = s->node });
         return;
     }
     if (!str_eq(o->nick, s->nick) && o->seats.next == &old->in_occupant)
-        room_delta(
-            d->c,
-            &(struct room_delta){
-                .kind = DELTA_RENAME, .jid = bare, .nick = o->nick, .other = s->nick, .text = s->presence});
+        room_delta(d->c, &(struct room_delta){ .kind = DELTA_RENAME, .jid = bare, .nick = o->nick, .other = s->nick, .text = s->presence });
     else if (!str_is(s->presence, o->inner) && o->seats.prev == &old->in_occupant)
-        room_delta(d->c, &(struct room_delta){.kind = DELTA_PRESENCE, .jid = s->jid, .text = s->presence});
+        room_delta(d->c, &(struct room_delta){ .kind = DELTA_PRESENCE, .jid = s->jid, .text = s->presence });
     if (o->role != s->role)
-        room_delta(d->c, &(struct room_delta){
-                             .kind = DELTA_ROLE, .jid = bare, .nick = s->nick, .role = (int8_t)s->role});
+        room_delta(d->c, &(struct room_delta){ .kind = DELTA_ROLE, .jid = bare, .nick = s->nick, .role = (int8_t)s->role });
     if (old->node != node_of(t, s) && node_of(t, s) != t->node)
-        room_delta(d->c, &(struct room_delta){.kind = DELTA_NODE, .jid = s->jid, .node = s->node});
+        room_delta(d->c, &(struct room_delta){ .kind = DELTA_NODE, .jid = s->jid, .node = s->node });
 }
 
 static void diff_members(struct diff *d)
 {
     struct room *r = d->room;
-    struct str key;
-    void *value;
+    struct str   key;
+    void        *value;
 
     for (int i = 0; i < d->load->member_count; i++) {
         const struct read_member *m = &d->load->members[i];
-        const struct member *old = room_member(r, m->jid);
+        const struct member      *old = room_member(r, m->jid);
 
-        if (!old || old->affiliation != m->affiliation ||
-            !str_eq(str_of(old->nick ? old->nick : ""), m->nick))
-            room_delta(d->c, &(struct room_delta){.kind = DELTA_AFFILIATION,
-                                                  .jid = m->jid,
-                                                  .affiliation = (int8_t)m->affiliation,
-                                                  .nick = m->nick,
-                                                  .since = m->since});
+        if (!old || old->affiliation != m->affiliation || !str_eq(str_of(old->nick ? old->nick : ""), m->nick))
+            room_delta(
+                d->c,
+                &(struct room_delta){
+                    .kind = DELTA_AFFILIATION, .jid = m->jid, .affiliation = (int8_t)m->affiliation, .nick = m->nick, .since = m->since });
     }
     for (size_t it = 0; strmap_next(&r->members, &it, &key, &value);) {
         bool kept = false;
@@ -306,34 +292,32 @@ static void diff_members(struct diff *d)
         for (int i = 0; i < d->load->member_count && !kept; i++)
             kept = str_eq(d->load->members[i].jid, key);
         if (!kept)
-            room_delta(d->c,
-                       &(struct room_delta){.kind = DELTA_AFFILIATION, .jid = key, .affiliation = AFF_NONE});
+            room_delta(d->c, &(struct room_delta){ .kind = DELTA_AFFILIATION, .jid = key, .affiliation = AFF_NONE });
     }
 }
 
 static void diff_config(struct diff *d)
 {
-    struct room_config fresh = {0};
-    struct buf b;
+    struct room_config fresh = { 0 };
+    struct buf         b;
 
     buf_init(&b, 0);
     room_config_write(&d->room->config, &b);
     if (!str_eq(buf_str(&b), d->load->config) && room_config_read(d->load->config, &fresh) == OK)
-        room_delta(d->c, &(struct room_delta){.kind = DELTA_CONFIG,
-                                              .text = d->load->config,
-                                              .code = room_config_changes(&d->room->config, &fresh)});
+        room_delta(d->c, &(struct room_delta){
+                             .kind = DELTA_CONFIG, .text = d->load->config, .code = room_config_changes(&d->room->config, &fresh) });
     if (!str_is(d->load->avatar, d->room->avatar))
-        room_delta(d->c, &(struct room_delta){.kind = DELTA_AVATAR, .other = d->load->avatar});
+        room_delta(d->c, &(struct room_delta){ .kind = DELTA_AVATAR, .other = d->load->avatar });
     room_config_free(&fresh);
     buf_done(&b);
 }
 
 static void show_difference(struct room *r, struct load *l)
 {
-    struct diff d = {r, l, room_change_new(r, NULL)};
+    struct diff d = { r, l, room_change_new(r, NULL) };
 
     if (!l->found) {
-        room_delta(d.c, &(struct room_delta){.kind = DELTA_DESTROY});
+        room_delta(d.c, &(struct room_delta){ .kind = DELTA_DESTROY });
     } else {
         r->seq = l->seq;
         r->rules = l->rules;
@@ -396,7 +380,7 @@ static void load_end(struct load *l, struct room *r, enum err e)
 static void reread(struct load *l, enum err e)
 {
     struct room *r = l->old;
-    bool more = false;
+    bool         more = false;
 
     r->reading = false;
     if (r->gone) {
@@ -433,7 +417,7 @@ static void load_done(struct db_read *self, enum err e)
 {
     struct load *l = (struct load *)self;
     struct room *r = NULL;
-    bool stale = l->again;
+    bool         stale = l->again;
 
     if (l->old) {
         reread(l, e);
@@ -455,7 +439,7 @@ static void load_done(struct db_read *self, enum err e)
 
 static void load_start(struct load *l)
 {
-    l->read = (struct db_read){.work = load_work, .done = load_done};
+    l->read = (struct db_read){ .work = load_work, .done = load_done };
     if (db_read_start(l->talk->db, &l->read) != OK)
         load_done(&l->read, ERR_LIMIT);
 }
@@ -475,8 +459,8 @@ static struct load *load_new(struct talk *t, struct str local, struct room *old)
 
 void room_find(struct talk *t, struct str local, room_fn *fn, void *arg)
 {
-    struct room *r = strmap_get(&t->rooms->all, local);
-    struct load *l = strmap_get(&t->rooms->loads, local);
+    struct room   *r = strmap_get(&t->rooms->all, local);
+    struct load   *l = strmap_get(&t->rooms->loads, local);
     struct waiter *w;
 
     if (r && !r->gone && !r->stale) {
@@ -488,7 +472,7 @@ void room_find(struct talk *t, struct str local, room_fn *fn, void *arg)
         return;
     }
     w = NEW(struct waiter);
-    *w = (struct waiter){.fn = fn, .arg = arg};
+    *w = (struct waiter){ .fn = fn, .arg = arg };
     if (l) {
         list_append(&l->waiters, &w->link);
         l->waiting++;
@@ -533,9 +517,8 @@ struct adopt_op {
     struct change change;
 };
 
-static struct db_sql adopt_all = {"UPDATE room_occupant SET node = ?1 WHERE node <> ?1"};
-static struct db_sql inhabited = {
-    "SELECT DISTINCT r.local FROM room_occupant o JOIN room r ON r.id = o.room"};
+static struct db_sql adopt_all = { "UPDATE room_occupant SET node = ?1 WHERE node <> ?1" };
+static struct db_sql inhabited = { "SELECT DISTINCT r.local FROM room_occupant o JOIN room r ON r.id = o.room" };
 
 static enum err adopt_apply(struct db_conn *c, struct change *ch)
 {
@@ -553,8 +536,8 @@ static void restore_one(struct talk *t, struct str local)
 {
     struct load *l = load_new(t, local, NULL);
     struct room *r;
-    struct str key;
-    void *value;
+    struct str   key;
+    void        *value;
 
     if (load_work(db_loop_conn(t->db), &l->read) != OK || !l->found) {
         load_end(l, NULL, ERR_NOT_FOUND);
@@ -572,11 +555,11 @@ static void restore_one(struct talk *t, struct str local)
 
 void rooms_restore(struct talk *t)
 {
-    struct db_conn *c = t->shared ? NULL : db_loop_conn(t->db);
-    struct db_stmt *s = c ? db_prepare(c, &inhabited) : NULL;
-    struct arena a;
-    struct str *names = NULL;
-    int n = 0;
+    struct db_conn  *c = t->shared ? NULL : db_loop_conn(t->db);
+    struct db_stmt  *s = c ? db_prepare(c, &inhabited) : NULL;
+    struct arena     a;
+    struct str      *names = NULL;
+    int              n = 0;
     struct adopt_op *o;
 
     if (!s)

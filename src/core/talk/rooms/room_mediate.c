@@ -18,19 +18,19 @@ enum { INVITATIONS_MAX = 50 }; /* in one message */
 
 struct whisper {
     struct room *room;
-    char *nick;
-    struct buf text;
+    char        *nick;
+    struct buf   text;
 };
 
 static void whisper_now(struct talk *t, void *arg)
 {
-    struct whisper *w = arg;
+    struct whisper  *w = arg;
     struct occupant *o = w->room->gone ? NULL : room_occupant(w->room, str_of(w->nick));
 
     (void)t;
     if (o)
         LIST_EACH(it, &o->seats)
-    room_to_seat(w->room, LIST_ITEM(it, struct seat, in_occupant), buf_str(&w->text));
+            room_to_seat(w->room, LIST_ITEM(it, struct seat, in_occupant), buf_str(&w->text));
     buf_done(&w->text);
     free(w->nick);
     room_unref(w->room);
@@ -51,8 +51,7 @@ static bool may_whisper(const struct room *r, const struct occupant *o)
     }
 }
 
-static void whisper(struct room *r, struct session *s, const struct stanza *st, const struct occupant *from,
-                    const struct occupant *to)
+static void whisper(struct room *r, struct session *s, const struct stanza *st, const struct occupant *from, const struct occupant *to)
 {
     struct whisper *w = NEW(struct whisper);
 
@@ -72,7 +71,7 @@ static void whisper(struct room *r, struct session *s, const struct stanza *st, 
 
 void room_private_message(struct room *r, struct session *s, const struct stanza *st)
 {
-    struct seat *from = room_seat(r, s->jid.full);
+    struct seat     *from = room_seat(r, s->jid.full);
     struct occupant *to = room_occupant(r, st->to.resource);
 
     if (st->type == TYPE_GROUPCHAT)
@@ -92,8 +91,8 @@ void room_private_message(struct room *r, struct session *s, const struct stanza
 struct letter {
     struct talk *talk;
     struct arena arena;
-    char *xml;
-    struct jid from;
+    char        *xml;
+    struct jid   from;
 };
 
 static void letter_free(struct letter *l)
@@ -105,15 +104,14 @@ static void letter_free(struct letter *l)
 
 static void post_letter(struct talk *t, struct person *p, enum err e, void *arg)
 {
-    struct letter *l = arg;
+    struct letter   *l = arg;
     struct xml_node *n;
-    struct stanza st;
-    const char *condition;
+    struct stanza    st;
+    const char      *condition;
 
     (void)t;
     (void)e; /* nobody of that name: whoever asked has been told, if they asked in time */
-    if (p && xml_parse(&l->arena, str_of(l->xml), NULL, &n) == XML_FINE &&
-        stanza_read(&l->arena, n, &l->from, &st, &condition) == OK)
+    if (p && xml_parse(&l->arena, str_of(l->xml), NULL, &n) == XML_FINE && stanza_read(&l->arena, n, &l->from, &st, &condition) == OK)
         message_post(p, &st, NULL, NULL);
     letter_free(l);
 }
@@ -121,7 +119,7 @@ static void post_letter(struct talk *t, struct person *p, enum err e, void *arg)
 void room_write_to(struct room *r, const struct jid *to, struct str payload)
 {
     struct letter *l = NEW(struct letter);
-    struct buf b;
+    struct buf     b;
 
     arena_init(&l->arena);
     l->talk = r->talk;
@@ -134,8 +132,7 @@ void room_write_to(struct room *r, const struct jid *to, struct str payload)
     BUF_LIT(&b, "</message>");
     l->xml = str_dup(buf_str(&b));
     buf_done(&b);
-    if (jid_parse(&l->arena, arena_str(&l->arena, r->bare), &l->from) == OK &&
-        str_eq(to->domain, r->talk->domain)) {
+    if (jid_parse(&l->arena, arena_str(&l->arena, r->bare), &l->from) == OK && str_eq(to->domain, r->talk->domain)) {
         person_find(r->talk, to->local, post_letter, l);
         return;
     }
@@ -159,8 +156,7 @@ static struct str shown_as(const struct room *r, struct str nick)
     return r->bare;
 }
 
-static void put_invitation(struct buf *b, const struct room *r, struct str from, struct str reason,
-                           const struct xml_node *invite)
+static void put_invitation(struct buf *b, const struct room *r, struct str from, struct str reason, const struct xml_node *invite)
 {
     const struct xml_node *go_on = invite ? xml_child(invite, "continue", NS_MUC_USER) : NULL;
 
@@ -186,12 +182,11 @@ static void put_invitation(struct buf *b, const struct room *r, struct str from,
     BUF_LIT(b, "</x>");
 }
 
-void room_invite_send(struct room *r, struct str nick, struct str to, struct str reason,
-                      const struct xml_node *more)
+void room_invite_send(struct room *r, struct str nick, struct str to, struct str reason, const struct xml_node *more)
 {
     struct arena a;
-    struct jid j;
-    struct buf b;
+    struct jid   j;
+    struct buf   b;
 
     arena_init(&a);
     buf_init(&b, 0);
@@ -204,9 +199,9 @@ void room_invite_send(struct room *r, struct str nick, struct str to, struct str
 
 struct inviting {
     struct room_cause *cause;
-    struct room *room;
-    char *nick, *from; /* the inviter: inside, or by address */
-    int at;            /* which <invite/> of the stanza */
+    struct room       *room;
+    char              *nick, *from; /* the inviter: inside, or by address */
+    int                at;          /* which <invite/> of the stanza */
 };
 
 static void invite_next(struct inviting *k);
@@ -238,10 +233,10 @@ static void fail(struct inviting *k, const char *type, const char *condition, co
 
 static void send_it(struct inviting *k)
 {
-    struct stanza st;
-    struct session *s = room_cause_stanza(k->cause, &st);
+    struct stanza          st;
+    struct session        *s = room_cause_stanza(k->cause, &st);
     const struct xml_node *invite = s ? nth_invite(&st, k->at) : NULL;
-    struct jid to;
+    struct jid             to;
 
     if (!invite || k->room->gone) {
         invite_end(k);
@@ -286,7 +281,7 @@ static void abandon(void *arg)
 /* They exist, as far as can be known. In a members-only room whoever is invited becomes a member (§9.5). */
 static void admit(struct inviting *k, struct str bare)
 {
-    struct room *r = k->room;
+    struct room        *r = k->room;
     struct room_change *c;
 
     if (room_affiliation(r, bare) == AFF_OUTCAST) {
@@ -325,15 +320,14 @@ static void invitee_found(struct talk *t, struct person *p, enum err e, void *ar
 
 static void invite_next(struct inviting *k)
 {
-    struct stanza st;
-    struct session *s = room_cause_stanza(k->cause, &st);
+    struct stanza          st;
+    struct session        *s = room_cause_stanza(k->cause, &st);
     const struct xml_node *invite = s && k->at < INVITATIONS_MAX ? nth_invite(&st, k->at) : NULL;
-    struct jid to;
+    struct jid             to;
 
     if (!invite || k->room->gone)
         invite_end(k);
-    else if (!xml_attr(invite, "to").p || jid_parse(st.arena, xml_attr(invite, "to"), &to) != OK ||
-             !to.local.len)
+    else if (!xml_attr(invite, "to").p || jid_parse(st.arena, xml_attr(invite, "to"), &to) != OK || !to.local.len)
         fail(k, "modify", "jid-malformed", "whom?");
     else if (str_eq(to.domain, k->room->talk->domain))
         person_find(k->room->talk, to.local, invitee_found, k);
@@ -352,7 +346,7 @@ static bool may_invite(const struct room *r, const struct session *s, const stru
 
 static void invite(struct room *r, struct session *s, const struct stanza *st, int tries)
 {
-    struct seat *seat = room_seat(r, s->jid.full);
+    struct seat     *seat = room_seat(r, s->jid.full);
     struct inviting *k;
 
     if (!seat && room_affiliation(r, s->jid.bare) < AFF_MEMBER) {
@@ -391,8 +385,8 @@ static void put_decline(struct buf *b, struct str from, struct str reason)
 static void decline(struct room *r, struct session *s, const struct stanza *st, const struct xml_node *d)
 {
     struct occupant *o;
-    struct jid to;
-    struct buf b;
+    struct jid       to;
+    struct buf       b;
 
     if (jid_parse(st->arena, xml_attr(d, "to"), &to) != OK) {
         session_bounce(s, st, "modify", "jid-malformed", "whose invitation?");
@@ -408,9 +402,7 @@ static void decline(struct room *r, struct session *s, const struct stanza *st, 
     if (o && jid_parse(st->arena, arena_str(st->arena, o->bare), &to) != OK)
         to.full = STR_NULL;
     if (to.full.len)
-        room_write_to(r,
-                      &(struct jid){.full = to.bare, .bare = to.bare, .local = to.local, .domain = to.domain},
-                      buf_str(&b));
+        room_write_to(r, &(struct jid){ .full = to.bare, .bare = to.bare, .local = to.local, .domain = to.domain }, buf_str(&b));
     buf_done(&b);
 }
 
@@ -425,15 +417,13 @@ static void put_voice_form(struct buf *b, const struct room *r, const struct occ
     room_form_put_hidden(b, REQUEST);
     BUF_LIT(b, "<field type='list-single' var='muc#role' label='Role'><value>participant</value>"
                "<option label='Participant'><value>participant</value></option></field>");
-    room_form_put(b, "jid-single", "muc#jid", "Address",
-                  LIST_ITEM(o->seats.prev, struct seat, in_occupant)->full);
+    room_form_put(b, "jid-single", "muc#jid", "Address", LIST_ITEM(o->seats.prev, struct seat, in_occupant)->full);
     room_form_put(b, "text-single", "muc#roomnick", "Nickname", o->nick);
     room_form_put_bool(b, "muc#request_allow", "Give this person voice?", false);
     BUF_LIT(b, "</x></message>");
 }
 
-static void ask_for_voice(struct room *r, struct session *s, const struct stanza *st,
-                          const struct occupant *from)
+static void ask_for_voice(struct room *r, struct session *s, const struct stanza *st, const struct occupant *from)
 {
     struct buf b;
 
@@ -443,24 +433,23 @@ static void ask_for_voice(struct room *r, struct session *s, const struct stanza
     }
     buf_init(&b, 0);
     put_voice_form(&b, r, from);
-    LIST_EACH(it, &r->in_order)
-    {
+    LIST_EACH(it, &r->in_order) {
         struct occupant *o = LIST_ITEM(it, struct occupant, in_room);
 
         if (o->role == ROLE_MODERATOR)
             LIST_EACH(at, &o->seats)
-        room_to_seat(r, LIST_ITEM(at, struct seat, in_occupant), buf_str(&b));
+                room_to_seat(r, LIST_ITEM(at, struct seat, in_occupant), buf_str(&b));
     }
     buf_done(&b);
 }
 
-static void give_voice(struct room *r, struct session *s, const struct stanza *st,
-                       const struct xml_node *form, const struct occupant *from, int tries)
+static void give_voice(struct room *r, struct session *s, const struct stanza *st, const struct xml_node *form, const struct occupant *from,
+                       int tries)
 {
-    struct str nick = room_form_value(st, form, "muc#roomnick");
-    struct occupant *o = nick.len ? room_occupant(r, nick) : NULL;
+    struct str          nick = room_form_value(st, form, "muc#roomnick");
+    struct occupant    *o = nick.len ? room_occupant(r, nick) : NULL;
     struct room_change *c;
-    bool yes;
+    bool                yes;
 
     if (!room_form_read_bool(room_form_value(st, form, "muc#request_allow"), &yes)) {
         session_bounce(s, st, "modify", "bad-request", "yes or no?");
@@ -468,17 +457,13 @@ static void give_voice(struct room *r, struct session *s, const struct stanza *s
         session_bounce(s, st, "cancel", "item-not-found", "nobody here has that nickname");
     } else if (yes && o->role == ROLE_VISITOR) {
         c = room_change_new(r, room_cause_new(s, st, tries));
-        room_delta(c, &(struct room_delta){.kind = DELTA_ROLE,
-                                           .nick = o->nick,
-                                           .jid = o->bare,
-                                           .role = ROLE_PARTICIPANT,
-                                           .actor = from->nick});
+        room_delta(
+            c, &(struct room_delta){ .kind = DELTA_ROLE, .nick = o->nick, .jid = o->bare, .role = ROLE_PARTICIPANT, .actor = from->nick });
         room_change_go(c);
     }
 }
 
-static void voice(struct room *r, struct session *s, const struct stanza *st, const struct xml_node *form,
-                  int tries)
+static void voice(struct room *r, struct session *s, const struct stanza *st, const struct xml_node *form, int tries)
 {
     struct seat *from = room_seat(r, s->jid.full);
 
@@ -496,8 +481,7 @@ static void voice(struct room *r, struct session *s, const struct stanza *st, co
 
 void room_mediate(struct room *r, struct session *s, const struct stanza *st, int tries)
 {
-    const struct xml_node *x = xml_child(st->node, "x", NS_MUC_USER),
-                          *d = x ? xml_child(x, "decline", NS_MUC_USER) : NULL;
+    const struct xml_node *x = xml_child(st->node, "x", NS_MUC_USER), *d = x ? xml_child(x, "decline", NS_MUC_USER) : NULL;
     const struct xml_node *form = room_form_submitted(st, st->node, REQUEST);
 
     if (x && xml_child(x, "invite", NS_MUC_USER))

@@ -18,23 +18,19 @@
 #include <stdlib.h>
 
 METRIC_COUNTER(said_count, "bongsu_talk_room_messages", "Messages to rooms made durable.");
-METRIC_COUNTER(passed_count, "bongsu_talk_room_messages_passed",
-               "Messages to rooms passed on without being kept.");
-METRIC_COUNTER(again_count, "bongsu_talk_room_messages_duplicate",
-               "Messages to rooms sent again and recognised by their origin-id.");
+METRIC_COUNTER(passed_count, "bongsu_talk_room_messages_passed", "Messages to rooms passed on without being kept.");
+METRIC_COUNTER(again_count, "bongsu_talk_room_messages_duplicate", "Messages to rooms sent again and recognised by their origin-id.");
 METRIC_COUNTER(deliveries, "bongsu_talk_room_deliveries", "Copies of them that went out.");
-METRIC_COUNTER(gap_count, "bongsu_talk_room_log_gaps",
-               "Times a room's log was read because a message was missing.");
+METRIC_COUNTER(gap_count, "bongsu_talk_room_log_gaps", "Times a room's log was read because a message was missing.");
 
 /* ---- out ---- */
 
 bool room_is_subject(struct str kept)
 {
     const char *end = memchr(kept.p, '>', kept.len);
-    struct str rest = end ? str_make(end + 1, (size_t)(kept.p + kept.len - end - 1)) : STR_NULL;
+    struct str  rest = end ? str_make(end + 1, (size_t)(kept.p + kept.len - end - 1)) : STR_NULL;
 
-    return str_starts(rest, STR("<subject")) && !memmem(rest.p, rest.len, "<body", 5) &&
-           !memmem(rest.p, rest.len, "<thread", 7);
+    return str_starts(rest, STR("<subject")) && !memmem(rest.p, rest.len, "<body", 5) && !memmem(rest.p, rest.len, "<thread", 7);
 }
 
 static struct str bare_of(struct str address)
@@ -47,7 +43,7 @@ static struct str bare_of(struct str address)
 void room_put_delivery(struct buf *b, struct str kept, struct str to_full, int64_t shown, int64_t delay_us)
 {
     struct kept_head h;
-    struct buf with;
+    struct buf       with;
 
     kept_head_read(&h, kept);
     buf_init(&with, 0);
@@ -62,18 +58,16 @@ void room_put_delivery(struct buf *b, struct str kept, struct str to_full, int64
 void room_deliver(struct room *r, struct str kept, int64_t id, int64_t shown)
 {
     struct talk *t = r->talk;
-    struct buf text, *copy = &t->rooms->copy;
-    int64_t n = 0;
+    struct buf   text, *copy = &t->rooms->copy;
+    int64_t      n = 0;
 
     if (r->here == 0)
         return;
     buf_init(&text, 0);
     message_put(&text, kept, id ? r->bare : STR_NULL, shown, 0, STR_NULL);
-    LIST_EACH(it, &r->in_order)
-    {
-        LIST_EACH(at, &LIST_ITEM(it, struct occupant, in_room)->seats)
-        {
-            struct seat *s = LIST_ITEM(at, struct seat, in_occupant);
+    LIST_EACH(it, &r->in_order) {
+        LIST_EACH(at, &LIST_ITEM(it, struct occupant, in_room)->seats) {
+            struct seat    *s = LIST_ITEM(at, struct seat, in_occupant);
             struct session *to = seat_session(r, s);
 
             if (!s->entered || s->node != t->node)
@@ -96,14 +90,13 @@ void room_deliver(struct room *r, struct str kept, int64_t id, int64_t shown)
 
 static void subject_take(struct room *r, const struct room_said *m)
 {
-    struct str text = str_make(m->text, m->len), from;
+    struct str       text = str_make(m->text, m->len), from;
     struct kept_head h;
-    const char *start = (const char *)memchr(text.p, '>', text.len) + 1, *end = start;
+    const char      *start = (const char *)memchr(text.p, '>', text.len) + 1, *end = start;
 
     kept_head_read(&h, text);
     from = h.from;
-    while (end < text.p + text.len &&
-           str_starts(str_make(end, (size_t)(text.p + text.len - end)), STR("<subject"))) {
+    while (end < text.p + text.len && str_starts(str_make(end, (size_t)(text.p + text.len - end)), STR("<subject"))) {
         const char *close = memchr(end, '>', (size_t)(text.p + text.len - end));
 
         if (close && close[-1] != '/')
@@ -139,20 +132,20 @@ static void said(struct room *r, const struct room_said *m)
 enum { FOLLOW_AGAIN_MS = 100 };
 
 struct follow {
-    struct db_read read;
-    struct room *room;
-    int64_t from, upto;
-    struct arena arena;
+    struct db_read      read;
+    struct room        *room;
+    int64_t             from, upto;
+    struct arena        arena;
     struct archive_page page;
-    struct timer again;
+    struct timer        again;
 };
 
 static void log_go(struct room *r);
 
 static enum err log_work(struct db_conn *c, struct db_read *self)
 {
-    struct follow *f = (struct follow *)self;
-    struct archive_filter filter = {.owner = f->room->id, .start_us = f->from + 1};
+    struct follow        *f = (struct follow *)self;
+    struct archive_filter filter = { .owner = f->room->id, .start_us = f->from + 1 };
 
     if (!archive_has_place(c, f->upto)) /* a replica that is behind: what it has is no whole page */
         return ERR_UNAVAILABLE;
@@ -179,7 +172,7 @@ static void log_again(struct timer *timer)
 static void log_read(struct db_read *self, enum err e)
 {
     struct follow *f = (struct follow *)self;
-    struct room *r = f->room;
+    struct room   *r = f->room;
 
     if (e && !r->gone) {
         timer_start(r->talk->loop, &f->again, FOLLOW_AGAIN_MS, log_again);
@@ -189,7 +182,7 @@ static void log_read(struct db_read *self, enum err e)
         const struct archive_row *row = &f->page.rows[i];
 
         if (row->id > r->log_last)
-            said(r, &(struct room_said){row->id, row->shown, row->stanza.len, (char *)row->stanza.p});
+            said(r, &(struct room_said){ row->id, row->shown, row->stanza.len, (char *)row->stanza.p });
     }
     if (f->page.complete && r->log_last < f->upto)
         r->log_last = f->upto;
@@ -203,7 +196,7 @@ static void log_go(struct room *r)
     if (r->following || r->log_want <= r->log_last)
         return;
     f = NEW(struct follow);
-    f->read = (struct db_read){.work = log_work, .done = log_read};
+    f->read = (struct db_read){ .work = log_work, .done = log_read };
     f->room = r;
     f->from = r->log_last;
     f->upto = r->log_want;
@@ -241,30 +234,28 @@ void room_follow_to(struct talk *t, int64_t room_id, int64_t id)
 /* ---- on its way ---- */
 
 struct said_op {
-    struct change change;
+    struct change      change;
     struct archive_put put;
-    struct room *room;
+    struct room       *room;
     struct room_cause *cause; /* room_post */
-    room_post_fn *also;
-    void *also_arg;
-    int64_t seq;       /* who was inside when the places were taken */
-    char *full, *bare; /* the sender; NULL: the room */
-    char *id;
-    char *text;
-    bool subject, stranger;
-    int target_count;
-    uint64_t targets[];
+    room_post_fn      *also;
+    void              *also_arg;
+    int64_t            seq;         /* who was inside when the places were taken */
+    char              *full, *bare; /* the sender; NULL: the room */
+    char              *id;
+    char              *text;
+    bool               subject, stranger;
+    int                target_count;
+    uint64_t           targets[];
 };
 
-static struct db_sql subject_set = {
-    "UPDATE room SET subject = ?2, subject_from = ?3, subject_us = ?4 WHERE id = ?1"};
+static struct db_sql subject_set = { "UPDATE room SET subject = ?2, subject_from = ?3, subject_us = ?4 WHERE id = ?1" };
 
 static enum err subject_apply(struct db_conn *c, struct said_op *o)
 {
-    struct room r = {0};
-    struct room_said m = {
-        .id = o->put.id ? o->put.id : clock_us(), .len = o->put.stanza.len, .text = o->text};
-    enum err e;
+    struct room      r = { 0 };
+    struct room_said m = { .id = o->put.id ? o->put.id : clock_us(), .len = o->put.stanza.len, .text = o->text };
+    enum err         e;
 
     subject_take(&r, &m);
     e = db_run(c, &subject_set, "issi", o->room->id, str_of(r.subject), str_of(r.subject_from), m.id);
@@ -276,8 +267,8 @@ static enum err subject_apply(struct db_conn *c, struct said_op *o)
 static enum err said_apply(struct db_conn *c, struct change *ch)
 {
     struct said_op *o = (struct said_op *)ch;
-    bool shared = ch->talk->shared;
-    enum err e = shared ? archive_order_take(c, &ch->talk->order) : OK;
+    bool            shared = ch->talk->shared;
+    enum err        e = shared ? archive_order_take(c, &ch->talk->order) : OK;
 
     if (!e && o->stranger && shared)
         e = jids_write(c, o->put.sender, str_of(o->bare));
@@ -313,21 +304,19 @@ static void give_up(struct talk *t, struct said_op *o)
 
 static void tell_failure(struct talk *t, struct said_op *o, enum err e)
 {
-    struct session *s = session_find(t, o->change.session_id);
+    struct session        *s = session_find(t, o->change.session_id);
     const struct err_info *info = err_info(e);
-    struct buf b;
+    struct buf             b;
 
     if (o->cause)
         room_cause_bounce(o->cause, info->type, info->condition, "it was not stored");
     if (o->cause || !s || !o->full)
         return;
     buf_init(&b, 0);
-    stanza_open(&b, "message", o->room->bare, s->jid.full, o->id ? str_of(o->id) : STR_NULL, "error",
-                STR_NULL);
+    stanza_open(&b, "message", o->room->bare, s->jid.full, o->id ? str_of(o->id) : STR_NULL, "error", STR_NULL);
     buf_printf(&b,
                "<error type='%s'><%s xmlns='" NS_STANZA_ERRORS "'/>"
-               "<text xmlns='" NS_STANZA_ERRORS
-               "' xml:lang='en'>the message was not stored: %s</text></error></message>",
+               "<text xmlns='" NS_STANZA_ERRORS "' xml:lang='en'>the message was not stored: %s</text></error></message>",
                info->type, info->condition, info->sentence);
     session_send(s, buf_str(&b));
     buf_done(&b);
@@ -338,7 +327,7 @@ static void reflect_again(struct said_op *o, int64_t id)
 {
     struct room *r = o->room;
     struct seat *s = o->full ? room_seat(r, str_of(o->full)) : NULL;
-    struct buf b;
+    struct buf   b;
 
     metric_add(&again_count, 1);
     if (!s || !id)
@@ -351,9 +340,8 @@ static void reflect_again(struct said_op *o, int64_t id)
 
 static void stored(struct talk *t, struct said_op *o)
 {
-    struct room *r = o->room;
-    struct room_said m = {o->put.id, o->put.order ? archive_name(o->put.origin) : o->put.id,
-                          o->put.stanza.len, o->text};
+    struct room     *r = o->room;
+    struct room_said m = { o->put.id, o->put.order ? archive_name(o->put.origin) : o->put.id, o->put.stanza.len, o->text };
 
     metric_add(&said_count, 1);
     search_note(t, r->id);
@@ -361,12 +349,12 @@ static void stored(struct talk *t, struct said_op *o)
         room_cause_result(o->cause, STR_NULL);
     if (o->put.order) {
         room_follow(r, o->put.before_recipient, &m);
-        room_far_send(t, &(struct room_event){.kind = ROOM_SAID,
-                                              .local = r->local,
-                                              .id = m.id,
-                                              .before = o->put.before_recipient,
-                                              .shown = m.shown,
-                                              .text = o->put.stanza});
+        room_far_send(t, &(struct room_event){ .kind = ROOM_SAID,
+                                               .local = r->local,
+                                               .id = m.id,
+                                               .before = o->put.before_recipient,
+                                               .shown = m.shown,
+                                               .text = o->put.stanza });
     } else if (!r->gone) {
         said(r, &m);
         if (o->seq != r->seq)
@@ -403,7 +391,7 @@ static void said_done(struct talk *t, struct change *ch, enum err e)
 static void again_done(struct talk *t, struct change *ch, enum err e)
 {
     struct said_op *o = (struct said_op *)ch;
-    int64_t id = archive_recent(t, o->put.sender, o->put.origin);
+    int64_t         id = archive_recent(t, o->put.sender, o->put.origin);
 
     if (e || !id)
         tell_failure(t, o, e ? e : ERR_UNAVAILABLE);
@@ -446,16 +434,15 @@ static void expect_all(struct said_op *o)
     struct room *r = o->room;
 
     LIST_EACH(it, &r->in_order)
-    LIST_EACH(at, &LIST_ITEM(it, struct occupant, in_room)->seats)
-    {
-        struct seat *s = LIST_ITEM(at, struct seat, in_occupant);
-        struct session *to = seat_session(r, s);
+        LIST_EACH(at, &LIST_ITEM(it, struct occupant, in_room)->seats) {
+            struct seat    *s = LIST_ITEM(at, struct seat, in_occupant);
+            struct session *to = seat_session(r, s);
 
-        if (!to || !s->entered || !to->sm || o->target_count == r->here)
-            continue;
-        o->targets[o->target_count++] = to->id;
-        session_expect(to, o->put.id, DELIVERY_ROOM);
-    }
+            if (!to || !s->entered || !to->sm || o->target_count == r->here)
+                continue;
+            o->targets[o->target_count++] = to->id;
+            session_expect(to, o->put.id, DELIVERY_ROOM);
+        }
 }
 
 /* False: too much waits. */
@@ -491,8 +478,7 @@ static void launch_or_refuse(struct session *s, struct said_op *o)
     op_free(o);
 }
 
-void room_post(struct room *r, struct room_cause *cause, struct str kept, room_post_fn *apply, void *arg,
-               int64_t sender)
+void room_post(struct room *r, struct room_cause *cause, struct str kept, room_post_fn *apply, void *arg, int64_t sender)
 {
     struct said_op *o = op_new(r, kept);
 
@@ -510,8 +496,7 @@ void room_post(struct room *r, struct room_cause *cause, struct str kept, room_p
 
 static bool is_wanted(const struct stanza *st, bool subject)
 {
-    if (xml_child(st->node, "no-store", "urn:xmpp:hints") ||
-        xml_child(st->node, "no-permanent-store", "urn:xmpp:hints"))
+    if (xml_child(st->node, "no-store", "urn:xmpp:hints") || xml_child(st->node, "no-permanent-store", "urn:xmpp:hints"))
         return false;
     if (subject || xml_child(st->node, "store", "urn:xmpp:hints"))
         return true;
@@ -528,14 +513,12 @@ static bool changes_subject(const struct stanza *st)
            !xml_child(st->node, "thread", NS_CLIENT);
 }
 
-static void put_kept(struct buf *b, struct room *r, const struct stanza *st, const struct occupant *from,
-                     bool subject)
+static void put_kept(struct buf *b, struct room *r, const struct stanza *st, const struct occupant *from, bool subject)
 {
     char token[17];
 
     random_token(token, 16);
-    stanza_open(b, "message", from->address, STR_NULL, st->id.len ? st->id : str_make(token, 16), "groupchat",
-                st->lang);
+    stanza_open(b, "message", from->address, STR_NULL, st->id.len ? st->id : str_make(token, 16), "groupchat", st->lang);
     for (const struct xml_node *c = xml_first(st->node); subject && c; c = xml_next(c))
         if (xml_is(c, "subject", NS_CLIENT))
             xml_put_node(b, c, STR(NS_CLIENT));
@@ -557,7 +540,7 @@ static int64_t sender_of(struct session *s, struct said_op *o)
 
 struct passing {
     struct room *room;
-    struct buf text;
+    struct buf   text;
 };
 
 static void pass_now(struct talk *t, void *arg)
@@ -567,8 +550,7 @@ static void pass_now(struct talk *t, void *arg)
     metric_add(&passed_count, 1);
     if (!p->room->gone) {
         room_deliver(p->room, buf_str(&p->text), 0, 0);
-        room_far_send(
-            t, &(struct room_event){.kind = ROOM_PASSED, .local = p->room->local, .text = buf_str(&p->text)});
+        room_far_send(t, &(struct room_event){ .kind = ROOM_PASSED, .local = p->room->local, .text = buf_str(&p->text) });
     }
     buf_done(&p->text);
     room_unref(p->room);
@@ -588,7 +570,7 @@ static void pass_on(struct room *r, struct session *s, struct str kept)
 
 static void keep(struct room *r, struct session *s, const struct stanza *st, struct str kept, bool subject)
 {
-    struct said_op *o = op_new(r, kept);
+    struct said_op        *o = op_new(r, kept);
     const struct xml_node *origin = xml_child(st->node, "origin-id", "urn:xmpp:sid:0");
 
     o->full = str_dup(s->jid.full);
@@ -608,8 +590,8 @@ static bool may_change_subject(const struct room *r, const struct occupant *o)
 void room_message(struct room *r, struct session *s, const struct stanza *st)
 {
     struct seat *from = room_seat(r, s->jid.full);
-    bool subject = changes_subject(st), wanted = is_wanted(st, subject);
-    struct buf b;
+    bool         subject = changes_subject(st), wanted = is_wanted(st, subject);
+    struct buf   b;
 
     if (!from) {
         session_bounce(s, st, "modify", "not-acceptable", "only those inside may speak here");

@@ -28,14 +28,14 @@ void rooms_export(struct session *s, struct buf *out)
  * ---- */
 
 struct arriving {
-    struct db_read read;
-    struct talk *talk;
-    struct room *room;
-    char *full;
-    int64_t heard, upto;
-    int tries;
-    struct timer again;
-    struct arena arena;
+    struct db_read      read;
+    struct talk        *talk;
+    struct room        *room;
+    char               *full;
+    int64_t             heard, upto;
+    int                 tries;
+    struct timer        again;
+    struct arena        arena;
     struct archive_page page;
 };
 
@@ -52,8 +52,8 @@ static void catch_up(struct arriving *k);
 
 static enum err catch_up_work(struct db_conn *c, struct db_read *self)
 {
-    struct arriving *k = (struct arriving *)self;
-    struct archive_filter f = {.owner = k->room->id, .start_us = k->heard + 1};
+    struct arriving      *k = (struct arriving *)self;
+    struct archive_filter f = { .owner = k->room->id, .start_us = k->heard + 1 };
 
     if (k->upto > k->heard && !archive_has_place(c, k->upto))
         return ERR_UNAVAILABLE;
@@ -77,7 +77,7 @@ static void show_page(struct arriving *k, struct seat *seat)
     buf_init(&b, 0);
     for (int i = 0; i < k->page.count; i++) {
         const struct archive_row *row = &k->page.rows[i];
-        struct session *s = seat_session(k->room, seat);
+        struct session           *s = seat_session(k->room, seat);
 
         k->heard = row->id;
         if (row->id > k->room->log_last)
@@ -93,7 +93,7 @@ static void show_page(struct arriving *k, struct seat *seat)
 static void catch_up_done(struct db_read *self, enum err e)
 {
     struct arriving *k = (struct arriving *)self;
-    struct seat *seat = seat_of(k);
+    struct seat     *seat = seat_of(k);
 
     if (seat && e && k->tries++ < TRIES_MAX) { /* no server has it just now */
         timer_start(k->talk->loop, &k->again, AGAIN_MS, catch_up_again);
@@ -116,7 +116,7 @@ static void catch_up_done(struct db_read *self, enum err e)
 
 static void catch_up(struct arriving *k)
 {
-    k->read = (struct db_read){.work = catch_up_work, .done = catch_up_done};
+    k->read = (struct db_read){ .work = catch_up_work, .done = catch_up_done };
     k->upto = k->room->log_last;
     if (k->heard >= k->upto || db_read_start(k->talk->db, &k->read) != OK) {
         k->page.count = 0;
@@ -127,7 +127,7 @@ static void catch_up(struct arriving *k)
 static void seated(struct talk *t, struct room_change *c)
 {
     struct arriving *k = c->arg;
-    struct seat *seat = room_seat(c->room, str_of(k->full));
+    struct seat     *seat = room_seat(c->room, str_of(k->full));
 
     (void)t;
     c->arg = NULL;
@@ -148,7 +148,7 @@ static void not_seated(void *arg)
 
 static void room_found(struct talk *t, struct room *r, enum err e, void *arg)
 {
-    struct arriving *k = arg;
+    struct arriving    *k = arg;
     struct room_change *c;
 
     (void)e; /* the room is gone, or not to be read: then its silence tells the client (XEP-0410) */
@@ -163,7 +163,7 @@ static void room_found(struct talk *t, struct room *r, enum err e, void *arg)
     c->arg = k;
     c->answer = seated;
     c->abandon = not_seated;
-    room_delta(c, &(struct room_delta){.kind = DELTA_NODE, .jid = str_of(k->full), .node = t->node});
+    room_delta(c, &(struct room_delta){ .kind = DELTA_NODE, .jid = str_of(k->full), .node = t->node });
     room_change_go(c);
 }
 
@@ -172,8 +172,8 @@ void rooms_import(struct session *s, struct codec_reader *r)
     uint64_t count = codec_u64(r);
 
     for (uint64_t i = 0; i < count && i < ROOMS_MAX && !r->failed; i++) {
-        struct str local = codec_str(r, JID_PART_BYTES_MAX);
-        int64_t heard = codec_i64(r);
+        struct str       local = codec_str(r, JID_PART_BYTES_MAX);
+        int64_t          heard = codec_i64(r);
         struct arriving *k;
 
         if (r->failed || !local.len)
@@ -189,7 +189,7 @@ void rooms_import(struct session *s, struct codec_reader *r)
 
 /* ---- after a crash ---- */
 
-static struct db_sql rooms_of_device = {"SELECT room, since FROM room_occupant WHERE jid = ?1"};
+static struct db_sql rooms_of_device = { "SELECT room, since FROM room_occupant WHERE jid = ?1" };
 
 static int by_place(const void *a, const void *b)
 {
@@ -198,8 +198,7 @@ static int by_place(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static void join_pages(struct arena *a, struct archive_page *all, const struct archive_page *more,
-                       int64_t *limit)
+static void join_pages(struct arena *a, struct archive_page *all, const struct archive_page *more, int64_t *limit)
 {
     struct archive_row *rows = arena_alloc(a, sizeof *rows * (size_t)(all->count + more->count + 1));
 
@@ -213,15 +212,14 @@ static void join_pages(struct arena *a, struct archive_page *all, const struct a
         *limit = more->rows[more->count - 1].id;
 }
 
-enum err rooms_missed(struct db_conn *c, struct arena *a, struct str full, int64_t log_pos,
-                      struct archive_page *page)
+enum err rooms_missed(struct db_conn *c, struct arena *a, struct str full, int64_t log_pos, struct archive_page *page)
 {
     struct db_stmt *s = db_prepare(c, &rooms_of_device);
-    int64_t limit = page->complete || !page->count ? INT64_MAX : page->rows[page->count - 1].id;
+    int64_t         limit = page->complete || !page->count ? INT64_MAX : page->rows[page->count - 1].id;
     struct {
         int64_t room, since;
     } rooms[ROOMS_MAX];
-    int n = 0;
+    int      n = 0;
     enum err e = OK;
 
     db_bind_str(s, 1, full);
@@ -231,9 +229,9 @@ enum err rooms_missed(struct db_conn *c, struct arena *a, struct str full, int64
     }
     db_done(s);
     for (int i = 0; i < n && !e; i++) {
-        int64_t from = rooms[i].since > log_pos ? rooms[i].since : log_pos;
-        struct archive_filter f = {.owner = rooms[i].room, .start_us = from + 1};
-        struct archive_page more;
+        int64_t               from = rooms[i].since > log_pos ? rooms[i].since : log_pos;
+        struct archive_filter f = { .owner = rooms[i].room, .start_us = from + 1 };
+        struct archive_page   more;
 
         e = archive_read(c, a, &f, ARCHIVE_PAGE_MAX, false, &more);
         if (!e)

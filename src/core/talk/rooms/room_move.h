@@ -10,5 +10,4 @@ void rooms_export(struct session *s, struct buf *out);
 void rooms_import(struct session *s, struct codec_reader *r);
 /* After a crash, on a worker: what was said behind `log_pos` in the rooms that `full` is in joins `page`, in
  * the order of the log. */
-enum err rooms_missed(struct db_conn *c, struct arena *a, struct str full, int64_t log_pos,
-                      struct archive_page *page);
+enum err rooms_missed(struct db_conn *c, struct arena *a, struct str full, int64_t log_pos, struct archive_page *page);

@@ -7,23 +7,20 @@
 #define ROOMCONFIG "http://jabber.org/protocol/muc#roomconfig"
 #define FIELD(name) "muc#roomconfig_" name
 
-static const struct room_form_option allow_options[] = {{"anyone", "Anyone"},
-                                                        {"participants", "Anyone with voice"},
-                                                        {"moderators", "Moderators"},
-                                                        {"none", "Nobody"},
-                                                        {NULL, NULL}};
+static const struct room_form_option allow_options[] = {
+    { "anyone", "Anyone" }, { "participants", "Anyone with voice" }, { "moderators", "Moderators" }, { "none", "Nobody" }, { NULL, NULL }
+};
 static const struct room_form_option broadcast_options[] = {
-    {"moderator", "Moderators"}, {"participant", "Participants"}, {"visitor", "Visitors"}, {NULL, NULL}};
-static const struct room_form_option whois_options[] = {
-    {"moderators", "Moderators"}, {"anyone", "Anyone"}, {NULL, NULL}};
+    { "moderator", "Moderators" }, { "participant", "Participants" }, { "visitor", "Visitors" }, { NULL, NULL }
+};
+static const struct room_form_option whois_options[] = { { "moderators", "Moderators" }, { "anyone", "Anyone" }, { NULL, NULL } };
 
 /* ---- the form ---- */
 
-static void put_affiliated(struct buf *b, const struct room *r, const char *var, const char *label,
-                           enum affiliation a)
+static void put_affiliated(struct buf *b, const struct room *r, const char *var, const char *label, enum affiliation a)
 {
     struct str key;
-    void *value;
+    void      *value;
 
     buf_printf(b, "<field type='jid-multi' var='%s' label='%s'>", var, label);
     for (size_t it = 0; strmap_next(&r->members, &it, &key, &value);) {
@@ -44,8 +41,8 @@ static struct str text(const char *z)
 static void put_form(struct buf *b, const struct room *r)
 {
     const struct room_config *c = &r->config;
-    char max[16] = "";
-    struct buf number;
+    char                      max[16] = "";
+    struct buf                number;
 
     buf_init(&number, 0);
     buf_put_i64(&number, c->occupants_max);
@@ -60,17 +57,13 @@ static void put_form(struct buf *b, const struct room *r)
     room_form_put_bool(b, FIELD("allowinvites"), "Members may invite", c->invites);
     room_form_put_bool(b, FIELD("moderatedroom"), "Only those with voice may speak", c->moderated);
     room_form_put_bool(b, FIELD("changesubject"), "Participants may change the subject", c->change_subject);
-    room_form_put_list(b, "list-single", FIELD("whois"), "Who sees addresses", whois_options,
-                       c->non_anonymous ? 2 : 1);
-    room_form_put_list(b, "list-single", FIELD("allowpm"), "Who may send private messages", allow_options,
-                       1u << c->private_messages);
-    room_form_put_list(b, "list-multi", FIELD("presencebroadcast"), "Whose presence is shown",
-                       broadcast_options,
+    room_form_put_list(b, "list-single", FIELD("whois"), "Who sees addresses", whois_options, c->non_anonymous ? 2 : 1);
+    room_form_put_list(b, "list-single", FIELD("allowpm"), "Who may send private messages", allow_options, 1u << c->private_messages);
+    room_form_put_list(b, "list-multi", FIELD("presencebroadcast"), "Whose presence is shown", broadcast_options,
                        (c->broadcast >> ROLE_MODERATOR & 1u) | (c->broadcast >> ROLE_PARTICIPANT & 1u) << 1 |
                            (c->broadcast >> ROLE_VISITOR & 1u) << 2);
     room_form_put_bool(b, FIELD("enablelogging"), "Keeps what is said for those who may enter", c->logging);
-    room_form_put(b, "text-single", FIELD("maxusers"),
-                  "How many may be inside (0: as many as the server allows)", str_of(max));
+    room_form_put(b, "text-single", FIELD("maxusers"), "How many may be inside (0: as many as the server allows)", str_of(max));
     room_form_put_bool(b, FIELD("passwordprotectedroom"), "Has a password", c->password != NULL);
     room_form_put(b, "text-private", FIELD("roomsecret"), "Password", text(c->password));
     put_affiliated(b, r, FIELD("roomadmins"), "Admins", AFF_ADMIN);
@@ -80,7 +73,7 @@ static void put_form(struct buf *b, const struct room *r)
 enum err room_owner_get(struct session *s, const struct stanza *iq)
 {
     struct room *r = room_of(s, iq);
-    struct buf b;
+    struct buf   b;
 
     if (room_affiliation(r, s->jid.bare) != AFF_OWNER)
         return room_refuse(s, iq, "auth", "forbidden", "only owners set a room up");
@@ -97,10 +90,10 @@ enum err room_owner_get(struct session *s, const struct stanza *iq)
 /* ---- what comes back ---- */
 
 struct filling {
-    const struct stanza *iq;
+    const struct stanza   *iq;
     const struct xml_node *form;
-    struct room_config *c;
-    const char *condition, *why; /* NULL: fine */
+    struct room_config    *c;
+    const char            *condition, *why; /* NULL: fine */
 };
 
 static void wrong(struct filling *f, const char *why)
@@ -112,7 +105,7 @@ static void wrong(struct filling *f, const char *why)
 static void take_bool(struct filling *f, const char *var, bool *out)
 {
     struct str v = room_form_value(f->iq, f->form, var);
-    bool yes;
+    bool       yes;
 
     if (!v.p)
         return;
@@ -151,15 +144,15 @@ static int choice(struct filling *f, const char *var, const struct room_form_opt
 
 static void take_broadcast(struct filling *f)
 {
-    static const enum role roles[] = {ROLE_MODERATOR, ROLE_PARTICIPANT, ROLE_VISITOR};
+    static const enum role roles[] = { ROLE_MODERATOR, ROLE_PARTICIPANT, ROLE_VISITOR };
     const struct xml_node *field = room_form_field(f->form, FIELD("presencebroadcast"));
-    unsigned bits = 0;
+    unsigned               bits = 0;
 
     if (!field)
         return;
     for (const struct xml_node *v = xml_first(field); v; v = xml_next(v)) {
         struct str said = xml_text(f->iq->arena, v);
-        bool known = said.len == 0;
+        bool       known = said.len == 0;
 
         for (int i = 0; xml_is(v, "value", NS_FORM) && broadcast_options[i].value; i++)
             if (str_is(said, broadcast_options[i].value)) {
@@ -175,7 +168,7 @@ static void take_broadcast(struct filling *f)
 static void take_max(struct filling *f, const struct talk *t)
 {
     struct str v = room_form_value(f->iq, f->form, FIELD("maxusers"));
-    uint64_t n;
+    uint64_t   n;
 
     if (!v.p)
         return;
@@ -229,20 +222,18 @@ static bool names(struct filling *f, const struct xml_node *field, struct str ji
     for (const struct xml_node *v = xml_first(field); v; v = xml_next(v)) {
         struct jid j;
 
-        if (xml_is(v, "value", NS_FORM) &&
-            jid_parse(f->iq->arena, str_trim(xml_text(f->iq->arena, v)), &j) == OK && str_eq(j.bare, jid))
+        if (xml_is(v, "value", NS_FORM) && jid_parse(f->iq->arena, str_trim(xml_text(f->iq->arena, v)), &j) == OK && str_eq(j.bare, jid))
             return true;
     }
     return false;
 }
 
-static void take_people(struct filling *f, struct room_change *c, const char *var, enum affiliation a,
-                        struct str actor)
+static void take_people(struct filling *f, struct room_change *c, const char *var, enum affiliation a, struct str actor)
 {
     const struct xml_node *field = room_form_field(f->form, var);
-    struct room *r = c->room;
-    struct str key;
-    void *value;
+    struct room           *r = c->room;
+    struct str             key;
+    void                  *value;
 
     if (!field)
         return;
@@ -264,9 +255,9 @@ static void take_people(struct filling *f, struct room_change *c, const char *va
 
 static int owners_after(const struct room_change *c)
 {
-    int n = 0;
+    int        n = 0;
     struct str key;
-    void *value;
+    void      *value;
 
     for (size_t it = 0; strmap_next(&c->room->members, &it, &key, &value);) {
         enum affiliation a = ((struct member *)value)->affiliation;
@@ -277,8 +268,7 @@ static int owners_after(const struct room_change *c)
         n += a == AFF_OWNER;
     }
     for (int i = 0; i < c->count; i++)
-        n += c->deltas[i].kind == DELTA_AFFILIATION && c->deltas[i].affiliation == AFF_OWNER &&
-             !room_member(c->room, c->deltas[i].jid);
+        n += c->deltas[i].kind == DELTA_AFFILIATION && c->deltas[i].affiliation == AFF_OWNER && !room_member(c->room, c->deltas[i].jid);
     return n;
 }
 
@@ -287,9 +277,9 @@ static int owners_after(const struct room_change *c)
 unsigned room_config_changes(const struct room_config *old, const struct room_config *fresh)
 {
     struct room_config a = *old, b = *fresh;
-    struct buf x, y;
-    unsigned bits = (old->logging != fresh->logging ? CHANGED_LOGGING : 0u) |
-                    (old->non_anonymous != fresh->non_anonymous ? CHANGED_WHOIS : 0u);
+    struct buf         x, y;
+    unsigned           bits =
+        (old->logging != fresh->logging ? CHANGED_LOGGING : 0u) | (old->non_anonymous != fresh->non_anonymous ? CHANGED_WHOIS : 0u);
 
     a.logging = b.logging;
     a.non_anonymous = b.non_anonymous;
@@ -319,10 +309,9 @@ static void fit_occupants(struct room_change *c, const struct room_config *fresh
 {
     struct room *r = c->room;
 
-    LIST_EACH(it, &r->in_order)
-    {
-        struct occupant *o = LIST_ITEM(it, struct occupant, in_room);
-        struct room_delta d = {.kind = DELTA_ROLE, .nick = o->nick, .jid = o->bare};
+    LIST_EACH(it, &r->in_order) {
+        struct occupant  *o = LIST_ITEM(it, struct occupant, in_room);
+        struct room_delta d = { .kind = DELTA_ROLE, .nick = o->nick, .jid = o->bare };
 
         if (fresh->members_only && !r->config.members_only && affiliation_after(c, o->bare) == AFF_NONE) {
             d.code = 322;
@@ -347,14 +336,13 @@ static struct str actor_of(const struct room *r, const struct session *s)
     return seat ? seat->occupant->nick : STR_NULL;
 }
 
-static enum err configure(struct room *r, struct session *s, const struct stanza *iq,
-                          const struct xml_node *form)
+static enum err configure(struct room *r, struct session *s, const struct stanza *iq, const struct xml_node *form)
 {
-    struct room_config fresh;
+    struct room_config  fresh;
     struct room_change *c = room_change_new(r, NULL);
-    struct filling f = {.iq = iq, .form = form, .c = &fresh};
-    struct buf b;
-    const char *condition;
+    struct filling      f = { .iq = iq, .form = form, .c = &fresh };
+    struct buf          b;
+    const char         *condition;
 
     room_config_copy(&fresh, &r->config);
     take_all(&f, r->talk);
@@ -363,20 +351,18 @@ static enum err configure(struct room *r, struct session *s, const struct stanza
     fit_occupants(c, &fresh);
     buf_init(&b, 0);
     room_config_write(&fresh, &b);
-    if (!room_delta(c, &(struct room_delta){.kind = DELTA_CONFIG,
-                                            .text = buf_str(&b),
-                                            .flags = fresh.public,
-                                            .other = text(fresh.name),
-                                            .code = r->locked ? CHANGED_UNLOCKED
-                                                              : room_config_changes(&r->config, &fresh)}))
+    if (!room_delta(c, &(struct room_delta){ .kind = DELTA_CONFIG,
+                                             .text = buf_str(&b),
+                                             .flags = fresh.public,
+                                             .other = text(fresh.name),
+                                             .code = r->locked ? CHANGED_UNLOCKED : room_config_changes(&r->config, &fresh) }))
         wrong(&f, "too much at once");
     buf_done(&b);
     room_config_free(&fresh);
     condition = f.condition ? f.condition : owners_after(c) == 0 ? "conflict" : NULL;
     if (condition) {
         room_change_drop(c);
-        return room_refuse(s, iq, f.condition ? "modify" : "cancel", condition,
-                           f.condition ? f.why : "a room has an owner");
+        return room_refuse(s, iq, f.condition ? "modify" : "cancel", condition, f.condition ? f.why : "a room has an owner");
     }
     c->cause = room_cause_new(s, iq, room_iq_tries());
     c->answer = happened;
@@ -389,10 +375,10 @@ static enum err configure(struct room *r, struct session *s, const struct stanza
 static enum err destroy(struct room *r, struct session *s, const struct stanza *iq, const struct xml_node *d)
 {
     struct room_change *c;
-    struct str reason = d ? xml_child_text(iq->arena, d, "reason", NS_MUC_OWNER) : STR_NULL;
-    struct str password = d ? xml_child_text(iq->arena, d, "password", NS_MUC_OWNER) : STR_NULL;
-    struct str other = d ? xml_attr(d, "jid") : STR_NULL;
-    struct jid j;
+    struct str          reason = d ? xml_child_text(iq->arena, d, "reason", NS_MUC_OWNER) : STR_NULL;
+    struct str          password = d ? xml_child_text(iq->arena, d, "password", NS_MUC_OWNER) : STR_NULL;
+    struct str          other = d ? xml_attr(d, "jid") : STR_NULL;
+    struct jid          j;
 
     if (other.len && jid_parse(iq->arena, other, &j) != OK)
         return room_refuse(s, iq, "modify", "jid-malformed", "the other room's address is none");
@@ -400,17 +386,15 @@ static enum err destroy(struct room *r, struct session *s, const struct stanza *
         return room_refuse(s, iq, "modify", "policy-violation", "the reason is too long");
     c = room_change_new(r, room_cause_new(s, iq, room_iq_tries()));
     c->answer = happened;
-    room_delta(
-        c, &(struct room_delta){.kind = DELTA_DESTROY, .other = other, .reason = reason, .text = password});
+    room_delta(c, &(struct room_delta){ .kind = DELTA_DESTROY, .other = other, .reason = reason, .text = password });
     room_change_go(c);
     return OK;
 }
 
 enum err room_owner_set(struct session *s, const struct stanza *iq)
 {
-    struct room *r = room_of(s, iq);
-    const struct xml_node *d = xml_child(iq->payload, "destroy", NS_MUC_OWNER),
-                          *x = xml_child(iq->payload, "x", NS_FORM);
+    struct room           *r = room_of(s, iq);
+    const struct xml_node *d = xml_child(iq->payload, "destroy", NS_MUC_OWNER), *x = xml_child(iq->payload, "x", NS_FORM);
 
     if (room_affiliation(r, s->jid.bare) != AFF_OWNER)
         return room_refuse(s, iq, "auth", "forbidden", "only owners set a room up");

@@ -17,7 +17,7 @@ struct refusal {
     const char *type, *condition, *text;
 };
 
-static const struct refusal fine = {0};
+static const struct refusal fine = { 0 };
 
 /* ---- going ---- */
 
@@ -26,7 +26,7 @@ void room_leave_last(struct room_change *c)
     struct room *r = c->room;
 
     if ((size_t)c->count >= r->seats.count && (!r->config.persistent || r->locked))
-        room_delta(c, &(struct room_delta){.kind = DELTA_DESTROY, .flags = DELTA_IF_EMPTY});
+        room_delta(c, &(struct room_delta){ .kind = DELTA_DESTROY, .flags = DELTA_IF_EMPTY });
 }
 
 void room_end_if_empty(struct room *r)
@@ -37,7 +37,7 @@ void room_end_if_empty(struct room *r)
         return;
     c = room_change_new(r, NULL);
     c->expected = -1;
-    room_delta(c, &(struct room_delta){.kind = DELTA_DESTROY, .flags = DELTA_IF_EMPTY});
+    room_delta(c, &(struct room_delta){ .kind = DELTA_DESTROY, .flags = DELTA_IF_EMPTY });
     room_change_go(c);
 }
 
@@ -46,8 +46,7 @@ static void leave(struct room *r, struct seat *s, struct room_cause *cause, stru
     struct room_change *c = room_change_new(r, cause);
 
     c->expected = -1;
-    room_delta(c, &(struct room_delta){
-                      .kind = DELTA_LEAVE, .jid = s->full, .node = s->node, .text = inner, .code = code});
+    room_delta(c, &(struct room_delta){ .kind = DELTA_LEAVE, .jid = s->full, .node = s->node, .text = inner, .code = code });
     room_leave_last(c);
     room_change_go(c);
 }
@@ -74,9 +73,9 @@ void rooms_session_left(struct session *s, struct str inner)
 
 bool room_error_is_final(const struct stanza *st)
 {
-    static const char *const final[] = {"gone",     "item-not-found",          "recipient-unavailable",
-                                        "redirect", "remote-server-not-found", "remote-server-timeout"};
-    const struct xml_node *e = xml_child(st->node, "error", NS_CLIENT);
+    static const char *const final[] = { "gone",     "item-not-found",          "recipient-unavailable",
+                                         "redirect", "remote-server-not-found", "remote-server-timeout" };
+    const struct xml_node   *e = xml_child(st->node, "error", NS_CLIENT);
 
     for (size_t i = 0; e && i < sizeof final / sizeof final[0]; i++)
         if (xml_child(e, final[i], NS_STANZA_ERRORS))
@@ -97,55 +96,54 @@ static bool is_blank(struct str nick)
 static struct refusal judge_text(struct str nick)
 {
     if (is_blank(nick))
-        return (struct refusal){"modify", "jid-malformed",
-                                nick.len ? "a nickname has to be seen" : "a nickname is needed"};
+        return (struct refusal){ "modify", "jid-malformed", nick.len ? "a nickname has to be seen" : "a nickname is needed" };
     if (nick.len > ROOM_NICK_BYTES_MAX)
-        return (struct refusal){"modify", "policy-violation", "the nickname is too long"};
+        return (struct refusal){ "modify", "policy-violation", "the nickname is too long" };
     return fine;
 }
 
 static struct refusal judge_nick(const struct room *r, const struct session *s, struct str nick)
 {
     const struct occupant *o = room_occupant(r, nick);
-    const struct member *owner = room_nick_owner(r, nick);
+    const struct member   *owner = room_nick_owner(r, nick);
 
     if (o && !str_eq(o->bare, s->jid.bare))
-        return (struct refusal){"cancel", "conflict", "somebody has that nickname"};
+        return (struct refusal){ "cancel", "conflict", "somebody has that nickname" };
     if (owner && !str_eq(owner->jid, s->jid.bare))
-        return (struct refusal){"cancel", "conflict", "that nickname is reserved"};
+        return (struct refusal){ "cancel", "conflict", "that nickname is reserved" };
     return fine;
 }
 
 static struct refusal judge_size(const struct room *r, const struct session *s, enum affiliation a)
 {
     const struct room_visitor *v = rooms_visitor(s->talk, s->id);
-    size_t most = (size_t)s->talk->limits.room_occupants_max;
+    size_t                     most = (size_t)s->talk->limits.room_occupants_max;
 
     if (r->config.occupants_max && (size_t)r->config.occupants_max < most)
         most = (size_t)r->config.occupants_max;
     if (a >= AFF_ADMIN)
         most += PRIVILEGED_PLACES;
     if (r->seats.count >= most)
-        return (struct refusal){"wait", "service-unavailable", "the room is full"};
+        return (struct refusal){ "wait", "service-unavailable", "the room is full" };
     if (v && v->count >= s->talk->limits.rooms_per_session_max)
-        return (struct refusal){"wait", "resource-constraint", "you are in too many rooms"};
+        return (struct refusal){ "wait", "resource-constraint", "you are in too many rooms" };
     return fine;
 }
 
 static struct refusal judge_entry(const struct room *r, const struct session *s, const struct stanza *st)
 {
-    enum affiliation a = room_affiliation(r, s->jid.bare);
+    enum affiliation       a = room_affiliation(r, s->jid.bare);
     const struct xml_node *x = xml_child(st->node, "x", NS_MUC);
-    struct str password = xml_child_text(st->arena, x, "password", NS_MUC);
+    struct str             password = xml_child_text(st->arena, x, "password", NS_MUC);
 
     if (r->locked && a != AFF_OWNER)
-        return (struct refusal){"cancel", "item-not-found", "the room is not configured yet"};
+        return (struct refusal){ "cancel", "item-not-found", "the room is not configured yet" };
     if (a == AFF_OUTCAST)
-        return (struct refusal){"auth", "forbidden", "you are banned from this room"};
+        return (struct refusal){ "auth", "forbidden", "you are banned from this room" };
     if (r->config.members_only && a < AFF_MEMBER)
-        return (struct refusal){"auth", "registration-required", "this room is for members"};
+        return (struct refusal){ "auth", "registration-required", "this room is for members" };
     if (r->config.password && !str_eq_secret(password.p ? password : STR(""), str_of(r->config.password)))
-        return (struct refusal){"auth", "not-authorized", "this room has a password"};
+        return (struct refusal){ "auth", "not-authorized", "this room has a password" };
     return judge_size(r, s, a);
 }
 
@@ -165,19 +163,19 @@ static struct str inner_of(struct buf *b, struct session *s, const struct stanza
 
 static void take_seat(struct room *r, struct session *s, const struct stanza *st, int tries, unsigned flags)
 {
-    struct room_change *c = room_change_new(r, room_cause_new(s, st, tries));
+    struct room_change    *c = room_change_new(r, room_cause_new(s, st, tries));
     const struct occupant *o = room_occupant(r, st->to.resource);
-    enum affiliation a = room_affiliation(r, s->jid.bare);
-    struct buf inner;
+    enum affiliation       a = room_affiliation(r, s->jid.bare);
+    struct buf             inner;
 
-    room_delta(c, &(struct room_delta){.kind = DELTA_SEAT,
-                                       .flags = flags,
-                                       .jid = s->jid.full,
-                                       .nick = st->to.resource,
-                                       .node = s->talk->node,
-                                       .since = talk_log_id(s->talk),
-                                       .role = (int8_t)(o ? o->role : room_default_role(r, a)),
-                                       .text = inner_of(&inner, s, st)});
+    room_delta(c, &(struct room_delta){ .kind = DELTA_SEAT,
+                                        .flags = flags,
+                                        .jid = s->jid.full,
+                                        .nick = st->to.resource,
+                                        .node = s->talk->node,
+                                        .since = talk_log_id(s->talk),
+                                        .role = (int8_t)(o ? o->role : room_default_role(r, a)),
+                                        .text = inner_of(&inner, s, st) });
     buf_done(&inner);
     room_change_go(c);
 }
@@ -197,13 +195,13 @@ static void join(struct room *r, struct session *s, const struct stanza *st, int
 /* §10.1: the room comes into being with its first occupant, its owner. */
 static void create(struct session *s, const struct stanza *st, int tries)
 {
-    struct talk *t = s->talk;
-    struct room *r;
+    struct talk        *t = s->talk;
+    struct room        *r;
     struct room_change *c;
-    struct buf inner, config;
+    struct buf          inner, config;
 
     if (!t->limits.rooms_create || !s->person) {
-        refuse(s, st, (struct refusal){"cancel", "not-allowed", "you may not make rooms here"});
+        refuse(s, st, (struct refusal){ "cancel", "not-allowed", "you may not make rooms here" });
         return;
     }
     r = room_new(t, st->to.local);
@@ -213,20 +211,16 @@ static void create(struct session *s, const struct stanza *st, int tries)
     c = room_change_new(r, room_cause_new(s, st, tries));
     buf_init(&config, 0);
     room_config_write(&r->config, &config);
-    room_delta(c,
-               &(struct room_delta){
-                   .kind = DELTA_CREATE, .text = buf_str(&config), .jid = s->jid.bare, .since = clock_us()});
-    room_delta(
-        c, &(struct room_delta){
-               .kind = DELTA_AFFILIATION, .jid = s->jid.bare, .affiliation = AFF_OWNER, .since = clock_us()});
-    room_delta(c, &(struct room_delta){.kind = DELTA_SEAT,
-                                       .flags = DELTA_CREATED,
-                                       .jid = s->jid.full,
-                                       .nick = st->to.resource,
-                                       .node = t->node,
-                                       .since = talk_log_id(t),
-                                       .role = ROLE_MODERATOR,
-                                       .text = inner_of(&inner, s, st)});
+    room_delta(c, &(struct room_delta){ .kind = DELTA_CREATE, .text = buf_str(&config), .jid = s->jid.bare, .since = clock_us() });
+    room_delta(c, &(struct room_delta){ .kind = DELTA_AFFILIATION, .jid = s->jid.bare, .affiliation = AFF_OWNER, .since = clock_us() });
+    room_delta(c, &(struct room_delta){ .kind = DELTA_SEAT,
+                                        .flags = DELTA_CREATED,
+                                        .jid = s->jid.full,
+                                        .nick = st->to.resource,
+                                        .node = t->node,
+                                        .since = talk_log_id(t),
+                                        .role = ROLE_MODERATOR,
+                                        .text = inner_of(&inner, s, st) });
     buf_done(&inner);
     buf_done(&config);
     room_change_go(c);
@@ -239,8 +233,7 @@ static void put_out(struct session *s, const struct stanza *st)
 
     buf_init(&b, 0);
     stanza_open(&b, "presence", st->to.full, s->jid.full, st->id, "unavailable", STR_NULL);
-    BUF_LIT(&b, "<x xmlns='" NS_MUC_USER
-                "'><item affiliation='none' role='none'/><status code='110'/><status code='307'/>"
+    BUF_LIT(&b, "<x xmlns='" NS_MUC_USER "'><item affiliation='none' role='none'/><status code='110'/><status code='307'/>"
                 "<status code='333'/></x></presence>");
     session_send(s, buf_str(&b));
     buf_done(&b);
@@ -248,23 +241,22 @@ static void put_out(struct session *s, const struct stanza *st)
 
 /* ---- inside ---- */
 
-static void rename_to(struct room *r, struct session *s, const struct stanza *st, int tries,
-                      struct seat *seat)
+static void rename_to(struct room *r, struct session *s, const struct stanza *st, int tries, struct seat *seat)
 {
-    struct refusal f = judge_nick(r, s, st->to.resource);
+    struct refusal      f = judge_nick(r, s, st->to.resource);
     struct room_change *c;
-    struct buf inner;
+    struct buf          inner;
 
     if (f.condition) {
         refuse(s, st, f);
         return;
     }
     c = room_change_new(r, room_cause_new(s, st, tries));
-    room_delta(c, &(struct room_delta){.kind = DELTA_RENAME,
-                                       .jid = s->jid.bare,
-                                       .nick = seat->occupant->nick,
-                                       .other = st->to.resource,
-                                       .text = inner_of(&inner, s, st)});
+    room_delta(c, &(struct room_delta){ .kind = DELTA_RENAME,
+                                        .jid = s->jid.bare,
+                                        .nick = seat->occupant->nick,
+                                        .other = st->to.resource,
+                                        .text = inner_of(&inner, s, st) });
     buf_done(&inner);
     room_change_go(c);
 }
@@ -272,24 +264,23 @@ static void rename_to(struct room *r, struct session *s, const struct stanza *st
 static void update(struct room *r, struct session *s, const struct stanza *st, int tries)
 {
     struct room_change *c = room_change_new(r, room_cause_new(s, st, tries));
-    struct buf inner;
+    struct buf          inner;
 
     c->expected = -1;
-    room_delta(
-        c, &(struct room_delta){.kind = DELTA_PRESENCE, .jid = s->jid.full, .text = inner_of(&inner, s, st)});
+    room_delta(c, &(struct room_delta){ .kind = DELTA_PRESENCE, .jid = s->jid.full, .text = inner_of(&inner, s, st) });
     buf_done(&inner);
     room_change_go(c);
 }
 
 static void available(struct room *r, struct session *s, const struct stanza *st, int tries)
 {
-    struct seat *seat = r ? room_seat(r, s->jid.full) : NULL;
-    bool joins = xml_child(st->node, "x", NS_MUC) != NULL;
-    struct buf inner;
+    struct seat   *seat = r ? room_seat(r, s->jid.full) : NULL;
+    bool           joins = xml_child(st->node, "x", NS_MUC) != NULL;
+    struct buf     inner;
     struct refusal f = judge_text(st->to.resource);
 
     if (inner_of(&inner, s, st).len > ROOM_PRESENCE_BYTES_MAX)
-        f = (struct refusal){"modify", "policy-violation", "the presence is too large"};
+        f = (struct refusal){ "modify", "policy-violation", "the presence is too large" };
     if (f.condition)
         refuse(s, st, f);
     else if (!seat && !joins)
@@ -310,7 +301,7 @@ static void available(struct room *r, struct session *s, const struct stanza *st
 void room_presence(struct room *r, struct session *s, const struct stanza *st, int tries)
 {
     struct seat *seat = r ? room_seat(r, s->jid.full) : NULL;
-    struct buf inner;
+    struct buf   inner;
 
     if (st->type == TYPE_AVAILABLE) {
         available(r, s, st, tries);

@@ -18,9 +18,9 @@ static enum err refuse(struct session *s, const struct stanza *iq)
 
 enum err room_register_get(struct session *s, const struct stanza *iq)
 {
-    struct room *r = room_of(s, iq);
+    struct room         *r = room_of(s, iq);
     const struct member *m = room_member(r, s->jid.bare);
-    struct buf b;
+    struct buf           b;
 
     if (!may_register(r, room_affiliation(r, s->jid.bare)))
         return refuse(s, iq);
@@ -34,9 +34,7 @@ enum err room_register_get(struct session *s, const struct stanza *iq)
         BUF_LIT(&b, "<instructions>The nickname that is kept for you in this room.</instructions><username/>"
                     "<x xmlns='" NS_FORM "' type='form'><title>Registration</title>");
         room_form_put_hidden(&b, REGISTER);
-        BUF_LIT(
-            &b,
-            "<field type='text-single' var='muc#register_roomnick' label='Nickname'><required/></field></x>");
+        BUF_LIT(&b, "<field type='text-single' var='muc#register_roomnick' label='Nickname'><required/></field></x>");
     }
     BUF_LIT(&b, "</query>");
     iq_result_str(s, iq, buf_str(&b));
@@ -56,16 +54,15 @@ static void happened(struct talk *t, struct room_change *c)
 static const struct member *successor(const struct room *r, struct str leaver)
 {
     const struct member *best = NULL;
-    struct str key;
-    void *value;
+    struct str           key;
+    void                *value;
 
     for (size_t it = 0; strmap_next(&r->members, &it, &key, &value);) {
         const struct member *m = value;
 
         if (m->affiliation <= AFF_NONE || str_eq(key, leaver))
             continue;
-        if (!best || m->affiliation > best->affiliation ||
-            (m->affiliation == best->affiliation && m->since < best->since))
+        if (!best || m->affiliation > best->affiliation || (m->affiliation == best->affiliation && m->since < best->since))
             best = m;
     }
     return best;
@@ -73,17 +70,16 @@ static const struct member *successor(const struct room *r, struct str leaver)
 
 static enum err give_up(struct room *r, struct session *s, const struct stanza *iq)
 {
-    enum affiliation a = room_affiliation(r, s->jid.bare);
+    enum affiliation     a = room_affiliation(r, s->jid.bare);
     const struct member *next = a == AFF_OWNER && room_owners(r) == 1 ? successor(r, s->jid.bare) : NULL;
-    struct room_change *c;
+    struct room_change  *c;
 
     if (a <= AFF_NONE)
         return room_refuse(s, iq, "auth", "registration-required", "you do not belong to this room");
     c = room_change_new(r, room_cause_new(s, iq, room_iq_tries()));
     c->answer = happened;
     if (a == AFF_OWNER && room_owners(r) == 1 && !next) {
-        room_delta(c, &(struct room_delta){.kind = DELTA_DESTROY,
-                                           .reason = STR("nobody belongs to this room any more")});
+        room_delta(c, &(struct room_delta){ .kind = DELTA_DESTROY, .reason = STR("nobody belongs to this room any more") });
     } else {
         if (next)
             room_affiliate(c, next->jid, AFF_OWNER, STR_NULL, STR_NULL, STR_NULL);
@@ -97,13 +93,12 @@ static enum err give_up(struct room *r, struct session *s, const struct stanza *
 
 static enum err reserve(struct room *r, struct session *s, const struct stanza *iq, struct str nick)
 {
-    const struct member *owner;
+    const struct member   *owner;
     const struct occupant *o;
-    struct room_change *c;
-    enum affiliation a = room_affiliation(r, s->jid.bare);
+    struct room_change    *c;
+    enum affiliation       a = room_affiliation(r, s->jid.bare);
 
-    if (!str_trim(nick).len || nick.len > ROOM_NICK_BYTES_MAX ||
-        jid_prep_resource(iq->arena, nick, &nick) != OK || !nick.len)
+    if (!str_trim(nick).len || nick.len > ROOM_NICK_BYTES_MAX || jid_prep_resource(iq->arena, nick, &nick) != OK || !nick.len)
         return room_refuse(s, iq, "modify", "not-acceptable", "that is no nickname");
     owner = room_nick_owner(r, nick);
     o = room_occupant(r, nick);
@@ -120,10 +115,10 @@ static enum err reserve(struct room *r, struct session *s, const struct stanza *
 
 enum err room_register_set(struct session *s, const struct stanza *iq)
 {
-    struct room *r = room_of(s, iq);
+    struct room           *r = room_of(s, iq);
     const struct xml_node *form = room_form_submitted(iq, iq->payload, REGISTER);
-    struct str nick = form ? room_form_value(iq, form, "muc#register_roomnick")
-                           : xml_child_text(iq->arena, iq->payload, "username", NS_REGISTER);
+    struct str             nick =
+        form ? room_form_value(iq, form, "muc#register_roomnick") : xml_child_text(iq->arena, iq->payload, "username", NS_REGISTER);
 
     if (xml_child(iq->payload, "remove", NS_REGISTER))
         return give_up(r, s, iq);

@@ -24,10 +24,10 @@ static size_t name_len(struct str text)
 void seat_send(struct room *r, struct seat *s, struct str text)
 {
     struct session *to = seat_session(r, s);
-    struct buf *b = &r->talk->rooms->copy;
-    size_t n = name_len(text);
-    struct arena a;
-    struct jid j;
+    struct buf     *b = &r->talk->rooms->copy;
+    size_t          n = name_len(text);
+    struct arena    a;
+    struct jid      j;
 
     if (!to && (s->node != r->talk->node || s->session_id))
         return; /* another messenger shows it; or it has just ended */
@@ -48,9 +48,9 @@ void seat_send(struct room *r, struct seat *s, struct str text)
 void room_to_seat(struct room *r, struct seat *s, struct str text)
 {
     struct arena a;
-    struct jid j;
-    struct buf b;
-    size_t n = 1;
+    struct jid   j;
+    struct buf   b;
+    size_t       n = 1;
 
     if (s->node == r->talk->node) {
         seat_send(r, s, text);
@@ -71,15 +71,14 @@ void room_to_seat(struct room *r, struct seat *s, struct str text)
 
 /* ---- presence ---- */
 
-static void put_item(struct buf *b, struct room *r, const struct occupant *o, bool gone, bool sees,
-                     const struct room_notice *n)
+static void put_item(struct buf *b, struct room *r, const struct occupant *o, bool gone, bool sees, const struct room_notice *n)
 {
     bool content = n && (n->actor.p || n->reason.len);
 
     BUF_LIT(b, "<x xmlns='" NS_MUC_USER "'><item affiliation='");
-    buf_put_z(b, affiliation_name(room_affiliation(r, o->bare)));
+    buf_put_z(b, room_affiliation_name(room_affiliation(r, o->bare)));
     BUF_LIT(b, "' role='");
-    buf_put_z(b, gone && !(n && n->nick.p) ? "none" : role_name(o->role));
+    buf_put_z(b, gone && !(n && n->nick.p) ? "none" : room_role_name(o->role));
     buf_put_c(b, '\'');
     if (sees)
         xml_put_attr(b, "jid", LIST_ITEM(o->seats.prev, struct seat, in_occupant)->full);
@@ -114,8 +113,8 @@ static void put_occupant_id(struct buf *b, const char *id)
     BUF_LIT(b, "'/>");
 }
 
-void room_put_presence(struct buf *b, struct room *r, const struct occupant *o, bool gone, struct str inner,
-                       bool sees, const struct room_notice *n)
+void room_put_presence(struct buf *b, struct room *r, const struct occupant *o, bool gone, struct str inner, bool sees,
+                       const struct room_notice *n)
 {
     BUF_LIT(b, "<presence");
     xml_put_attr(b, "from", o->address);
@@ -153,15 +152,13 @@ void room_show_texts(struct room *r, struct str texts[2], const struct occupant 
 {
     if (!is_broadcast(r, of))
         return;
-    LIST_EACH(it, &r->in_order)
-    {
+    LIST_EACH(it, &r->in_order) {
         struct occupant *o = LIST_ITEM(it, struct occupant, in_room);
-        bool sees = room_sees_jids(r, o->role);
+        bool             sees = room_sees_jids(r, o->role);
 
         if (o == but)
             continue;
-        LIST_EACH(at, &o->seats)
-        {
+        LIST_EACH(at, &o->seats) {
             struct seat *s = LIST_ITEM(at, struct seat, in_occupant);
 
             if (s->entered && s->node == r->talk->node) {
@@ -174,17 +171,16 @@ void room_show_texts(struct room *r, struct str texts[2], const struct occupant 
 
 static void with_code(struct room_notice *out, const struct room_notice *n, unsigned code)
 {
-    *out = n ? *n : (struct room_notice){0};
+    *out = n ? *n : (struct room_notice){ 0 };
     if (out->count < SHOW_CODES_MAX)
         out->codes[out->count++] = code;
 }
 
-void room_show_occupant(struct room *r, struct occupant *o, const struct room_notice *n,
-                        const struct seat *but)
+void room_show_occupant(struct room *r, struct occupant *o, const struct room_notice *n, const struct seat *but)
 {
     struct room_notice self;
-    struct buf b[2];
-    struct str texts[2];
+    struct buf         b[2];
+    struct str         texts[2];
 
     for (int sees = 0; sees < 2; sees++) {
         buf_init(&b[sees], 0);
@@ -196,8 +192,7 @@ void room_show_occupant(struct room *r, struct occupant *o, const struct room_no
     with_code(&self, n, SHOW_SELF);
     buf_clear(&b[0]);
     room_put_presence(&b[0], r, o, false, str_of(o->inner), room_sees_jids(r, o->role), &self);
-    LIST_EACH(at, &o->seats)
-    {
+    LIST_EACH(at, &o->seats) {
         struct seat *s = LIST_ITEM(at, struct seat, in_occupant);
 
         if (s != but && s->entered && s->node == r->talk->node)
@@ -209,12 +204,10 @@ void room_show_occupant(struct room *r, struct occupant *o, const struct room_no
 
 static void to_all(struct room *r, struct str text)
 {
-    LIST_EACH(it, &r->in_order)
-    {
+    LIST_EACH(it, &r->in_order) {
         struct occupant *o = LIST_ITEM(it, struct occupant, in_room);
 
-        LIST_EACH(at, &o->seats)
-        {
+        LIST_EACH(at, &o->seats) {
             struct seat *s = LIST_ITEM(at, struct seat, in_occupant);
 
             if (s->entered && s->node == r->talk->node)
@@ -261,8 +254,7 @@ void room_show_others(struct room *r, struct seat *s)
 {
     bool sees = room_sees_jids(r, s->occupant->role);
 
-    LIST_EACH(it, &r->in_order)
-    {
+    LIST_EACH(it, &r->in_order) {
         struct occupant *o = LIST_ITEM(it, struct occupant, in_room);
 
         if (o == s->occupant || !is_broadcast(r, o->role))
@@ -274,8 +266,8 @@ void room_show_others(struct room *r, struct seat *s)
 
 static void show_self(struct room *r, struct seat *s, struct str id, unsigned flags)
 {
-    struct room_notice n = {.count = 1, .codes = {SHOW_SELF}};
-    struct buf b, with_id;
+    struct room_notice n = { .count = 1, .codes = { SHOW_SELF } };
+    struct buf         b, with_id;
 
     if (r->config.non_anonymous)
         n.codes[n.count++] = 100;
@@ -287,8 +279,7 @@ static void show_self(struct room *r, struct seat *s, struct str id, unsigned fl
         n.codes[n.count++] = 210;
     buf_init(&b, 0);
     buf_init(&with_id, 0);
-    room_put_presence(&b, r, s->occupant, false, str_of(s->occupant->inner),
-                      room_sees_jids(r, s->occupant->role), &n);
+    room_put_presence(&b, r, s->occupant, false, str_of(s->occupant->inner), room_sees_jids(r, s->occupant->role), &n);
     BUF_LIT(&with_id, "<presence");
     xml_put_attr(&with_id, "id", id);
     buf_put(&with_id, b.p + 9, b.len - 9);
@@ -299,7 +290,7 @@ static void show_self(struct room *r, struct seat *s, struct str id, unsigned fl
 
 struct wishes {
     uint64_t stanzas, chars;
-    int64_t since_us;
+    int64_t  since_us;
 };
 
 static uint64_t number_of(struct str text, uint64_t otherwise)
@@ -313,9 +304,9 @@ static uint64_t number_of(struct str text, uint64_t otherwise)
 static struct wishes wishes_read(const struct xml_node *x)
 {
     const struct xml_node *h = x ? xml_child(x, "history", NS_MUC) : NULL;
-    struct wishes w = {.stanzas = ROOM_HISTORY_DEFAULT, .chars = UINT64_MAX};
-    uint64_t seconds;
-    int64_t since;
+    struct wishes          w = { .stanzas = ROOM_HISTORY_DEFAULT, .chars = UINT64_MAX };
+    uint64_t               seconds;
+    int64_t                since;
 
     if (!h)
         return w;
@@ -344,9 +335,9 @@ static void said_text(struct buf *b, const struct room *r, const struct room_sai
 static void show_history(struct room *r, struct seat *s, const struct xml_node *x)
 {
     struct wishes w = wishes_read(x);
-    uint64_t chars = 0;
-    int n = 0;
-    struct buf b;
+    uint64_t      chars = 0;
+    int           n = 0;
+    struct buf    b;
 
     buf_init(&b, 0);
     while (n < r->said_count && (uint64_t)n < w.stanzas && w.chars) {

@@ -8,8 +8,8 @@ enum { SHOW_SELF = 110, SHOW_CODES_MAX = 6 };
 
 /* More than the presence itself. */
 struct room_notice {
-    int count;
-    unsigned codes[SHOW_CODES_MAX];
+    int        count;
+    unsigned   codes[SHOW_CODES_MAX];
     struct str actor, reason, nick; /* nick: the new one (303) */
 };
 
@@ -20,12 +20,11 @@ void seat_send(struct room *r, struct seat *s, struct str text);
 void room_to_seat(struct room *r, struct seat *s, struct str text);
 /* The occupant's presence, appended. `sees`: with the real JID. `gone`: unavailable, with `inner` in place of
  * its own. */
-void room_put_presence(struct buf *b, struct room *r, const struct occupant *o, bool gone, struct str inner,
-                       bool sees, const struct room_notice *n);
+void room_put_presence(struct buf *b, struct room *r, const struct occupant *o, bool gone, struct str inner, bool sees,
+                       const struct room_notice *n);
 /* To everyone who has entered: `texts` for those who do not and who do see JIDs. */
 void room_show_texts(struct room *r, struct str texts[2], const struct occupant *but, enum role of);
-void room_show_occupant(struct room *r, struct occupant *o, const struct room_notice *n,
-                        const struct seat *but);
+void room_show_occupant(struct room *r, struct occupant *o, const struct room_notice *n, const struct seat *but);
 void room_show_status(struct room *r, const struct room_notice *n); /* a message of the room with codes */
 void room_show_avatar(struct room *r, struct seat *to /* NULL: all */);
 /* Everything that somebody sees who comes in (XEP-0045 §7.1), `x`: their <x/>; NULL: no wishes. */

@@ -10,10 +10,10 @@
 
 struct waiting {
     struct arena arena;
-    uint64_t session_id;
-    uint32_t received;
-    int tries;
-    char *xml;
+    uint64_t     session_id;
+    uint32_t     received;
+    int          tries;
+    char        *xml;
 };
 
 static void judge(struct room *r, struct session *s, const struct stanza *st, int tries);
@@ -28,13 +28,12 @@ static bool is_still_ours(const struct session *s, const struct waiting *w)
 static void go_on(struct room *r, struct session *s, struct waiting *w, enum err e)
 {
     struct xml_node *n;
-    struct stanza st;
-    const char *condition;
+    struct stanza    st;
+    const char      *condition;
 
     s->unhandled = false;
     session_continue(s); /* what it does now may hold it again */
-    if (xml_parse(&w->arena, str_of(w->xml), NULL, &n) != XML_FINE ||
-        stanza_read(&w->arena, n, &s->jid, &st, &condition) != OK)
+    if (xml_parse(&w->arena, str_of(w->xml), NULL, &n) != XML_FINE || stanza_read(&w->arena, n, &s->jid, &st, &condition) != OK)
         return;
     if (st.lang.len == 0 && s->lang)
         st.lang = str_of(s->lang);
@@ -59,12 +58,11 @@ static void found(struct talk *t, struct room *r, enum err e, void *arg)
 static void wait_for_room(struct session *s, const struct stanza *st, int tries)
 {
     struct waiting *w = NEW(struct waiting);
-    struct buf b;
+    struct buf      b;
 
     buf_init(&b, 0);
     xml_put_node(&b, st->node, STR_NULL);
-    *w = (struct waiting){
-        .session_id = s->id, .received = s->received, .tries = tries, .xml = str_dup(buf_str(&b))};
+    *w = (struct waiting){ .session_id = s->id, .received = s->received, .tries = tries, .xml = str_dup(buf_str(&b)) };
     buf_done(&b);
     arena_init(&w->arena);
     s->unhandled = s->person != NULL; /* a guest's server is told when it is over */
@@ -87,8 +85,7 @@ static void message(struct room *r, struct session *s, const struct stanza *st, 
         if (r && room_seat(r, s->jid.full) && room_error_is_final(st))
             room_leave_soon(r, s->jid.full, 333);
     } else if (!r || r->locked) {
-        session_bounce(s, st, "cancel", "item-not-found",
-                       r ? "the room is not configured yet" : "there is no such room");
+        session_bounce(s, st, "cancel", "item-not-found", r ? "the room is not configured yet" : "there is no such room");
     } else if (st->to.resource.len) {
         room_private_message(r, s, st);
     } else if (st->type == TYPE_GROUPCHAT) {

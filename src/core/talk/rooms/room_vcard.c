@@ -13,21 +13,21 @@ enum { VCARD_BYTES_MAX = 128 * 1024 };
 /* ---- reading ---- */
 
 struct card_read {
-    struct db_read read;
-    struct talk *talk;
+    struct db_read  read;
+    struct talk    *talk;
     struct iq_later iq;
-    int64_t room;
-    struct arena arena;
-    struct str xml;
+    int64_t         room;
+    struct arena    arena;
+    struct str      xml;
 };
 
-static struct db_sql card_select = {"SELECT xml FROM room_vcard WHERE room = ?1"};
+static struct db_sql card_select = { "SELECT xml FROM room_vcard WHERE room = ?1" };
 
 static enum err card_work(struct db_conn *c, struct db_read *self)
 {
     struct card_read *r = (struct card_read *)self;
-    struct db_stmt *s = NULL;
-    enum err e = db_get(c, &s, &card_select, "i", r->room);
+    struct db_stmt   *s = NULL;
+    enum err          e = db_get(c, &s, &card_select, "i", r->room);
 
     if (!e)
         r->xml = arena_str(&r->arena, db_text(s, 0));
@@ -39,7 +39,7 @@ static enum err card_work(struct db_conn *c, struct db_read *self)
 static void card_answer(struct db_read *self, enum err e)
 {
     struct card_read *r = (struct card_read *)self;
-    struct session *s = session_find(r->talk, r->iq.session_id);
+    struct session   *s = session_find(r->talk, r->iq.session_id);
 
     if (e)
         iq_later_error(r->talk, &r->iq, e);
@@ -53,13 +53,13 @@ static void card_answer(struct db_read *self, enum err e)
 
 enum err room_vcard_get(struct session *s, const struct stanza *iq)
 {
-    struct room *room = room_of(s, iq);
+    struct room      *room = room_of(s, iq);
     struct card_read *r;
 
     if (room_affiliation(room, s->jid.bare) == AFF_OUTCAST)
         return room_refuse(s, iq, "auth", "forbidden", "you are banned from this room");
     r = NEW(struct card_read);
-    r->read = (struct db_read){.work = card_work, .done = card_answer};
+    r->read = (struct db_read){ .work = card_work, .done = card_answer };
     r->talk = s->talk;
     r->iq = iq_keep(s, iq);
     r->room = room->id;
@@ -75,12 +75,12 @@ enum err room_vcard_get(struct session *s, const struct stanza *iq)
 /* SHA-1 of the first picture; empty: there is none. */
 static bool picture_hash(const struct stanza *iq, char out[41])
 {
-    static const char digits[] = "0123456789abcdef";
+    static const char      digits[] = "0123456789abcdef";
     const struct xml_node *photo = xml_child(iq->payload, "PHOTO", NS_VCARD);
-    struct str text = photo ? xml_child_text(iq->arena, photo, "BINVAL", NS_VCARD) : STR_NULL, data;
-    struct buf packed;
-    uint8_t sum[DIGEST_BYTES_MAX];
-    bool fine;
+    struct str             text = photo ? xml_child_text(iq->arena, photo, "BINVAL", NS_VCARD) : STR_NULL, data;
+    struct buf             packed;
+    uint8_t                sum[DIGEST_BYTES_MAX];
+    bool                   fine;
 
     out[0] = '\0';
     if (!text.len)
@@ -110,10 +110,10 @@ static void happened(struct talk *t, struct room_change *c)
 
 enum err room_vcard_set(struct session *s, const struct stanza *iq)
 {
-    struct room *r = room_of(s, iq);
+    struct room        *r = room_of(s, iq);
     struct room_change *c;
-    struct buf b;
-    char hash[41];
+    struct buf          b;
+    char                hash[41];
 
     if (room_affiliation(r, s->jid.bare) != AFF_OWNER)
         return room_refuse(s, iq, "auth", "forbidden", "only owners set a room's picture");
@@ -127,7 +127,7 @@ enum err room_vcard_set(struct session *s, const struct stanza *iq)
     }
     c = room_change_new(r, room_cause_new(s, iq, room_iq_tries()));
     c->answer = happened;
-    room_delta(c, &(struct room_delta){.kind = DELTA_AVATAR, .text = buf_str(&b), .other = str_of(hash)});
+    room_delta(c, &(struct room_delta){ .kind = DELTA_AVATAR, .text = buf_str(&b), .other = str_of(hash) });
     buf_done(&b);
     room_change_go(c);
     return OK;

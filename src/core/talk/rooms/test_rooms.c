@@ -12,13 +12,13 @@
 struct world {
     struct loop *loop;
     struct rooms rooms;
-    struct talk talk;
+    struct talk  talk;
     struct room *room;
 };
 
 static void world_begin(struct world *w)
 {
-    *w = (struct world){0};
+    *w = (struct world){ 0 };
     w->loop = loop_new();
     w->talk.loop = w->loop;
     w->talk.rooms = &w->rooms;
@@ -73,15 +73,14 @@ static void a_new_nickname_is_a_new_address_of_the_same_person(struct test *t)
 {
     struct world w;
     struct seat *s;
-    char before[33];
+    char         before[33];
 
     world_begin(&w);
     s = sit(&w, "bob@town.example/phone", "bob", 1);
     memcpy(before, s->occupant->id, sizeof before);
     room_rename(w.room, s->occupant, STR("robert"));
     CHECK_STR(t, "cave@rooms.town.example/robert", s->occupant->address);
-    CHECK(t,
-          room_occupant(w.room, STR("bob")) == NULL && room_occupant(w.room, STR("robert")) == s->occupant);
+    CHECK(t, room_occupant(w.room, STR("bob")) == NULL && room_occupant(w.room, STR("robert")) == s->occupant);
     CHECK_STR(t, before, str_of(s->occupant->id));
     s = sit(&w, "ann@town.example/phone", "ann", 1);
     CHECK(t, strcmp(before, s->occupant->id) != 0);
@@ -108,8 +107,8 @@ static void the_ban_of_a_domain_holds_for_everyone_there(struct test *t)
 
 static void a_configuration_comes_back_as_it_was(struct test *t)
 {
-    struct room_config c, again = {0};
-    struct buf b;
+    struct room_config c, again = { 0 };
+    struct buf         b;
 
     room_config_default(&c);
     c.name = str_dup(STR("동굴"));
@@ -136,17 +135,16 @@ static void a_configuration_comes_back_as_it_was(struct test *t)
 
 static void deltas_come_back_as_they_were_or_not_at_all(struct test *t)
 {
-    struct room_delta d[2] = {
-        {.kind = DELTA_SEAT,
-         .flags = DELTA_CREATED,
-         .jid = STR("bob@town.example/phone"),
-         .nick = STR("bob"),
-         .role = ROLE_VISITOR,
-         .node = -7,
-         .text = STR("<show>away</show>")},
-        {.kind = DELTA_AFFILIATION, .jid = STR("bob@town.example"), .affiliation = AFF_OUTCAST}};
+    struct room_delta d[2] = { { .kind = DELTA_SEAT,
+                                 .flags = DELTA_CREATED,
+                                 .jid = STR("bob@town.example/phone"),
+                                 .nick = STR("bob"),
+                                 .role = ROLE_VISITOR,
+                                 .node = -7,
+                                 .text = STR("<show>away</show>") },
+                               { .kind = DELTA_AFFILIATION, .jid = STR("bob@town.example"), .affiliation = AFF_OUTCAST } };
     struct room_delta out[2];
-    struct buf b;
+    struct buf        b;
 
     buf_init(&b, 0);
     room_deltas_write(&b, d, 2);
@@ -168,13 +166,13 @@ static void a_subject_is_known_from_a_message_with_a_title(struct test *t)
 {
     static const struct {
         const char *kept;
-        bool subject;
+        bool        subject;
     } cases[] = {
-        {"<message from='r@h/a' type='groupchat'><subject>x</subject><occupant-id id='1'/></message>", true},
-        {"<message from='r@h/a' type='groupchat'><subject/></message>", true},
-        {"<message from='r@h/a' type='groupchat'><body>b</body><subject>x</subject></message>", false},
-        {"<message from='r@h/a' type='groupchat'><subject>x</subject><body>b</body></message>", false},
-        {"<message from='r@h/a' type='groupchat'><subject>x</subject><thread>t</thread></message>", false},
+        { "<message from='r@h/a' type='groupchat'><subject>x</subject><occupant-id id='1'/></message>", true },
+        { "<message from='r@h/a' type='groupchat'><subject/></message>", true },
+        { "<message from='r@h/a' type='groupchat'><body>b</body><subject>x</subject></message>", false },
+        { "<message from='r@h/a' type='groupchat'><subject>x</subject><body>b</body></message>", false },
+        { "<message from='r@h/a' type='groupchat'><subject>x</subject><thread>t</thread></message>", false },
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -186,10 +184,8 @@ static void a_delivery_names_its_reader_and_the_room(struct test *t)
     struct buf b;
 
     buf_init(&b, 0);
-    room_put_delivery(&b, STR("<message from='cave@rooms.x/bob' type='groupchat'><body>1</body></message>"),
-                      STR("ann@x/it's"), 5, 0);
-    CHECK(t, str_starts(buf_str(&b),
-                        STR("<message to='ann@x/it&apos;s' from='cave@rooms.x/bob' type='groupchat'>")));
+    room_put_delivery(&b, STR("<message from='cave@rooms.x/bob' type='groupchat'><body>1</body></message>"), STR("ann@x/it's"), 5, 0);
+    CHECK(t, str_starts(buf_str(&b), STR("<message to='ann@x/it&apos;s' from='cave@rooms.x/bob' type='groupchat'>")));
     CHECK(t, memmem(b.p, b.len, "by='cave@rooms.x'", 17) != NULL);
     CHECK(t, memmem(b.p, b.len, "<delay", 6) == NULL);
     buf_done(&b);
@@ -203,16 +199,13 @@ static void the_history_is_a_ring(struct test *t)
     for (int i = 1; i <= ROOM_HISTORY_MAX + 3; i++)
         room_said_add(w.room, i, i, STR("<message></message>"));
     CHECK_INT(t, ROOM_HISTORY_MAX, w.room->said_count);
-    CHECK_INT(t, ROOM_HISTORY_MAX + 3,
-              w.room->said[(w.room->said_at - 1 + ROOM_HISTORY_MAX) % ROOM_HISTORY_MAX].id);
+    CHECK_INT(t, ROOM_HISTORY_MAX + 3, w.room->said[(w.room->said_at - 1 + ROOM_HISTORY_MAX) % ROOM_HISTORY_MAX].id);
     room_said_remove(w.room, 50);
     CHECK_INT(t, ROOM_HISTORY_MAX, w.room->said_count);
     world_end(&w);
 }
 
-TEST_MAIN(TEST(devices_of_one_account_share_a_nickname),
-          TEST(a_new_nickname_is_a_new_address_of_the_same_person),
+TEST_MAIN(TEST(devices_of_one_account_share_a_nickname), TEST(a_new_nickname_is_a_new_address_of_the_same_person),
           TEST(the_ban_of_a_domain_holds_for_everyone_there), TEST(a_configuration_comes_back_as_it_was),
-          TEST(deltas_come_back_as_they_were_or_not_at_all),
-          TEST(a_subject_is_known_from_a_message_with_a_title),
+          TEST(deltas_come_back_as_they_were_or_not_at_all), TEST(a_subject_is_known_from_a_message_with_a_title),
           TEST(a_delivery_names_its_reader_and_the_room), TEST(the_history_is_a_ring))
