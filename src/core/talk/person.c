@@ -449,6 +449,7 @@ static void reload_end(struct load *l, enum err e)
         p->stale = true;    /* what is under way here is not in what was read */
     } else {
         swap_lists(p, l->fresh);
+        follow_to(p, l->fresh->log_last);   /* a worker whose events did not come may have stored something */
         if (l->again)
             person_reload(p);
     }
