@@ -26,6 +26,8 @@
     X(xep0060_pubsub) X(xep0163_pep) X(xep0049_private) X(xep0402_bookmarks) X(xep0048_bookmarks) X(xep0411_conversion) \
     X(xep0222_public) X(xep0223_private) X(xep0384_omemo) X(xep0490_displayed) X(xep0054_vcard) X(xep0084_avatar) \
     X(xep0153_vcard_avatar) X(xep0398_avatars) X(xep0172_nick) X(xep0292_profiles) \
+    /* groups */ \
+    X(xep0045_muc) X(xep0410_self_ping) X(xep0421_occupant_id) X(xep0425_moderation) X(xep0486_avatars) \
     /* how people come here */ \
     X(xep0077_register) X(xep0445_preauth) X(xep0401_invitations) X(xep0379_pars) X(xep0055_directory) \
     /* groups */ \

@@ -11,16 +11,16 @@
 static const char *const affiliations[] = { "outcast", "none", "member", "admin", "owner" };
 static const char *const roles[] = { "none", "visitor", "participant", "moderator" };
 
-const char *affiliation_name(enum affiliation a)
+const char *room_affiliation_name(enum affiliation a)
 {
     return affiliations[a - AFF_OUTCAST];
 }
-const char *role_name(enum role r)
+const char *room_role_name(enum role r)
 {
     return roles[r];
 }
 
-bool affiliation_parse(struct str text, enum affiliation *out)
+bool room_affiliation_parse(struct str text, enum affiliation *out)
 {
     for (int i = 0; i < 5; i++)
         if (str_is(text, affiliations[i])) {
@@ -30,7 +30,7 @@ bool affiliation_parse(struct str text, enum affiliation *out)
     return false;
 }
 
-bool role_parse(struct str text, enum role *out)
+bool room_role_parse(struct str text, enum role *out)
 {
     for (int i = 0; i < 4; i++)
         if (str_is(text, roles[i])) {

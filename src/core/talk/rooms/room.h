@@ -35,10 +35,10 @@ enum {
 
 enum affiliation { AFF_OUTCAST = -1, AFF_NONE, AFF_MEMBER, AFF_ADMIN, AFF_OWNER };
 enum role { ROLE_NONE, ROLE_VISITOR, ROLE_PARTICIPANT, ROLE_MODERATOR };
-const char *affiliation_name(enum affiliation a);
-const char *role_name(enum role r);
-bool        affiliation_parse(struct str text, enum affiliation *out);
-bool        role_parse(struct str text, enum role *out);
+const char *room_affiliation_name(enum affiliation a);
+const char *room_role_name(enum role r);
+bool        room_affiliation_parse(struct str text, enum affiliation *out);
+bool        room_role_parse(struct str text, enum role *out);
 
 enum room_allow { ALLOW_ANYONE, ALLOW_PARTICIPANTS, ALLOW_MODERATORS, ALLOW_NONE };
 
@@ -115,6 +115,8 @@ struct room {
     struct room_said   said[ROOM_HISTORY_MAX]; /* a ring */
     int64_t            log_last, log_want;     /* as for a person: follow.h */
     bool               following;
+    int64_t            doubted_ms; /* when it was last read again before somebody was refused */
+    int64_t            fresh_ms;   /* when it came into memory */
     struct timer       again, gap;
     struct room_held  *held[ROOM_HELD_MAX]; /* room_far.c */
 };

@@ -115,8 +115,8 @@ bool room_affiliate(struct room_change *c, struct str bare, enum affiliation a, 
 static void put_occupant(struct buf *b, struct room *r, const struct occupant *o)
 {
     BUF_LIT(b, "<item");
-    xml_put_attr(b, "affiliation", str_of(affiliation_name(room_affiliation(r, o->bare))));
-    xml_put_attr(b, "role", str_of(role_name(o->role)));
+    xml_put_attr(b, "affiliation", str_of(room_affiliation_name(room_affiliation(r, o->bare))));
+    xml_put_attr(b, "role", str_of(room_role_name(o->role)));
     xml_put_attr(b, "nick", o->nick);
     xml_put_attr(b, "jid", LIST_ITEM(o->seats.prev, struct seat, in_occupant)->full);
     BUF_LIT(b, "/>");
@@ -125,7 +125,7 @@ static void put_occupant(struct buf *b, struct room *r, const struct occupant *o
 static void put_member(struct buf *b, const struct member *m)
 {
     BUF_LIT(b, "<item");
-    xml_put_attr(b, "affiliation", str_of(affiliation_name(m->affiliation)));
+    xml_put_attr(b, "affiliation", str_of(room_affiliation_name(m->affiliation)));
     xml_put_attr(b, "jid", m->jid);
     if (m->nick)
         xml_put_attr(b, "nick", str_of(m->nick));
@@ -188,9 +188,9 @@ enum err room_admin_get(struct session *s, const struct stanza *iq)
     struct verdict_on      v = bad("one item with a role or an affiliation");
     struct buf             b;
 
-    if (affiliation.p && !role.p && affiliation_parse(affiliation, &a) && a != AFF_NONE)
+    if (affiliation.p && !role.p && room_affiliation_parse(affiliation, &a) && a != AFF_NONE)
         v = may_list(&k, a);
-    else if (role.p && !affiliation.p && role_parse(role, &ro))
+    else if (role.p && !affiliation.p && room_role_parse(role, &ro))
         v = may_list_role(&k, ro);
     if (v.condition)
         return answer(s, iq, v);
@@ -237,7 +237,7 @@ static struct verdict_on take_role(struct room_change *c, const struct actor *k,
     enum role         role;
     struct verdict_on v;
 
-    if (!nick.len || !role_parse(role_text, &role))
+    if (!nick.len || !room_role_parse(role_text, &role))
         return bad("a role is given to a nick");
     if (!k->occupant || k->occupant->role != ROLE_MODERATOR)
         return forbidden("only moderators do that");
@@ -306,7 +306,7 @@ static struct verdict_on take_affiliation(struct room_change *c, const struct ac
     struct jid        j = { .bare = o ? o->bare : STR_NULL };
     struct verdict_on v;
 
-    if (!affiliation_parse(xml_attr(item, "affiliation"), &a) || (!jid.p && !nick.len))
+    if (!room_affiliation_parse(xml_attr(item, "affiliation"), &a) || (!jid.p && !nick.len))
         return bad("an affiliation is given to an address");
     if (!jid.p && !o)
         return (struct verdict_on){ "cancel", "item-not-found", "nobody here has that nickname" };

@@ -18,7 +18,7 @@ METRIC_COUNTER(events_sent, "bongsu_talk_room_events_sent", "Events about rooms 
 METRIC_COUNTER(events_bad, "bongsu_talk_room_events_refused", "Events about rooms that could not be read.");
 METRIC_COUNTER(gaps, "bongsu_talk_room_gaps", "Times a room was read again because an event was missing.");
 
-enum { ROOM_EVENT_VERSION = 1, GAP_MS = 200, LOOK_MS = 10000, LOOK_MAX = 1000 };
+enum { ROOM_EVENT_VERSION = 1, GAP_MS = 200, LOOK_MS = 10000, FRESH_MS = 5000, LOOK_MAX = 1000 };
 
 void room_event_write(struct buf *b, const struct room_event *e, int64_t position)
 {
@@ -220,6 +220,7 @@ static void born(struct room_change *c)
 
     if (!other) {
         r->seq = c->results[0];
+        r->fresh_ms = loop_now_ms(r->talk->loop);
         strmap_put(&r->talk->rooms->all, r->local, r);
         if (r->talk->shared)
             intmap_put(&r->talk->rooms->by_id, r->id, r);
@@ -404,11 +405,11 @@ struct look {
     struct talk   *talk;
     int            count;
     struct {
-        int64_t id, seq, there;
+        int64_t id, seq, there, log_last;
     } rooms[LOOK_MAX];
 };
 
-static struct db_sql seq_of = { "SELECT seq FROM room WHERE id = ?1" };
+static struct db_sql seq_of = { "SELECT seq, (SELECT max(l.id) FROM log l WHERE l.owner = room.id) FROM room WHERE id = ?1" };
 
 static enum err look_work(struct db_conn *c, struct db_read *self)
 {
@@ -419,6 +420,7 @@ static enum err look_work(struct db_conn *c, struct db_read *self)
         enum err        e = db_get(c, &s, &seq_of, "i", l->rooms[i].id);
 
         l->rooms[i].there = e ? 0 : db_i64(s, 0);
+        l->rooms[i].log_last = e ? 0 : db_i64(s, 1);
         if (s)
             db_done(s);
         if (e && e != ERR_NOT_FOUND)
@@ -437,27 +439,31 @@ static void look_done(struct db_read *self, enum err e)
         if (r && !r->gone && !r->stale && r->seq == l->rooms[i].seq && l->rooms[i].there != r->seq &&
             !(l->rooms[i].there && l->rooms[i].there < r->seq))
             room_stale(r);
+        room_follow_to(l->talk, l->rooms[i].id, l->rooms[i].log_last);
     }
     free(l);
 }
 
+/* All of them now and then; one that has just come into memory each second: what was told before the bus knew that we listen is lost. */
 void rooms_look(struct talk *t)
 {
     struct look *l;
     struct str   key;
     void        *value;
     int64_t      now = loop_now_ms(t->loop);
+    bool         all = now - t->rooms->looked_ms >= LOOK_MS;
 
-    if (!t->wide || now - t->rooms->looked_ms < LOOK_MS)
+    if (!t->wide || (!all && t->rooms->all.count > LOOK_MAX))
         return;
-    t->rooms->looked_ms = now;
+    if (all)
+        t->rooms->looked_ms = now;
     l = NEW(struct look);
     l->read = (struct db_read){ .work = look_work, .done = look_done };
     l->talk = t;
     for (size_t it = 0; strmap_next(&t->rooms->all, &it, &key, &value);) {
         const struct room *r = value;
 
-        if (l->count < LOOK_MAX && r->here)
+        if (l->count < LOOK_MAX && r->here && (all || now - r->fresh_ms < FRESH_MS))
             l->rooms[l->count++] = (__typeof__(l->rooms[0])){ r->id, r->seq, 0 };
     }
     if (l->count == 0 || db_read_start(t->db, &l->read) != OK)

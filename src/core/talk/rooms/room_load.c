@@ -203,6 +203,7 @@ static struct room *room_make(struct load *l)
             room_said_add(r, l->said.rows[i].id, l->said.rows[i].shown, l->said.rows[i].stanza);
     r->log_last = r->log_want = l->said.count ? l->said.rows[l->said.count - 1].id : l->log_last;
     strmap_put(&t->rooms->all, r->local, r);
+    r->fresh_ms = loop_now_ms(t->loop);
     if (t->shared)
         intmap_put(&t->rooms->by_id, r->id, r);
     room_ref(r);

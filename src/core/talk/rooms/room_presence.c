@@ -180,16 +180,32 @@ static void take_seat(struct room *r, struct session *s, const struct stanza *st
     room_change_go(c);
 }
 
+/* Another messenger may have just let them in, or made room: nobody is refused by old news, if that costs little. */
+static bool is_doubtful(struct room *r, int tries)
+{
+    enum { DOUBT_MS = 500 };
+    int64_t now = loop_now_ms(r->talk->loop);
+
+    if (!r->talk->wide || tries || now - r->doubted_ms < DOUBT_MS)
+        return false;
+    r->doubted_ms = now;
+    return true;
+}
+
 static void join(struct room *r, struct session *s, const struct stanza *st, int tries)
 {
     struct refusal f = judge_nick(r, s, st->to.resource);
 
     if (!f.condition)
         f = judge_entry(r, s, st);
-    if (f.condition)
+    if (f.condition && is_doubtful(r, tries)) {
+        room_stale(r);
+        room_stanza(s, st, 1);
+    } else if (f.condition) {
         refuse(s, st, f);
-    else
+    } else {
         take_seat(r, s, st, tries, 0);
+    }
 }
 
 /* §10.1: the room comes into being with its first occupant, its owner. */

@@ -77,9 +77,9 @@ static void put_item(struct buf *b, struct room *r, const struct occupant *o, bo
     bool content = n && (n->actor.p || n->reason.len);
 
     BUF_LIT(b, "<x xmlns='" NS_MUC_USER "'><item affiliation='");
-    buf_put_z(b, affiliation_name(room_affiliation(r, o->bare)));
+    buf_put_z(b, room_affiliation_name(room_affiliation(r, o->bare)));
     BUF_LIT(b, "' role='");
-    buf_put_z(b, gone && !(n && n->nick.p) ? "none" : role_name(o->role));
+    buf_put_z(b, gone && !(n && n->nick.p) ? "none" : room_role_name(o->role));
     buf_put_c(b, '\'');
     if (sees)
         xml_put_attr(b, "jid", LIST_ITEM(o->seats.prev, struct seat, in_occupant)->full);
