@@ -30,6 +30,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 BONGSU = os.environ.get("BONGSU", os.path.join(TOP, "build/src/processes/bongsu"))
 BONGSU_SERVE = ["serve", "--config", "{config}"]
 BONGSU_ADD = ["user", "add", "{name}", "--password-stdin", "--config", "{config}"]
+BONGSU_ADMIN = ["user", "admin", "{name}", "on", "--config", "{config}"]
 BONGSU_READY = "ready"          # on stdout, once it serves
 BONGSU_WEBSOCKET_PATH = "/xmpp-websocket"
 BONGSU_CONFIG = """\
@@ -47,6 +48,7 @@ keeper.metrics_listen = 127.0.0.1:{metrics[3]}
 tls.certificate = {crt}
 tls.key = {key}
 talk.registration = yes
+talk.invitations = yes
 talk.connections_per_address_max = 2000
 ident.registration = yes
 ident.registrations_per_hour = 0
@@ -129,6 +131,9 @@ class Server:
     def add_users(self, users):
         """Accounts, before or after start()."""
         raise NotImplementedError
+
+    def make_admin(self, name):
+        raise ServerError(f"nobody has taught {self.name} to make {name} an administrator")
 
     def ready(self):
         return True
@@ -269,6 +274,12 @@ class Bongsu(Server):
                 raise ServerError(f"could not add {name}: {done.stdout}{done.stderr}{self.tail()}")
 
 
+    def make_admin(self, name):
+        done = subprocess.run(self.fill(BONGSU_ADMIN, name=name), text=True, capture_output=True, cwd=self.dir)
+        if done.returncode:
+            raise ServerError(f"could not make {name} an administrator: {done.stdout}{done.stderr}{self.tail()}")
+
+
 class BongsuPostgreSQL(Bongsu):
     """The same messenger over PostgreSQL, as in a cluster: a database of its own in the server that BONGSU_TEST_POSTGRESQL
     names (tools/with-postgres)."""
@@ -314,12 +325,18 @@ class BongsuWorkers(BongsuPostgreSQL):
         super().prepare()
 
     def start(self):
+        self.start_nats()
+        super().start()
+
+    def start_nats(self):
         with open(os.path.join(self.dir, "nats.log"), "ab") as log:
             self.nats = subprocess.Popen(["nats-server", "-a", "127.0.0.1", "-p", str(self.nats_port)], stdout=log, stderr=log)
-        super().start()
 
     def stop(self):
         super().stop()
+        self.end_nats()
+
+    def end_nats(self):
         if self.nats:
             self.nats.kill()
             self.nats.wait()
@@ -394,6 +411,9 @@ class BongsuThree(BongsuPostgreSQL):
             self.pending.update(users)
         else:
             self.nodes[0].add_users(users)
+
+    def make_admin(self, name):
+        self.nodes[0].make_admin(name)
 
     def tail(self):
         return "".join(f"--- {n.dir}\n{n.tail()}" for n in self.nodes)

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -214,6 +215,97 @@ def backup_and_restore(s):
     check(restored == before, f"{restored} restored, {before} were there")
 
 
+WORD = ("<query xmlns='urn:xmpp:mam:2'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>urn:xmpp:mam:2</value></field>"
+        "<field var='withtext'><value>{}</value></field></x><set xmlns='http://jabber.org/protocol/rsm'><max>0</max></set></query>")
+
+
+async def found(stream, word):
+    """How many messages of its archive hold the word."""
+    answer = await stream.ask("set", WORD.format(word))
+    return int(answer.find(".//{http://jabber.org/protocol/rsm}count").text)
+
+
+def segments(s):
+    """(segments, chunks that no segment speaks of, the generation that all are of)"""
+    with sqlite3.connect(f"file:{s.dir}/data/talk.db?mode=ro", uri=True) as db:
+        return db.execute("SELECT (SELECT count(*) FROM search_segment), (SELECT count(*) FROM search_chunk c WHERE NOT EXISTS"
+                          " (SELECT 1 FROM search_segment g WHERE g.segment = c.segment) AND NOT EXISTS"
+                          " (SELECT 1 FROM search_trash t WHERE t.segment = c.segment)),"
+                          " (SELECT min(made) FROM search_segment)").fetchone()
+
+
+def index_is_made_behind_the_messages(s):
+    """the search index grows behind the messages, is made anew while people search, and outlives a kill"""
+    async def play():
+        alice = await xmpp.log_in(s, "alice", "one")
+        before = await found(alice, "봉수")
+        for n in range(1100):
+            alice.send(f"<message to='bob@{s.domain}' type='chat'><body>{'봉수대' if n % 10 == 0 else '여느 말'} {n}</body></message>")
+        check(await found(alice, "봉수") == before + 110, "the tail is not searched")
+        deadline = time.monotonic() + 30
+        while segments(s)[0] < 8 and time.monotonic() < deadline:       # four of 256 each for alice and bob
+            await asyncio.sleep(0.2)
+        check(segments(s)[0] >= 8, f"{segments(s)} segments")
+        check(await found(alice, "봉수") == before + 110, "the index differs from the texts")
+        generation = segments(s)[2]
+        again = asyncio.create_task(asyncio.to_thread(s.run, "db", "reindex"))
+        while not again.done():
+            check(await found(alice, "봉수") == before + 110, "not found while the index is made anew")
+        check("the search index is new" in again.result(), again.result())
+        check(segments(s)[2] == generation + 1, "it is not of the new generation")
+        os.kill(s.status()["roles"]["talk"]["pid"], signal.SIGKILL)
+        until(s, lambda roles: roles["talk"]["ready"])
+        alice = await xmpp.log_in(s, "alice", "one")
+        check(await found(alice, "봉수") == before + 110, "not found after a kill")
+        check(segments(s)[1] == 0, "chunks are left that nobody knows of")
+    asyncio.run(play())
+    s.run("stop")
+    s.process.wait(20)
+    check("is new" in s.run("db", "reindex"), "without a server")
+    s.start()
+
+
+def invitations_are_links(s):
+    """an invitation is a link that makes one account, with and without a running server, and a promised name is held"""
+    link = s.run("user", "invite", "gil", "--from", "alice", "--days", "3").splitlines()[0]
+    check(re.fullmatch(rf"xmpp:gil@{s.domain}\?register;preauth=[a-z2-7]{{26}}", link), link)
+    check("invitation for gil" in s.run("user", "invite", "gil", fails=True), "the name was promised twice")
+    check("from 1 to 90" in s.run("user", "invite", "--days", "91", fails=True), "91 days")
+
+    async def play(link, name):
+        token = link.split("preauth=")[1]
+        stream, features = await xmpp.connect(s)
+        for payload in (f"<preauth xmlns='urn:xmpp:pars:0' token='{token}'/>",
+                        f"<query xmlns='jabber:iq:register'><username>{name}</username><password>x</password></query>"):
+            answer = await stream.ask("set", payload, s.domain)
+            check(answer.get("type") == "result", xmpp.show(answer))
+    asyncio.run(play(link, "gil"))
+    s.run("stop")
+    s.process.wait(20)
+    link = s.run("user", "invite").splitlines()[0]
+    check(re.fullmatch(rf"xmpp:{s.domain}\?register;preauth=[a-z2-7]{{26}}", link), link)
+    s.start()
+    asyncio.run(play(link, "hana"))
+    check({"gil", "hana"} <= {line.split("@")[0] for line in s.run("user", "list").splitlines()}, "the accounts are not there")
+
+
+def reports_are_listed(s):
+    """what people report is kept with the messages that they show, and printed for the operator"""
+    async def play():
+        bob, alice = await xmpp.log_in(s, "bob", "two"), await xmpp.log_in(s, "alice", "one")
+        bob.send(f"<message to='alice@{s.domain}' type='chat' id='spam'><body>buy this</body></message>")
+        await bob.ask("get", "<ping xmlns='urn:xmpp:ping'/>", s.domain)
+        page = "<query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>1</max><before/></set></query>"
+        last = (await alice.ask("set", page)).find(".//{http://jabber.org/protocol/rsm}last").text
+        await alice.ask("set", f"<block xmlns='urn:xmpp:blocking'><item jid='mallory@{s.domain}'><report xmlns='urn:xmpp:reporting:1'"
+                               f" reason='urn:xmpp:reporting:spam'><stanza-id xmlns='urn:xmpp:sid:0' by='alice@{s.domain}' id='{last}'/>"
+                               "<text>no, thanks</text></report></item></block>")
+    asyncio.run(play())
+    printed = s.run("reports")
+    check(f"alice@{s.domain}\tabout mallory@{s.domain}\turn:xmpp:reporting:spam" in printed, printed)
+    check("    no, thanks\n" in printed and "<body>buy this</body>" in printed, printed)
+
+
 def killed_roles_come_back(s):
     """a killed role comes back, and the keeper counts it; ident's death ends no session"""
     async def play():
@@ -353,7 +445,8 @@ def one_process(s):
 
 
 TESTS = (help_of_each, nothing_runs, settings_mistakes, workers_need_a_cluster, accounts_without_a_server, accounts_with_a_server, second_server,
-         status_and_top, cluster_is_judged, reload_keeps_sessions, restart_goes_from_role_to_role, rights_are_given_up, backup_and_restore, killed_roles_come_back, stops_in_order,
+         status_and_top, cluster_is_judged, reload_keeps_sessions, restart_goes_from_role_to_role, rights_are_given_up, backup_and_restore,
+         index_is_made_behind_the_messages, invitations_are_links, reports_are_listed, killed_roles_come_back, stops_in_order,
          one_process)
 
 

@@ -100,6 +100,40 @@ async def a_worker_dies_alone(s):
     await all_hear(s, await everybody(s), "back")
 
 
+async def answers(stream, domain):
+    try:
+        return await asyncio.wait_for(stream.ask("get", "<ping xmlns='urn:xmpp:ping'/>", domain), 1.5) is not None
+    except (asyncio.TimeoutError, xmpp.XMPPError, EOFError):
+        return False
+
+
+async def a_frozen_worker_is_given_up_and_comes_back(s):
+    """a worker stands still until the others bury it: whose device is there sees all that came meanwhile, once and in order"""
+    streams = await everybody(s)
+    pid = status(s)["roles"]["talk2"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        there = dict(zip(streams, await asyncio.gather(*(answers(x, s.domain) for x in streams.values()))))
+        bob, alice = [n for n, a in there.items() if not a][0], [n for n, a in there.items() if a][0]
+        s.end_nats()                        # what is told meanwhile is lost for the frozen one
+        s.start_nats()
+        await asyncio.sleep(1)
+        for n in range(28):                 # some before its burial, some after: those are put aside
+            streams[alice].send(f"<message to='{bob}@{s.domain}' type='chat' id='m{n}'><body>{n}</body></message>")
+            await asyncio.sleep(0.5)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    came = []
+    while len(came) < 28:
+        item = await streams[bob].take(15)
+        check(item not in (None, xmpp.GONE), f"{bob} saw only {came}")
+        if hasattr(item, "tag") and xmpp.local(item) == "message":
+            came.append(int(item.get("id")[1:]))
+    check(came == list(range(28)), f"{bob} saw {came}")
+    more = await streams[bob].take(2)
+    check(more is None or xmpp.local(more) != "message", "something came twice")
+
+
 async def restart_serves_all_the_time(s):
     """during `bongsu restart` log-ins go on, and every worker is replaced"""
     before = status(s)["roles"]
@@ -123,7 +157,7 @@ async def restart_serves_all_the_time(s):
     await all_hear(s, await everybody(s), "new")
 
 
-TESTS = (load_spreads, people_on_all_workers_chat, a_worker_dies_alone, restart_serves_all_the_time)
+TESTS = (load_spreads, people_on_all_workers_chat, a_frozen_worker_is_given_up_and_comes_back, a_worker_dies_alone, restart_serves_all_the_time)
 
 
 def played(test):

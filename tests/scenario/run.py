@@ -296,6 +296,11 @@ class Play:
             await self.starts_tls(a)
         elif text == "is offline":
             pass
+        elif text == "is an administrator":
+            self.server.make_admin(a.user)
+            await self.is_seen_as_administrator(a)
+        elif text == "is seen as an administrator":
+            await self.is_seen_as_administrator(a)
         elif text.startswith("is available"):
             await self.is_available(a, text.removeprefix("is available").strip())
         elif text == "disconnects":
@@ -392,6 +397,16 @@ class Play:
             return False
         sender, kind = item.get("from") or "", item.get("type")
         return kind is None and sender.split("/")[0] == bare or self_too and kind == "unavailable" and "/" not in sender
+
+    async def is_seen_as_administrator(self, a):
+        """Another worker than the one that did it is told of it a moment later."""
+        for _ in range(100):
+            answer = await a.stream.ask("get", "<query xmlns='http://jabber.org/protocol/disco#items'"
+                                               " node='http://jabber.org/protocol/commands'/>", to=self.server.domain)
+            if any("#add-user" in (item.get("node") or "") for item in answer.iter()):
+                return
+            await asyncio.sleep(0.05)
+        raise Failure(f"{a.name} is no administrator")
 
     async def are_friends(self, a, b):
         """Each subscribed to the other, and nothing left to hear of it. Both

@@ -148,24 +148,35 @@ enum err account_exists(struct db_conn *c, struct str user)
 
 /* ERR_EXISTS is found by counting rows, not by a failed statement, which would
  * roll the whole commit batch back. */
-static enum err add_rows(struct db_conn *c, struct str user, const struct account_keys *k, int64_t now_us)
+static enum err add_rows(struct db_conn *c, struct str user, const struct credential *sha1, const struct credential *sha256, int64_t now_us)
 {
     static struct db_sql add = {
-        "INSERT INTO account(name, created_us, disabled) VALUES (?1, ?2, 0) ON CONFLICT (name) DO NOTHING" };
+        "INSERT INTO account(name, created_us, disabled) SELECT ?1, ?2, 0"
+        " WHERE NOT EXISTS (SELECT 1 FROM deletion WHERE name = ?1) ON CONFLICT (name) DO NOTHING" };
     enum err e = db_run(c, &add, "si", user, now_us);
 
     if (e)
         return e;
     if (db_changes(c) == 0)
         return ERR_EXISTS;
-    return keys_put(c, user, k);
+    e = sha1 ? credential_put(c, user, sha1) : OK;
+    if (!e && sha256)
+        e = credential_put(c, user, sha256);
+    return e;
 }
 
 enum err account_add(struct db_conn *c, struct str user, const struct account_keys *k, int64_t now_us)
 {
     enum err e = db_atomic_begin(c);
 
-    return e ? e : db_atomic_end(c, add_rows(c, user, k, now_us));
+    return e ? e : db_atomic_end(c, add_rows(c, user, &k->sha1, &k->sha256, now_us));
+}
+
+enum err account_import(struct db_conn *c, struct str user, const struct credential *sha1, const struct credential *sha256, int64_t now_us)
+{
+    enum err e = db_atomic_begin(c);
+
+    return e ? e : db_atomic_end(c, add_rows(c, user, sha1, sha256, now_us));
 }
 
 enum err account_passwd(struct db_conn *c, struct str user, const struct account_keys *k)
@@ -198,12 +209,16 @@ enum err account_disable(struct db_conn *c, struct str user, bool disabled)
     return db_atomic_end(c, e);
 }
 
-static enum err delete_rows(struct db_conn *c, struct str user)
+static enum err delete_rows(struct db_conn *c, struct str user, int64_t now_us)
 {
+    static struct db_sql note = {
+        "INSERT INTO deletion(name, at_us) SELECT name, ?2 FROM account WHERE name = ?1 ON CONFLICT (name) DO NOTHING" };
     static struct db_sql del_account = { "DELETE FROM account WHERE name = ?1" };
     static struct db_sql del_credential = { "DELETE FROM credential WHERE name = ?1" };
-    enum err e = db_run(c, &del_account, "s", user);
+    enum err e = db_run(c, &note, "si", user, now_us);
 
+    if (!e)
+        e = db_run(c, &del_account, "s", user);
     if (e)
         return e;
     if (db_changes(c) == 0)
@@ -212,11 +227,18 @@ static enum err delete_rows(struct db_conn *c, struct str user)
     return e ? e : tokens_delete(c, user);
 }
 
-enum err account_delete(struct db_conn *c, struct str user)
+enum err account_delete(struct db_conn *c, struct str user, int64_t now_us)
 {
     enum err e = db_atomic_begin(c);
 
-    return e ? e : db_atomic_end(c, delete_rows(c, user));
+    return e ? e : db_atomic_end(c, delete_rows(c, user, now_us));
+}
+
+enum err account_deletion_done(struct db_conn *c, struct str user)
+{
+    static struct db_sql done = { "DELETE FROM deletion WHERE name = ?1" };
+
+    return db_run(c, &done, "s", user);
 }
 
 /* Bytes from the disk are checked like a stranger's. */
@@ -268,12 +290,20 @@ enum err account_credential(struct db_conn *c, struct str user, enum digest_kind
     return e;
 }
 
-enum err account_list(struct db_conn *c, struct str after, int max, account_fn *fn, void *arg)
+/* Rows of name, time and a truth. */
+static enum err rows_tell(struct db_stmt *s, account_fn *fn, void *arg)
 {
-    static struct db_sql list = {
-        "SELECT name, created_us, disabled FROM account WHERE name > ?1 ORDER BY name LIMIT ?2" };
-    struct db_stmt *s = db_prepare(c, &list);
     enum err e;
+
+    while ((e = db_step(s)) == OK)
+        fn(arg, db_text(s, 0), db_i64(s, 1), db_i64(s, 2) != 0);
+    db_done(s);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static enum err list_by(struct db_conn *c, struct db_sql *sql, struct str after, int max, account_fn *fn, void *arg)
+{
+    struct db_stmt *s = db_prepare(c, sql);
 
     if (!s)
         return ERR_IO;
@@ -281,10 +311,48 @@ enum err account_list(struct db_conn *c, struct str after, int max, account_fn *
         max = ACCOUNT_LIST_MAX;
     db_bind_str(s, 1, after.p ? after : STR(""));
     db_bind_i64(s, 2, max);
-    while ((e = db_step(s)) == OK)
-        fn(arg, db_text(s, 0), db_i64(s, 1), db_i64(s, 2) != 0);
-    db_done(s);
-    return e == ERR_NOT_FOUND ? OK : e;
+    return rows_tell(s, fn, arg);
+}
+
+enum err account_list(struct db_conn *c, struct str after, int max, account_fn *fn, void *arg)
+{
+    static struct db_sql list = {
+        "SELECT name, created_us, disabled FROM account WHERE name > ?1 ORDER BY name LIMIT ?2" };
+
+    return list_by(c, &list, after, max, fn, arg);
+}
+
+enum err account_list_disabled(struct db_conn *c, struct str after, int max, account_fn *fn, void *arg)
+{
+    static struct db_sql list = {
+        "SELECT name, created_us, disabled FROM account WHERE name > ?1 AND disabled <> 0 ORDER BY name LIMIT ?2" };
+
+    return list_by(c, &list, after, max, fn, arg);
+}
+
+enum err account_count(struct db_conn *c, int64_t *all, int64_t *disabled)
+{
+    static struct db_sql count = { "SELECT count(*), CAST(coalesce(sum(disabled), 0) AS BIGINT) FROM account" };
+    struct db_stmt *s = NULL;
+    enum err e = db_get(c, &s, &count, "");
+
+    *all = e ? 0 : db_i64(s, 0);
+    *disabled = e ? 0 : db_i64(s, 1);
+    if (s)
+        db_done(s);
+    return e;
+}
+
+enum err account_deletions(struct db_conn *c, int64_t before_us, account_fn *fn, void *arg)
+{
+    static struct db_sql list = { "SELECT name, at_us, 0 FROM deletion WHERE at_us < ?1 ORDER BY at_us LIMIT ?2" };
+    struct db_stmt *s = db_prepare(c, &list);
+
+    if (!s)
+        return ERR_IO;
+    db_bind_i64(s, 1, before_us);
+    db_bind_i64(s, 2, ACCOUNT_LIST_MAX);
+    return rows_tell(s, fn, arg);
 }
 
 static enum err secret_get(struct db_conn *c, uint8_t out[IDENT_SECRET_BYTES])

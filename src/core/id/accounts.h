@@ -50,18 +50,27 @@ void     credential_derive(struct credential *out, enum digest_kind kind, struct
                            int iterations);
 void     account_keys_make(struct account_keys *out, struct str password, int iterations);
 
+typedef void account_fn(void *arg, struct str user, int64_t at_us, bool disabled);
+
 /* Names are in normal form from here on. */
 enum err account_exists(struct db_conn *c, struct str user);                        /* OK, ERR_NOT_FOUND */
 enum err account_add(struct db_conn *c, struct str user, const struct account_keys *k, int64_t now_us); /* ERR_EXISTS */
+/* From another server: with the credentials that it had; one of them may be NULL. */
+enum err account_import(struct db_conn *c, struct str user, const struct credential *sha1, const struct credential *sha256, int64_t now_us);
 enum err account_passwd(struct db_conn *c, struct str user, const struct account_keys *k); /* ERR_NOT_FOUND; FAST tokens end */
 enum err account_disable(struct db_conn *c, struct str user, bool disabled);        /* ERR_NOT_FOUND; FAST tokens end */
-enum err account_delete(struct db_conn *c, struct str user);                        /* ERR_NOT_FOUND */
+/* ERR_NOT_FOUND. The name is not free before account_deletion_done: what the messenger keeps of it must go first. */
+enum err account_delete(struct db_conn *c, struct str user, int64_t now_us);
+enum err account_deletion_done(struct db_conn *c, struct str user);
+/* Up to ACCOUNT_LIST_MAX deletions that are not done, asked before `before_us`; the oldest first. */
+enum err account_deletions(struct db_conn *c, int64_t before_us, account_fn *fn, void *arg);
 enum err account_state(struct db_conn *c, struct str user, bool *disabled);         /* ERR_NOT_FOUND */
 /* One point read, the same for a name that exists and one that does not (ERR_NOT_FOUND, `out` untouched). */
 enum err account_credential(struct db_conn *c, struct str user, enum digest_kind kind, struct credential *out);
 /* Up to `max` (ACCOUNT_LIST_MAX) names behind `after`, in byte order. `fn` may not touch the connection. */
-typedef void account_fn(void *arg, struct str user, int64_t created_us, bool disabled);
 enum err account_list(struct db_conn *c, struct str after, int max, account_fn *fn, void *arg);
+enum err account_list_disabled(struct db_conn *c, struct str after, int max, account_fn *fn, void *arg);
+enum err account_count(struct db_conn *c, int64_t *all, int64_t *disabled);
 
 /* The server-wide random secret behind the salts of names that do not exist. Made at its first use. */
 enum err ident_secret(struct db_conn *c, uint8_t out[IDENT_SECRET_BYTES]);

@@ -27,6 +27,8 @@ const char *sasl_failure_condition(enum sasl_failure f)
 struct ask {
     sasl_answer_fn *sasl_fn;
     ident_done_fn  *done_fn;
+    ident_users_fn *users_fn;
+    ident_count_fn *count_fn;
     void           *arg;
 };
 
@@ -139,4 +141,80 @@ enum err ident_user_password(struct bus *b, struct str user, struct str password
 enum err ident_user_delete(struct bus *b, struct str user, ident_done_fn *fn, void *arg)
 {
     return ask_user(b, "ident.user.delete", user, STR_NULL, STR_NULL, fn, arg);
+}
+
+enum err ident_user_add(struct bus *b, struct str user, struct str password, ident_done_fn *fn, void *arg)
+{
+    return ask_user(b, "ident.user.add", user, some(password), STR_NULL, fn, arg);
+}
+
+enum err ident_user_forgotten(struct bus *b, struct str user, ident_done_fn *fn, void *arg)
+{
+    return ask_user(b, "ident.user.forgotten", user, STR_NULL, STR_NULL, fn, arg);
+}
+
+/* ---- for administrators ---- */
+
+static enum err ask_number(struct bus *b, const char *subject, struct str user, uint64_t number, bus_reply_fn *replied, struct ask ask)
+{
+    struct buf payload;
+
+    buf_init(&payload, BUS_PAYLOAD_BYTES_MAX);
+    codec_begin(&payload, IDENT_PAYLOAD_VERSION);
+    codec_put_str(&payload, some(user));
+    codec_put_u64(&payload, number);
+    return send(b, subject, &payload, replied, ask);
+}
+
+enum err ident_user_disable(struct bus *b, struct str user, bool disabled, ident_done_fn *fn, void *arg)
+{
+    return ask_number(b, "ident.user.disable", user, disabled, done_replied, (struct ask){ .done_fn = fn, .arg = arg });
+}
+
+static void users_replied(void *arg, enum err e, struct str payload)
+{
+    struct ask          q = *(struct ask *)arg;
+    struct codec_reader r = codec_open(payload, IDENT_PAYLOAD_VERSION);
+    uint64_t            count = e ? 0 : codec_u64(&r);
+    struct ident_user  *users = mem_new(sizeof *users * (IDENT_LIST_MAX + 1));
+
+    free(arg);
+    if (count > IDENT_LIST_MAX)
+        e = ERR_INVALID;
+    for (uint64_t i = 0; i < count && !e; i++) {
+        users[i].name = codec_str(&r, IDENT_USER_BYTES_MAX);
+        users[i].created_us = codec_i64(&r);
+        users[i].disabled = codec_u64(&r) != 0;
+    }
+    if (!e && !codec_ok(&r))
+        e = ERR_INVALID;
+    q.users_fn(q.arg, e, users, e ? 0 : (int)count);
+    free(users);
+}
+
+enum err ident_users(struct bus *b, struct str after, int max, bool only_disabled, ident_users_fn *fn, void *arg)
+{
+    return ask_number(b, only_disabled ? "ident.user.list_disabled" : "ident.user.list", after, (uint64_t)max, users_replied,
+                      (struct ask){ .users_fn = fn, .arg = arg });
+}
+
+static void count_replied(void *arg, enum err e, struct str payload)
+{
+    struct ask          q = *(struct ask *)arg;
+    struct codec_reader r = codec_open(payload, IDENT_PAYLOAD_VERSION);
+    int64_t             all = codec_i64(&r), disabled = codec_i64(&r);
+
+    free(arg);
+    if (!e && !codec_ok(&r))
+        e = ERR_INVALID;
+    q.count_fn(q.arg, e, e ? 0 : all, e ? 0 : disabled);
+}
+
+enum err ident_user_count(struct bus *b, ident_count_fn *fn, void *arg)
+{
+    struct buf payload;
+
+    buf_init(&payload, 0);
+    codec_begin(&payload, IDENT_PAYLOAD_VERSION);
+    return send(b, "ident.user.count", &payload, count_replied, (struct ask){ .count_fn = fn, .arg = arg });
 }

@@ -60,6 +60,20 @@ extern const char *const ident_fast_mechanisms[];
  *   password  OK, ERR_INVALID, ERR_NOT_FOUND
  *   delete    OK, ERR_NOT_FOUND; publishes "account.deleted" with the name */
 typedef void ident_done_fn(void *arg, enum err e);
+/* What an administrator may (XEP-0133); talk only.
+ *   add       OK, ERR_EXISTS (also while what was kept of an earlier one is being deleted), ERR_INVALID
+ *   disable   OK, ERR_NOT_FOUND; publishes "account.disabled" with the name
+ *   forgotten talk has nothing of a deleted account any more */
+enum err ident_user_add(struct bus *b, struct str user, struct str password, ident_done_fn *fn, void *arg);
+enum err ident_user_disable(struct bus *b, struct str user, bool disabled, ident_done_fn *fn, void *arg);
+enum err ident_user_forgotten(struct bus *b, struct str user, ident_done_fn *fn, void *arg);
+/* e != OK: nothing else is said. */
+enum { IDENT_LIST_MAX = 500 };
+struct ident_user { struct str name; int64_t created_us; bool disabled; };
+typedef void ident_users_fn(void *arg, enum err e, const struct ident_user *users, int count);
+typedef void ident_count_fn(void *arg, enum err e, int64_t all, int64_t disabled);
+enum err ident_users(struct bus *b, struct str after, int max, bool only_disabled, ident_users_fn *fn, void *arg);
+enum err ident_user_count(struct bus *b, ident_count_fn *fn, void *arg);
 enum err ident_user_exists(struct bus *b, struct str user, ident_done_fn *fn, void *arg);
 enum err ident_user_register(struct bus *b, struct str user, struct str password, struct str peer_key, ident_done_fn *fn, void *arg);
 enum err ident_user_password(struct bus *b, struct str user, struct str password, ident_done_fn *fn, void *arg);

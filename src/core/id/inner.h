@@ -28,6 +28,8 @@ struct ident {
     /* changes.c */
     struct limits   registrations;
     int             change_count;
+    struct timer    deletions;          /* tells of those that are not done… */
+    int64_t         deletions_rest_us;  /* …for so long */
 };
 
 /* One subject's handler. `r` is open behind the version byte. Answers `rq` now or later. */
@@ -35,7 +37,9 @@ typedef void ident_handler_fn(struct ident *id, struct bus_request *rq, struct c
 
 ident_handler_fn logins_start, logins_step, logins_abort;
 ident_handler_fn users_exists, users_register, users_password, users_delete;
-ident_handler_fn users_add, users_disable, users_list, ident_backup;
+ident_handler_fn users_add, users_disable, users_list, users_list_disabled, users_count, users_forgotten, ident_backup;
 
+void users_init(struct ident *id);
+void users_done(struct ident *id);
 void logins_init(struct ident *id);
 void logins_done(struct ident *id);     /* those that wait for their client */

@@ -36,5 +36,7 @@ const struct db_migration id_migrations[] = {
       "  name  TEXT NOT NULL PRIMARY KEY,"
       "  value BLOB NOT NULL"
       ");" },
+    /* Accounts that are gone here while others may still have something of theirs: told until they say that nothing is left. */
+    { 2, "id", "CREATE TABLE deletion (name TEXT NOT NULL PRIMARY KEY, at_us BIGINT NOT NULL);" },
     { 0 },
 };

@@ -9,11 +9,15 @@
  *   ident.user.exists      user                             -
  *   ident.user.register    user, password, peer_key         -
  *   ident.user.password    user, password                   -
- *   ident.user.delete      user                             -  (publishes account.deleted: user)
- * for people who run the server, not for talk and web:
+ *   ident.user.delete      user                             -  (publishes account.deleted: user, again and again until…)
+ * not for web:
+ *   ident.user.forgotten   user                             -  (…nothing is left of it; then the name is free)
  *   ident.user.add         user, password                   -
  *   ident.user.disable     user, 0 or 1                     -  (publishes account.disabled: user, when 1)
  *   ident.user.list        after, count u64                 count u64, then user, created_us i64, disabled u64 each
+ *   ident.user.list_disabled  the same, of those that are
+ *   ident.user.count       -                                all i64, disabled i64
+ * for people who run the server, not for talk and web:
  *   ident.backup           path                             -, or with an error: sentence
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once

@@ -96,6 +96,21 @@ static enum err take_credential(struct sasl_exchange *x, const struct sasl_env *
     return e == ERR_NOT_FOUND ? OK : e;
 }
 
+/* Accounts that came from another server may have only the older one. */
+static enum err take_plain_credential(struct sasl_exchange *x, const struct sasl_env *env)
+{
+    struct credential older;
+    enum err          e = take_credential(x, env, DIGEST_SHA256, &x->plain_key);
+    bool              known = x->known;
+
+    if (!e)
+        e = take_credential(x, env, DIGEST_SHA1, &older);
+    if (!e && !known && x->known)
+        x->plain_key = older;
+    x->known |= known;
+    return e;
+}
+
 static struct str exporter_of(const struct sasl_exchange *x)
 {
     return str_make(x->exporter, x->exporter_bytes);
@@ -192,7 +207,7 @@ static enum sasl_next plain_feed(struct sasl_exchange *x, const struct sasl_env 
         why = check_authzid(x, env, a, p.authzid);
     if (!why && account_password(a, p.password, &password))
         why = SASL_NOT_AUTHORIZED;
-    if (!why && take_credential(x, env, DIGEST_SHA256, &x->plain_key))
+    if (!why && take_plain_credential(x, env))
         why = SASL_TEMPORARY_AUTH_FAILURE;
     if (why)
         return fail(x, out, why);

@@ -5,30 +5,39 @@
 #include "base/mem.h"
 #include "id/inner.h"
 
+/* Who may ask. talk carries out what administrators ask of it (XEP-0133), so it may what they may; web, which faces
+ * strangers too and has no such commands, may not. The rest is for the process of the control socket. */
+enum asker { ANYONE, TALK, OPERATORS };
+
 struct ident_row {
     const char       *subject;
     ident_handler_fn *handle;
-    bool              operators_only;   /* asked by the control socket's process, not by those that face strangers */
+    enum asker        who;
 };
 
 static const struct ident_row rows[] = {
-    { "ident.sasl.start",    logins_start,   false },
-    { "ident.sasl.step",     logins_step,    false },
-    { "ident.sasl.abort",    logins_abort,   false },
-    { "ident.user.exists",   users_exists,   false },
-    { "ident.user.register", users_register, false },
-    { "ident.user.password", users_password, false },
-    { "ident.user.delete",   users_delete,   false },
-    { "ident.user.add",      users_add,      true },
-    { "ident.user.disable",  users_disable,  true },
-    { "ident.user.list",     users_list,     true },
-    { "ident.backup",        ident_backup,   true },
+    { "ident.sasl.start",         logins_start,        ANYONE },
+    { "ident.sasl.step",          logins_step,         ANYONE },
+    { "ident.sasl.abort",         logins_abort,        ANYONE },
+    { "ident.user.exists",        users_exists,        ANYONE },
+    { "ident.user.register",      users_register,      ANYONE },
+    { "ident.user.password",      users_password,      ANYONE },
+    { "ident.user.delete",        users_delete,        ANYONE },
+    { "ident.user.forgotten",     users_forgotten,     TALK },
+    { "ident.user.add",           users_add,           TALK },
+    { "ident.user.disable",       users_disable,       TALK },
+    { "ident.user.list",          users_list,          TALK },
+    { "ident.user.list_disabled", users_list_disabled, TALK },
+    { "ident.user.count",         users_count,         TALK },
+    { "ident.backup",             ident_backup,        OPERATORS },
 };
 
-/* talk, its further workers talk2, talk3 …, and web. */
-static bool faces_strangers(struct str asker)
+/* talk, its further workers talk2, talk3 …, and web face strangers. */
+static bool may_ask(enum asker who, struct str asker)
 {
-    return str_starts(asker, STR("talk")) || str_is(asker, "web");
+    if (str_is(asker, "web"))
+        return who == ANYONE;
+    return who != OPERATORS || !str_starts(asker, STR("talk"));
 }
 
 static void serve(void *arg, struct bus_request *rq, struct str subject, struct str payload)
@@ -39,7 +48,7 @@ static void serve(void *arg, struct bus_request *rq, struct str subject, struct 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (!str_is(subject, rows[i].subject))
             continue;
-        if (rows[i].operators_only && faces_strangers(bus_asker(rq))) {
+        if (!may_ask(rows[i].who, bus_asker(rq))) {
             bus_answer(rq, ERR_DENIED, STR_NULL);
             return;
         }
@@ -107,6 +116,7 @@ enum err ident_new(struct loop *l, struct bus *b, const struct ident_options *o,
     if (!e) {
         env_init(id);
         e = bus_serve(b, "ident.*", serve, id);
+        users_init(id);
     }
     if (e) {
         ident_free(&id);
@@ -124,6 +134,7 @@ void ident_free(struct ident **idp)
     if (!id)
         return;
     *idp = NULL;
+    users_done(id);
     hashpool_free(&id->pool);           /* first: what it finishes may still be written */
     db_close(&id->db);
     logins_done(id);

@@ -4,6 +4,7 @@
 #include "id/accounts.h"
 
 struct fixture {
+    int             told;
     struct arena    a;
     struct db_conn *c;
 };
@@ -45,6 +46,12 @@ static bool opens(struct db_conn *c, struct str user, const char *password)
     return memcmp(tried.stored_key, got.stored_key, 32) == 0;
 }
 
+static void told(void *arg, struct str user, int64_t at_us, bool disabled)
+{
+    (void)disabled;
+    ((struct fixture *)arg)->told += str_is(user, "alice") && at_us == 5;
+}
+
 static void an_account_is_made_changed_and_ended(struct test *t)
 {
     struct account_keys one = keys("one"), two = keys("two");
@@ -55,7 +62,7 @@ static void an_account_is_made_changed_and_ended(struct test *t)
         return;
     CHECK_INT(t, ERR_NOT_FOUND, account_exists(f.c, STR("alice")));
     CHECK_INT(t, ERR_NOT_FOUND, account_passwd(f.c, STR("alice"), &one));
-    CHECK_INT(t, ERR_NOT_FOUND, account_delete(f.c, STR("alice")));
+    CHECK_INT(t, ERR_NOT_FOUND, account_delete(f.c, STR("alice"), 5));
     CHECK_INT(t, ERR_NOT_FOUND, account_disable(f.c, STR("alice"), true));
     CHECK_OK(t, account_add(f.c, STR("alice"), &one, 1));
     CHECK_INT(t, ERR_EXISTS, account_add(f.c, STR("alice"), &two, 1));
@@ -67,9 +74,17 @@ static void an_account_is_made_changed_and_ended(struct test *t)
     CHECK_OK(t, account_disable(f.c, STR("alice"), true));
     CHECK_OK(t, account_state(f.c, STR("alice"), &disabled));
     CHECK(t, disabled);
-    CHECK_OK(t, account_delete(f.c, STR("alice")));
+    CHECK_OK(t, account_delete(f.c, STR("alice"), 5));
     CHECK_INT(t, ERR_NOT_FOUND, account_exists(f.c, STR("alice")));
     CHECK(t, !opens(f.c, STR("alice"), "two"));
+    f.told = 0;
+    CHECK_INT(t, ERR_EXISTS, account_add(f.c, STR("alice"), &two, 6));
+    CHECK_OK(t, account_deletions(f.c, 5, told, &f));
+    CHECK_INT(t, 0, f.told);
+    CHECK_OK(t, account_deletions(f.c, 6, told, &f));
+    CHECK_INT(t, 1, f.told);
+    CHECK_OK(t, account_deletion_done(f.c, STR("alice")));
+    CHECK_OK(t, account_add(f.c, STR("alice"), &two, 7));
     teardown(&f);
 }
 

@@ -14,7 +14,7 @@ struct fixture {
     struct arena    a;
     struct loop    *l;
     struct bus_hub *hub;
-    struct bus     *ident_bus, *talk, *keeper;
+    struct bus     *ident_bus, *talk, *keeper, *web;
     struct ident   *ident;
     struct ident_options o;
     /* the last answer */
@@ -23,6 +23,7 @@ struct fixture {
     struct sasl_answer sasl;
     struct str      payload;
     char            deleted[64];
+    int64_t         count;
 };
 
 static void deleted(void *arg, struct str subject, struct str payload)
@@ -50,6 +51,7 @@ static bool setup(struct test *t, struct fixture *f, struct ident_options o)
     CHECK_OK(t, bus_new_inproc(f->l, "ident", &f->hub, &f->ident_bus));
     CHECK_OK(t, bus_new_inproc(f->l, "talk", &f->hub, &f->talk));
     CHECK_OK(t, bus_new_inproc(f->l, "keeper", &f->hub, &f->keeper));
+    CHECK_OK(t, bus_new_inproc(f->l, "web", &f->hub, &f->web));
     CHECK_OK(t, bus_subscribe(f->talk, "account.deleted", deleted, f));
     if (CHECK_OK(t, ident_new(f->l, f->ident_bus, &o, &f->ident, &f->a, &why)))
         return true;
@@ -64,6 +66,7 @@ static void teardown(struct fixture *f)
         loop_round(f->l, 0);
     bus_free(&f->talk);
     bus_free(&f->keeper);
+    bus_free(&f->web);
     bus_free(&f->ident_bus);
     loop_round(f->l, 0);
     loop_free(&f->l);
@@ -239,7 +242,8 @@ static void registration_is_off_unless_switched_on(struct test *t)
     CHECK_INT(t, ERR_DENIED, f.e);
     CHECK_OK(t, ask(t, &f, f.keeper, "ident.user.add", "a", "pw"));
     CHECK_INT(t, ERR_EXISTS, ask(t, &f, f.keeper, "ident.user.add", "a", "pw"));
-    CHECK_INT(t, ERR_DENIED, ask(t, &f, f.talk, "ident.user.add", "b", "pw"));
+    CHECK_INT(t, ERR_DENIED, ask(t, &f, f.web, "ident.user.add", "b", "pw"));
+    CHECK_INT(t, ERR_DENIED, ask(t, &f, f.talk, "ident.backup", "b", NULL));
     ident_reload(f.ident, &(struct ident_options){ .registration = true, .registrations_per_hour = 1, .fast_token_days = 1 });
     for (int i = 0; i < 2; i++) {
         CHECK_OK(t, ident_user_register(f.talk, i ? STR("c") : STR("b"), STR("pw"), STR("10.0.0.1"), done, &f));
@@ -289,6 +293,74 @@ static void operators_list_disable_and_back_up(struct test *t)
     CHECK(t, on_server() || access(copy, R_OK) == 0);
     CHECK(t, ask(t, &f, f.keeper, "ident.backup", "/nowhere/at/all.db", NULL) != OK);
     buf_done(&out);
+    teardown(&f);
+}
+
+static void counted(void *arg, enum err e, int64_t all, int64_t disabled)
+{
+    struct fixture *f = arg;
+
+    f->answered = true;
+    f->e = e;
+    f->count = all * 100 + disabled;
+}
+
+static void listed(void *arg, enum err e, const struct ident_user *users, int count)
+{
+    struct fixture *f = arg;
+
+    f->answered = true;
+    f->e = e;
+    f->count = count;
+    if (count)
+        str_copy(users[0].name, f->deleted, sizeof f->deleted);
+}
+
+static void administrators_count_disable_and_list(struct test *t)
+{
+    struct fixture f;
+
+    if (!setup(t, &f, (struct ident_options){ 0 }))
+        return;
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(t, ident_user_add(f.talk, i == 0 ? STR("a") : i == 1 ? STR("b") : STR("c"), STR("pw"), done, &f));
+        wait_answer(t, &f);
+        CHECK_OK(t, f.e);
+    }
+    CHECK_OK(t, ident_user_disable(f.talk, STR("b"), true, done, &f));
+    wait_answer(t, &f);
+    CHECK_OK(t, ident_user_count(f.talk, counted, &f));
+    wait_answer(t, &f);
+    CHECK_INT(t, 301, f.count);
+    CHECK_OK(t, ident_users(f.talk, STR(""), 10, true, listed, &f));
+    wait_answer(t, &f);
+    CHECK_INT(t, 1, f.count);
+    CHECK_STR(t, "b", str_of(f.deleted));
+    CHECK_OK(t, ident_users(f.talk, STR("a"), 10, false, listed, &f));
+    wait_answer(t, &f);
+    CHECK_INT(t, 2, f.count);
+    CHECK_OK(t, ident_users(f.web, STR("a"), 10, false, listed, &f));
+    wait_answer(t, &f);
+    CHECK_INT(t, ERR_DENIED, f.e);
+    teardown(&f);
+}
+
+/* The messenger may have been away when the account went: it is told again, and nobody gets the name before. */
+static void a_name_is_free_when_nothing_is_left_of_it(struct test *t)
+{
+    struct fixture f;
+
+    if (!setup(t, &f, (struct ident_options){ 0 }))
+        return;
+    CHECK_OK(t, ask(t, &f, f.keeper, "ident.user.add", "alice", "pw"));
+    CHECK_OK(t, ask(t, &f, f.keeper, "ident.user.delete", "alice", NULL));
+    loop_round(f.l, 0);
+    CHECK_STR(t, "alice", str_of(f.deleted));
+    CHECK_INT(t, ERR_EXISTS, ask(t, &f, f.keeper, "ident.user.add", "alice", "pw"));
+    CHECK_OK(t, ident_user_forgotten(f.talk, STR("alice"), done, &f));
+    wait_answer(t, &f);
+    CHECK_OK(t, f.e);
+    CHECK_OK(t, ask(t, &f, f.keeper, "ident.user.add", "alice", "pw"));
     teardown(&f);
 }
 
@@ -457,6 +529,7 @@ static void ending_answers_what_is_under_way(struct test *t)
 
 DB_TEST_MAIN(TEST(an_account_lives_through_the_bus), TEST(registration_has_its_limits),
           TEST(registration_is_off_unless_switched_on), TEST(operators_list_disable_and_back_up),
+          TEST(administrators_count_disable_and_list), TEST(a_name_is_free_when_nothing_is_left_of_it),
           TEST(a_client_may_begin_without_words), TEST(an_exchange_ends_when_left_alone),
           TEST(guessing_stops_the_guesser_alone), TEST(tokens_are_given_and_used_over_the_bus),
           TEST(a_failed_write_keeps_nobody_out), TEST(cut_payloads_are_refused), TEST(ending_answers_what_is_under_way))

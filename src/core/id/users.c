@@ -13,10 +13,11 @@ METRIC_COUNTER(users_made, "bongsu_ident_accounts_made", "Accounts made.");
 METRIC_COUNTER(users_ended, "bongsu_ident_accounts_deleted", "Accounts deleted.");
 METRIC_COUNTER(registrations_limited, "bongsu_ident_registrations_limited", "Registrations refused because an address made too many.");
 
-enum verb { VERB_ADD, VERB_PASSWORD, VERB_DISABLE, VERB_ENABLE, VERB_DELETE };
+enum verb { VERB_ADD, VERB_PASSWORD, VERB_DISABLE, VERB_ENABLE, VERB_DELETE, VERB_FORGOTTEN };
 static const char *const verb_events[] = {
     [VERB_ADD] = "account.added", [VERB_PASSWORD] = "account.password_changed", [VERB_DISABLE] = "account.disabled",
     [VERB_ENABLE] = "account.enabled", [VERB_DELETE] = "account.deleted",
+    [VERB_FORGOTTEN] = "account.forgotten",
 };
 
 struct change {
@@ -62,20 +63,22 @@ static enum err change_apply(struct db_conn *c, struct commit_op *self)
     case VERB_ENABLE:
         return account_disable(c, user, g->verb == VERB_DISABLE);
     case VERB_DELETE:
-        return account_delete(c, user);
+        return account_delete(c, user, g->now_us);
+    case VERB_FORGOTTEN:
+        return account_deletion_done(c, user);
     }
     return ERR_BUG;
 }
 
 /* Told to whoever holds something of that user: sessions, archive, roster. */
-static void change_publish(struct change *g)
+static void publish(struct ident *id, enum verb verb, struct str user)
 {
-    struct buf *out = &g->ident->out;
+    struct buf *out = &id->out;
 
     buf_clear(out);
     codec_begin(out, IDENT_PAYLOAD_VERSION);
-    codec_put_str(out, str_of(g->user));
-    bus_publish(g->ident->bus, verb_events[g->verb], buf_str(out));
+    codec_put_str(out, user);
+    bus_publish(id->bus, verb_events[verb], buf_str(out));
 }
 
 static void change_done(struct commit_op *self, enum err e)
@@ -92,7 +95,7 @@ static void change_done(struct commit_op *self, enum err e)
     /* the asker hears it first: it may be a session of that very user, which the event ends */
     bus_answer(g->rq, e, STR_NULL);
     if (!e && (g->verb == VERB_DELETE || g->verb == VERB_DISABLE))
-        change_publish(g);
+        publish(g->ident, g->verb, str_of(g->user));
     change_free(g);
 }
 
@@ -249,6 +252,57 @@ void users_delete(struct ident *id, struct bus_request *rq, struct codec_reader 
         change_start(id, rq, VERB_DELETE, user, STR_NULL);
 }
 
+void users_forgotten(struct ident *id, struct bus_request *rq, struct codec_reader *r, struct str payload)
+{
+    struct str user = read_user(r);
+    enum err   e = prepare(id, r, &user, NULL);
+
+    if (e)
+        bus_answer(rq, e, STR_NULL);
+    else
+        change_start(id, rq, VERB_FORGOTTEN, user, STR_NULL);
+}
+
+/* ---- deletions that nobody has confirmed: an event may be lost, and whom it was for may have been away ---- */
+
+enum { DELETIONS_AGAIN_MS = 30000, DELETIONS_REST_US = 10 * 1000000 };
+
+struct telling {
+    struct ident *id;
+    struct buf    names;
+};
+
+static void deletion_row(void *arg, struct str user, int64_t at_us, bool disabled)
+{
+    codec_put_str(&((struct telling *)arg)->names, user);
+}
+
+static void deletions_tell(struct timer *timer)
+{
+    struct ident       *id = LIST_ITEM(timer, struct ident, deletions);
+    struct telling      g = { .id = id };
+    struct codec_reader r;
+
+    timer_start(id->loop, &id->deletions, DELETIONS_AGAIN_MS, deletions_tell);
+    codec_begin(&g.names, IDENT_PAYLOAD_VERSION);
+    account_deletions(id->env.conn, clock_us() - id->deletions_rest_us, deletion_row, &g);
+    id->deletions_rest_us = DELETIONS_REST_US;      /* at the start: all */
+    r = codec_open(buf_str(&g.names), IDENT_PAYLOAD_VERSION);
+    while (!r.failed && r.rest.len)
+        publish(id, VERB_DELETE, codec_str(&r, ACCOUNT_NAME_BYTES_MAX));
+    buf_done(&g.names);
+}
+
+void users_init(struct ident *id)
+{
+    timer_start(id->loop, &id->deletions, DELETIONS_AGAIN_MS / 10, deletions_tell);
+}
+
+void users_done(struct ident *id)
+{
+    timer_stop(id->loop, &id->deletions);
+}
+
 void users_disable(struct ident *id, struct bus_request *rq, struct codec_reader *r, struct str payload)
 {
     struct str user = read_user(r);
@@ -276,7 +330,9 @@ static void list_row(void *arg, struct str user, int64_t created_us, bool disabl
     g->count++;
 }
 
-void users_list(struct ident *id, struct bus_request *rq, struct codec_reader *r, struct str payload)
+typedef enum err lister(struct db_conn *c, struct str after, int max, account_fn *fn, void *arg);
+
+static void list(struct ident *id, struct bus_request *rq, struct codec_reader *r, lister *read)
 {
     struct str     after = read_user(r);
     uint64_t       max = codec_u64(r);
@@ -285,13 +341,35 @@ void users_list(struct ident *id, struct bus_request *rq, struct codec_reader *r
 
     buf_init(&g.rows, BUS_PAYLOAD_BYTES_MAX - 64);
     if (!e)
-        e = account_list(id->env.conn, after, max > ACCOUNT_LIST_MAX ? ACCOUNT_LIST_MAX : (int)max, list_row, &g);
+        e = read(id->env.conn, after, max > ACCOUNT_LIST_MAX ? ACCOUNT_LIST_MAX : (int)max, list_row, &g);
     buf_clear(&id->out);
     codec_begin(&id->out, IDENT_PAYLOAD_VERSION);
     codec_put_u64(&id->out, g.count);
     buf_put_str(&id->out, buf_str(&g.rows));
     bus_answer(rq, e, e ? STR_NULL : buf_str(&id->out));
     buf_done(&g.rows);
+}
+
+void users_list(struct ident *id, struct bus_request *rq, struct codec_reader *r, struct str payload)
+{
+    list(id, rq, r, account_list);
+}
+
+void users_list_disabled(struct ident *id, struct bus_request *rq, struct codec_reader *r, struct str payload)
+{
+    list(id, rq, r, account_list_disabled);
+}
+
+void users_count(struct ident *id, struct bus_request *rq, struct codec_reader *r, struct str payload)
+{
+    int64_t  all, disabled;
+    enum err e = account_count(id->env.conn, &all, &disabled);
+
+    buf_clear(&id->out);
+    codec_begin(&id->out, IDENT_PAYLOAD_VERSION);
+    codec_put_i64(&id->out, all);
+    codec_put_i64(&id->out, disabled);
+    bus_answer(rq, e, e ? STR_NULL : buf_str(&id->out));
 }
 
 /* ---- backup: touches nothing of ident's, which may end before it does ---- */

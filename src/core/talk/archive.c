@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "talk/person.h"
+#include "talk/search.h"
 #include "talk/session.h"
 #include <stdlib.h>
 
@@ -29,6 +30,8 @@ const struct db_migration archive_migrations[] = {
       "DROP TABLE resend_by_sender;"
       "CREATE TABLE log_order(one INTEGER PRIMARY KEY CHECK(one = 1), last INTEGER NOT NULL);"
       "INSERT INTO log_order(one, last) VALUES (1, 0);" },
+    /* Those that nobody keeps: few, and looked for. */
+    { 3, "archive", "CREATE INDEX message_loose ON message(id) WHERE keeps = 0;" },
     { 0 },
 };
 
@@ -296,25 +299,76 @@ static struct db_sql purge_log = { "DELETE FROM log WHERE id < ?1" };
 static struct db_sql purge_resend = { "DELETE FROM resend WHERE id < ?1" };
 static struct db_sql purge_offline = { "DELETE FROM offline WHERE id < ?1" };
 static struct db_sql purge_message = { "DELETE FROM message WHERE id < ?1" };
-static struct db_sql forget_log = { "DELETE FROM log WHERE owner = ?1" };
+#define FORGET_STEP "(SELECT id FROM log WHERE owner = ?1 ORDER BY id LIMIT ?2)"
+static struct db_sql forget_resend = {
+    "DELETE FROM resend WHERE sender = ?1 AND origin IN (SELECT origin FROM message WHERE sender = ?1 AND id IN " FORGET_STEP ")" };
+static struct db_sql forget_side = {
+    "UPDATE message SET keeps = keeps & ~(CASE WHEN sender = ?1 THEN 1 ELSE 0 END | CASE WHEN recipient = ?1 THEN 2 ELSE 0 END),"
+    " origin = CASE WHEN sender = ?1 THEN 0 ELSE origin END WHERE id IN " FORGET_STEP };
+/* What nobody keeps; what may be on its way to another's device stays for LOOSE_DAYS. */
+static struct db_sql forget_message = {
+    "DELETE FROM message WHERE keeps = 0 AND id IN " FORGET_STEP " AND (recipient = ?1 OR id < ?3)"
+    " AND NOT EXISTS (SELECT 1 FROM offline o WHERE o.owner = message.recipient AND o.id = message.id)" };
+static struct db_sql forget_log = { "DELETE FROM log WHERE owner = ?1 AND id IN " FORGET_STEP };
+static struct db_sql forget_left = { "SELECT 1 FROM log WHERE owner = ?1 LIMIT 1" };
 static struct db_sql forget_offline = { "DELETE FROM offline WHERE owner = ?1" };
 static struct db_sql forget_sent = {
     "UPDATE message SET keeps = keeps & ~1, origin = 0 WHERE id > (SELECT id FROM settled) AND sender = ?1" };
 static struct db_sql forget_received = {
     "UPDATE message SET keeps = keeps & ~2 WHERE id > (SELECT id FROM settled) AND recipient = ?1" };
+static struct db_sql forget_self = {
+    "DELETE FROM message WHERE id > (SELECT id FROM settled) AND keeps = 0 AND recipient = ?1" };
+static struct db_sql loose_delete = {
+    "DELETE FROM message WHERE id IN (SELECT m.id FROM message m WHERE m.keeps = 0 AND m.id < ?1"
+    " AND NOT EXISTS (SELECT 1 FROM offline o WHERE o.owner = m.recipient AND o.id = m.id) ORDER BY m.id LIMIT ?2)" };
 
-enum err archive_forget(struct db_conn *c, int64_t owner)
+enum { LOOSE_DAYS = 2, LOOSE_STEP = 5000 };
+
+static int64_t loose_before(void)
 {
-    struct db_sql *const steps[] = { &forget_log, &forget_offline, &forget_sent, &forget_received };     /* resend holds numbers only */
+    return clock_us() - LOOSE_DAYS * 86400LL * 1000000;
+}
 
-    return run_each(c, steps, sizeof steps / sizeof steps[0], owner);
+enum err archive_forget_tail(struct db_conn *c, int64_t owner)
+{
+    struct db_sql *const steps[] = { &forget_offline, &forget_sent, &forget_received, &forget_self };
+    enum err             e = search_forget_owner(c, owner);
+
+    return e ? e : run_each(c, steps, sizeof steps / sizeof steps[0], owner);
+}
+
+enum err archive_forget_some(struct db_conn *c, int64_t owner, int64_t max, bool *more)
+{
+    struct db_stmt *s;
+    enum err        e = db_run(c, &forget_resend, "ii", owner, max);
+
+    if (!e)
+        e = db_run(c, &forget_side, "ii", owner, max);
+    if (!e)
+        e = db_run(c, &forget_message, "iii", owner, max, loose_before());
+    if (!e)
+        e = db_run(c, &forget_log, "ii", owner, max);
+    if (e)
+        return e;
+    e = db_get(c, &s, &forget_left, "i", owner);
+    *more = e == OK;
+    if (s)
+        db_done(s);
+    return e == ERR_NOT_FOUND ? search_forget_owner(c, owner) : e;     /* what was indexed meanwhile */
 }
 
 static enum err purge_apply(struct db_conn *c, struct change *ch)
 {
     struct db_sql *const steps[] = { &purge_log, &purge_resend, &purge_offline, &purge_message };
+    int64_t              upto = ((struct settle_op *)ch)->upto;
+    enum err             e = search_forget_before(c, upto);
 
-    return run_each(c, steps, sizeof steps / sizeof steps[0], ((struct settle_op *)ch)->upto);
+    return e ? e : run_each(c, steps, sizeof steps / sizeof steps[0], upto);
+}
+
+static enum err loose_apply(struct db_conn *c, struct change *ch)
+{
+    return db_run(c, &loose_delete, "ii", ((struct settle_op *)ch)->upto, (int64_t)LOOSE_STEP);
 }
 
 static void purge_done(struct talk *t, struct change *ch, enum err e)
@@ -324,13 +378,13 @@ static void purge_done(struct talk *t, struct change *ch, enum err e)
     free(ch);
 }
 
-static void purge(struct talk *t)
+static void purge(struct talk *t, enum err (*apply)(struct db_conn *c, struct change *ch), int64_t upto)
 {
     struct settle_op *o = NEW(struct settle_op);
 
-    o->change.apply = purge_apply;
+    o->change.apply = apply;
     o->change.done = purge_done;
-    o->upto = clock_us() - t->limits.archive_us_max;
+    o->upto = upto;
     if (session_change(NULL, t, &o->change) != OK)
         free(o);
 }
@@ -340,10 +394,12 @@ void archive_tick(struct talk *t)
     enum { HOUR_S = 3600 };
 
     settle(t);
-    if (t->limits.archive_us_max && t->purge_in_s-- <= 0) {
-        t->purge_in_s = HOUR_S;
-        purge(t);
-    }
+    if (t->purge_in_s-- > 0)
+        return;
+    t->purge_in_s = HOUR_S;
+    purge(t, loose_apply, loose_before());
+    if (t->limits.archive_us_max)
+        purge(t, purge_apply, clock_us() - t->limits.archive_us_max);
 }
 
 void archive_init(struct talk *t)
@@ -462,7 +518,7 @@ static void filter_range(const struct archive_filter *f, int64_t *low, int64_t *
 
 /* The value of `from` or `to` in a kept message's start tag, undecoded: kept
  * JIDs are normal, and of the characters that are escaped only ' and & may be in one. */
-static bool kept_has_address(struct str kept, struct str full)
+bool archive_kept_has_address(struct str kept, struct str full)
 {
     const char *end = memchr(kept.p, '>', kept.len);
 
@@ -472,7 +528,7 @@ static bool kept_has_address(struct str kept, struct str full)
 static struct db_sql name_find = { "SELECT id FROM resend WHERE origin = ?1 ORDER BY id DESC LIMIT 1" };
 
 /* The place of a message by the id it was shown under; 0: none. */
-static int64_t place_of(struct db_conn *c, int64_t shown)
+int64_t archive_place(struct db_conn *c, int64_t shown)
 {
     struct db_stmt *s = NULL;
     int64_t         id = 0;
@@ -496,7 +552,7 @@ static int by_place(const void *a, const void *b)
 static enum err read_ids(struct db_conn *c, struct arena *a, const struct archive_filter *f, struct archive_page *out)
 {
     for (int i = 0; i < f->id_count; i++) {
-        int64_t peer, id = place_of(c, f->ids[i]);
+        int64_t peer, id = archive_place(c, f->ids[i]);
 
         if (!id || !log_has(c, f->owner, id, &peer)) {
             out->missing = true;
@@ -504,7 +560,7 @@ static enum err read_ids(struct db_conn *c, struct arena *a, const struct archiv
         }
         if (f->peer && peer != f->peer)
             continue;
-        if (archive_get(c, a, id, &out->rows[out->count]) == OK)
+        if (archive_get(c, a, id, &out->rows[out->count]) == OK && (!f->search || search_fits(a, f->search, &out->rows[out->count])))
             out->count++;
     }
     qsort(out->rows, (size_t)out->count, sizeof out->rows[0], by_place);     /* answers are chronological */
@@ -533,7 +589,7 @@ static enum err read_part(struct db_conn *c, struct arena *a, struct db_sql *sql
     while ((e = db_step(s)) == OK && out->count <= max) {
         struct str stanza = db_text(s, 1);
 
-        if (f->peer_full.len && !kept_has_address(stanza, f->peer_full))
+        if (f->peer_full.len && !archive_kept_has_address(stanza, f->peer_full))
             continue;
         row_read(s, a, &out->rows[out->count]);
         if (out->rows[out->count].shown != f->after_shown)
@@ -565,7 +621,7 @@ static struct db_sql ahead_since = { "SELECT ahead_us FROM message WHERE id = ?1
 static int64_t place_behind(struct db_conn *c, int64_t shown)
 {
     struct db_stmt *s = NULL;
-    int64_t         id = place_of(c, shown), ahead_us = 0;
+    int64_t         id = archive_place(c, shown), ahead_us = 0;
 
     if (!id)
         return clock_us() - ARCHIVE_AHEAD_UNKNOWN_S * 1000000LL;
@@ -578,7 +634,7 @@ static int64_t place_behind(struct db_conn *c, int64_t shown)
 
 static bool is_in_log(struct db_conn *c, int64_t owner, int64_t shown)
 {
-    int64_t id = place_of(c, shown), peer;
+    int64_t id = archive_place(c, shown), peer;
 
     return id && log_has(c, owner, id, &peer);
 }
@@ -591,7 +647,7 @@ static enum err borders_find(struct db_conn *c, struct archive_filter *f, bool *
                (f->before_id && !is_in_log(c, f->owner, f->before_id));
     if (*missing)
         return OK;
-    f->before_id = place_of(c, f->before_id);
+    f->before_id = archive_place(c, f->before_id);
     if (archive_is_name(f->after_id)) {
         f->after_shown = f->after_id;
         f->after_id = place_behind(c, f->after_id);
@@ -622,7 +678,9 @@ enum err archive_read(struct db_conn *c, struct arena *a, const struct archive_f
     filter_range(f, &low, &high);
     settled = settled_id(c);
     middle = settled > low ? settled : low;     /* the tail is (middle, high) */
-    if (backwards) {
+    if (f->search) {
+        e = search_page(c, a, f, low, high, settled, max, backwards, out);
+    } else if (backwards) {
         e = read_part(c, a, &tail_backward, f, middle, high, max, out);
         if (!e)
             e = read_part(c, a, &page_backward, f, low, high, max, out);
@@ -674,6 +732,9 @@ enum err archive_count(struct db_conn *c, const struct archive_filter *asked, in
 
     if (e)
         return e;
+    *out = 0;
+    if (f->search)
+        return missing ? OK : search_count(c, asked, out);
     filter_range(f, &low, &high);
     e = db_get(c, &s, &log_count, "iiii", f->owner, low, high, f->peer);
     e = one_number(c, s, e, out);
@@ -739,4 +800,52 @@ int64_t archive_shown(struct db_conn *c, int64_t id)
         db_done(s);
     }
     return shown;
+}
+
+/* ---- walking ---- */
+
+static struct db_sql walk_tail = {
+    "SELECT id, stanza, sender FROM message WHERE id > ?2 AND id < ?3 AND ((sender = ?1 AND recipient = ?4 AND (keeps & 1) <> 0)"
+    " OR (recipient = ?1 AND sender = ?4 AND (keeps & 2) <> 0)) ORDER BY id DESC LIMIT ?5" };
+static struct db_sql walk_log = {
+    "SELECT l.id, m.stanza, m.sender FROM log l CROSS JOIN message m ON m.id = l.id"
+    " WHERE l.owner = ?1 AND l.id > ?2 AND l.id < ?3 AND l.peer = ?4 ORDER BY l.id DESC LIMIT ?5" };
+
+enum { WALK_STEP = 200 };
+
+/* Of (low, high); *goes_on: `fn` has not said no. */
+static enum err walk_part(struct db_conn *c, struct db_sql *sql, int64_t owner, int64_t peer, int64_t low, int64_t high,
+                          archive_walk_fn *fn, void *arg, bool *goes_on)
+{
+    int rows = WALK_STEP;
+
+    while (*goes_on && rows == WALK_STEP && low < high - 1) {
+        struct db_stmt *s = db_prepare(c, sql);
+        enum err        e = OK;
+
+        if (!s)
+            return ERR_BUG;
+        db_bind_i64(s, 1, owner);
+        db_bind_i64(s, 2, low);
+        db_bind_i64(s, 3, high);
+        db_bind_i64(s, 4, peer);
+        db_bind_i64(s, 5, WALK_STEP);
+        for (rows = 0; *goes_on && (e = db_step(s)) == OK; rows++) {
+            high = db_i64(s, 0);
+            *goes_on = fn(arg, &(struct archive_walked){ high, db_i64(s, 2) == owner, db_text(s, 1) });
+        }
+        db_done(s);
+        if (*goes_on && e != ERR_NOT_FOUND)
+            return e;
+    }
+    return OK;
+}
+
+enum err archive_walk_back(struct db_conn *c, int64_t owner, int64_t peer, archive_walk_fn *fn, void *arg)
+{
+    int64_t  settled = settled_id(c);
+    bool     goes_on = true;
+    enum err e = walk_part(c, &walk_tail, owner, peer, settled, INT64_MAX, fn, arg, &goes_on);
+
+    return e ? e : walk_part(c, &walk_log, owner, peer, 0, settled == INT64_MAX ? INT64_MAX : settled + 1, fn, arg, &goes_on);
 }

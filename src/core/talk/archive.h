@@ -25,6 +25,7 @@ extern const struct db_migration archive_migrations[];
 
 enum { ARCHIVE_PAGE_MAX = 250, ARCHIVE_PAGE_DEFAULT = 50 };
 
+struct search_query;
 struct archive_filter {
     int64_t  owner;
     int64_t  peer;              /* 0: anyone; -1: a JID nobody has ever written to */
@@ -35,6 +36,7 @@ struct archive_filter {
     int64_t  after_shown;       /* archive.c's own */
     int      id_count;          /* XEP-0313 ids filter */
     int64_t  ids[ARCHIVE_PAGE_MAX];
+    struct search_query *search;/* words that are in the text (search.h); NULL: any text */
 };
 /* `id` is the place in the log, `shown` the id that clients know it by: the same in a database of our own. */
 struct archive_row { int64_t id, shown; bool went_ahead; struct str stanza; };
@@ -51,7 +53,13 @@ enum err archive_count(struct db_conn *c, const struct archive_filter *f, int64_
 enum err archive_ends(struct db_conn *c, int64_t owner, int64_t *first_id, int64_t *last_id); /* 0 when empty */
 enum err archive_get(struct db_conn *c, struct arena *a, int64_t id, struct archive_row *out);
 enum err archive_ends_of(struct person *p, int64_t *first_id, int64_t *last_id);    /* of a person in memory, in the loop; as shown */
+/* What the owner exchanged with the peer, newest first, settled or not, until `fn` says false. */
+struct archive_walked { int64_t id; bool sent; struct str stanza; };
+typedef bool archive_walk_fn(void *arg, const struct archive_walked *row);
+enum err archive_walk_back(struct db_conn *c, int64_t owner, int64_t peer, archive_walk_fn *fn, void *arg);
 int64_t  archive_shown(struct db_conn *c, int64_t id);      /* of a place; 0 stays 0 */
+int64_t  archive_place(struct db_conn *c, int64_t shown);    /* the other way; 0: none */
+bool     archive_kept_has_address(struct str kept, struct str full);     /* as its `from` or `to` */
 
 /* In a shared database a message is known to clients by what its sender and origin-id give, not by its place: so it has the same id
  * whichever worker stores it, how often it is sent again, and before it is stored. These ids have a bit that no place in the log has. */
@@ -113,5 +121,7 @@ void archive_wrote(struct talk *t);         /* one more message is in the tail *
 void archive_tick(struct talk *t);          /* settles, and forgets what is too old */
 /* In an apply: rows of log and resend for every message up to this id. */
 enum err archive_settle(struct db_conn *c, int64_t upto);
-/* In an apply: an account's side of everything goes. */
-enum err archive_forget(struct db_conn *c, int64_t owner);
+/* In an apply: an account's side of everything goes. First what waits for it and what is not settled; then, step by step, up to `max`
+ * rows of its log. Messages that nobody keeps any more go too; what may be on its way to somebody's device, two days later. */
+enum err archive_forget_tail(struct db_conn *c, int64_t owner);
+enum err archive_forget_some(struct db_conn *c, int64_t owner, int64_t max, bool *more);

@@ -1,5 +1,6 @@
 /* events.c: what a worker does with what another one tells it (nodes.h): to the person's devices that are here.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "talk/admin.h"
 #include "talk/deliver.h"
 #include "talk/devices.h"
 #include "talk/message.h"
@@ -92,6 +93,13 @@ static void take_hide(struct person *p, const struct event *e) { presence_show_f
 static void take_roster_push(struct person *p, const struct event *e) { roster_push_here(p, e->text); }
 static void take_block_push(struct person *p, const struct event *e) { blocking_push_here(p, e->text); }
 
+static void take_end(struct person *p, const struct event *e)
+{
+    char why[200];
+
+    person_end_here(p, e->jid, "policy-violation", str_copy(e->text, why, sizeof why) ? why : NULL);
+}
+
 static void take_to_device(struct person *p, const struct event *e)
 {
     LIST_EACH(it, &p->sessions) {
@@ -136,6 +144,7 @@ void event_take(struct talk *t, struct person *p, const struct event *e)
         [EVENT_PASSED] = take_passed, [EVENT_PRESENCE] = take_presence, [EVENT_STANZA] = take_stanza,
         [EVENT_PROBE] = take_probe, [EVENT_SHOW] = take_show, [EVENT_HIDE] = take_hide,
         [EVENT_ROSTER_PUSH] = take_roster_push, [EVENT_BLOCK_PUSH] = take_block_push, [EVENT_TO_DEVICE] = take_to_device,
+        [EVENT_END] = take_end,
     };
 
     (void)t;

@@ -42,6 +42,10 @@ struct payload {
     unsigned    is;
 };
 
+struct command;
+struct owned;
+struct import_handler;
+struct person_export;
 struct host;
 
 enum verdict { PASS, STOP };    /* STOP: the stage has dealt with it */
@@ -57,6 +61,9 @@ struct feature {
     const struct payload       *payloads;        /* ended by ns NULL */
     const struct host          *host;            /* a name below the domain that it answers for (host.h) */
     const struct db_migration  *migrations;      /* ended by number 0; tables of this feature */
+    const struct command       *commands;        /* ended by node NULL (command.h) */
+    /* disco#info, or disco#items, of a node: what stands inside the <query/>. ERR_UNSUPPORTED: it is none of ours. */
+    enum err     (*disco_node)(struct session *s, const struct stanza *iq, struct str node, bool items, struct buf *out);
     /* Elements inside <stream:features/>. */
     void         (*stream_features)(struct session *s, struct buf *out);
     /* A message from a local client, before it is routed: may bounce it or change how it is kept. */
@@ -71,6 +78,9 @@ struct feature {
     void         (*available)(struct session *s);   /* its first available presence has been handled */
     void         (*ended)(struct session *s);       /* before it goes; not when it is only detached */
     void         (*person_loaded)(struct person *p, struct db_conn *c);    /* read own tables */
+    void         (*person_export)(struct person_export *x);                /* on a worker or in a tool: own rows (export.h) */
+    const struct import_handler *imports;                                  /* ended by what NULL (import.h): own elements of XEP-0227 */
+    const struct owned *owned;                                             /* ended by table NULL (owned.h): where rows of people are */
     void         (*person_deleted)(struct person *p, struct db_conn *c);   /* writer thread; delete own rows by p->id only */
     void         (*tick)(struct talk *t);           /* once a second */
     void         (*init)(struct talk *t);

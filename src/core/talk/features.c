@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "talk/archive.h"
 #include "talk/devices.h"
+#include "talk/forget.h"
+#include "talk/import.h"
 #include "talk/jids.h"
 #include "talk/xep/xep0115_caps.h"
 #include <stdlib.h>
@@ -13,12 +15,12 @@
 #define ROWS(X) \
     X(rfc6120_tls) X(rfc6120_sasl) X(rfc6120_bind) X(rfc6120_reconnect) X(rfc6121_roster) X(rfc6121_presence) X(rfc7395_websocket) \
     X(xep0388_sasl2) X(xep0386_bind2) X(xep0484_fast) X(xep0440_channel_binding) X(xep0198_sm) X(xep0352_csi) \
-    X(xep0191_blocking) /* before whatever looks at a stanza's content */ \
-    X(xep0030_disco) X(xep0115_caps) X(xep0012_last) X(xep0049_private) X(xep0054_vcard) X(xep0077_register) \
+    X(xep0191_blocking) X(xep0377_reporting) /* before whatever looks at a stanza's content */ \
+    X(xep0030_disco) X(xep0050_commands) X(xep0133_admin) X(announcements) X(xep0115_caps) X(xep0012_last) X(xep0049_private) X(xep0054_vcard) X(xep0077_register) X(xep0445_preauth) X(xep0401_invitations) X(xep0379_pars) X(xep0055_directory) \
     X(xep0092_version) X(xep0199_ping) X(xep0202_time) \
     X(xep0085_chat_states) X(xep0184_receipts) X(xep0249_invitation) X(xep0308_correction) X(xep0333_markers) \
     X(xep0359_stanza_ids) X(xep0380_encryption) X(xep0424_retraction) X(xep0444_reactions) X(xep0461_replies) \
-    X(xep0160_offline) X(xep0203_delay) X(xep0297_forwarding) X(xep0313_mam) X(xep0059_rsm) X(xep0441_prefs) \
+    X(xep0160_offline) X(xep0203_delay) X(xep0297_forwarding) X(xep0313_mam) X(xep0431_fulltext) X(xep0059_rsm) X(xep0441_prefs) \
     X(xep0280_carbons) X(xep0334_hints) /* last: what the sender asks for overrides the rules */
 
 #define DECLARE(row) extern const struct feature row;
@@ -180,6 +182,8 @@ const struct db_migration *features_migrations(void)
     n = add_migrations(all, n, archive_migrations);
     n = add_migrations(all, n, person_migrations);
     n = add_migrations(all, n, devices_migrations);
+    n = add_migrations(all, n, forget_migrations);
+    n = add_migrations(all, n, import_migrations);
     for (size_t i = 0; i < feature_count; i++)
         n = add_migrations(all, n, features[i]->migrations);
     all[n] = (struct db_migration){ 0 };

@@ -191,14 +191,15 @@ void follow_go(struct person *p)
 {
     if (p->following || p->offline_busy || p->deleted)
         return;
-    if (p->log_want <= p->log_last) {
-        held_show(p);
+    if (p->log_want > p->log_last && p->session_count) {
+        start(p);
         return;
     }
-    if (p->session_count == 0)
+    if (p->log_want > p->log_last)
         p->log_last = p->log_want;      /* nobody here to tell */
     else
-        start(p);
+        held_show(p);
+    message_offline_resume(p);
 }
 
 void follow_to(struct person *p, int64_t id)

@@ -28,6 +28,8 @@ void login_free(struct session *s)
     if (s->login->exchange)
         ident_sasl_abort(s->talk->bus, s->login->exchange);
     free(s->login->request);
+    free(s->login->preauth);
+    free(s->login->preauth_name);
     buf_done(&s->login->reply);
     free(s->login);
     s->login = NULL;
@@ -44,7 +46,7 @@ bool login_offers(const struct session *s, const char *mechanism)
 {
     struct str m = str_of(mechanism);
 
-    if (!login_may(s))
+    if (!login_may(s) || (s->talk->limits.no_sha_256 && str_starts(m, STR("SCRAM-SHA-256"))))
         return false;
     if (str_ends(m, STR("-PLUS")) || str_ends(m, STR("-EXPR")) || str_ends(m, STR("-ENDP")))
         return s->secure && s->conn && conn_tls(s->conn);

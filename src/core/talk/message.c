@@ -14,6 +14,7 @@
 #include "talk/feature.h"
 #include "talk/jids.h"
 #include "talk/nodes.h"
+#include "talk/search.h"
 #include <stdlib.h>
 
 METRIC_COUNTER(messages_kept, "bongsu_talk_messages_kept", "Messages made durable.");
@@ -456,6 +457,14 @@ void message_share_init(struct talk *t)
     timer_start(t->loop, &t->ahead_look, AHEAD_LOOK_MS, look_ahead);
 }
 
+static void note_for_search(struct talk *t, const struct archive_put *p)
+{
+    if (p->keeps & ARCHIVE_SENDER_KEEPS)
+        search_note(t, p->sender);
+    if ((p->keeps & ARCHIVE_RECIPIENT_KEEPS) && p->recipient != p->sender)
+        search_note(t, p->recipient);
+}
+
 static void message_done(struct talk *t, struct change *ch, enum err e)
 {
     struct message_op *o = (struct message_op *)ch;
@@ -483,6 +492,7 @@ static void message_done(struct talk *t, struct change *ch, enum err e)
         log_outcome(t, o, "duplicate", OK);
     } else {
         metric_add(o->kept ? &messages_kept : &messages_passed, 1);
+        note_for_search(t, &o->put);
         if (o->put.order)
             share(o);
         else
@@ -825,6 +835,21 @@ static void step_deliver(struct talk *t, struct change *ch, enum err e)
         step_start(p);
 }
 
+/* Others took this worker for dead and put aside what came, for a device that has been here all the time. Before that there may be
+ * messages that it has not seen either: the log is followed first, for it has them all in order, and the store gives what is left. */
+static void step_after_log(struct offline_step *o)
+{
+    struct person *p = o->person;
+    int64_t        upto = o->rows[o->count - 1].id;
+
+    p->offline_busy = false;
+    p->offline_later = true;
+    person_ref(p);
+    step_free(o);
+    follow_to(p, upto);
+    person_unref(p);
+}
+
 static void step_loaded(struct db_read *self, enum err e)
 {
     struct offline_step *o = (struct offline_step *)self;
@@ -838,6 +863,10 @@ static void step_loaded(struct db_read *self, enum err e)
     if (o->count == 0 && o->decided != p->offline_decided) {    /* stored while it was being read */
         step_free(o);
         step_start(p);
+        return;
+    }
+    if (p->talk->shared && o->count && o->rows[o->count - 1].id > p->log_last) {
+        step_after_log(o);
         return;
     }
     if (o->count == 0) {
@@ -885,6 +914,15 @@ void message_deliver_offline(struct session *s)
 {
     if (s->person->has_offline && !s->person->offline_busy)
         step_start(s->person);
+}
+
+void message_offline_resume(struct person *p)
+{
+    if (!p->offline_later || p->offline_busy || p->deleted)
+        return;
+    p->offline_later = false;
+    if (person_reachable(p))
+        step_start(p);
 }
 
 void message_offline_settled(struct person *p)

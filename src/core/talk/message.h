@@ -22,6 +22,7 @@ void message_share_init(struct talk *t);            /* in a cluster: the places 
 void message_tell_pending(struct person *p, bool far);
 /* What waits stays in the archive only (XEP-0386 §4). */
 void message_drop_offline(struct person *p);
+void message_offline_resume(struct person *p);      /* the log has been followed as far as it goes (follow.c) */
 void message_offline_settled(struct person *p);     /* an operation that might have stored something offline is decided */
 /* The person's preferences (XEP-0441): is what they exchange with `peer` kept in their archive? */
 bool archive_keeps(struct person *p, struct str peer_bare);

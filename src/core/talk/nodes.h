@@ -39,6 +39,7 @@ enum event_kind {
     EVENT_ROSTER_PUSH,  /* text: the <query/> */
     EVENT_BLOCK_PUSH,   /* text: <block/> or <unblock/> */
     EVENT_TO_DEVICE,    /* key, text: a stanza for one session; jid, node, number: the sender's address, node and key. To node.<id> */
+    EVENT_END,          /* jid: resource or empty, text: why. An administrator ends the person's sessions */
     EVENT_KINDS
 };
 

@@ -250,6 +250,7 @@ struct person *person_make(struct talk *t, struct str local)
     if (!p) {
         assert(!t->shared);
         p = person_enter(person_blank(t, local));
+        features_load(p, db_loop_conn(t->db));      /* what is kept by name may be older than they */
     }
     person_number(p);
     return p;
@@ -373,6 +374,7 @@ static void swap_lists(struct person *p, struct person *fresh)
     p->prefs = fresh->prefs;
     p->pref_count = fresh->pref_count;
     p->archive_default = fresh->archive_default;
+    p->admin = fresh->admin;
     if (fresh->roster_version > p->roster_version)
         p->roster_version = fresh->roster_version;
     p->removed_version = fresh->removed_version;
@@ -722,86 +724,25 @@ struct session *person_session(struct person *p, struct str resource)
     return NULL;
 }
 
-/* ---- deletion ---- */
+/* ---- deletion (forget.c) ---- */
 
-struct delete_op {
-    struct change change;
-    struct person *person;
-};
-
-static struct db_sql delete_person = { "DELETE FROM person WHERE id = ?1" };
-
-static enum err delete_apply(struct db_conn *c, struct change *ch)
-{
-    struct person *p = ((struct delete_op *)ch)->person;
-    enum err       e;
-
-    for (size_t i = 0; i < feature_count; i++)
-        if (features[i]->person_deleted)
-            features[i]->person_deleted(p, c);
-    e = archive_forget(c, p->id);
-    return e ? e : db_run(c, &delete_person, "i", p->id);
-}
-
-static void deleted(struct talk *t, struct change *ch, enum err e)
-{
-    struct person *p = ((struct delete_op *)ch)->person;
-
-    if (e)
-        LOG_ERROR("person.delete", LF_STR("user", p->jid.local), LF_ERR(e));
-    person_unref(p);
-    free(ch);
-}
-
-static void delete_found(struct talk *t, struct person *p, enum err e, void *arg)
-{
-    (void)arg;
-    if (p && !e)
-        person_delete(t, p->jid.local);
-}
-
-void person_dismiss(struct person *p)
+void person_end_deleted(struct person *p)
 {
     uint64_t ids[ROSTER_SESSIONS_MAX];
     int      n = roster_sessions(p, ids);
 
-    person_ref(p);
     for (int i = 0; i < n; i++) {
         struct session *s = session_find(p->talk, ids[i]);
 
         if (s)
             session_fail(s, "not-authorized", "the account was deleted");
     }
-    p->deleted = true;
-    person_unref(p);
 }
 
-void person_delete(struct talk *t, struct str local)
+void person_dismiss(struct person *p)
 {
-    struct person    *p = person_known(t, local);
-    struct delete_op *o;
-    uint64_t          ids[ROSTER_SESSIONS_MAX];
-    int               n;
-
-    if (!p) {
-        if (t->shared)
-            person_find(t, local, delete_found, NULL);
-        return;
-    }
     person_ref(p);
-    event_send(t, &(struct event){ .kind = EVENT_DELETED, .local = local });
-    n = roster_sessions(p, ids);
-    for (int i = 0; i < n; i++) {
-        struct session *s = session_find(t, ids[i]);
-        if (s)
-            session_fail(s, "not-authorized", "the account was deleted");
-    }
-    roster_clear(p);
+    person_end_deleted(p);
     p->deleted = true;
-    o = NEW(struct delete_op);
-    o->change.apply = delete_apply;
-    o->change.done = deleted;
-    o->person = p;
-    if (session_change(NULL, t, &o->change) != OK)
-        deleted(t, &o->change, ERR_LIMIT);
+    person_unref(p);
 }

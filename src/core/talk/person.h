@@ -48,11 +48,14 @@ struct person {
     bool                offline_busy;  /* they are being delivered: what arrives joins them */
     bool                offline_running;   /* one step of that is under way */
     int                 offline_pending;   /* operations under way that add to them */
+    bool                offline_later;     /* delivered when the log has been followed that far */
     unsigned            offline_decided;   /* how many of those have ended: what was read before may lack them */
     int                 offline_count;     /* how many wait, about */
     int                 changing;      /* operations under way that change the lists above (roster.h) */
     bool                stale;         /* one of them failed: load again after each */
     bool                deleted;
+    int64_t             banner_seen;   /* the newest announcement that was shown (banner.c) */
+    bool                admin;         /* in the table `admin`; ask person_is_admin (admin.h) */
     bool                stored;        /* the row is durable */
     /* with others over one database: */
     int                 device_count;
@@ -97,6 +100,7 @@ void persons_reload_all(struct talk *t);    /* those with sessions; the others a
 void person_tell_changed(struct person *p);
 /* Removes everything kept about the account; ends its sessions (account deleted). */
 void person_delete(struct talk *t, struct str local);
+void person_end_deleted(struct person *p);      /* its sessions here */
 void person_dismiss(struct person *p);      /* another worker does that: our copy and its sessions go */
 
 struct roster_item *person_item(struct person *p, struct str bare);                  /* NULL if none */

@@ -18,6 +18,7 @@
 #include "talk/subscription.h"
 #include "talk/xep/xep0012_last.h"
 #include "talk/xep/xep0191_blocking.h"
+#include "talk/xep/xep0379_pars.h"
 #include "talk/xep/xep0198_sm.h"
 #include <stdlib.h>
 
@@ -588,6 +589,8 @@ static void handle(struct session *s, const struct stanza *p)
     case TYPE_SUBSCRIBED:
     case TYPE_UNSUBSCRIBE:
     case TYPE_UNSUBSCRIBED:
+        if (p->has_to && pars_takes(s, p, subscription_target(s->talk, &p->to)))
+            return;
         if (p->has_to)
             subscription_from_client(s, p);
         else

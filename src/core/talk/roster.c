@@ -8,7 +8,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/import.h"
+#include "talk/owned.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/route.h"
@@ -217,7 +220,7 @@ static int64_t next_version(struct person *p)
     return p->roster_version;
 }
 
-static void put_item(struct buf *b, const struct roster_item *item)
+void roster_put_item(struct buf *b, const struct roster_item *item)
 {
     static const char *const names[] = { "none", "to", "from", "both" };
 
@@ -269,7 +272,7 @@ void roster_touch(struct roster_work *w, struct person *p, struct roster_item *i
         return;
     buf_init(&b, 0);
     put_query_open(&b, item->version);
-    put_item(&b, item);
+    roster_put_item(&b, item);
     BUF_LIT(&b, "</query>");
     roster_then(w, EFFECT_PUSH, p, NULL, buf_str(&b));
     buf_done(&b);
@@ -552,7 +555,7 @@ static void answer_whole(struct talk *t, struct person *p, struct iq_later *k)
     put_query_open(&b, p->roster_version);
     for (int i = 0; i < p->item_count; i++)
         if (p->items[i].listed)
-            put_item(&b, &p->items[i]);
+            roster_put_item(&b, &p->items[i]);
     BUF_LIT(&b, "</query>");
     iq_later_result(t, k, buf_str(&b));
     buf_done(&b);
@@ -584,7 +587,7 @@ static void push_newer(struct session *s, int64_t version)
         xml_put_attr(&b, "to", s->jid.full);
         buf_put_c(&b, '>');
         put_query_open(&b, newer[i]->version);
-        put_item(&b, newer[i]);
+        roster_put_item(&b, newer[i]);
         BUF_LIT(&b, "</query></iq>");
         session_send(s, buf_str(&b));
     }
@@ -787,6 +790,144 @@ static const struct iq_handler roster_iqs[] = {
 };
 static const char *const roster_disco[] = { NS_ROSTER, NULL };
 
+/* ---- own data (export.h) ---- */
+
+static void item_free(struct roster_item *item)
+{
+    free((char *)item->jid.p);
+    free((char *)item->name.p);
+    free((char *)item->groups.p);
+    free(item->request);
+}
+
+static void put_readable_item(struct buf *b, const struct roster_item *item)
+{
+    static const char *const subscriptions[] = { "none", "to", "from", "both" };
+
+    BUF_LIT(b, "<tr><td>");
+    export_put_text(b, item->jid);
+    BUF_LIT(b, "</td><td>");
+    export_put_text(b, item->name);
+    buf_printf(b, "</td><td>%s</td></tr>\n", subscriptions[item->subscription]);
+}
+
+static void roster_export(struct person_export *x)
+{
+    struct person p = { .id = x->owner };
+
+    roster_loaded(&p, x->conn);
+    export_heading(x, "Contacts");
+    BUF_LIT(&x->html, "<table>\n");
+    BUF_LIT(&x->xml, "<query xmlns='" NS_ROSTER "'>\n");
+    for (int i = 0; i < p.item_count; i++) {
+        if (!p.items[i].listed)
+            continue;
+        roster_put_item(&x->xml, &p.items[i]);
+        put_readable_item(&x->html, &p.items[i]);
+        export_count(x, "contacts", 1);
+        export_flush(x);
+    }
+    BUF_LIT(&x->xml, "</query>\n");
+    BUF_LIT(&x->html, "</table>\n");
+    for (int i = 0; i < p.item_count; i++) {
+        if (p.items[i].request) {
+            BUF_LIT(&x->xml, "<presence xmlns='jabber:client' type='subscribe'");
+            xml_put_attr(&x->xml, "from", p.items[i].jid);
+            BUF_LIT(&x->xml, "/>\n");
+            export_count(x, "requests", 1);
+        }
+        item_free(&p.items[i]);
+    }
+    free(p.items);
+}
+
+static const struct owned rfc6121_roster_owned[] = { { "roster" }, { 0 } };
+
+/* ---- from another server (import.h): what is listed here already stays as it is ---- */
+
+static struct db_sql item_import = {
+    "INSERT INTO roster(owner, jid, name, item_groups, subscription, flags, request, version)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7) ON CONFLICT(owner, jid) DO UPDATE SET name = excluded.name,"
+    " item_groups = excluded.item_groups, subscription = excluded.subscription, flags = excluded.flags, version = excluded.version,"
+    " request = CASE WHEN excluded.subscription >= 2 THEN NULL ELSE roster.request END WHERE (roster.flags & 4) = 0" };
+static struct db_sql request_import = {
+    "INSERT INTO roster(owner, jid, name, item_groups, subscription, flags, request, version)"
+    " VALUES (?1, ?2, '', '', 0, 0, ?3, ?4) ON CONFLICT(owner, jid) DO UPDATE SET request = excluded.request"
+    " WHERE roster.request IS NULL AND roster.subscription < 2" };
+
+static int subscription_of(struct str text)
+{
+    return str_is(text, "both") ? SUB_BOTH : str_is(text, "from") ? SUB_FROM : str_is(text, "to") ? SUB_TO : SUB_NONE;
+}
+
+static struct str groups_of(struct import *x, const struct xml_node *item)
+{
+    struct buf b;
+    struct str text;
+    int        count = 0;
+
+    buf_init(&b, 0);
+    for (const struct xml_node *n = xml_first(item); n; n = xml_next(n)) {
+        struct str name = xml_is(n, "group", NS_ROSTER) ? xml_text(&x->arena, n) : STR_NULL;
+
+        if (name.len == 0 || name.len > ROSTER_NAME_BYTES_MAX || ++count > ROSTER_GROUPS_MAX)
+            continue;
+        BUF_LIT(&b, "<group>");
+        xml_put_escaped(&b, name);
+        BUF_LIT(&b, "</group>");
+    }
+    text = arena_str(&x->arena, buf_str(&b));
+    buf_done(&b);
+    return text;
+}
+
+static enum err take_item(struct import *x)
+{
+    const struct xml_node *n = x->event->node;
+    struct str             name = xml_attr(n, "name"), subscription = xml_attr(n, "subscription");
+    int64_t                flags = FLAG_LISTED;
+    struct jid             j;
+    enum err               e;
+
+    if (jid_parse(&x->arena, xml_attr(n, "jid"), &j) != OK || str_is(subscription, "remove")) {
+        x->why = STR("it is no address");
+        return ERR_INVALID;
+    }
+    if (str_is(xml_attr(n, "ask"), "subscribe"))
+        flags |= FLAG_ASK;
+    if (str_is(xml_attr(n, "approved"), "true") || str_is(xml_attr(n, "approved"), "1"))
+        flags |= FLAG_APPROVED;
+    e = db_run(x->conn, &item_import, "isssiii", x->owner, j.bare, name.len <= ROSTER_NAME_BYTES_MAX && name.p ? name : STR(""),
+               groups_of(x, n), (int64_t)subscription_of(subscription), flags, clock_us());
+    return e ? e : db_changes(x->conn) ? OK : ERR_EXISTS;
+}
+
+/* 1.1: a request that waits for an answer. */
+static enum err take_request(struct import *x)
+{
+    const struct xml_node *n = x->event->node;
+    struct jid             j;
+    struct buf             b;
+    enum err               e;
+
+    if (!str_is(xml_attr(n, "type"), "subscribe") || jid_parse(&x->arena, xml_attr(n, "from"), &j) != OK) {
+        x->why = STR("it is no request");
+        return ERR_INVALID;
+    }
+    buf_init(&b, 0);
+    stanza_open(&b, "presence", j.bare, x->jid.bare, STR_NULL, "subscribe", STR_NULL);
+    BUF_LIT(&b, "</presence>");
+    e = db_run(x->conn, &request_import, "issi", x->owner, j.bare, buf_str(&b), clock_us());
+    buf_done(&b);
+    return e ? e : db_changes(x->conn) ? OK : ERR_EXISTS;
+}
+
+static const struct import_handler rfc6121_roster_imports[] = {
+    { "item", NS_ROSTER, "query", NS_ROSTER, "contacts", take_item },
+    { "presence", NULL, NULL, NULL, "requests", take_request },
+    { 0 },
+};
+
 const struct feature rfc6121_roster = {
     .spec = "RFC 6121",
     .title = "Roster",
@@ -796,4 +937,7 @@ const struct feature rfc6121_roster = {
     .stream_features = roster_features,
     .person_loaded = roster_loaded,
     .person_deleted = roster_deleted,
+    .owned = rfc6121_roster_owned,
+    .person_export = roster_export,
+    .imports = rfc6121_roster_imports,
 };

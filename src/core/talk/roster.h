@@ -51,5 +51,7 @@ void roster_push_here(struct person *p, struct str query);
 
 /* Ids of a person's sessions: sending to one may end others, so a list must not be walked meanwhile. */
 int roster_sessions(struct person *p, uint64_t ids[ROSTER_SESSIONS_MAX]);
+/* <item/> as the owner sees it (§2.1). */
+void roster_put_item(struct buf *b, const struct roster_item *item);
 /* The account goes: everyone's subscription to it, and its to others, ends. */
 void roster_clear(struct person *p);

@@ -40,6 +40,15 @@ const struct setting talk_settings[] = {
       "Lets clients log in without TLS. For measurements on one machine only." },
     { "talk.registration", SETTING_BOOL, "no", 0, 0, true,
       "Lets clients make accounts (XEP-0077). ident.registration must allow it too." },
+    { "talk.sasl_sha_256", SETTING_BOOL, "yes", 0, 0, true,
+      "Offers SCRAM-SHA-256. \"no\" for a time after `bongsu import` has brought accounts that have only SCRAM-SHA-1 credentials: clients"
+      " take the strongest that is offered, and could not log in. Those come back when people change their passwords." },
+    { "talk.invitations", SETTING_BOOL, "no", 0, 0, true,
+      "Lets everyone invite others to make an account here (XEP-0401); else their invitations only make contacts. The"
+      " operator (`bongsu user invite`) and administrators always may." },
+    { "talk.admins", SETTING_TEXT, "", 0, 0, true,
+      "Accounts that may administer the service from their client (XEP-0133), separated by commas; `bongsu user admin` names"
+      " others. What they do is written down: `bongsu audit`." },
     { "talk.log_messages", SETTING_BOOL, "no", 0, 0, true,
       "Writes one log line for each message: its ids, both sides and what became of it, never its text. Failed"
       " and repeated ones are logged in any case." },
@@ -67,6 +76,8 @@ void talk_limits_read(const struct settings *s, struct talk_limits *l)
         .archive_us_max = settings_int(s, "talk.archive_time_max") * 1000,
         .plain_without_tls = settings_bool(s, "talk.plain_without_tls"),
         .registration = settings_bool(s, "talk.registration"),
+        .no_sha_256 = !settings_bool(s, "talk.sasl_sha_256"),
+        .invitations = settings_bool(s, "talk.invitations"),
         .log_messages = settings_bool(s, "talk.log_messages"),
     };
 }

@@ -6,9 +6,11 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "talk/feature.h"
+#include "talk/invite.h"
 #include "talk/login.h"
 #include "talk/route.h"
 #include "talk/xep/xep0077_register.h"
+#include "talk/xep/xep0445_preauth.h"
 #include "talk/xep/xep0198_sm.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,6 +203,14 @@ static bool from_is_true(struct session *s, const struct xml_node *n)
     return str_eq(j.full, s->jid.full) || str_eq(j.full, s->jid.bare);
 }
 
+/* Everyone where the operator allows it, and who was invited. */
+static bool registers(const struct session *s, const struct stanza *st)
+{
+    if (str_is(st->payload->ns, "jabber:iq:register"))
+        return s->talk->limits.registration || (s->login && s->login->preauth);
+    return str_is(st->payload->ns, NS_PARS);
+}
+
 /* Before binding only iq to the server itself is heard: bind, registration. */
 static void stanza_early(struct session *s, const struct stanza *st)
 {
@@ -214,9 +224,8 @@ static void stanza_early(struct session *s, const struct stanza *st)
             iq_error(s, st, e);
         return;
     }
-    if (s->state == SESSION_FEATURES && login_may(s) && st->kind == STANZA_IQ && st->payload &&
-        str_is(st->payload->ns, "jabber:iq:register") && s->talk->limits.registration) {
-        enum err e = xep0077_early(s, st);
+    if (s->state == SESSION_FEATURES && login_may(s) && st->kind == STANZA_IQ && st->payload && registers(s, st)) {
+        enum err e = str_is(st->payload->ns, "jabber:iq:register") ? xep0077_early(s, st) : preauth_early(s, st);
         if (e)
             iq_error(s, st, e);
         return;

@@ -183,7 +183,7 @@ static void inbound(struct roster_work *w, struct person *to, struct person *fro
 
 /* ---- from a client ---- */
 
-static struct person *local_person(struct talk *t, const struct jid *j)
+struct person *subscription_target(struct talk *t, const struct jid *j)
 {
     struct person *p = str_eq(j->domain, t->domain) && j->local.len ? person_known(t, j->local) : NULL;
 
@@ -207,7 +207,7 @@ static struct str stamped(struct session *s, const struct stanza *p)
 
 void subscription_from_client(struct session *s, const struct stanza *p)
 {
-    struct person           *me = s->person, *target = local_person(s->talk, &p->to);
+    struct person           *me = s->person, *target = subscription_target(s->talk, &p->to);
     uint8_t                  before = state_of(person_item(me, p->to.bare));
     struct subscription_step step = subscription_outbound(before, p->type);
     struct roster_work      *w;
@@ -238,6 +238,42 @@ void subscription_from_client(struct session *s, const struct stanza *p)
     roster_commit(w, p);
 }
 
+/* ---- with an invitation ---- */
+
+/* As if `of` had said yes before `to` asks (§3.4). */
+static bool approve(struct roster_work *w, struct person *of, struct person *to)
+{
+    uint8_t state = state_of(person_item(of, to->jid.bare));
+
+    return (state & STATE_FROM) || move(w, of, to->jid.bare, (uint8_t)(state & ~STATE_IN) | STATE_APPROVED, STR_NULL);
+}
+
+/* `from` asks to see `to`. */
+static bool ask(struct roster_work *w, struct arena *a, struct person *from, struct person *to)
+{
+    uint8_t state = state_of(person_item(from, to->jid.bare));
+
+    if (state & STATE_TO)
+        return true;
+    if (!move(w, from, to->jid.bare, state | STATE_OUT, STR_NULL))
+        return false;
+    inbound(w, to, from, TYPE_SUBSCRIBE, make_stanza(a, from, to->jid.bare, TYPE_SUBSCRIBE));
+    return true;
+}
+
+void subscription_befriend(struct talk *t, struct session *s, struct person *inviter, struct person *guest, bool sure,
+                           const struct stanza *cause)
+{
+    struct roster_work *w = roster_begin(t, s);
+    struct arena        a;
+
+    arena_init(&a);
+    if (approve(w, inviter, guest) && ask(w, &a, guest, inviter) && (!sure || approve(w, guest, inviter)))
+        ask(w, &a, inviter, guest);
+    arena_done(&a);
+    roster_commit(w, cause);
+}
+
 /* ---- removal ---- */
 
 static void end_both_ways(struct roster_work *w, struct person *me, struct person *target, uint8_t state)
@@ -264,7 +300,7 @@ void subscription_remove(struct roster_work *w, struct person *p, struct roster_
 
     arena_init(&a);
     if (jid_parse(&a, item->jid, &j) == OK)
-        target = local_person(p->talk, &j);
+        target = subscription_target(p->talk, &j);
     item->request = NULL;
     roster_forget(w, p, item);
     if (request && j.bare.len)      /* removed but not answered: they still wait */
@@ -288,7 +324,7 @@ void roster_clear(struct person *p)
 
         arena_init(&a);
         if (jid_parse(&a, item->jid, &j) == OK)
-            target = local_person(p->talk, &j);
+            target = subscription_target(p->talk, &j);
         roster_forget(w, p, item);
         if (target && target != p) {
             end_both_ways(w, p, target, state);

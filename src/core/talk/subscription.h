@@ -26,5 +26,10 @@ struct subscription_step subscription_inbound(uint8_t state, enum stanza_type t)
 
 /* subscribe, subscribed, unsubscribe or unsubscribed of a client, to a bare or full JID. */
 void subscription_from_client(struct session *s, const struct stanza *p);
+struct person *subscription_target(struct talk *t, const struct jid *j);    /* an account here; NULL: none */
 /* Takes a contact off the roster: §2.5.2. The item is listed. */
 void subscription_remove(struct roster_work *w, struct person *p, struct roster_item *item);
+/* XEP-0379: `guest` asks to see `inviter` with a token of theirs, and is answered yes; `inviter` asks back. `sure`: guest has said yes
+ * to that, too (XEP-0401). `s` and `cause`: the guest's session and its stanza; NULL: the server does it. */
+void subscription_befriend(struct talk *t, struct session *s, struct person *inviter, struct person *guest, bool sure,
+                           const struct stanza *cause);

@@ -11,12 +11,16 @@
 #include "talk/admission.h"
 #include "talk/archive.h"
 #include "talk/archive_id.h"
+#include "talk/banner.h"
+#include "talk/command.h"
 #include "talk/deliver.h"
 #include "talk/feature.h"
+#include "talk/forget.h"
 #include "talk/host.h"
 #include "talk/jids.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
+#include "talk/search.h"
 #include "talk/settings.h"
 #include "talk/stream.h"
 #include "talk/xep/xep0198_sm.h"
@@ -380,6 +384,7 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
         e = bus_open(t, "talk", a, why);
     if (e)
         return e;
+    forget_init(t);
     jids_init(t);
     if (!t->shared)
         read_state(t);
@@ -393,6 +398,7 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
             features[i]->init(t);
     sm_restore(t);
     websocket_init(t);
+    bus_subscribe(b, "ident.link", account_deleted, t);     /* never published: it keeps the link to ident, which tells of account.* */
     bus_subscribe(b, "account.deleted", account_deleted, t);
     serve(t, "backup", backup_request);
     serve(t, "status", status_request);
@@ -503,6 +509,10 @@ void talk_free(struct talk **tp)
         }
         session_free(s);
     }
+    search_done(t);
+    commands_done(t);
+    forget_done(t);
+    banners_done(t);
     archive_done(t);
     jids_done(t);
     persons_done(t);

@@ -22,6 +22,7 @@ enum talk_transport { TALK_STARTTLS, TALK_DIRECT_TLS, TALK_WEBSOCKET };
 struct session;
 struct person;
 struct nodes;
+struct search;
 struct host;
 struct talk_host { const struct host *host; struct str domain; };   /* host.h */
 
@@ -43,6 +44,8 @@ struct talk_limits {                 /* from the settings; see talk/settings.c f
     int64_t  archive_us_max;         /* how long the archive keeps; 0 for ever */
     bool     plain_without_tls;      /* never true in the sample; benchmarks without TLS */
     bool     registration;
+    bool     no_sha_256;             /* SCRAM-SHA-256 is not offered */
+    bool     invitations;            /* everyone may invite others to make an account */
     bool     log_messages;
     int      accepts_per_second_max; /* new connections; 0: no bound */
 };
@@ -67,6 +70,9 @@ struct talk {
     struct intmap           recent;          /* archive.c: origin-ids not settled yet */
     int                     tail_count;      /* messages not settled yet */
     bool                    settling;
+    int                     invite_look_in_s, invite_expire_in_s;    /* invite.c */
+    bool                    invites_busy, invites_again;
+    struct search          *search;          /* search_run.c */
     int                     purge_in_s;
     uint8_t                 origin_key[16];  /* of the origin-id hashes; kept in the database */
 
@@ -109,6 +115,9 @@ struct talk {
     int64_t                 admission_due_ms, admission_seen_ms;
     int                     entering;        /* log-ins that wait for us */
     int                     admission_rate, admitted;   /* new connections a second, and those of the window that runs */
+    struct banners         *banners;         /* banner.c: announcements in force */
+    struct list             forgetting;      /* forget.c: deletions under way */
+    struct commands        *commands;        /* xep0050_commands.c: those under way; NULL: never one */
     struct timer            tick;            /* one a second: dead streams, expiry */
     bool                    stopping;
     void                  (*stop_done)(void *arg);

@@ -6,6 +6,7 @@
 #include "talk/archive.h"
 #include "talk/devices.h"
 #include "talk/jids.h"
+#include "talk/search.h"
 
 enum { ALICE = 1, BOB = 2, CAROL = 3 };
 
@@ -22,6 +23,7 @@ static struct db_conn *archive_with(struct test *t, struct arena *a, int message
         CHECK_OK(t, db_exec(c, m->sql));
     CHECK_OK(t, db_exec(c, devices_migrations[0].sql));
     CHECK_OK(t, db_exec(c, jids_migrations[0].sql));
+    CHECK_OK(t, db_exec(c, search_migrations[0].sql));
     for (int i = 1; i <= messages; i++) {
         char               text[160];
         int                n = snprintf(text, sizeof text, "<message from='alice@x/%d' to='%s'><body>%d</body></message>", i % 2,
@@ -131,6 +133,27 @@ static void filters_hold_in_log_and_tail(struct test *t)
     arena_done(&a);
 }
 
+static int64_t number(struct db_conn *c, const char *text)
+{
+    struct db_sql   sql = { text };
+    struct db_stmt *s = db_prepare(c, &sql);
+    int64_t         n = s && db_step(s) == OK ? db_i64(s, 0) : -1;
+
+    if (s)
+        db_done(s);
+    return n;
+}
+
+static void forget_all(struct test *t, struct db_conn *c, int64_t owner)
+{
+    bool more = true;
+
+    CHECK_OK(t, archive_forget_tail(c, owner));
+    for (int steps = 0; more && steps < 100; steps++)
+        CHECK_OK(t, archive_forget_some(c, owner, 2, &more));
+    CHECK(t, !more);
+}
+
 static void who_leaves_takes_only_their_side(struct test *t)
 {
     struct arena          a;
@@ -141,11 +164,19 @@ static void who_leaves_takes_only_their_side(struct test *t)
     arena_init(&a);
     c = archive_with(t, &a, 9);
     CHECK_OK(t, archive_settle(c, 50));
-    CHECK_OK(t, archive_forget(c, BOB));
+    forget_all(t, c, BOB);
     CHECK_OK(t, archive_count(c, &of_bob, &n));
     CHECK_INT(t, 0, n);
     CHECK_OK(t, archive_count(c, &of_alice, &n));
     CHECK_INT(t, 9, n);
+    CHECK_INT(t, 9, number(c, "SELECT count(*) FROM message"));
+    CHECK_INT(t, 0, number(c, "SELECT count(*) FROM resend WHERE sender = 2"));
+    forget_all(t, c, CAROL);
+    CHECK_OK(t, archive_settle(c, 1000));
+    CHECK_INT(t, 9, number(c, "SELECT count(*) FROM message"));
+    forget_all(t, c, ALICE);    /* the last one who had them */
+    CHECK_INT(t, 0, number(c, "SELECT count(*) FROM message"));
+    CHECK_INT(t, 0, number(c, "SELECT count(*) FROM log"));
     db_conn_close(&c);
     arena_done(&a);
 }

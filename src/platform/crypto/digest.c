@@ -48,6 +48,31 @@ void digest(enum digest_kind k, struct str in, uint8_t *out)
     must(EVP_Digest(in.p, in.len, out, &n, md_of(k), NULL), "a hash");
 }
 
+/* OpenSSL's own context under our name. */
+struct digest_state *digest_begin(enum digest_kind k)
+{
+    EVP_MD_CTX *c = EVP_MD_CTX_new();
+
+    must(c && EVP_DigestInit_ex(c, md_of(k), NULL), "a hash");
+    return (struct digest_state *)c;
+}
+
+void digest_add(struct digest_state *d, struct str in)
+{
+    must(EVP_DigestUpdate((EVP_MD_CTX *)d, in.p, in.len), "a hash");
+}
+
+void digest_end(struct digest_state **d, uint8_t *out)
+{
+    uint8_t unused[EVP_MAX_MD_SIZE];
+
+    if (!*d)
+        return;
+    must(EVP_DigestFinal_ex((EVP_MD_CTX *)*d, out ? out : unused, NULL), "a hash");
+    EVP_MD_CTX_free((EVP_MD_CTX *)*d);
+    *d = NULL;
+}
+
 void hmac(enum digest_kind k, struct str key, struct str in, uint8_t *out)
 {
     unsigned n;

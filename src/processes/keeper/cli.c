@@ -152,19 +152,24 @@ struct str cli_program(struct arena *a, const char *role)
     return arena_printf(a, "%s/../libexec/bongsu/bongsu-%s", own.p, role);
 }
 
-int cli_role(const char *role, const char *option, const char *value)
+int cli_role_words(const char *role, const char *const *words)
 {
+    const char  *argv[CLI_ARGS_MAX];
     struct arena a;
     struct str   program;
-    int          status = -1;
+    int          status = -1, n = 1;
     pid_t        pid;
 
     arena_init(&a);
     program = cli_program(&a, role);
+    argv[0] = program.p;
+    for (; *words && n < CLI_ARGS_MAX - 1; words++)
+        argv[n++] = *words;
+    argv[n] = NULL;
     fflush(stdout);
     pid = fork();
     if (pid == 0) {
-        execl(program.p, program.p, option, value, (char *)NULL);
+        execv(program.p, (char *const *)argv);
         fprintf(stderr, "bongsu: could not run \"%s\": %s\n", program.p, strerror(errno));
         _exit(127);
     }
@@ -172,4 +177,30 @@ int cli_role(const char *role, const char *option, const char *value)
         waitpid(pid, &status, 0);
     arena_done(&a);
     return WIFEXITED(status) ? WEXITSTATUS(status) : CLI_FAILED;
+}
+
+int cli_role(const char *role, const char *option, const char *value)
+{
+    return cli_role_words(role, (const char *const[]){ option, value, NULL });
+}
+
+int cli_own(const struct settings *s, const char *role, const char *verb, const char *const *words)
+{
+    const char  *argv[CLI_ARGS_MAX] = { "--own", verb };
+    const char  *dir = settings_text(s, "data_dir");
+    struct arena a;
+    int          n = 4, status;
+    enum err     e = become_owner(dir);
+
+    if (e)
+        return cli_fail("could not become the owner of \"%s\": %s", dir, err_info(e)->sentence);
+    arena_init(&a);
+    setenv("BONGSU_DB_SERVER", settings_text(s, "db.server"), 1);
+    argv[2] = cli_database(s, &a, role).p;
+    argv[3] = settings_text(s, "domain");
+    for (; *words && n < CLI_ARGS_MAX - 1; words++)
+        argv[n++] = *words;
+    status = cli_role_words(role, argv);
+    arena_done(&a);
+    return status;
 }

@@ -57,8 +57,12 @@ enum err cli_ask(const struct settings *s, json_t *request, json_t **answer);
  * On failure it has been printed. The lock lasts until the process ends. */
 enum err cli_offline(const struct settings *s);
 struct str cli_database(const struct settings *s, struct arena *a, const char *role);   /* "talk" or "ident" */
-/* Runs a role's program with two more words and returns its exit status. */
-int  cli_role(const char *role, const char *option, const char *value);
+/* Runs a role's program with these words, ended by NULL, and returns its exit status. */
+int  cli_role_words(const char *role, const char *const *words);
+int  cli_role(const char *role, const char *option, const char *value);     /* with two */
+/* The same with work on the role's database (processes/own.h): the words behind its place and the domain. As whoever owns
+ * the data directory. */
+int  cli_own(const struct settings *s, const char *role, const char *verb, const char *const *words);
 /* The folder that this program lies in. */
 struct str cli_folder(struct arena *a);
 /* Where the role's program is: $BONGSU_LIBEXEC, beside this one, or ../libexec/bongsu. */
@@ -68,8 +72,15 @@ struct str cli_program(struct arena *a, const char *role);
 int cmd_serve(struct invocation *v);
 int cmd_user_add(struct invocation *v);
 int cmd_user_passwd(struct invocation *v);
-int cmd_user_del(struct invocation *v);
+int user_delete(const struct settings *s, const char *user);    /* tells how it went */
+int cmd_user_delete(struct invocation *v);
+int cmd_user_export(struct invocation *v);
 int cmd_user_list(struct invocation *v);
+int cmd_user_admin(struct invocation *v);
+int cmd_user_invite(struct invocation *v);
+int cmd_reports(struct invocation *v);
+int cmd_audit(struct invocation *v);
+int cmd_import(struct invocation *v);
 int cmd_status(struct invocation *v);
 int cmd_top(struct invocation *v);
 int cmd_reload(struct invocation *v);
@@ -78,6 +89,7 @@ int cmd_stop(struct invocation *v);
 int cmd_backup(struct invocation *v);
 int cmd_restore(struct invocation *v);
 int cmd_db_check(struct invocation *v);
+int cmd_db_reindex(struct invocation *v);
 int cmd_db_move(struct invocation *v);
 int cmd_config_sample(struct invocation *v);
 int cmd_config_check(struct invocation *v);

@@ -228,17 +228,12 @@ int cmd_user_passwd(struct invocation *v)
     return with_password(v, VERB_PASSWD, "changed the password of");
 }
 
-int cmd_user_del(struct invocation *v)
+int user_delete(const struct settings *s, const char *user)
 {
-    struct settings *s;
-    int              status;
+    int status = change(s, VERB_DEL, user, NULL);
 
-    if (cli_settings(v, &s))
-        return CLI_FAILED;
-    status = change(s, VERB_DEL, v->args[0], NULL);
     if (!status)
-        printf("deleted %s@%s\n", v->args[0], settings_text(s, "domain"));
-    settings_free(&s);
+        printf("deleted %s@%s\n", user, settings_text(s, "domain"));
     return status;
 }
 

@@ -11,6 +11,23 @@ static const struct cli_option password_options[] = {
     { "--password-stdin", NULL, "read the password from standard input: one line" },
     { 0 },
 };
+static const struct cli_option user_delete_options[] = {
+    { "--prove", NULL, "wait until it is through, and print what remains" },
+    { 0 },
+};
+static const struct cli_option audit_options[] = {
+    { "--last", "N", "how many; default: 100" },
+    { 0 },
+};
+static const struct cli_option reports_options[] = {
+    { "--last", "N", "how many; default: 20" },
+    { 0 },
+};
+static const struct cli_option invite_options[] = {
+    { "--from", "INVITER", "the account that the new one becomes a contact of" },
+    { "--days", "N", "how long it is good; default: 7" },
+    { 0 },
+};
 static const struct cli_option status_options[] = {
     { "--json", NULL, "the whole answer as JSON" },
     { 0 },
@@ -61,9 +78,32 @@ const struct command commands[] = {
       cmd_user_add },
     { "user passwd", "NAME", 1, 1, "change a password", "Open sessions stay; saved log-in tokens end.", password_options,
       cmd_user_passwd },
-    { "user del", "NAME", 1, 1, "delete an account, its roster and its messages",
-      "The server must run.", NULL, cmd_user_del },
+    { "user delete", "NAME", 1, 1, "delete an account and all that is kept of it",
+      "Others keep their side of what was said. The server must run. With --prove it waits until that is through, and prints\n"
+      "what remains in each table: nothing.",
+      user_delete_options, cmd_user_delete },
+    { "user del", "NAME", 1, 1, "the same", NULL, user_delete_options, cmd_user_delete },
+    { "user export", "NAME DIR", 2, 2, "write everything that is kept of an account into a folder",
+      "XEP-0227 for other servers, HTML for people, and a manifest with counts and SHA-256. With and without a running server.\n"
+      "An export that was cut off goes on where it was when the command is given again.",
+      NULL, cmd_user_export },
+    { "user admin", "NAME on|off", 2, 2, "let an account administer the service from its client, or no longer",
+      "Its client shows the commands under \"Commands\" of the server (XEP-0133). Works with and without a running server;\n"
+      "the setting talk.admins names administrators besides.",
+      NULL, cmd_user_admin },
+    { "user invite", "[NAME]", 0, 1, "print a link that makes one account",
+      "The link (xmpp:…;preauth=…) is for a client that knows XEP-0445, or for a QR code. With NAME it makes that account only, and\n"
+      "nobody else gets the name meanwhile. It works whether talk.registration is on or off, and once.", invite_options,
+      cmd_user_invite },
     { "user list", "", 0, 0, "list the accounts", NULL, NULL, cmd_user_list },
+    { "import", "FILE…", 1, CLI_ARGS_MAX, "bring accounts and what is kept of them from Prosody, ejabberd or another server",
+      "FILE is XEP-0227, or a folder of such files. The server must be stopped. What is there already stays as it is, so the\n"
+      "command can be repeated, and goes on where it was cut off. Says what was not taken. docs/own-data.md tells how to export.",
+      NULL, cmd_import },
+    { "reports", "", 0, 0, "print what people reported as spam or abuse, the newest first",
+      "Who, about whom, why, and the messages that they chose to show.", reports_options, cmd_reports },
+    { "audit", "", 0, 0, "print what administrators did: when, who, what, about whom, and what became of it", NULL, audit_options,
+      cmd_audit },
     { "status", "", 0, 0, "what runs, and how it is",
       "Exit status 0 when every role is ready and, in a cluster, the loss of any one site would lose nothing that was\n"
       "acknowledged; 1 when not, with the reasons, or when no server runs.",
@@ -90,6 +130,10 @@ const struct command commands[] = {
       "get one from an authority they trust.",
       cert_options, cmd_cert },
     { "db check", "", 0, 0, "prove that the databases are whole and match this program", NULL, NULL, cmd_db_check },
+    { "db reindex", "", 0, 0, "make the search index anew from the messages",
+      "While people search and chat. It goes on when this command is ended, and after a restart. Not needed in ordinary life;\n"
+      "after a version that folds text differently, say. Works without a running server too.",
+      NULL, cmd_db_reindex },
     { "db move", "", 0, 0, "carry a stopped server's databases from SQLite into PostgreSQL",
       "Into an empty PostgreSQL, in one transaction for each database, and then proves that both sides hold the same.\n"
       "Nothing is changed in the files.",

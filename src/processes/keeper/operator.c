@@ -328,6 +328,25 @@ static void do_user_del(struct operator *o, struct control_request *rq, const js
     do_user(o, rq, args, "ident.user.delete", false);
 }
 
+static void do_user_admin(struct operator *o, struct control_request *rq, const json_t *args)
+{
+    struct str     user = text_of(json_object_get(args, "user"));
+    struct gather *g = gather_new(o, rq);
+    struct buf     b;
+
+    json_object_set_new(g->answer, "failed", json_array());
+    buf_init(&b, 0);
+    codec_begin(&b, CODEC_VERSION);
+    codec_put_str(&b, user.p ? user : STR(""));
+    codec_put_u64(&b, json_is_true(json_object_get(args, "on")));
+    if (user.p)
+        gather_ask(g, "talk.admin", user.p, &b, ASK_MS_MAX, user_answered);
+    else
+        gather_fail(g, ERR_INVALID, "a name is missing");
+    buf_done(&b);
+    gather_release(g);
+}
+
 static void list_answered(struct ask *k, enum err e, struct str payload)
 {
     struct codec_reader r = codec_open(payload, CODEC_VERSION);
@@ -517,7 +536,7 @@ static const struct {
     void      (*run)(struct operator *o, struct control_request *rq, const json_t *args);
 } verbs[] = {
     { "status", do_status },       { "metrics", do_metrics },   { "user.add", do_user_add }, { "user.passwd", do_user_passwd },
-    { "user.del", do_user_del },   { "user.list", do_user_list }, { "backup", do_backup },     { "reload", do_reload },
+    { "user.del", do_user_del },   { "user.admin", do_user_admin }, { "user.list", do_user_list }, { "backup", do_backup },     { "reload", do_reload },
     { "restart", do_restart },     { "stop", do_stop },
 };
 

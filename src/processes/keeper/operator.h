@@ -7,6 +7,7 @@
  *   user.add      users: [[name, password], …]    failed: [[name, why], …]
  *   user.passwd   user, password
  *   user.del      user
+ *   user.admin    user, on: true or false         failed: [[name, why]]
  *   user.list     after                           users: [{user, created_us, disabled}, …]; fewer than
  *                                                 OPERATOR_LIST_MAX: it was the end
  *   backup        dir                             -

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "check.h"
 #include "talk/feature.h"
+#include "talk/own.h"
 #include "talk/talk_role.h"
 
 /* For `bongsu doap`: only this program knows the features. */
@@ -26,6 +27,8 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "--doap") == 0)
         return print_doap();
     if (check_asked(argc, argv, "talk", features_migrations(), &status))
+        return status;
+    if (own_asked(argc, argv, &status))
         return status;
     return role_main(&talk_role, argc, argv);
 }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "talk/devices.h"
 #include "talk/feature.h"
+#include "talk/owned.h"
 #include <stdlib.h>
 
 #define NS_LAST "jabber:iq:last"
@@ -174,6 +175,8 @@ static const struct iq_handler last_iqs[] = {
 };
 static const char *const last_disco[] = { NS_LAST, NULL };
 
+static const struct owned xep0012_last_owned[] = { { "last" }, { 0 } };
+
 const struct feature xep0012_last = {
     .spec = "XEP-0012 2.0",
     .title = "Last Activity",
@@ -183,4 +186,5 @@ const struct feature xep0012_last = {
     .migrations = last_migrations,
     .stanza_in = last_guard,
     .person_deleted = last_deleted,
+    .owned = xep0012_last_owned,
 };

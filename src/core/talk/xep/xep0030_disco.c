@@ -24,6 +24,34 @@ static bool may_ask(struct session *s, const struct stanza *iq)
     return p && person_may_see(p, s->jid.bare);
 }
 
+/* ERR_UNSUPPORTED: no feature has such a node. */
+static enum err ask_features(struct session *s, const struct stanza *iq, struct str node, bool items, struct buf *b)
+{
+    enum err e = ERR_UNSUPPORTED;
+
+    for (size_t i = 0; i < feature_count && e == ERR_UNSUPPORTED; i++)
+        if (features[i]->disco_node)
+            e = features[i]->disco_node(s, iq, node, items, b);
+    return e;
+}
+
+static enum err node_get(struct session *s, const struct stanza *iq, struct str node, bool items)
+{
+    struct buf b;
+    enum err   e;
+
+    buf_init(&b, 0);
+    buf_printf(&b, "<query xmlns='%s'", items ? NS_ITEMS : NS_INFO);
+    xml_put_attr(&b, "node", node);
+    buf_put_c(&b, '>');
+    e = ask_features(s, iq, node, items, &b);
+    BUF_LIT(&b, "</query>");
+    if (!e)
+        iq_result_str(s, iq, buf_str(&b));
+    buf_done(&b);
+    return e == ERR_UNSUPPORTED ? ERR_NOT_FOUND : e;
+}
+
 static enum err info_get(struct session *s, const struct stanza *iq)
 {
     bool        server = to_server(iq);
@@ -33,7 +61,7 @@ static enum err info_get(struct session *s, const struct stanza *iq)
     if (!may_ask(s, iq))
         return iq_error_condition(s, iq, "cancel", "service-unavailable", NULL);
     if (node.len && !(server && caps_node_is_ours(s->talk, node)))
-        return ERR_NOT_FOUND;
+        return node_get(s, iq, node, false);
     b = talk_scratch(s->talk);
     BUF_LIT(b, "<query xmlns='" NS_INFO "'");
     if (node.len)
@@ -52,7 +80,7 @@ static enum err items_get(struct session *s, const struct stanza *iq)
     if (!may_ask(s, iq))
         return iq_error_condition(s, iq, "cancel", "service-unavailable", NULL);
     if (xml_attr(iq->payload, "node").len)
-        return ERR_NOT_FOUND;
+        return node_get(s, iq, xml_attr(iq->payload, "node"), true);
     if (!to_server(iq) || s->talk->host_count == 0)
         return iq_result(s, iq, "<query xmlns='" NS_ITEMS "'/>");
     b = talk_scratch(s->talk);

@@ -1,7 +1,10 @@
 /* XEP-0049 Private XML Storage 1.2: small settings of clients, one row per element name.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "base/mem.h"
+#include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/import.h"
+#include "talk/owned.h"
 #include <stdlib.h>
 
 #define NS_PRIVATE "jabber:iq:private"
@@ -158,6 +161,55 @@ static const struct iq_handler private_iqs[] = {
 };
 static const char *const private_disco[] = { NS_PRIVATE, NULL };
 
+static void private_export(struct person_export *x)
+{
+    static struct db_sql select = { "SELECT xml FROM private WHERE owner = ?1 ORDER BY element" };
+    struct db_stmt      *row = db_prepare(x->conn, &select);
+    enum err             e;
+
+    if (!row) {
+        export_fail(x, ERR_BUG);
+        return;
+    }
+    db_bind_i64(row, 1, x->owner);
+    BUF_LIT(&x->xml, "<query xmlns='" NS_PRIVATE "'>\n");
+    while ((e = db_step(row)) == OK) {
+        buf_put_str(&x->xml, db_text(row, 0));
+        buf_put_c(&x->xml, '\n');
+        export_count(x, "private", 1);
+        export_flush(x);
+    }
+    db_done(row);
+    BUF_LIT(&x->xml, "</query>\n");
+    if (e != ERR_NOT_FOUND)
+        export_fail(x, e);
+}
+
+static const struct owned xep0049_private_owned[] = { { "private" }, { 0 } };
+
+static enum err private_take(struct import *x)
+{
+    static struct db_sql insert = { "INSERT INTO private(owner, element, xml) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING" };
+    struct buf           b;
+    enum err             e;
+
+    buf_init(&b, 0);
+    xml_put_node(&b, x->event->node, STR_NULL);
+    if (b.len > PRIVATE_BYTES_MAX || x->event->node->ns.len == 0) {
+        x->why = STR("it is too large, or has no namespace");
+        e = ERR_INVALID;
+    } else {
+        e = db_run(x->conn, &insert, "iss", x->owner, element_key(&x->arena, x->event->node), buf_str(&b));
+    }
+    buf_done(&b);
+    return e ? e : db_changes(x->conn) ? OK : ERR_EXISTS;
+}
+
+static const struct import_handler xep0049_private_imports[] = {
+    { NULL, NULL, "query", NS_PRIVATE, "private elements", private_take },
+    { 0 },
+};
+
 const struct feature xep0049_private = {
     .spec = "XEP-0049 1.2",
     .title = "Private XML Storage",
@@ -165,4 +217,7 @@ const struct feature xep0049_private = {
     .iqs = private_iqs,
     .migrations = private_migrations,
     .person_deleted = private_deleted,
+    .owned = xep0049_private_owned,
+    .person_export = private_export,
+    .imports = xep0049_private_imports,
 };

@@ -1,7 +1,10 @@
 /* XEP-0054 vcard-temp 1.3.0: one's own card to write, everyone's to read.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "base/mem.h"
+#include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/import.h"
+#include "talk/owned.h"
 #include <stdlib.h>
 
 #define NS_VCARD "vcard-temp"
@@ -151,6 +154,72 @@ static const struct iq_handler vcard_iqs[] = {
 };
 static const char *const vcard_disco[] = { NS_VCARD, NULL };
 
+/* The parts of a card that are text, a line for each. */
+static void put_readable_card(struct person_export *x, const struct xml_node *n)
+{
+    for (const struct xml_node *c = xml_first(n); c; c = xml_next(c)) {
+        struct str text = str_trim(xml_text(x->arena, c));
+
+        if (str_is(c->name, "PHOTO") || str_is(c->name, "LOGO"))
+            continue;
+        if (text.len) {
+            BUF_LIT(&x->html, "<tr><th>");
+            export_put_text(&x->html, c->name);
+            BUF_LIT(&x->html, "</th><td>");
+            export_put_text(&x->html, text);
+            BUF_LIT(&x->html, "</td></tr>\n");
+        }
+        put_readable_card(x, c);
+    }
+}
+
+static void vcard_export(struct person_export *x)
+{
+    struct db_stmt  *row;
+    struct xml_node *n;
+    enum err         e = db_get(x->conn, &row, &vcard_select, "i", x->owner);
+
+    if (!e) {
+        buf_put_str(&x->xml, db_text(row, 0));
+        buf_put_c(&x->xml, '\n');
+        export_count(x, "cards", 1);
+        export_heading(x, "Card");
+        BUF_LIT(&x->html, "<table>\n");
+        if (xml_parse(x->arena, arena_str(x->arena, db_text(row, 0)), NULL, &n) == XML_FINE)
+            put_readable_card(x, n);
+        BUF_LIT(&x->html, "</table>\n");
+    }
+    if (row)
+        db_done(row);
+    if (e && e != ERR_NOT_FOUND)
+        export_fail(x, e);
+}
+
+static const struct owned xep0054_vcard_owned[] = { { "vcard" }, { 0 } };
+
+static enum err vcard_take(struct import *x)
+{
+    static struct db_sql insert = { "INSERT INTO vcard(owner, xml) VALUES (?1, ?2) ON CONFLICT DO NOTHING" };
+    struct buf           b;
+    enum err             e;
+
+    buf_init(&b, 0);
+    xml_put_node(&b, x->event->node, STR_NULL);
+    if (b.len > VCARD_BYTES_MAX) {
+        x->why = STR("it is too large");
+        e = ERR_INVALID;
+    } else {
+        e = db_run(x->conn, &insert, "is", x->owner, buf_str(&b));
+    }
+    buf_done(&b);
+    return e ? e : db_changes(x->conn) ? OK : ERR_EXISTS;
+}
+
+static const struct import_handler xep0054_vcard_imports[] = {
+    { "vCard", NS_VCARD, NULL, NULL, "cards", vcard_take },
+    { 0 },
+};
+
 const struct feature xep0054_vcard = {
     .spec = "XEP-0054 1.3.0",
     .title = "vcard-temp",
@@ -159,4 +228,7 @@ const struct feature xep0054_vcard = {
     .iqs = vcard_iqs,
     .migrations = vcard_migrations,
     .person_deleted = vcard_deleted,
+    .owned = xep0054_vcard_owned,
+    .person_export = vcard_export,
+    .imports = xep0054_vcard_imports,
 };

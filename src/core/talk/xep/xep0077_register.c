@@ -2,10 +2,12 @@
  * Ident decides, and counts the attempts of an address.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/xep/xep0077_register.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "id/ident.h"
 #include "talk/feature.h"
+#include "talk/invite.h"
 #include "talk/login.h"
 #include <stdlib.h>
 
@@ -106,19 +108,167 @@ static bool read_field(const struct stanza *iq, const char *name, struct str *ou
     return out->len > 0;
 }
 
+/* ---- making an account ----
+ *
+ *   invited:  claim the token ─▶ ident makes it ─▶ spend the token (talk/invite.h) ─▶ answer
+ *                                    └─ it did not ─▶ give the token back ─▶ error
+ *   else:     is the name promised to somebody? ─▶ ident makes it ─▶ answer
+ */
+
+struct newcomer {
+    struct change  change;
+    struct db_read read;
+    struct asking  asking;
+    struct arena   arena;
+    struct str     user, password, token;       /* token empty: not invited */
+    char           peer[64];
+    enum err       outcome;
+};
+
+static void newcomer_end(struct newcomer *n, enum err e)
+{
+    struct asking *k = NEW(struct asking);
+
+    *k = n->asking;
+    mem_wipe((char *)n->password.p, n->password.len);
+    arena_done(&n->arena);
+    free(n);
+    answered(k, e);
+}
+
+static enum err settle_apply(struct db_conn *c, struct change *ch)
+{
+    struct newcomer *n = LIST_ITEM(ch, struct newcomer, change);
+
+    return n->outcome ? invite_release(c, n->token) : invite_used(c, n->token, n->user);
+}
+
+/* The account is there or not, whatever became of the row: a claim ends by itself. */
+static void settled(struct talk *t, struct change *ch, enum err e)
+{
+    struct newcomer *n = LIST_ITEM(ch, struct newcomer, change);
+
+    (void)e;
+    if (!n->outcome)
+        invite_look(t);
+    newcomer_end(n, n->outcome);
+}
+
+static void made(void *arg, enum err e)
+{
+    struct newcomer *n = arg;
+
+    n->outcome = e;
+    if (n->token.len == 0) {
+        newcomer_end(n, e);
+        return;
+    }
+    LOG_INFO("account.invited", LF_STR("user", n->user), LF_ERR(e));
+    n->change = (struct change){ .apply = settle_apply, .done = settled };
+    if (session_change(NULL, n->asking.talk, &n->change) != OK)
+        newcomer_end(n, e);
+}
+
+static void name_judged(struct db_read *read, enum err e)
+{
+    struct newcomer *n = LIST_ITEM(read, struct newcomer, read);
+
+    if (!e)
+        e = n->outcome;
+    if (!e)
+        e = ident_user_register(n->asking.talk->bus, n->user, n->password, str_of(n->peer), made, n);
+    if (e)
+        made(n, e);
+}
+
+static enum err judge_name(struct db_conn *c, struct db_read *read)
+{
+    struct newcomer *n = LIST_ITEM(read, struct newcomer, read);
+
+    n->outcome = invite_holds(c, n->user, STR(""), clock_us()) ? ERR_EXISTS : OK;
+    return OK;
+}
+
+static enum err claim_apply(struct db_conn *c, struct change *ch)
+{
+    struct newcomer *n = LIST_ITEM(ch, struct newcomer, change);
+
+    n->outcome = invite_claim(c, n->token, n->user, clock_us());
+    if (!n->outcome && invite_holds(c, n->user, n->token, clock_us()))
+        n->outcome = ERR_EXISTS;
+    return n->outcome == ERR_NOT_FOUND || n->outcome == ERR_EXISTS ? OK : n->outcome;
+}
+
+static void claimed(struct talk *t, struct change *ch, enum err e)
+{
+    struct newcomer *n = LIST_ITEM(ch, struct newcomer, change);
+
+    if (!e && n->outcome == ERR_NOT_FOUND)      /* somebody else was first with this token */
+        e = ERR_DENIED;
+    else if (!e && n->outcome)
+        e = n->outcome;
+    if (e == ERR_DENIED) {
+        n->token = STR("");
+        made(n, e);
+        return;
+    }
+    if (!e)
+        e = ident_user_add(t->bus, n->user, n->password, made, n);
+    if (e)
+        made(n, e);
+}
+
+static struct newcomer *newcomer_new(struct session *s, const struct stanza *iq, struct str user, struct str password)
+{
+    struct newcomer *n = NEW(struct newcomer);
+    struct asking   *k = ask(s, iq);
+
+    n->asking = *k;
+    free(k);
+    arena_init(&n->arena);
+    n->user = arena_str(&n->arena, user);
+    n->password = arena_str(&n->arena, password);
+    n->token = s->login && s->login->preauth ? arena_str(&n->arena, str_of(s->login->preauth)) : STR("");
+    conn_peer_key(s->conn, n->peer);
+    return n;
+}
+
+static void newcomer_start(struct newcomer *n)
+{
+    if (n->token.len) {
+        n->change = (struct change){ .apply = claim_apply, .done = claimed };
+        if (session_change(NULL, n->asking.talk, &n->change) != OK)
+            newcomer_end(n, ERR_LIMIT);
+        return;
+    }
+    n->read = (struct db_read){ .work = judge_name, .done = name_judged };
+    if (db_read_start(n->asking.talk->db, &n->read) != OK)
+        newcomer_end(n, ERR_LIMIT);
+}
+
 static enum err make_account(struct session *s, const struct stanza *iq)
 {
-    struct str     user, password, prepared;
-    struct asking *k;
-    char           peer[64];
+    struct str user, password, prepared;
 
     if (xml_child(iq->payload, "remove", NS_REGISTER))
         return refuse(s, iq, "cancel", "registration-required");
     if (!read_field(iq, "username", &user) || !read_field(iq, "password", &password) ||
         password.len > IDENT_PASSWORD_BYTES_MAX || jid_prep_local(iq->arena, user, &prepared) != OK)
         return refuse(s, iq, "modify", "not-acceptable");
-    k = ask(s, iq);
-    return sent(ident_user_register(s->talk->bus, prepared, password, conn_peer_key(s->conn, peer), answered, k), k);
+    if (s->login && s->login->preauth_name && *s->login->preauth_name && !str_is(prepared, s->login->preauth_name))
+        return refuse(s, iq, "modify", "not-acceptable");       /* the invitation is for another name */
+    newcomer_start(newcomer_new(s, iq, prepared, password));
+    return OK;
+}
+
+static enum err given_name(struct session *s, const struct stanza *iq)
+{
+    struct buf *b = talk_scratch(s->talk);
+
+    BUF_LIT(b, "<query xmlns='" NS_REGISTER "'><instructions>Choose a password.</instructions><username>");
+    xml_put_escaped(b, str_of(s->login->preauth_name));
+    BUF_LIT(b, "</username><password/></query>");
+    return iq_result_str(s, iq, buf_str(b));
 }
 
 enum err xep0077_early(struct session *s, const struct stanza *iq)
@@ -129,6 +279,8 @@ enum err xep0077_early(struct session *s, const struct stanza *iq)
         return iq_error_condition(s, iq, "cancel", "service-unavailable", NULL);
     if (iq->type == TYPE_SET)
         return make_account(s, iq);
+    if (s->login && s->login->preauth_name && *s->login->preauth_name)
+        return given_name(s, iq);
     return iq_result(s, iq, "<query xmlns='" NS_REGISTER "'><instructions>Choose a name and a password.</instructions>"
                             "<username/><password/></query>");
 }

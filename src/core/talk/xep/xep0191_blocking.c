@@ -3,11 +3,15 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/xep/xep0191_blocking.h"
 #include "base/mem.h"
+#include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/import.h"
+#include "talk/owned.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/roster.h"
 #include "talk/xep/xep0198_sm.h"
+#include "talk/xep/xep0377_reporting.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -120,6 +124,8 @@ struct blocking_op {
     struct jid     *jids;       /* those whose state changes */
     int             item_count;
     struct str     *items;      /* as asked for, for the push */
+    struct report  *reports;    /* xep0377_reporting.h */
+    struct str      reporter;
 };
 
 static enum err blocking_apply(struct db_conn *c, struct change *ch)
@@ -129,7 +135,7 @@ static enum err blocking_apply(struct db_conn *c, struct change *ch)
 
     for (int i = 0; i < o->count && !e; i++)
         e = db_run(c, o->block ? &blocked_insert : &blocked_delete, "is", o->owner, o->jids[i].full);
-    return e;
+    return e ? e : report_apply(c, o->reports, o->reporter, o->owner);
 }
 
 static void put_items(struct buf *b, const struct blocking_op *o)
@@ -253,12 +259,16 @@ static const char *read_items(struct blocking_op *o, const struct xml_node *list
     o->items = arena_alloc(&o->arena, sizeof *o->items * (size_t)(n + 1));
     o->jids = arena_alloc(&o->arena, sizeof *o->jids * (size_t)(n + o->person->blocked_count + 1));
     for (const struct xml_node *x = xml_first(list); x; x = xml_next(x)) {
-        struct jid j;
+        struct jid  j;
+        const char *fault;
 
         if (!xml_is(x, "item", NS_BLOCKING) || !xml_attr(x, "jid").p)
             return "bad-request";
         if (jid_parse(&o->arena, arena_str(&o->arena, xml_attr(x, "jid")), &j) != OK)
             return "jid-malformed";
+        fault = o->block ? report_look(&o->arena, x, j.full, &o->reports) : NULL;
+        if (fault)
+            return fault;
         o->items[o->item_count++] = j.full;
         if (has(o->person, j.full) != o->block)
             o->jids[o->count++] = j;
@@ -301,6 +311,7 @@ static enum err change_list(struct session *s, const struct stanza *iq, bool blo
     o->person = s->person;
     o->block = block;
     arena_init(&o->arena);
+    o->reporter = arena_str(&o->arena, s->jid.bare);
     fault = read_items(o, iq->payload);
     if (!fault && block && o->item_count == 0)
         fault = "bad-request";
@@ -390,6 +401,87 @@ static const struct iq_handler blocking_iqs[] = {
 };
 static const char *const blocking_disco[] = { NS_BLOCKING, NULL };
 
+static void blocking_export(struct person_export *x)
+{
+    struct db_stmt *row = db_prepare(x->conn, &blocked_select);
+    enum err        e;
+
+    if (!row) {
+        export_fail(x, ERR_BUG);
+        return;
+    }
+    db_bind_i64(row, 1, x->owner);
+    BUF_LIT(&x->xml, "<blocklist xmlns='" NS_BLOCKING "'>");
+    export_heading(x, "Blocked");
+    BUF_LIT(&x->html, "<ul>\n");
+    while ((e = db_step(row)) == OK) {
+        BUF_LIT(&x->xml, "<item");
+        xml_put_attr(&x->xml, "jid", db_text(row, 0));
+        BUF_LIT(&x->xml, "/>");
+        BUF_LIT(&x->html, "<li>");
+        export_put_text(&x->html, db_text(row, 0));
+        BUF_LIT(&x->html, "</li>\n");
+        export_count(x, "blocked", 1);
+        export_flush(x);
+    }
+    db_done(row);
+    BUF_LIT(&x->xml, "</blocklist>\n");
+    BUF_LIT(&x->html, "</ul>\n");
+    if (e != ERR_NOT_FOUND)
+        export_fail(x, e);
+}
+
+static const struct owned xep0191_blocking_owned[] = { { "blocked" }, { 0 } };
+
+static enum err blocking_take(struct import *x)
+{
+    struct jid j;
+    enum err   e = OK;
+    int64_t    fresh = 0;
+
+    for (const struct xml_node *n = xml_first(x->event->node); n && !e; n = xml_next(n)) {
+        if (jid_parse(&x->arena, xml_attr(n, "jid"), &j) != OK)
+            continue;
+        e = db_run(x->conn, &blocked_insert, "is", x->owner, j.full);
+        fresh += e ? 0 : db_changes(x->conn);
+    }
+    return e ? e : fresh ? OK : ERR_EXISTS;
+}
+
+/* Servers of before XEP-0191 keep block lists as privacy lists (XEP-0016): of the default list, whom it keeps away altogether. */
+static enum err privacy_take(struct import *x)
+{
+    const struct xml_node *chosen = xml_child(x->event->node, "default", NULL);
+    struct str             name = chosen ? xml_attr(chosen, "name") : STR_NULL;
+    enum err               e = OK;
+    int                    others = 0;
+
+    for (const struct xml_node *list = xml_first(x->event->node); list && !e; list = xml_next(list)) {
+        if (!str_is(list->name, "list") || !str_eq(xml_attr(list, "name"), name))
+            continue;
+        for (const struct xml_node *n = xml_first(list); n && !e; n = xml_next(n)) {
+            struct jid j;
+            bool       all = str_is(xml_attr(n, "action"), "deny") && str_is(xml_attr(n, "type"), "jid") && !xml_first(n);
+
+            if (all && jid_parse(&x->arena, xml_attr(n, "value"), &j) == OK)
+                e = db_run(x->conn, &blocked_insert, "is", x->owner, j.full);
+            else
+                others++;
+        }
+    }
+    if (!e && others) {
+        x->why = STR("of a privacy list only those who are blocked altogether were taken");
+        return ERR_INVALID;
+    }
+    return e;
+}
+
+static const struct import_handler xep0191_blocking_imports[] = {
+    { "blocklist", NS_BLOCKING, NULL, NULL, "block lists", blocking_take },
+    { "query", "jabber:iq:privacy", NULL, NULL, "block lists", privacy_take },
+    { 0 },
+};
+
 const struct feature xep0191_blocking = {
     .spec = "XEP-0191 1.3",
     .title = "Blocking Command",
@@ -401,4 +493,7 @@ const struct feature xep0191_blocking = {
     .stanza_in = other_stanza,
     .person_loaded = blocking_loaded,
     .person_deleted = blocking_deleted,
+    .owned = xep0191_blocking_owned,
+    .person_export = blocking_export,
+    .imports = xep0191_blocking_imports,
 };

@@ -12,6 +12,7 @@
 #include "talk/deliver.h"
 #include "talk/devices.h"
 #include "talk/feature.h"
+#include "talk/owned.h"
 #include "talk/login.h"
 #include "talk/message.h"
 #include "talk/presence.h"
@@ -1317,6 +1318,8 @@ static const struct nonza_handler sm_nonzas[] = {
     { 0 },
 };
 
+static const struct owned xep0198_sm_owned[] = { { "stream", "user = ?2" }, { 0 } };
+
 const struct feature xep0198_sm = {
     .spec = "XEP-0198 1.6.3",
     .title = "Stream Management",
@@ -1327,4 +1330,5 @@ const struct feature xep0198_sm = {
     .init = sm_init,
     .tick = sm_tick,
     .person_deleted = sm_person_deleted,
+    .owned = xep0198_sm_owned,
 };

@@ -11,8 +11,11 @@
 #include "talk/archive.h"
 #include "talk/archive_id.h"
 #include "talk/feature.h"
+#include "talk/import.h"
 #include "talk/jids.h"
 #include "talk/message.h"
+#include "talk/search.h"
+#include "talk/xep/xep0431_fulltext.h"
 #include <stdlib.h>
 
 #define NS_MAM  "urn:xmpp:mam:2"
@@ -44,6 +47,7 @@ struct query {
     struct iq_later       iq;
     struct arena          arena;
     struct archive_filter filter;
+    struct search_query   search;
     int                   max;
     bool                  backwards, flip, only_count;
     struct str            queryid;      /* p NULL: none */
@@ -147,6 +151,17 @@ static struct fault field_ids(struct query *q, const struct stanza *iq, const st
     return fine;
 }
 
+static struct fault field_text(struct query *q, struct session *s, struct str value)
+{
+    enum err e = search_query_read(&q->arena, value, s->talk->origin_key, &q->search);
+
+    if (e == ERR_LIMIT)
+        return (struct fault){ "modify", "policy-violation", "at most 16 words in 512 bytes" };
+    if (!e)
+        q->filter.search = &q->search;
+    return fine;        /* nothing to look for: everything fits (XEP-0431 §2.2) */
+}
+
 static struct fault read_field(struct query *q, struct session *s, const struct stanza *iq, const struct xml_node *field)
 {
     struct str var = xml_attr(field, "var");
@@ -161,6 +176,8 @@ static struct fault read_field(struct query *q, struct session *s, const struct 
         return fine;                /* rooms keep their own archives; there is none to include */
     if (str_is(var, "with"))
         return value.len ? field_with(q, s, value) : fine;
+    if (fulltext_is_field(var))
+        return field_text(q, s, value);
     if (str_is(var, "before-id"))
         return border_before(q, value) ? fine : not_found;
     if (str_is(var, "after-id"))
@@ -330,6 +347,10 @@ static void query_done(struct db_read *self, enum err e)
     else
         iq_later_result(t, &q->iq, buf_str(&fin));
     buf_done(&fin);
+    if (q->search.broken)
+        search_mend(t, q->filter.owner);
+    else if (q->search.tail >= SEARCH_TAIL_LONG)
+        search_ask(t, q->filter.owner);
     query_free(q);
     s = session_find(t, id);
     if (s && s->state != SESSION_CLOSED)
@@ -382,7 +403,7 @@ static enum err form_get(struct session *s, const struct stanza *iq)
         "<field type='jid-single' var='with'/><field type='text-single' var='start'/><field type='text-single' var='end'/>"
         "<field type='text-single' var='before-id'/><field type='text-single' var='after-id'/>"
         "<field type='list-multi' var='ids'><validate xmlns='http://jabber.org/protocol/xdata-validate' datatype='xs:string'>"
-        "<open/></validate></field><field type='boolean' var='include-groupchat'/></x></query>");
+        "<open/></validate></field><field type='boolean' var='include-groupchat'/>" FULLTEXT_FIELDS "</x></query>");
 }
 
 /* ---- metadata (§5) ---- */
@@ -426,10 +447,30 @@ static const struct iq_handler mam_iqs[] = {
 };
 static const char *const mam_disco[] = { NS_MAM, NS_MAM "#extended", NS_MAM "#groupchat-field", NULL };
 
+/* XEP-0227 1.1: <result/> as in an answer. */
+static enum err archive_take(struct import *x)
+{
+    const struct xml_node *n = x->event->node, *forwarded = xml_child(n, "forwarded", "urn:xmpp:forward:0");
+    const struct xml_node *delay = forwarded ? xml_child(forwarded, "delay", "urn:xmpp:delay") : NULL;
+    const struct xml_node *message = forwarded ? xml_child(forwarded, "message", NULL) : NULL;
+
+    if (!message) {
+        x->why = STR("there is no message in it");
+        return ERR_INVALID;
+    }
+    return import_message(x, message, delay ? xml_attr(delay, "stamp") : STR_NULL, xml_attr(n, "id"), false);
+}
+
+static const struct import_handler xep0313_mam_imports[] = {
+    { "result", NULL, "archive", NS_PIE_MAM, "archived messages", archive_take },
+    { 0 },
+};
+
 const struct feature xep0313_mam = {
     .spec = "XEP-0313 1.1.3",
     .title = "Message Archive Management",
     .disco_server = mam_disco,      /* XEP-0313 §8 asks for the account only; Profanity 0.13 looks here */
     .disco_account = mam_disco,
     .iqs = mam_iqs,
+    .imports = xep0313_mam_imports,
 };

@@ -1,6 +1,15 @@
-/* XEP-0333 Displayed Markers 1.0.0: kept, so that every device knows what has been read.
+/* XEP-0333 Displayed Markers 1.0.0: kept, so that every device knows what has been read. And the question of how far somebody has read
+ * (urn:bongsu:read:0, docs/reading.md), which needs no marker in memory: talk/reading.h.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include <stdlib.h>
+#include "base/mem.h"
+#include "talk/archive_id.h"
 #include "talk/feature.h"
+#include "talk/owned.h"
+#include "talk/jids.h"
+#include "talk/reading.h"
+
+#define NS_READ "urn:bongsu:read:0"
 
 static const struct payload markers[] = {
     { "displayed", "urn:xmpp:chat-markers:0", PAYLOAD_KEPT | PAYLOAD_COPIED },
@@ -10,9 +19,162 @@ static const struct payload markers[] = {
     { 0 },
 };
 
+struct asking {
+    struct db_read      read;
+    struct change       change;
+    struct talk        *t;
+    struct iq_later     iq;
+    struct arena        arena;
+    struct str          me, with;
+    struct reading_pair pair;
+    int64_t             shown_by_peer, shown_by_me;     /* as clients know them */
+    int                 count;
+    struct { int64_t shown, place; } ids[READING_IDS_MAX];
+};
+
+static void asking_free(struct asking *a)
+{
+    arena_done(&a->arena);
+    free(a);
+}
+
+static enum err asking_work(struct db_conn *c, struct db_read *self)
+{
+    struct asking *a = LIST_ITEM(self, struct asking, read);
+    enum err       e = OK;
+
+    if (!a->pair.peer)
+        a->pair.peer = jids_read(c, a->with);
+    if (a->pair.peer)
+        e = reading_work_out(c, &a->pair);
+    a->shown_by_peer = archive_shown(c, a->pair.by_peer.upto);
+    a->shown_by_me = archive_shown(c, a->pair.by_owner.upto);
+    for (int i = 0; i < a->count && !e; i++)
+        a->ids[i].place = archive_place(c, a->ids[i].shown);
+    return e;
+}
+
+static void put_reader(struct buf *b, struct str jid, int64_t shown)
+{
+    BUF_LIT(b, "<reader");
+    xml_put_attr(b, "jid", jid);
+    if (shown) {
+        BUF_LIT(b, " upto='");
+        archive_id_put(b, shown);
+        buf_put_c(b, '\'');
+    }
+    BUF_LIT(b, "/>");
+}
+
+static void put_answer(struct buf *b, const struct asking *a)
+{
+    BUF_LIT(b, "<read xmlns='" NS_READ "'");
+    xml_put_attr(b, "with", a->with);
+    buf_put_c(b, '>');
+    put_reader(b, a->with, a->shown_by_peer);
+    put_reader(b, a->me, a->shown_by_me);
+    for (int i = 0; i < a->count; i++) {
+        BUF_LIT(b, "<message id='");
+        archive_id_put(b, a->ids[i].shown);
+        buf_printf(b, "' unread='%d'/>", a->ids[i].place == 0 || a->ids[i].place > a->pair.by_peer.upto);
+    }
+    BUF_LIT(b, "</read>");
+}
+
+static enum err keep_apply(struct db_conn *c, struct change *ch)
+{
+    return reading_keep(c, &LIST_ITEM(ch, struct asking, change)->pair);
+}
+
+static void kept(struct talk *t, struct change *ch, enum err e)
+{
+    (void)t;
+    (void)e;        /* it is worked out again */
+    asking_free(LIST_ITEM(ch, struct asking, change));
+}
+
+static void asked(struct db_read *self, enum err e)
+{
+    struct asking *a = LIST_ITEM(self, struct asking, read);
+    struct buf     b;
+
+    buf_init(&b, 0);
+    put_answer(&b, a);
+    if (e)
+        iq_later_error(a->t, &a->iq, e);
+    else
+        iq_later_result(a->t, &a->iq, buf_str(&b));
+    buf_done(&b);
+    a->change = (struct change){ .apply = keep_apply, .done = kept };
+    if (e || !a->pair.moved || session_change(NULL, a->t, &a->change) != OK)
+        asking_free(a);
+}
+
+static void start(struct talk *t, void *arg)
+{
+    struct asking *a = arg;
+
+    if (db_read_start(t->db, &a->read) != OK)
+        asked(&a->read, ERR_LIMIT);
+}
+
+/* NULL: fine, else the condition. */
+static const char *read_ids(struct asking *a, const struct stanza *iq)
+{
+    for (const struct xml_node *n = xml_first(iq->payload); n; n = xml_next(n)) {
+        if (!xml_is(n, "message", NS_READ))
+            continue;
+        if (a->count == READING_IDS_MAX)
+            return "policy-violation";
+        if (!archive_id_parse(xml_attr(n, "id"), &a->ids[a->count++].shown))
+            return "item-not-found";
+    }
+    return NULL;
+}
+
+static enum err read_get(struct session *s, const struct stanza *iq)
+{
+    struct asking *a = NEW(struct asking);
+    struct jid     with;
+    const char    *fault;
+
+    arena_init(&a->arena);
+    a->t = s->talk;
+    fault = !xml_attr(iq->payload, "with").len ? "bad-request"
+            : jid_parse(&a->arena, arena_str(&a->arena, xml_attr(iq->payload, "with")), &with) != OK ? "jid-malformed"
+            : read_ids(a, iq);
+    if (fault) {
+        asking_free(a);
+        return iq_error_condition(s, iq, strcmp(fault, "item-not-found") == 0 ? "cancel" : "modify", fault, NULL);
+    }
+    a->with = with.bare;
+    a->me = arena_str(&a->arena, s->jid.bare);
+    a->iq = iq_keep(s, iq);
+    a->pair.owner = s->person->id;
+    a->pair.peer = s->talk->shared ? 0 : jids_known(s->talk, with.bare);
+    a->read = (struct db_read){ .work = asking_work, .done = asked };
+    session_after_all(s, start, a);
+    return OK;
+}
+
+static void reading_deleted(struct person *p, struct db_conn *c)
+{
+    reading_forget(c, p->id);
+}
+
+static const struct iq_handler read_iqs[] = { { "read", NS_READ, IQ_TO_SELF, read_get, NULL }, { 0 } };
+static const char *const       read_disco[] = { NS_READ, NULL };
+
+static const struct owned xep0333_markers_owned[] = { { "read_mark", "chat = ?1 OR reader = ?1" }, { 0 } };
+
 const struct feature xep0333_markers = {
     .spec = "XEP-0333 1.0.0",
     .title = "Displayed Markers",
-    .note = "passed on, stored and copied",
+    .note = "passed on, stored and copied; the server can be asked how far somebody has read (docs/reading.md)",
     .payloads = markers,
+    .iqs = read_iqs,
+    .disco_account = read_disco,
+    .migrations = reading_migrations,
+    .person_deleted = reading_deleted,
+    .owned = xep0333_markers_owned,
 };

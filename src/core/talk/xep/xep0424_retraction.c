@@ -7,6 +7,6 @@ static const struct payload retractions[] = { { "retract", "urn:xmpp:message-ret
 const struct feature xep0424_retraction = {
     .spec = "XEP-0424 0.4.2",
     .title = "Message Retraction",
-    .note = "passed on, stored and copied; the retracted text stays in the archive",
+    .note = "passed on, stored and copied; the retracted text stays in the archive, but is not found there by its words",
     .payloads = retractions,
 };

@@ -1,7 +1,10 @@
 /* XEP-0441 Message Archive Management Preferences 0.2.0: what an account wants kept.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "base/mem.h"
+#include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/import.h"
+#include "talk/owned.h"
 #include "talk/message.h"
 #include "talk/roster.h"
 #include <stdlib.h>
@@ -232,6 +235,55 @@ static const struct iq_handler prefs_iqs[] = {
     { 0 },
 };
 
+static void prefs_export(struct person_export *x)
+{
+    struct person p = { .id = x->owner };
+
+    prefs_loaded(&p, x->conn);
+    buf_printf(&x->xml, "<prefs xmlns='" NS_MAM "' default='%s'>", policy_names[p.archive_default]);
+    for (int policy = ARCHIVE_ALWAYS; policy <= ARCHIVE_NEVER; policy++) {
+        buf_printf(&x->xml, "<%s>", policy_names[policy]);
+        for (int i = 0; i < p.pref_count; i++)
+            if (p.prefs[i].policy == policy) {
+                BUF_LIT(&x->xml, "<jid>");
+                xml_put_escaped(&x->xml, p.prefs[i].jid);
+                BUF_LIT(&x->xml, "</jid>");
+                export_count(x, "preferences", 1);
+            }
+        buf_printf(&x->xml, "</%s>", policy_names[policy]);
+    }
+    BUF_LIT(&x->xml, "</prefs>\n");
+    prefs_clear(&p);
+}
+
+static const struct owned xep0441_prefs_owned[] = { { "archive_pref" }, { 0 } };
+
+static enum err prefs_take(struct import *x)
+{
+    struct str text = xml_attr(x->event->node, "default");
+    enum err   e = OK;
+
+    for (int policy = ARCHIVE_ALWAYS; policy <= ARCHIVE_ROSTER; policy++)
+        if (str_is(text, policy_names[policy]))
+            e = db_run(x->conn, &default_write, "ii", x->owner, (int64_t)policy);
+    for (int policy = ARCHIVE_ALWAYS; policy <= ARCHIVE_NEVER; policy++) {
+        const struct xml_node *list = xml_child(x->event->node, policy_names[policy], NULL);
+
+        for (const struct xml_node *n = list ? xml_first(list) : NULL; n && !e; n = xml_next(n)) {
+            struct jid j;
+
+            if (jid_parse(&x->arena, str_trim(xml_text(&x->arena, n)), &j) == OK)
+                e = db_run(x->conn, &pref_insert, "isi", x->owner, j.bare, (int64_t)policy);
+        }
+    }
+    return e;
+}
+
+static const struct import_handler xep0441_prefs_imports[] = {
+    { "prefs", NULL, NULL, NULL, "archive preferences", prefs_take },
+    { 0 },
+};
+
 const struct feature xep0441_prefs = {
     .spec = "XEP-0441 0.2.0",
     .title = "Message Archive Management Preferences",
@@ -239,4 +291,7 @@ const struct feature xep0441_prefs = {
     .migrations = prefs_migrations,
     .person_loaded = prefs_loaded,
     .person_deleted = prefs_deleted,
+    .owned = xep0441_prefs_owned,
+    .person_export = prefs_export,
+    .imports = xep0441_prefs_imports,
 };

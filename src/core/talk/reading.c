@@ -1,0 +1,215 @@
+/* reading.c: see reading.h.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "talk/reading.h"
+#include <stdlib.h>
+#include "base/mem.h"
+#include "talk/deliver.h"
+#include "talk/stanza.h"
+
+#define NS_MARKERS "urn:xmpp:chat-markers:0"
+
+const struct db_migration reading_migrations[] = {
+    { 1, "reading",
+      "CREATE TABLE read_mark(chat INTEGER NOT NULL, reader INTEGER NOT NULL, upto INTEGER NOT NULL, seen INTEGER NOT NULL,"
+      " PRIMARY KEY(chat, reader)) WITHOUT ROWID;"
+      "CREATE INDEX read_mark_by_reader ON read_mark(reader);" },
+    { 0 },
+};
+
+/* ---- marks ---- */
+
+static struct db_sql mark_put = {
+    "INSERT INTO read_mark(chat, reader, upto, seen) VALUES (?1, ?2, ?3, ?4) ON CONFLICT(chat, reader) DO UPDATE SET"
+    " upto = CASE WHEN excluded.upto > read_mark.upto THEN excluded.upto ELSE read_mark.upto END,"
+    " seen = CASE WHEN excluded.seen > read_mark.seen THEN excluded.seen ELSE read_mark.seen END" };
+static struct db_sql mark_get = { "SELECT upto, seen FROM read_mark WHERE chat = ?1 AND reader = ?2" };
+static struct db_sql marks_all = { "SELECT reader, upto FROM read_mark WHERE chat = ?1" };
+
+enum err reading_mark(struct db_conn *c, int64_t chat, int64_t reader, int64_t upto, int64_t seen)
+{
+    return db_run(c, &mark_put, "iiii", chat, reader, upto, seen);
+}
+
+enum err reading_upto(struct db_conn *c, int64_t chat, int64_t reader, int64_t *upto, int64_t *seen)
+{
+    struct db_stmt *s;
+    enum err        e = db_get(c, &s, &mark_get, "ii", chat, reader);
+
+    *upto = e ? 0 : db_i64(s, 0);
+    if (seen)
+        *seen = e ? 0 : db_i64(s, 1);
+    if (s)
+        db_done(s);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+/* ---- counting ---- */
+
+struct mark { int64_t reader, upto; };
+
+static int by_reader(const void *a, const void *b)
+{
+    int64_t x = ((const struct mark *)a)->reader, y = ((const struct mark *)b)->reader;
+
+    return x < y ? -1 : x > y;
+}
+
+static enum err marks_read(struct db_conn *c, int64_t chat, struct mark *marks, int count)
+{
+    struct db_stmt *s = db_prepare(c, &marks_all);
+    enum err        e;
+
+    if (!s)
+        return ERR_BUG;
+    db_bind_i64(s, 1, chat);
+    while ((e = db_step(s)) == OK) {
+        struct mark  k = { .reader = db_i64(s, 0) };
+        struct mark *m = bsearch(&k, marks, (size_t)count, sizeof *marks, by_reader);
+
+        if (m)
+            m->upto = db_i64(s, 1);
+    }
+    db_done(s);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+enum err reading_count(struct db_conn *c, int64_t chat, const int64_t *members, int member_count, const int64_t *ids,
+                       const int64_t *authors, int count, int *unread)
+{
+    struct mark *marks = mem_new(sizeof *marks * (size_t)(member_count + 1));
+    enum err     e;
+
+    for (int i = 0; i < member_count; i++)
+        marks[i].reader = members[i];
+    qsort(marks, (size_t)member_count, sizeof *marks, by_reader);
+    e = marks_read(c, chat, marks, member_count);
+    for (int i = 0; i < count && !e; i++) {
+        unread[i] = 0;
+        for (int m = 0; m < member_count; m++)
+            unread[i] += marks[m].upto < ids[i] && marks[m].reader != authors[i];
+    }
+    free(marks);
+    return e;
+}
+
+enum err reading_forget(struct db_conn *c, int64_t id)
+{
+    static struct db_sql of = { "DELETE FROM read_mark WHERE chat = ?1" };
+    static struct db_sql by = { "DELETE FROM read_mark WHERE reader = ?1" };
+    enum err e = db_run(c, &of, "i", id);
+
+    return e ? e : db_run(c, &by, "i", id);
+}
+
+/* ---- between two people ----
+ * From the newest row backwards: a marker names a message before it, so it is noted, and what it names is met later. */
+
+enum { PENDING_MAX = 64 };
+
+struct side {           /* the marks of one reader */
+    int64_t     upto, seen;
+    int         count;
+    struct str  names[PENDING_MAX];      /* ids that markers name and that have not been met, as they stand in a start tag */
+};
+
+struct walk {
+    struct arena arena, scratch;
+    struct side  peer, owner;       /* by whom they are read */
+    int64_t      newest;
+    int          rows;
+};
+
+/* The id that a marker names, escaped; p NULL: it is no marker. */
+static struct str marked(struct walk *w, struct str stanza)
+{
+    const struct xml_scope scope = { .default_ns = STR(NS_CLIENT) };
+    struct xml_node       *m, *n;
+    struct buf             b;
+    struct str             id = STR_NULL;
+
+    if (!memmem(stanza.p, stanza.len, NS_MARKERS, sizeof NS_MARKERS - 1))
+        return STR_NULL;
+    arena_reset(&w->scratch);
+    if (xml_parse(&w->scratch, stanza, &scope, &m) != XML_FINE || !(n = xml_child(m, "displayed", NS_MARKERS)) || !xml_attr(n, "id").len)
+        return STR_NULL;
+    buf_init(&b, 0);
+    xml_put_escaped(&b, xml_attr(n, "id"));
+    id = arena_str(&w->arena, buf_str(&b));
+    buf_done(&b);
+    return id;
+}
+
+static void note(struct side *s, struct str id)
+{
+    for (int i = 0; i < s->count; i++)
+        if (str_eq(s->names[i], id))
+            return;
+    if (s->count < PENDING_MAX)     /* the newest ones count */
+        s->names[s->count++] = id;
+}
+
+/* A message that this side may have read. */
+static void met(struct side *s, struct str id, int64_t place)
+{
+    for (int i = 0; i < s->count; i++)
+        if (str_eq(s->names[i], id)) {
+            s->names[i] = s->names[--s->count];
+            if (place > s->upto)
+                s->upto = place;
+            return;
+        }
+}
+
+static bool needs_more(const struct side *s, int64_t id)
+{
+    return id > s->seen || (s->count && id > s->upto);
+}
+
+static bool look_at(void *arg, const struct archive_walked *row)
+{
+    struct walk *w = arg;
+    struct side *reader = row->sent ? &w->owner : &w->peer, *other = row->sent ? &w->peer : &w->owner;
+    struct str   id;
+
+    if (row->id > w->newest)
+        w->newest = row->id;
+    if (!needs_more(&w->peer, row->id) && !needs_more(&w->owner, row->id))
+        return false;
+    id = row->id > reader->seen ? marked(w, row->stanza) : STR_NULL;
+    if (id.p)
+        note(reader, id);
+    met(other, kept_attr(row->stanza, "id"), row->id);
+    return ++w->rows < READING_BACK_MAX;
+}
+
+enum err reading_work_out(struct db_conn *c, struct reading_pair *p)
+{
+    struct walk *w = NEW(struct walk);
+    enum err     e = reading_upto(c, p->owner, p->peer, &w->peer.upto, &w->peer.seen);
+    int64_t      before;
+
+    if (!e)
+        e = reading_upto(c, p->peer, p->owner, &w->owner.upto, &w->owner.seen);
+    before = w->peer.seen < w->owner.seen ? w->peer.seen : w->owner.seen;
+    arena_init(&w->arena);
+    arena_init(&w->scratch);
+    if (!e && p->peer != p->owner)
+        e = archive_walk_back(c, p->owner, p->peer, look_at, w);
+    if (!e) {
+        p->by_peer.upto = w->peer.upto;
+        p->by_owner.upto = w->owner.upto;
+        p->by_peer.seen = p->by_owner.seen = w->newest;
+        p->moved = w->newest > before;
+    }
+    arena_done(&w->arena);
+    arena_done(&w->scratch);
+    free(w);
+    return e;
+}
+
+enum err reading_keep(struct db_conn *c, const struct reading_pair *p)
+{
+    enum err e = reading_mark(c, p->owner, p->peer, p->by_peer.upto, p->by_peer.seen);
+
+    return e ? e : reading_mark(c, p->peer, p->owner, p->by_owner.upto, p->by_owner.seen);
+}
