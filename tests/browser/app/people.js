@@ -3,7 +3,7 @@ import { chromium } from "playwright-core";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
-export const WAIT = { timeout: 20000 };
+export const WAIT = { timeout: 10000 };
 export const PHONE = { width: 390, height: 844 }, DESKTOP = { width: 1280, height: 800 };
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -34,6 +34,7 @@ function watch(page, url) {
 }
 
 export async function tab(context, url) {
+  context.setDefaultTimeout(10000);
   const page = await context.newPage();
   watch(page, url);
   await page.goto(url);
@@ -71,7 +72,7 @@ export async function open(page, jid) {
 
 export async function say(page, words) {
   await page.fill("textarea", words);
-  await page.keyboard.press("Enter");
+  await page.click(".send"); // on a phone, Enter begins a new line
 }
 
 export const bubble = (words, whose = "") => `.message${whose} .bubble:has(p.body:text-is(${JSON.stringify(words)}))`;

@@ -24,6 +24,7 @@ const ANSWER_MS = 25000;
 
 export class Bus {
   private readonly channel: BroadcastChannel;
+  private closed = false;
   private readonly waiting = new Map<string, (w: Extract<Word, { kind: "answer" }>) => void>();
 
   constructor(name: string, private readonly hears: Hears) {
@@ -32,7 +33,7 @@ export class Bus {
   }
 
   private say(w: Word): void {
-    this.channel.postMessage(w);
+    if (!this.closed) this.channel.postMessage(w);
   }
 
   /** Here and in the other tabs. */
@@ -84,6 +85,7 @@ export class Bus {
   }
 
   close(): void {
+    this.closed = true;
     this.channel.close();
   }
 }

@@ -58,9 +58,12 @@ export function Field(p: { label: string; value?: string; type?: "text" | "passw
 export function Sheet({ label, onClose, children, class: kind = "" }: { label: string; onClose(): void; children: ComponentChildren; class?: string }) {
   const ref = useRef<HTMLDialogElement>(null);
   useEffect(() => {
-    const d = ref.current;
+    const d = ref.current, before = document.activeElement;
     if (d && !d.open) d.showModal();
-    return () => d?.close();
+    return () => {
+      d?.close();
+      if (before instanceof HTMLElement || before instanceof SVGElement) before.focus();
+    };
   }, []);
   return (
     <dialog ref={ref} class={`sheet ${kind}`} aria-label={label} onClose={onClose} onCancel={(e) => { e.preventDefault(); onClose(); }}
