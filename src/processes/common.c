@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/log.h"
+#include "courier/settings.h"
 #include "id/settings.h"
 #include "net/conn.h"
 #include "talk/settings.h"
@@ -57,6 +58,7 @@ const struct setting common_settings[] = {
       "Plain HTTP for machines that watch: /metrics, /health/live, /health/ready. Never open it to strangers. The second worker's"
       " port is one higher, and so on." },
     { "ident.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5292", 0, 0, false, "The same for ident." },
+    { "courier.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5294", 0, 0, false, "The same for courier." },
     { "web.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5293", 0, 0, false, "The same for web." },
     { "keeper.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5290", 0, 0, false,
       "The same for the keeper; its /health/ready speaks for all roles." },
@@ -74,19 +76,22 @@ const struct setting common_settings[] = {
     { 0 },
 };
 
-const struct setting *const all_settings[] = { common_settings, talk_settings, id_settings, NULL };
+const struct setting *const all_settings[] = { common_settings, talk_settings, id_settings, courier_settings, NULL };
 
 const struct door common_doors[] = {
-    { "talk", "talk.listen", "starttls", false, false },
-    { "talk", "talk.listen_tls", "tls", false, false },
-    { "talk", "talk.listen_websocket", "websocket", false, false },
+    { "talk", "talk.listen", "starttls", false },
+    { "talk", "talk.listen_tls", "tls", false },
+    { "talk", "talk.listen_websocket", "websocket", false },
     { "talk", "talk.listen_websocket_local", "websocket_local", false, true },
-    { "talk", "talk.metrics_listen", "metrics", true, false },
-    { "ident", "ident.metrics_listen", "metrics", true, false },
-    { "web", "web.listen", "https", false, false },
+    { "talk", "talk.metrics_listen", "metrics", true },
+    { "ident", "ident.metrics_listen", "metrics", true },
+    { "courier", "courier.metrics_listen", "metrics", true },
+    { "courier", "federation.listen", "server", true },
+    { "courier", "federation.listen_tls", "servertls", true },
+    { "web", "web.listen", "https", false },
     { "web", "web.listen_local", "http", false, true },
-    { "web", "web.metrics_listen", "metrics", true, false },
-    { "keeper", "keeper.metrics_listen", "metrics", true, false },
+    { "web", "web.metrics_listen", "metrics", true },
+    { "keeper", "keeper.metrics_listen", "metrics", true },
     { 0 },
 };
 
@@ -129,7 +134,7 @@ static void make_absolute(struct settings *s, const char *name, const char *belo
 
 static enum err make_all_absolute(struct settings *s, struct buf *report)
 {
-    static const char *const names[] = { "run_dir", "tls.certificate", "tls.key", "web.files", "bus.ca", "bus.certificate", "bus.key" };
+    static const char *const names[] = { "run_dir", "tls.certificate", "tls.key", "web.files", "federation.ca", "bus.ca", "bus.certificate", "bus.key" };
     char                     here[PATH_MAX];
 
     if (!getcwd(here, sizeof here)) {

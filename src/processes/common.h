@@ -42,7 +42,7 @@ struct door {
     const char *role;       /* "talk" */
     const char *setting;    /* "talk.listen" */
     const char *name;       /* "starttls": passed as starttls0, starttls1, … */
-    bool        optional;   /* metrics: an address in use is told, not fatal */
+    bool        optional;   /* metrics, federation: an address in use is told, not fatal */
     bool        local;      /* without TLS: addresses of this machine only */
 };
 extern const struct door common_doors[];        /* ended by role NULL */

@@ -45,7 +45,8 @@ talk.metrics_listen = 127.0.0.1:{metrics[0]}
 ident.metrics_listen = 127.0.0.1:{metrics[1]}
 web.metrics_listen = 127.0.0.1:{metrics[2]}
 keeper.metrics_listen = 127.0.0.1:{metrics[3]}
-tls.certificate = {crt}
+courier.metrics_listen = 127.0.0.1:{metrics[4]}
+{federation}tls.certificate = {crt}
 tls.key = {key}
 talk.registration = yes
 talk.invitations = yes
@@ -55,6 +56,9 @@ ident.registrations_per_hour = 0
 ident.failures_per_address = 0
 ident.scram_iterations = 4096
 {extra}"""
+
+
+BONGSU_ALONE = "federation.on = no\nfederation.listen =\nfederation.listen_tls =\n"
 
 
 class ServerError(Exception):
@@ -71,8 +75,8 @@ def free_ports(count):
     return ports
 
 
-def make_certificates(directory):
-    """An authority and one certificate of it; returns (ca, crt, key)."""
+def make_certificates(directory, domain=DOMAIN, authority=None):
+    """An authority (or that of another folder) and one certificate of it; returns (ca, crt, key)."""
     def path(name):
         return os.path.join(directory, name)
 
@@ -80,12 +84,16 @@ def make_certificates(directory):
         subprocess.run(["openssl", *args], check=True, capture_output=True, cwd=directory)
 
     ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    openssl("req", "-x509", *ec, "-keyout", path("ca.key"), "-out", path("ca.pem"), "-days", "30",
-            "-subj", "/CN=Bongsu test authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-    openssl("req", *ec, "-keyout", path("key.pem"), "-out", path("request.pem"), "-subj", f"/CN={DOMAIN}")
+    if authority:
+        for name in ("ca.key", "ca.pem"):
+            shutil.copy(os.path.join(authority, name), path(name))
+    else:
+        openssl("req", "-x509", *ec, "-keyout", path("ca.key"), "-out", path("ca.pem"), "-days", "30",
+                "-subj", "/CN=Bongsu test authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    openssl("req", *ec, "-keyout", path("key.pem"), "-out", path("request.pem"), "-subj", f"/CN={domain}")
     with open(path("extensions"), "w") as f:
-        f.write(f"subjectAltName=DNS:{DOMAIN},DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n"
-                "extendedKeyUsage=serverAuth\n")
+        f.write(f"subjectAltName=DNS:{domain},DNS:*.{domain},DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n"
+                "extendedKeyUsage=serverAuth,clientAuth\n")
     openssl("x509", "-req", "-in", path("request.pem"), "-CA", path("ca.pem"), "-CAkey", path("ca.key"),
             "-CAcreateserial", "-days", "30", "-extfile", path("extensions"), "-out", path("leaf.pem"))
     with open(path("crt.pem"), "w") as f:
@@ -97,13 +105,14 @@ def make_certificates(directory):
 class Server:
     name = ""
     domain = DOMAIN
+    authority = None            # the folder of another server whose test authority signs this one's certificate
     websocket_path, websocket_tls = "/xmpp-websocket", False
     web_tls = False
 
     def __init__(self, extra=""):
         self.dir = tempfile.mkdtemp(prefix=f"bongsu-test-{self.name}-")
         self.port, self.tls_port, self.websocket_port, self.web_port = free_ports(4)
-        self.ca, self.crt, self.key = make_certificates(self.dir)
+        self.ca, self.crt, self.key = make_certificates(self.dir, self.domain, self.authority)
         self.extra = extra
         self.process = None
         self.log = os.path.join(self.dir, "server.log")
@@ -242,8 +251,9 @@ class Bongsu(Server):
         os.makedirs(os.path.join(self.dir, "data"))
         os.makedirs(os.path.join(self.dir, "run"))
         self.config = self.write("bongsu.conf", BONGSU_CONFIG.format(
-            dir=self.dir, domain=DOMAIN, port=self.port, tls_port=self.tls_port, websocket_port=self.websocket_port,
-            web_port=self.web_port, crt=self.crt, key=self.key, extra=self.extra, metrics=free_ports(4)))
+            dir=self.dir, domain=self.domain, port=self.port, tls_port=self.tls_port, websocket_port=self.websocket_port,
+            web_port=self.web_port, crt=self.crt, key=self.key, extra=self.extra, metrics=free_ports(5),
+            federation="" if "federation." in self.extra else BONGSU_ALONE))
         self.pending = {}
 
     def fill(self, words, **kwargs):
@@ -472,7 +482,7 @@ http_default_host = "{domain}"
 modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "carbons", "blocklist", "private", "version",
     "time", "uptime", "lastactivity", "vcard_legacy", "register_ibr", "user_account_management", "csi", "csi_simple",
     "smacks", "pep", "offline", "mam", "websocket" }}
-modules_disabled = {{ "s2s" }}
+modules_disabled = {{ {disabled} }}
 authentication = "internal_hashed"
 password_hash = "SHA-256"
 allow_registration = true
@@ -499,8 +509,8 @@ class Prosody(Server):
 
     def prepare(self):
         self.config = self.write("prosody.cfg.lua", PROSODY_CONFIG.format(
-            dir=self.dir, domain=DOMAIN, port=self.port, tls_port=self.tls_port, websocket_port=self.websocket_port,
-            web_port=self.web_port, crt=self.crt, key=self.key, extra=self.extra))
+            dir=self.dir, domain=self.domain, port=self.port, tls_port=self.tls_port, websocket_port=self.websocket_port,
+            web_port=self.web_port, crt=self.crt, key=self.key, extra=self.extra, disabled='' if 's2s' in self.extra else '"s2s"'))
 
     def command(self):
         return ["prosody", "--config", self.config, "-F"]
@@ -513,7 +523,7 @@ class Prosody(Server):
             stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).hexdigest()
             key = hmac.digest(salted, b"Server Key", "sha256").hex()
             escaped = "".join(c if c.isalnum() else f"%{ord(c):02x}" for c in name)
-            self.write(f"data/{DOMAIN.replace('.', '%2e')}/accounts/{escaped}.dat",
+            self.write(f"data/{self.domain.replace('.', '%2e')}/accounts/{escaped}.dat",
                        f'return {{\n\t["iteration_count"] = 10000;\n\t["salt"] = "{salt}";\n'
                        f'\t["stored_key"] = "{stored}";\n\t["server_key"] = "{key}";\n}};\n')
 
@@ -525,7 +535,7 @@ certfiles: ["{dir}/both.pem"]
 listen:
   - {{ port: {port}, ip: "127.0.0.1", module: ejabberd_c2s, max_stanza_size: 262144, starttls_required: true }}
   - {{ port: {tls_port}, ip: "127.0.0.1", module: ejabberd_c2s, max_stanza_size: 262144, tls: true }}
-  - port: {websocket_port}
+{listen}  - port: {websocket_port}
     ip: "127.0.0.1"
     module: ejabberd_http
     request_handlers:
@@ -533,7 +543,7 @@ listen:
       /.well-known/host-meta: mod_host_meta
       /.well-known/host-meta.json: mod_host_meta
       /api: mod_http_api
-auth_password_format: scram
+{extra}auth_password_format: scram
 auth_scram_hash: sha256
 disable_sasl_mechanisms: ["digest-md5", "X-OAUTH2"]
 registration_timeout: infinity
@@ -542,7 +552,7 @@ api_permissions:
 shaper: {{}}
 shaper_rules: {{ max_user_sessions: 10, max_user_offline_messages: 100 }}
 modules:
-  mod_roster: {{ versioning: true }}
+{modules}  mod_roster: {{ versioning: true }}
   mod_disco: {{}}
   mod_ping: {{}}
   mod_caps: {{}}
@@ -577,10 +587,20 @@ class Ejabberd(Server):
     def prepare(self):
         self.write("both.pem", open(self.crt).read() + open(self.key).read())
         self.config = self.write("ejabberd.yml", EJABBERD_CONFIG.format(
-            dir=self.dir, domain=DOMAIN, port=self.port, tls_port=self.tls_port, websocket_port=self.websocket_port))
+            dir=self.dir, domain=self.domain, port=self.port, tls_port=self.tls_port, websocket_port=self.websocket_port, extra=self.ejabberd_extra(),
+            listen=self.ejabberd_listen(), modules=self.ejabberd_modules()))
         os.makedirs(os.path.join(self.dir, "mnesia"), exist_ok=True)
         self.pending = {}
         self.web_port = self.websocket_port
+
+    def ejabberd_extra(self):
+        return ""
+
+    def ejabberd_listen(self):
+        return ""
+
+    def ejabberd_modules(self):
+        return ""
 
     def command(self):
         return ["erl", "+K", "true", "-noinput", "-mnesia", "dir", f'"{self.dir}/mnesia"',
@@ -601,7 +621,7 @@ class Ejabberd(Server):
             self.pending.update(users)
             return
         for name, password in users.items():
-            body = json.dumps({"user": name, "host": DOMAIN, "password": password}).encode()
+            body = json.dumps({"user": name, "host": self.domain, "password": password}).encode()
             request = urllib.request.Request(f"http://127.0.0.1:{self.websocket_port}/api/register", body,
                                              {"Content-Type": "application/json"})
             try:

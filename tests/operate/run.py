@@ -29,9 +29,9 @@ class Bongsu(servers.Bongsu):
 
     def prepare(self):
         super().prepare()
-        self.metrics = servers.free_ports(4)
+        self.metrics = servers.free_ports(5)
         text = open(self.config).read()
-        for role, port in zip(("keeper", "talk", "ident", "web"), self.metrics):
+        for role, port in zip(("keeper", "talk", "ident", "web", "courier"), self.metrics):
             text = re.sub(rf"^{role}\.metrics_listen =.*$", f"{role}.metrics_listen = 127.0.0.1:{port}", text, flags=re.M)
         open(self.config, "w").write(text)
 
@@ -142,7 +142,7 @@ def second_server(s):
 def status_and_top(s):
     """status and top show every role; metrics and health answer on each"""
     roles = s.status()["roles"]
-    check(set(roles) == {"ident", "talk", "web"} and all(r["ready"] for r in roles.values()), f"{roles}")
+    check(set(roles) == {"ident", "courier", "talk", "web"} and all(r["ready"] for r in roles.values()), f"{roles}")
     check("bongsu_commit_batches_total" in s.run("top", "--once"), "top")
     for port in s.metrics:
         for path, word in (("/metrics", "# EOF"), ("/health/live", "live"), ("/health/ready", "ready")):

@@ -61,7 +61,7 @@ async def all_hear(s, streams, round_name):
 async def load_spreads(s):
     """connections spread over the workers, and status and metrics know each"""
     told = status(s)
-    check(set(told["roles"]) == {"ident", "talk", "talk2", "talk3", "web"} and all(r["ready"] for r in told["roles"].values()), f"{told}")
+    check(set(told["roles"]) == {"ident", "courier", "talk", "talk2", "talk3", "web"} and all(r["ready"] for r in told["roles"].values()), f"{told}")
     links = [await asyncio.open_connection("127.0.0.1", s.port) for _ in range(90)]
     await asyncio.sleep(0.5)
     counts = {name: w["sessions"] for name, w in status(s)["workers"].items()}

@@ -13,6 +13,7 @@ enum iq_to {
     IQ_TO_SERVER  = 1,   /* to='town.example' */
     IQ_TO_SELF    = 2,   /* no `to`, or one's own bare JID */
     IQ_TO_OTHER   = 4,   /* another local account's bare JID */
+    IQ_FROM_GUEST = 8,   /* from people of other servers too (guest.h): the handler does without s->person */
 };
 
 /* OK: answered, or will be (iq_keep). Any other value is answered with its stanza error. */

@@ -8,6 +8,7 @@
 #include "talk/devices.h"
 #include "talk/forget.h"
 #include "talk/import.h"
+#include "talk/federate.h"
 #include "talk/jids.h"
 #include "talk/xep/xep0115_caps.h"
 #include <stdlib.h>
@@ -21,6 +22,7 @@
     X(xep0085_chat_states) X(xep0184_receipts) X(xep0249_invitation) X(xep0308_correction) X(xep0333_markers) \
     X(xep0359_stanza_ids) X(xep0380_encryption) X(xep0424_retraction) X(xep0444_reactions) X(xep0461_replies) \
     X(xep0160_offline) X(xep0203_delay) X(xep0297_forwarding) X(xep0313_mam) X(xep0431_fulltext) X(xep0059_rsm) X(xep0441_prefs) \
+    X(xep0178_external) X(xep0185_dialback_keys) X(xep0220_dialback) X(xep0288_bidi) X(xep0368_direct_tls) \
     X(xep0280_carbons) X(xep0334_hints) /* last: what the sender asks for overrides the rules */
 
 #define DECLARE(row) extern const struct feature row;
@@ -179,6 +181,7 @@ const struct db_migration *features_migrations(void)
     int                        n = 0;
 
     n = add_migrations(all, n, jids_migrations);
+    n = add_migrations(all, n, federate_migrations);
     n = add_migrations(all, n, archive_migrations);
     n = add_migrations(all, n, person_migrations);
     n = add_migrations(all, n, devices_migrations);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "talk/devices.h"
+#include "talk/federate.h"
 #include "talk/follow.h"
 #include "talk/nodes.h"
 #include <assert.h>
@@ -116,8 +117,12 @@ void host_send(struct talk *t, const struct jid *to, struct str stanza)
     struct person  *p;
     struct sending *g;
 
+    if (federate_reaches(t, to->domain)) {
+        federate_send(t, stanza);
+        return;
+    }
     if (!str_eq(to->domain, t->domain) || !to->local.len)
-        return;     /* other domains are not reachable yet; hosts ask each other nothing */
+        return;     /* hosts ask each other nothing */
     p = person_known(t, to->local);
     if (p) {
         to_person(t, p, to->resource, stanza);

@@ -89,6 +89,8 @@ static struct jid_name *name_find(struct talk *t, struct str bare)
 
     if (n)
         return n;
+    if (t->shared && commit_stalled_ms(t->db))      /* nobody to ask: the hash it would have */
+        return NULL;
     if (db_get(db_loop_conn(t->db), &s, &jid_select, "s", bare) == OK)
         n = name_add(t, bare, db_i64(s, 0), true);
     if (s)
@@ -119,7 +121,7 @@ int64_t jids_number(struct talk *t, struct str bare)
     struct jid_op   *o;
 
     if (!n)
-        n = name_add(t, bare, ++t->last_jid_id, false);
+        n = name_add(t, bare, t->shared ? jids_hash(t, bare) : ++t->last_jid_id, false);
     if (n->stored)
         return n->id;
     o = NEW(struct jid_op);

@@ -12,6 +12,7 @@
 #include "talk/deliver.h"
 #include "talk/devices.h"
 #include "talk/feature.h"
+#include "talk/federate.h"
 #include "talk/jids.h"
 #include "talk/nodes.h"
 #include "talk/search.h"
@@ -174,7 +175,9 @@ static enum fate to_full(struct plan *plan, struct person *to, const struct stan
 struct message_op {
     struct change      change;
     struct archive_put put;
-    struct person     *from, *to;       /* from NULL: a host or the server */
+    struct talk       *talk;
+    struct person     *from, *to;       /* from NULL: a host, the server or a guest; to NULL: somebody of another server */
+    struct outbound   *out;             /* on its way there; NULL: it is for somebody here */
     message_posted_fn *posted;          /* message_post; may be NULL */
     void              *posted_arg;
     struct str         id, to_text;     /* for an error reply and the log */
@@ -264,13 +267,20 @@ static void op_free(struct message_op *o)
     list_remove(&o->under_way);
     if (o->from)
         person_unref(o->from);
-    person_unref(o->to);
+    if (o->to)
+        person_unref(o->to);
+    if (o->out)
+        outbound_decided(o->talk, o->out, false);
     free(o);
 }
 
 static enum err message_apply(struct db_conn *c, struct change *ch)
 {
-    return archive_write(c, &((struct message_op *)ch)->put);
+    struct message_op *o = (struct message_op *)ch;
+    enum err           e = archive_write(c, &o->put);
+
+    /* One that is known already has left before, or is about to; in a shared database that is known later, and by its name. */
+    return e || !o->out || o->put.duplicate ? e : outbound_write(c, o->out);
 }
 
 /* One line answers "what happened to this message": by its archive id, its stanza id, and both sides. What went
@@ -326,8 +336,9 @@ static void share(struct message_op *o)
 {
     bool again = o->put.duplicate;      /* it is in the log already: whoever has not seen it reads it there */
 
-    nodes_note_id(o->to->talk, o->put.id);
-    share_with(o, o->to, o->put.keeps & ARCHIVE_RECIPIENT_KEEPS, again ? -1 : o->put.before_recipient);
+    nodes_note_id(o->talk, o->put.id);
+    if (o->to)
+        share_with(o, o->to, o->put.keeps & ARCHIVE_RECIPIENT_KEEPS, again ? -1 : o->put.before_recipient);
     if (o->from && o->from != o->to)
         share_with(o, o->from, o->put.keeps & ARCHIVE_SENDER_KEEPS, again ? -1 : o->put.before_sender);
 }
@@ -377,7 +388,8 @@ static void go_ahead(struct message_op *o)
         return;
     __atomic_store_n(&o->put.ahead_us, clock_us(), __ATOMIC_RELAXED);
     metric_add(&messages_ahead, 1);
-    go_ahead_to(o, o->to);
+    if (o->to)
+        go_ahead_to(o, o->to);
     if (o->from && o->from != o->to)
         go_ahead_to(o, o->from);
 }
@@ -465,6 +477,21 @@ static void note_for_search(struct talk *t, const struct archive_put *p)
         search_note(t, p->recipient);
 }
 
+/* It is durable: to courier. */
+static void leaves(struct talk *t, struct message_op *o)
+{
+    if (o->out)
+        outbound_decided(t, o->out, true);
+    o->out = NULL;
+}
+
+/* In a shared database its row was written before it was known to be a second one: courier knows it by its name. */
+static void leaves_again(struct talk *t, struct message_op *o)
+{
+    if (t->shared)
+        leaves(t, o);
+}
+
 static void message_done(struct talk *t, struct change *ch, enum err e)
 {
     struct message_op *o = (struct message_op *)ch;
@@ -486,6 +513,7 @@ static void message_done(struct talk *t, struct change *ch, enum err e)
         log_outcome(t, o, "failed", e);
     } else if (o->put.duplicate) {
         metric_add(&messages_duplicate, 1);
+        leaves_again(t, o);
         give_up(t, o);
         if (o->put.order)
             share(o);
@@ -493,6 +521,7 @@ static void message_done(struct talk *t, struct change *ch, enum err e)
     } else {
         metric_add(o->kept ? &messages_kept : &messages_passed, 1);
         note_for_search(t, &o->put);
+        leaves(t, o);
         if (o->put.order)
             share(o);
         else
@@ -518,7 +547,7 @@ static struct str append_text(char **at, struct str s)
     return str_make(s.p ? p : NULL, s.len);
 }
 
-static struct message_op *op_new(const struct message *m, const struct plan *plan, struct person *to, struct str kept, struct str to_text)
+static struct message_op *op_new(struct talk *t, const struct message *m, const struct plan *plan, struct person *to, struct str kept, struct str to_text)
 {
     size_t             head = sizeof(struct message_op) + sizeof(struct target) * (size_t)plan->count;
     struct message_op *o = mem_new(head + kept.len + m->stanza->id.len + to_text.len);
@@ -527,11 +556,13 @@ static struct message_op *op_new(const struct message *m, const struct plan *pla
     o->change.done = message_done;
     list_init(&o->under_way);
     o->carbons = m->carbons;
+    o->talk = t;
     o->from = m->from;
     o->to = to;
     if (o->from)
         person_ref(o->from);
-    person_ref(o->to);
+    if (o->to)
+        person_ref(o->to);
     o->target_count = plan->count;
     memcpy(o->targets, plan->targets, sizeof(struct target) * (size_t)plan->count);
     o->put.stanza = append_text(&at, kept);
@@ -540,22 +571,29 @@ static struct message_op *op_new(const struct message *m, const struct plan *pla
     return o;
 }
 
+/* What makes it the same message when it comes again. Another server may send one again whose sender gave it no origin-id: then all of it. */
+static int64_t origin_of(struct talk *t, const struct message *m, struct str kept)
+{
+    if (m->origin_id.len)
+        return archive_origin_hash(t, m->origin_id);
+    return m->stanza->foreign && m->stanza->id.len ? archive_origin_hash(t, kept) : 0;
+}
+
 static void keep(struct message_op *o, const struct message *m, struct person *to, bool offline)
 {
-    struct talk *t = to->talk;
+    struct talk *t = o->talk;
 
-    if (m->archive && m->from && archive_keeps(m->from, to->jid.bare))
+    if (m->archive && m->from && archive_keeps(m->from, m->stanza->has_to ? m->stanza->to.bare : m->from->jid.bare))
         o->put.keeps |= ARCHIVE_SENDER_KEEPS;
-    if (m->archive && archive_keeps(to, m->stanza->from.bare))
+    if (m->archive && to && archive_keeps(to, m->stanza->from.bare))
         o->put.keeps |= ARCHIVE_RECIPIENT_KEEPS;
-    o->kept = o->put.keeps || offline;
+    o->kept = o->put.keeps || offline || !to;
     if (!o->kept)
         return;
     o->put.offline = offline;
     o->put.sender = m->from ? person_number(m->from) : jids_number(t, m->stanza->from.bare);
-    o->put.recipient = person_number(to);
-    if (m->origin_id.len)
-        o->put.origin = archive_origin_hash(t, m->origin_id);
+    o->put.recipient = to ? person_number(to) : jids_number(t, m->stanza->to.bare);
+    o->put.origin = origin_of(t, m, o->put.stanza);
     if (t->shared) {
         o->put.order = &t->order;
         if (!o->put.origin)     /* so that a batch whose answer was lost can be repeated */
@@ -587,7 +625,7 @@ static void sent_again(struct talk *t, struct change *ch, enum err e)
 /* `s` NULL: no client sent it. */
 static bool send_kept(struct session *s, struct message_op *o)
 {
-    struct talk *t = o->to->talk;
+    struct talk *t = o->talk;
 
     /* half the queue is left to the rows that must join the same batch */
     if (commit_waiting(t->db) > COMMIT_OPS_MAX / 2)
@@ -646,7 +684,7 @@ static void launch(struct message *m, struct plan *plan, struct person *to, mess
         offline = st->type == TYPE_CHAT || st->type == TYPE_NORMAL;
 
     stanza_forward(b, st, st->from.full, to_text);
-    o = op_new(m, plan, to, buf_str(b), to_text);
+    o = op_new(t, m, plan, to, buf_str(b), to_text);
     o->posted = posted;
     o->posted_arg = arg;
     if (m->archive || offline)
@@ -732,6 +770,54 @@ static enum err judge(struct message *m, struct person *to, message_posted_fn *p
 void message_route(struct session *s, const struct stanza *st, struct person *to)
 {
     judge(&(struct message){ .sender = s, .from = s->person, .stanza = st }, to, NULL, NULL);
+}
+
+/* Waits for nothing but what was sent before it. */
+static void passes(struct session *s, const struct stanza *st)
+{
+    struct buf *b = talk_scratch(s->talk);
+
+    stanza_forward(b, st, s->jid.full, st->to.full);
+    metric_add(&messages_passed, 1);
+    federate_send_after(s, buf_str(b));
+}
+
+static void launch_far(struct session *s, struct message *m, struct plan *plan)
+{
+    struct talk       *t = s->talk;
+    struct buf        *b = talk_scratch(t);
+    struct message_op *o;
+
+    stanza_forward(b, m->stanza, s->jid.full, m->stanza->to.full);
+    o = op_new(t, m, plan, NULL, buf_str(b), m->stanza->to.full);
+    keep(o, m, NULL, false);
+    o->out = outbound_new(t, o->put.stanza, o->put.origin && (m->origin_id.len || t->shared) ? archive_origin_of(o->put.sender, o->put.origin) : 0);
+    o->change.session_id = s->id;
+    if (o->put.order)
+        o->target_count = 0;
+    if (federate_is_full(t) || !send_kept(s, o)) {
+        refuse(t, o, ERR_LIMIT);
+        op_free(o);
+    }
+}
+
+void message_leaves(struct session *s, const struct stanza *st)
+{
+    struct message m = { .sender = s, .from = s->person, .stanza = st, .archive = archive_wanted(st), .origin_id = origin_id_of(st) };
+    struct plan    plan = { .cap = s->person->session_count };
+
+    m.offline = m.archive || (st->type == TYPE_GROUPCHAT && xml_first(st->node));
+    m.carbons = m.archive || st->type == TYPE_CHAT;
+    for (size_t i = 0; i < feature_count; i++)
+        if (features[i]->message_out && features[i]->message_out(s, &m) == STOP)
+            return;
+    plan.targets = arena_alloc(st->arena, sizeof *plan.targets * (size_t)(plan.cap + 1));
+    if (m.carbons)
+        plan_carbons(&plan, m.from, DELIVERY_CARBON_SENT, s);
+    if (!m.offline && !m.archive)
+        passes(s, st);      /* XEP-0280 copies of what is not kept stay here: nobody misses a composing mark */
+    else
+        launch_far(s, &m, &plan);
 }
 
 void message_post(struct person *to, const struct stanza *st, message_posted_fn *posted, void *arg)

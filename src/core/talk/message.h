@@ -9,6 +9,8 @@
 #include "talk/route.h"
 
 void message_route(struct session *s, const struct stanza *st, struct person *to);
+/* To somebody of another server: kept in the sender's archive, copied to their devices, and handed to courier (federate.h). */
+void message_leaves(struct session *s, const struct stanza *st);
 /* The same from a host or the server itself (`st->from`; `st` is read by stanza_read): judged by the recipient's hooks, kept in their archive if
  * it is worth that, delivered or put aside for later. `posted` (may be NULL) is called once, perhaps before this returns: OK it is durable
  * or needed not to be kept; ERR_DENIED they do not want it; ERR_LIMIT too much waits; ERR_UNAVAILABLE nobody takes it, or the store is full. */

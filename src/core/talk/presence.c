@@ -12,6 +12,7 @@
 #include "talk/deliver.h"
 #include "talk/devices.h"
 #include "talk/feature.h"
+#include "talk/federate.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
 #include "talk/roster.h"
@@ -20,6 +21,7 @@
 #include "talk/xep/xep0191_blocking.h"
 #include "talk/xep/xep0379_pars.h"
 #include "talk/xep/xep0198_sm.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 METRIC_COUNTER(broadcasts, "bongsu_talk_presence_broadcasts", "Presence broadcasts of clients.");
@@ -106,10 +108,30 @@ static void send_to_session(struct session *s, struct str text)
     struct buf b;
 
     buf_init(&b, 0);
-    put_to(&b, text, s->jid.bare);
+    put_to(&b, text, s->guest ? s->jid.full : s->jid.bare);
     session_send(s, buf_str(&b));
     metric_add(&presences_out, 1);
     buf_done(&b);
+}
+
+/* To another server. False: the address is of none. */
+static bool send_away(struct talk *t, struct str jid, struct str text)
+{
+    struct str rest = jid, domain;
+    struct buf b;
+
+    str_split(&rest, '@');
+    domain = rest.p ? rest : jid;
+    rest = domain;
+    domain = str_split(&rest, '/');
+    if (!federate_reaches(t, domain))
+        return false;
+    buf_init(&b, 0);
+    put_to(&b, text, jid);
+    federate_send(t, buf_str(&b));
+    metric_add(&presences_out, 1);
+    buf_done(&b);
+    return true;
 }
 
 /* To the available sessions, or the named one. `but`: not to this one. */
@@ -141,7 +163,15 @@ static struct str local_of(const struct talk *t, struct str bare)
 static void send_far(struct talk *t, struct str bare, struct str resource, struct str text)
 {
     struct str local = local_of(t, bare);
+    char       full[JID_BYTES_MAX + 1];
 
+    if (!local.p && resource.len) {
+        int n = snprintf(full, sizeof full, "%.*s/%.*s", STR_ARG(bare), STR_ARG(resource));
+
+        send_away(t, str_make(full, (size_t)n), text);
+    } else if (!local.p) {
+        send_away(t, bare, text);
+    }
     if (local.p)
         event_send(t, &(struct event){ .kind = EVENT_PRESENCE, .local = local, .jid = resource, .text = text });
 }
@@ -299,6 +329,12 @@ void presence_show(struct person *of, struct person *to)
     ask_far(of->talk, EVENT_SHOW, of->jid.bare, to->jid.bare);
 }
 
+void presence_show_guest(struct person *of, struct str to_bare, bool show)
+{
+    presence_show_far(of, to_bare, show);
+    ask_far(of->talk, show ? EVENT_SHOW : EVENT_HIDE, of->jid.bare, to_bare);
+}
+
 void presence_hide(struct person *of, struct person *to)
 {
     uint64_t   ids[ROSTER_SESSIONS_MAX];
@@ -322,6 +358,20 @@ void presence_hide(struct person *of, struct person *to)
 
 /* ---- becoming available (§4.2) ---- */
 
+/* §4.3.1: their server tells this device. */
+static bool probe_away(struct session *s, struct str bare)
+{
+    struct buf b;
+    bool       away;
+
+    buf_init(&b, 0);
+    stanza_open(&b, "presence", s->jid.full, STR_NULL, STR_NULL, "probe", STR_NULL);
+    BUF_LIT(&b, "</presence>");
+    away = send_away(s->talk, bare, buf_str(&b));
+    buf_done(&b);
+    return away;
+}
+
 /* What its contacts and its own other sessions are like: the answers to the probes
  * that the server would send for it (§4.3). Who is away is not told: a client assumes it. */
 static void tell_others(struct session *s)
@@ -337,6 +387,8 @@ static void tell_others(struct session *s)
             continue;
         if (!blocks(me, me->items[i].jid))
             ask_far(s->talk, EVENT_PROBE, me->items[i].jid, s->jid.full);
+        if (!blocks(me, me->items[i].jid) && probe_away(s, me->items[i].jid))
+            continue;
         p = presence_person(s->talk, me->items[i].jid);
         if (!p || !person_may_see(p, me->jid.bare) || apart(me, p))
             continue;
@@ -514,6 +566,8 @@ static bool stages_pass(struct session *s, const struct stanza *p, struct person
 
 static bool note_directed(struct session *s, const struct stanza *p)
 {
+    if (s->guest)
+        return true;    /* their server does that */
     if (p->type == TYPE_UNAVAILABLE)
         directed_remove(s, p->to.full);
     else if (p->type == TYPE_AVAILABLE && !person_may_see(s->person, p->to.bare) && !directed_add(s, p->to.full)) {
@@ -567,12 +621,32 @@ static void answer_probe(struct session *s, const struct stanza *p, struct perso
     buf_done(&b);
 }
 
+/* Directed presence to another server, and what a client asks there itself. */
+static void leaves(struct session *s, const struct stanza *p)
+{
+    struct buf *b;
+
+    if (blocking_has(s->person, &p->to)) {
+        blocking_refuse(s, p);
+        return;
+    }
+    if (!note_directed(s, p))
+        return;
+    b = talk_scratch(s->talk);
+    stanza_forward(b, p, s->jid.full, p->to.full);
+    federate_send(s->talk, buf_str(b));
+}
+
 static void to_somebody(struct session *s, const struct stanza *p)
 {
     struct person *to;
 
+    if (!s->guest && federate_reaches(s->talk, p->to.domain)) {
+        leaves(s, p);
+        return;
+    }
     if (!str_eq(p->to.domain, s->talk->domain) || p->to.local.len == 0)
-        return;     /* the server itself needs no presence; other domains are not reached */
+        return;     /* the server itself needs no presence */
     to = person_known(s->talk, p->to.local);
     if (!to)
         return;
@@ -622,11 +696,13 @@ static void handle_later(struct talk *t, void *arg)
     struct stanza    p;
     const char      *condition;
 
-    if (s && s->person && !s->closing && s->state != SESSION_CLOSED) {
+    if (s && (s->person || s->guest) && !s->closing && s->state != SESSION_CLOSED) {
         arena_reset(&t->round);
         if (xml_parse(&t->round, str_of(l->xml), NULL, &n) == XML_FINE &&
-            stanza_read(&t->round, n, &s->jid, &p, &condition) == OK)
+            stanza_read(&t->round, n, &s->jid, &p, &condition) == OK) {
+            p.foreign = s->guest != NULL;
             handle(s, &p);
+        }
     }
     free(l->xml);
     free(l);

@@ -12,6 +12,7 @@
 #include "talk/feature.h"
 #include "talk/import.h"
 #include "talk/owned.h"
+#include "talk/federate.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/route.h"
@@ -133,6 +134,7 @@ struct effect {
     enum roster_effect what;
     struct person     *a, *b;
     struct str         text;
+    struct outbound   *out;     /* EFFECT_LEAVES */
 };
 
 struct touched {
@@ -310,6 +312,8 @@ void roster_then(struct roster_work *w, enum roster_effect what, struct person *
     if (b)
         work_touch(w, b);
     *x = (struct effect){ .what = what, .a = a, .b = b, .text = arena_str(&w->arena, text) };
+    if (what == EFFECT_LEAVES)
+        x->out = outbound_new(w->talk, text, 0);
     *w->effects_end = x;
     w->effects_end = &x->next;
 }
@@ -329,6 +333,9 @@ static enum err work_apply(struct db_conn *c, struct change *ch)
             e = db_run(c, &item_write, "isssiisi", r->owner, r->jid, r->name, r->groups, r->subscription, r->flags,
                        r->request, r->version);
     }
+    for (struct effect *x = w->effects; x && !e; x = x->next)
+        if (x->out)
+            e = outbound_write(c, x->out);
     return e;
 }
 
@@ -391,20 +398,25 @@ static void send_far(struct person *p, unsigned whom, struct str text)
 
 static void effect_run(struct effect *x)
 {
-    if (x->a->deleted && x->what != EFFECT_HIDE)
+    if (x->what == EFFECT_LEAVES) {
+        outbound_decided(x->a->talk, x->out, true);
+        x->out = NULL;
+        return;
+    }
+    if (x->a->deleted && x->what != EFFECT_HIDE && x->what != EFFECT_HIDE_FAR)
         return;
     switch (x->what) {
     case EFFECT_PUSH:
         push(x->a, x->text);
         break;
     case EFFECT_REQUEST:
-        if (blocking_has(x->a, &x->b->jid))
+        if (x->b && blocking_has(x->a, &x->b->jid))
             break;
         send_each(x->a, false, true, STR_NULL, x->text);
         send_far(x->a, EVENT_AVAILABLE, x->text);
         break;
     case EFFECT_ANSWER:
-        if (blocking_has(x->a, &x->b->jid))
+        if (x->b && blocking_has(x->a, &x->b->jid))
             break;
         send_each(x->a, true, true, STR_NULL, x->text);
         send_far(x->a, EVENT_INTERESTED | EVENT_AVAILABLE, x->text);
@@ -414,6 +426,12 @@ static void effect_run(struct effect *x)
         break;
     case EFFECT_HIDE:
         presence_hide(x->a, x->b);
+        break;
+    case EFFECT_SHOW_FAR:
+    case EFFECT_HIDE_FAR:
+        presence_show_guest(x->a, x->text, x->what == EFFECT_SHOW_FAR);
+        break;
+    case EFFECT_LEAVES:
         break;
     }
 }
@@ -454,8 +472,10 @@ static void handle_again(struct talk *t, struct person *p, void *arg)
     if (p && s && s->state == SESSION_BOUND) {
         arena_reset(&t->round);
         s->roster_tries = (uint8_t)g->tries;
-        if (xml_parse(&t->round, str_of(g->xml), NULL, &n) == XML_FINE && stanza_read(&t->round, n, &s->jid, &st, &condition) == OK)
+        if (xml_parse(&t->round, str_of(g->xml), NULL, &n) == XML_FINE && stanza_read(&t->round, n, &s->jid, &st, &condition) == OK) {
+            st.foreign = s->guest != NULL;
             route_stanza(s, &st);
+        }
         s->roster_tries = 0;
     }
     free(g->xml);
@@ -466,6 +486,7 @@ static void handle_again(struct talk *t, struct person *p, void *arg)
 static bool try_again(struct roster_work *w, enum err e)
 {
     struct session *s = session_find(w->talk, w->change.session_id);
+    struct person  *who;
     struct again   *g;
 
     if (!w->talk->shared || !w->again || !s || (e != ERR_INVALID && e != ERR_EXISTS) || w->tries >= AGAIN_MAX)
@@ -475,15 +496,21 @@ static bool try_again(struct roster_work *w, enum err e)
     w->again = NULL;
     free(w->iq.id);
     free(w->iq.to);
+    who = s->person ? s->person : w->touched->person;
+    person_ref(who);
     for (struct touched *x = w->touched; x; x = x->next)
         roster_leave(x->person, e);
-    if (person_when_read(s->person, handle_again, g) != OK)
+    if (person_when_read(who, handle_again, g) != OK)
         handle_again(w->talk, NULL, g);
+    person_unref(who);
     return true;
 }
 
 static void work_free(struct roster_work *w)
 {
+    for (struct effect *x = w->effects; x; x = x->next)
+        if (x->out)
+            outbound_decided(w->talk, x->out, false);
     free(w->again);
     arena_done(&w->arena);
     free(w);

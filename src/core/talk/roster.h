@@ -23,10 +23,14 @@ struct roster_work;
 
 enum roster_effect {
     EFFECT_PUSH,        /* text: the roster <query/>, to interested sessions of `a` */
-    EFFECT_REQUEST,     /* text: a subscribe stanza, to available sessions of `a`; `b` asks */
+    EFFECT_REQUEST,     /* text: a subscribe stanza, to available sessions of `a`; `b` asks (NULL: a guest) */
     EFFECT_ANSWER,      /* text: another subscription stanza, to interested sessions of `a`; from `b` */
     EFFECT_SHOW,        /* current presence of `a` to `b` */
     EFFECT_HIDE,        /* `a` is unavailable for `b` */
+    /* For somebody of another server (`b` NULL): */
+    EFFECT_LEAVES,      /* text: a subscription stanza of `a` to them; durable with the change */
+    EFFECT_SHOW_FAR,    /* text: their bare address; current presence of `a` to them */
+    EFFECT_HIDE_FAR,
 };
 
 /* `s`: who causes it; NULL: the server. */

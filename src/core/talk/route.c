@@ -4,12 +4,14 @@
 #include "talk/route.h"
 #include "base/mem.h"
 #include "talk/devices.h"
+#include "talk/federate.h"
 #include "talk/feature.h"
 #include "talk/follow.h"
 #include "talk/host.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
+#include "talk/xep/xep0191_blocking.h"
 #include <stdlib.h>
 
 enum place { PLACE_SELF, PLACE_SERVER, PLACE_PERSON, PLACE_HOST, PLACE_ELSEWHERE };
@@ -57,6 +59,7 @@ static void person_found(struct talk *t, struct person *p, enum err e, void *arg
         arena_reset(&t->round);
         if (xml_parse(&t->round, str_of(w->xml), NULL, &n) == XML_FINE &&
             stanza_read(&t->round, n, &s->jid, &st, &condition) == OK) {
+            st.foreign = s->guest != NULL;
             if (st.lang.len == 0 && s->lang)
                 st.lang = str_of(s->lang);
             if (p)
@@ -126,6 +129,8 @@ static void iq_handle(struct session *s, const struct stanza *iq, enum iq_to who
     if (iq->type != TYPE_GET && iq->type != TYPE_SET)
         return;     /* an answer to us; what we asked (pings, pushes) needs none looked at */
     h = features_iq(iq->payload->name, iq->payload->ns);
+    if (h && s->guest && !(h->to & IQ_FROM_GUEST))
+        h = NULL;
     route_iq_handle(s, iq, h && (h->to & whom) ? h : NULL);
 }
 
@@ -229,9 +234,30 @@ static void iq_to_person(struct session *s, const struct stanza *iq)
 
 /* ---- every stanza ---- */
 
+static void question_leaves(struct session *s, const struct stanza *iq)
+{
+    struct buf *b;
+
+    if (iq->type != TYPE_RESULT && iq->type != TYPE_ERROR && blocking_has(s->person, &iq->to)) {
+        blocking_refuse(s, iq);
+        return;
+    }
+    b = talk_scratch(s->talk);
+    stanza_forward(b, iq, s->jid.full, iq->to.full);
+    federate_send_after(s, buf_str(b));
+}
+
+/* To another server. A guest is nobody whom we forward for. */
 static void elsewhere(struct session *s, const struct stanza *st)
 {
-    session_bounce(s, st, "cancel", "remote-server-not-found", NULL);
+    if (!federate_reaches(s->talk, st->to.domain) || s->guest)
+        session_bounce(s, st, "cancel", "remote-server-not-found", NULL);
+    else if (st->kind == STANZA_MESSAGE)
+        message_leaves(s, st);
+    else if (st->kind == STANZA_PRESENCE)
+        presence_from_client(s, st);
+    else
+        question_leaves(s, st);
 }
 
 static void to_server(struct session *s, const struct stanza *st)
@@ -259,7 +285,7 @@ void route_stanza(struct session *s, const struct stanza *st)
     if (place == PLACE_HOST) {
         host_of(s->talk, st->to.domain)->take(s, st);
     } else if (place == PLACE_ELSEWHERE) {
-        if (st->kind == STANZA_PRESENCE && st->type != TYPE_SUBSCRIBE)
+        if (!s->guest && st->kind == STANZA_PRESENCE && st->type != TYPE_SUBSCRIBE)
             presence_from_client(s, st);
         else
             elsewhere(s, st);

@@ -9,6 +9,7 @@
 #include "crypto/digest.h"
 #include "talk/devices.h"
 #include "talk/feature.h"
+#include "talk/guest.h"
 #include "talk/login.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
@@ -104,6 +105,10 @@ void session_send(struct session *s, struct str stanza)
 {
     if (s->state == SESSION_CLOSED || s->closing)
         return;
+    if (s->guest) {
+        guest_send(s, stanza);
+        return;
+    }
     if (s->csi && csi_holds(s, stanza))
         return;
     session_send_unheld(s, stanza);
@@ -158,7 +163,7 @@ enum err iq_result_str(struct session *s, const struct stanza *iq, struct str pa
     struct buf b;
 
     buf_init(&b, 0);
-    stanza_open(&b, "iq", reply_from(s, iq), s->jid.resource.len ? s->jid.full : STR_NULL, iq->id, "result", STR_NULL);
+    stanza_open(&b, "iq", reply_from(s, iq), s->jid.resource.len || s->guest ? s->jid.full : STR_NULL, iq->id, "result", STR_NULL);
     if (payload.len == 0) {
         b.p[b.len - 1] = '/';
         buf_put_c(&b, '>');
@@ -265,7 +270,9 @@ void session_continue(struct session *s)
 {
     s->held = false;
     entered(s);
-    if (s->conn && !s->dirty_read)
+    if (s->guest)
+        guest_continue(s);
+    else if (s->conn && !s->dirty_read)
         conn_resume(s->conn);
 }
 

@@ -26,11 +26,13 @@ enum session_state {
 struct login;               /* talk/sasl.h: log-in under way, freed once bound */
 struct sm;                  /* talk/xep/xep0198_sm.h: acknowledgement state, NULL when off */
 struct csi;                 /* talk/xep/xep0352_csi.h: held stanzas, NULL while active */
+struct guest;               /* talk/guest.h: somebody of another domain; then there is neither person nor connection */
 
 struct session {
     struct talk      *talk;
     struct conn      *conn;          /* NULL when DETACHED or CLOSED */
-    struct person    *person;        /* NULL before authentication */
+    struct person    *person;        /* NULL before authentication, and of a guest */
+    struct guest     *guest;         /* NULL: a client */
     struct list       in_talk;       /* talk->sessions_all */
     struct list       in_person;     /* person->sessions, once bound */
     int64_t           key;           /* of its device row (devices.h); 0: none */

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/stanza.h"
 
+const struct xml_scope stanza_scope = { .default_ns = { NS_CLIENT, sizeof NS_CLIENT - 1 } };
+
 struct type_name { const char *name; enum stanza_type type; };
 
 static const struct type_name message_types[] = {
@@ -123,7 +125,7 @@ static bool stanza_id_is_forged(const struct stanza *s, const struct xml_node *c
 
     if (!xml_is(c, "stanza-id", "urn:xmpp:sid:0"))
         return false;
-    return !by.p || str_ends(by, s->from.domain);
+    return !by.p || str_ends(by, s->foreign && s->has_to ? s->to.domain : s->from.domain);
 }
 
 void stanza_forward(struct buf *b, const struct stanza *s, struct str from, struct str to)

@@ -34,10 +34,14 @@ struct stanza {
     struct jid             from;     /* always the sender's full JID, stamped by us */
     struct jid             to;       /* valid if has_to */
     bool                   has_to;
+    bool                   foreign;  /* of somebody of another domain */
     const struct xml_node *node;
     const struct xml_node *payload;  /* iq get/set: the one child element */
     struct arena          *arena;    /* of the round */
 };
+
+/* For xml_parse: what stands alone as talk writes it. */
+extern const struct xml_scope stanza_scope;
 
 /* Judges one element of depth 1. `from` is the session's full JID.
  *   ERR_UNSUPPORTED  not a stanza name (stream error unsupported-stanza-type)

@@ -2,6 +2,7 @@
  * rosters, in one durable change.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/subscription.h"
+#include "talk/federate.h"
 #include "talk/feature.h"
 #include "talk/presence.h"
 #include "talk/xep/xep0191_blocking.h"
@@ -130,36 +131,59 @@ static bool move(struct roster_work *w, struct person *p, struct str bare, uint8
     return true;
 }
 
-static struct str make_stanza(struct arena *a, struct person *from, struct str to_bare, enum stanza_type t)
+/* The other side: somebody here, or (person NULL) of another server. */
+struct side {
+    struct person *person;
+    struct jid     jid;
+};
+
+static struct str make_stanza(struct arena *a, struct str from_bare, struct str to_bare, enum stanza_type t)
 {
     struct buf b;
     struct str text;
 
     buf_init(&b, 0);
-    stanza_open(&b, "presence", from->jid.bare, to_bare, STR_NULL, stanza_type_text(t), STR_NULL);
+    stanza_open(&b, "presence", from_bare, to_bare, STR_NULL, stanza_type_text(t), STR_NULL);
     BUF_LIT(&b, "</presence>");
     text = arena_str(a, buf_str(&b));
     buf_done(&b);
     return text;
 }
 
-static void inbound(struct roster_work *w, struct person *to, struct person *from, enum stanza_type t, struct str text);
+static void inbound(struct roster_work *w, struct person *to, const struct side *from, enum stanza_type t, struct str text);
+
+/* A stanza of `me` to the other side: it moves their roster if that is here, else their server does. */
+static void tell(struct roster_work *w, struct person *me, const struct side *other, enum stanza_type t, struct str text)
+{
+    if (other->person)
+        inbound(w, other->person, &(struct side){ me, me->jid }, t, text);
+    else if (federate_reaches(me->talk, other->jid.domain))
+        roster_then(w, EFFECT_LEAVES, me, NULL, text);
+}
+
+static void show(struct roster_work *w, struct person *me, const struct side *other, bool shown)
+{
+    if (other->person)
+        roster_then(w, shown ? EFFECT_SHOW : EFFECT_HIDE, me, other->person, STR_NULL);
+    else if (federate_reaches(me->talk, other->jid.domain))
+        roster_then(w, shown ? EFFECT_SHOW_FAR : EFFECT_HIDE_FAR, me, NULL, other->jid.bare);
+}
 
 /* They may see us already, or we said yes before they asked: the answer needs nobody (§3.1.3). */
-static void answer_yes(struct roster_work *w, struct person *to, struct person *from, uint8_t state)
+static void answer_yes(struct roster_work *w, struct person *to, const struct side *from, uint8_t state)
 {
     struct arena a;
 
     if (!move(w, to, from->jid.bare, state, STR_NULL))
         return;
     arena_init(&a);
-    inbound(w, from, to, TYPE_SUBSCRIBED, make_stanza(&a, to, from->jid.bare, TYPE_SUBSCRIBED));
-    roster_then(w, EFFECT_SHOW, to, from, STR_NULL);
+    tell(w, to, from, TYPE_SUBSCRIBED, make_stanza(&a, to->jid.bare, from->jid.bare, TYPE_SUBSCRIBED));
+    show(w, to, from, true);
     arena_done(&a);
 }
 
 /* What a subscription stanza of `from` does to `to`. */
-static void inbound(struct roster_work *w, struct person *to, struct person *from, enum stanza_type t, struct str text)
+static void inbound(struct roster_work *w, struct person *to, const struct side *from, enum stanza_type t, struct str text)
 {
     uint8_t                  before = state_of(person_item(to, from->jid.bare));
     struct subscription_step step = subscription_inbound(before, t);
@@ -171,14 +195,14 @@ static void inbound(struct roster_work *w, struct person *to, struct person *fro
     if (t == TYPE_SUBSCRIBE) {
         /* XEP-0191 §3.3: the blocked are not answered, and what they ask is not kept */
         if (step.pass && !blocking_has(to, &from->jid) && move(w, to, from->jid.bare, step.state, text))
-            roster_then(w, EFFECT_REQUEST, to, from, text);
+            roster_then(w, EFFECT_REQUEST, to, from->person, text);
         return;
     }
-    if (step.pass)
-        roster_then(w, EFFECT_ANSWER, to, from, text);      /* before the push, as in §3.1.6 */
+    if (step.pass && (from->person || !blocking_has(to, &from->jid)))
+        roster_then(w, EFFECT_ANSWER, to, from->person, text);      /* before the push, as in §3.1.6 */
     move(w, to, from->jid.bare, step.state, STR_NULL);
     if (before & ~step.state & STATE_FROM)
-        roster_then(w, EFFECT_HIDE, to, from, STR_NULL);    /* §3.3.3 */
+        show(w, to, from, false);       /* §3.3.3 */
 }
 
 /* ---- from a client ---- */
@@ -201,20 +225,41 @@ static struct str stamped(struct session *s, const struct stanza *p)
     text = arena_str(p->arena, buf_str(&b));
     buf_done(&b);
     if (text.len > ROSTER_REQUEST_BYTES_MAX)
-        text = make_stanza(p->arena, s->person, p->to.bare, p->type);
+        text = make_stanza(p->arena, s->jid.bare, p->to.bare, p->type);
     return text;
+}
+
+/* From another server: nothing moves but the roster here. */
+static void subscription_from_guest(struct session *s, const struct stanza *p)
+{
+    struct person      *to = subscription_target(s->talk, &p->to);
+    struct roster_work *w;
+
+    if (!to)
+        return;         /* RFC 6121 §8.5.1: in silence */
+    w = roster_begin(s->talk, s);
+    inbound(w, to, &(struct side){ NULL, s->jid }, p->type, stamped(s, p));
+    roster_commit(w, p);
 }
 
 void subscription_from_client(struct session *s, const struct stanza *p)
 {
-    struct person           *me = s->person, *target = subscription_target(s->talk, &p->to);
-    uint8_t                  before = state_of(person_item(me, p->to.bare));
-    struct subscription_step step = subscription_outbound(before, p->type);
+    struct person           *me = s->person;
+    struct side              other = { subscription_target(s->talk, &p->to), p->to };
+    bool                     is_far = federate_reaches(s->talk, p->to.domain);
+    uint8_t                  before;
+    struct subscription_step step;
     struct roster_work      *w;
 
+    if (s->guest) {
+        subscription_from_guest(s, p);
+        return;
+    }
+    before = state_of(person_item(me, p->to.bare));
+    step = subscription_outbound(before, p->type);
     if (str_eq(p->to.bare, me->jid.bare))
         return;     /* everyone sees themselves */
-    if (p->to.local.len == 0) {
+    if (p->to.local.len == 0 && !is_far) {
         if (p->type == TYPE_SUBSCRIBE)
             session_bounce(s, p, "cancel", "service-unavailable", "the server has no presence");
         return;
@@ -223,18 +268,22 @@ void subscription_from_client(struct session *s, const struct stanza *p)
         blocking_refuse(s, p);
         return;
     }
+    if (is_far && federate_is_full(s->talk)) {
+        session_bounce(s, p, "wait", "resource-constraint", NULL);
+        return;
+    }
     w = roster_begin(s->talk, s);
     if (!move(w, me, p->to.bare, step.state, STR_NULL)) {
         session_bounce(s, p, "cancel", "resource-constraint", "the contact list is full");
         roster_commit(w, NULL);
         return;
     }
-    if (step.pass && target)
-        inbound(w, target, me, p->type, stamped(s, p));
-    if (target && (step.state & ~before & STATE_FROM))
-        roster_then(w, EFFECT_SHOW, me, target, STR_NULL);      /* §3.1.5 */
-    if (target && (before & ~step.state & STATE_FROM))
-        roster_then(w, EFFECT_HIDE, me, target, STR_NULL);      /* §3.2.2 */
+    if (step.pass)
+        tell(w, me, &other, p->type, stamped(s, p));
+    if ((other.person || is_far) && (step.state & ~before & STATE_FROM))
+        show(w, me, &other, true);      /* §3.1.5 */
+    if ((other.person || is_far) && (before & ~step.state & STATE_FROM))
+        show(w, me, &other, false);     /* §3.2.2 */
     roster_commit(w, p);
 }
 
@@ -257,7 +306,7 @@ static bool ask(struct roster_work *w, struct arena *a, struct person *from, str
         return true;
     if (!move(w, from, to->jid.bare, state | STATE_OUT, STR_NULL))
         return false;
-    inbound(w, to, from, TYPE_SUBSCRIBE, make_stanza(a, from, to->jid.bare, TYPE_SUBSCRIBE));
+    inbound(w, to, &(struct side){ from, from->jid }, TYPE_SUBSCRIBE, make_stanza(a, from->jid.bare, to->jid.bare, TYPE_SUBSCRIBE));
     return true;
 }
 
@@ -276,38 +325,47 @@ void subscription_befriend(struct talk *t, struct session *s, struct person *inv
 
 /* ---- removal ---- */
 
-static void end_both_ways(struct roster_work *w, struct person *me, struct person *target, uint8_t state)
+static void end_both_ways(struct roster_work *w, struct person *me, const struct side *other, uint8_t state)
 {
     struct arena a;
 
     arena_init(&a);
     if (state & (STATE_TO | STATE_OUT))
-        inbound(w, target, me, TYPE_UNSUBSCRIBE, make_stanza(&a, me, target->jid.bare, TYPE_UNSUBSCRIBE));
+        tell(w, me, other, TYPE_UNSUBSCRIBE, make_stanza(&a, me->jid.bare, other->jid.bare, TYPE_UNSUBSCRIBE));
     if (state & STATE_FROM) {
-        inbound(w, target, me, TYPE_UNSUBSCRIBED, make_stanza(&a, me, target->jid.bare, TYPE_UNSUBSCRIBED));
-        roster_then(w, EFFECT_HIDE, me, target, STR_NULL);
+        tell(w, me, other, TYPE_UNSUBSCRIBED, make_stanza(&a, me->jid.bare, other->jid.bare, TYPE_UNSUBSCRIBED));
+        show(w, me, other, false);
     }
     arena_done(&a);
 }
 
+/* False: nobody, here or elsewhere. */
+static bool side_of(struct talk *t, struct arena *a, struct str bare, struct side *out)
+{
+    *out = (struct side){ 0 };
+    if (jid_parse(a, bare, &out->jid) != OK)
+        return false;
+    out->person = subscription_target(t, &out->jid);
+    return out->person || federate_reaches(t, out->jid.domain);
+}
+
 void subscription_remove(struct roster_work *w, struct person *p, struct roster_item *item)
 {
-    uint8_t        state = state_of(item);
-    struct arena   a;
-    struct jid     j;
-    struct person *target = NULL;
-    char          *request = item->request;
+    uint8_t      state = state_of(item);
+    struct arena a;
+    struct side  other;
+    bool         there;
+    char        *request = item->request;
 
     arena_init(&a);
-    if (jid_parse(&a, item->jid, &j) == OK)
-        target = subscription_target(p->talk, &j);
+    there = side_of(p->talk, &a, arena_str(&a, item->jid), &other);
     item->request = NULL;
     roster_forget(w, p, item);
-    if (request && j.bare.len)      /* removed but not answered: they still wait */
-        move(w, p, j.bare, STATE_IN, str_of(request));
+    if (request && other.jid.bare.len)      /* removed but not answered: they still wait */
+        move(w, p, other.jid.bare, STATE_IN, str_of(request));
     free(request);
-    if (target)
-        end_both_ways(w, p, target, state);
+    if (there)
+        end_both_ways(w, p, &other, state);
     arena_done(&a);
 }
 
@@ -318,18 +376,17 @@ void roster_clear(struct person *p)
     while (p->item_count) {
         struct roster_item *item = &p->items[p->item_count - 1];
         struct arena        a;
-        struct jid          j;
-        struct person      *target = NULL;
+        struct side         other;
         uint8_t             state = state_of(item);
+        bool                there;
 
         arena_init(&a);
-        if (jid_parse(&a, item->jid, &j) == OK)
-            target = subscription_target(p->talk, &j);
+        there = side_of(p->talk, &a, arena_str(&a, item->jid), &other);
         roster_forget(w, p, item);
-        if (target && target != p) {
-            end_both_ways(w, p, target, state);
+        if (there && other.person != p) {
+            end_both_ways(w, p, &other, state);
             if (state & STATE_IN)
-                inbound(w, target, p, TYPE_UNSUBSCRIBED, make_stanza(&a, p, target->jid.bare, TYPE_UNSUBSCRIBED));
+                tell(w, p, &other, TYPE_UNSUBSCRIBED, make_stanza(&a, p->jid.bare, other.jid.bare, TYPE_UNSUBSCRIBED));
         }
         arena_done(&a);
     }

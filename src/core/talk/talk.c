@@ -16,6 +16,7 @@
 #include "talk/deliver.h"
 #include "talk/feature.h"
 #include "talk/forget.h"
+#include "talk/federate.h"
 #include "talk/host.h"
 #include "talk/jids.h"
 #include "talk/message.h"
@@ -396,6 +397,7 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
     for (size_t i = 0; i < feature_count; i++)
         if (features[i]->init)
             features[i]->init(t);
+    federate_init(t);
     sm_restore(t);
     websocket_init(t);
     bus_subscribe(b, "ident.link", account_deleted, t);     /* never published: it keeps the link to ident, which tells of account.* */
@@ -513,6 +515,7 @@ void talk_free(struct talk **tp)
     commands_done(t);
     forget_done(t);
     banners_done(t);
+    federate_done(t);
     archive_done(t);
     jids_done(t);
     persons_done(t);

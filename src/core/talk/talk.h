@@ -24,6 +24,7 @@ struct person;
 struct nodes;
 struct search;
 struct host;
+struct federate;
 struct talk_host { const struct host *host; struct str domain; };   /* host.h */
 
 struct talk_limits {                 /* from the settings; see talk/settings.c for words */
@@ -62,6 +63,9 @@ struct talk {
     struct jid              server;          /* its JID */
     struct talk_host        hosts[8];        /* HOSTS_MAX */
     int                     host_count;
+    struct federate        *federate;        /* federate.c */
+    struct strmap           guests;          /* guest.c: by full JID */
+    struct list             guests_by_use;
     int64_t                 started_us;
 
     struct arena            round;           /* stanzas and scratch; dropped after each stanza */

@@ -312,6 +312,58 @@ static void a_client_checks_certificate_and_name(struct test *t)
     }
 }
 
+/* Two servers: each shows its certificate and looks at the other's. */
+static void meet(struct test *t, const char *cert, const char *key, const char *ca, struct tls_ctx **ctx, struct tls **a, struct tls **b)
+{
+    struct tls_settings ts = { .certificate_file = cert, .key_file = key, .ca_file = ca, .look = true, .alpn = "xmpp-server" };
+    struct buf          plain, to[2];
+
+    buf_init(&plain, 0);
+    buf_init(&to[0], 0);
+    buf_init(&to[1], 0);
+    CHECK_OK(t, tls_ctx_new(&ts, ctx, NULL, NULL));
+    *a = tls_new(*ctx, false, STR("town.example"));
+    *b = tls_new(*ctx, true, STR_NULL);
+    CHECK_OK(t, tls_start(*a, &to[1]));
+    for (int i = 0; i < 4; i++) {
+        CHECK_OK(t, tls_feed(*b, buf_str(&to[1]), &plain, &to[0]));
+        buf_clear(&to[1]);
+        CHECK_OK(t, tls_feed(*a, buf_str(&to[0]), &plain, &to[1]));
+        buf_clear(&to[0]);
+    }
+    CHECK(t, tls_ready(*a) && tls_ready(*b));
+    CHECK_STR(t, "xmpp-server", tls_alpn(*b));
+    buf_done(&plain);
+    buf_done(&to[0]);
+    buf_done(&to[1]);
+}
+
+static void who_shows_a_certificate_proves_its_names(struct test *t)
+{
+    char            cert[128], key[128], other[128], other_key[128];
+    struct tls_ctx *ctx;
+    struct tls     *a, *b;
+
+    snprintf(cert, sizeof cert, "%s/look.pem", test_dir(t));
+    snprintf(key, sizeof key, "%s/look.key", test_dir(t));
+    snprintf(other, sizeof other, "%s/look2.pem", test_dir(t));
+    snprintf(other_key, sizeof other_key, "%s/look2.key", test_dir(t));
+    CHECK_OK(t, tls_self_signed("town.example, *.town.example", cert, key));
+    CHECK_OK(t, tls_self_signed("town.example", other, other_key));
+    for (int trusted = 0; trusted < 2; trusted++) {
+        meet(t, cert, key, trusted ? cert : other, &ctx, &a, &b);
+        CHECK(t, tls_peer_proves(a, STR("town.example"), STR("town.example"), "xmpp-server") == trusted);
+        CHECK(t, tls_peer_proves(b, STR("town.example"), STR("town.example"), "xmpp-server") == trusted);
+        CHECK(t, tls_peer_proves(b, STR("rooms.town.example"), STR("rooms.town.example"), "xmpp-server") == trusted);
+        CHECK(t, !tls_peer_proves(b, STR("a.b.town.example"), STR("a.b.town.example"), "xmpp-server"));
+        CHECK(t, !tls_peer_proves(b, STR("other.example"), STR("other.example"), "xmpp-server"));
+        CHECK(t, !tls_peer_proves(b, STR(""), STR(""), "xmpp-server"));
+        tls_free(&a);
+        tls_free(&b);
+        tls_ctx_unref(&ctx);
+    }
+}
+
 static void files_that_do_not_fit_are_named(struct test *t)
 {
     struct town         w = town_new(t, TLS1_3_VERSION, false);
@@ -339,4 +391,5 @@ static void files_that_do_not_fit_are_named(struct test *t)
 
 TEST_MAIN(TEST(talks_with_a_stranger), TEST(every_suite_carries_large_data), TEST(keys_change_on_both_sides),
           TEST(a_flipped_bit_gets_an_alert), TEST(nonsense_gets_an_alert), TEST(old_and_weak_offers_are_refused),
-          TEST(a_client_checks_certificate_and_name), TEST(files_that_do_not_fit_are_named))
+          TEST(a_client_checks_certificate_and_name), TEST(who_shows_a_certificate_proves_its_names),
+          TEST(files_that_do_not_fit_are_named))

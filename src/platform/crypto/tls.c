@@ -15,6 +15,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 struct tls_ctx {
     SSL_CTX *ssl;
     int      refs;
+    bool     look;
     size_t   alpn_len;
     uint8_t  alpn[64];      /* wire form: length, name, … */
 };
@@ -52,6 +54,7 @@ struct tls {
     struct record13 *records;           /* slim */
     struct facts    *facts;             /* slim */
     bool             nameless;          /* must verify, and has no name to verify */
+    bool             doubtful;          /* `look`: something about the peer's certificate is wrong */
 };
 
 /* ---- the BIO ---- */
@@ -248,6 +251,25 @@ static enum err identity(SSL_CTX *s, const struct tls_settings *ts, struct arena
     return OK;
 }
 
+/* With `look` nothing ends the handshake here: what the connection may do is decided by what it proves. */
+static int look_at(int fine, X509_STORE_CTX *store)
+{
+    SSL        *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls *t = ssl ? SSL_get_ex_data(ssl, ssl_index) : NULL;
+
+    if (!fine && t)
+        t->doubtful = true;
+    return 1;
+}
+
+static enum err trust(SSL_CTX *s, const struct tls_settings *ts, struct arena *a, struct str *why)
+{
+    if ((ts->ca_file ? SSL_CTX_load_verify_locations(s, ts->ca_file, NULL) : SSL_CTX_set_default_verify_paths(s)) == 1)
+        return OK;
+    say(a, why, "the trusted certificates", ts->ca_file ? ts->ca_file : "/etc/ssl/certs");
+    return ERR_INVALID;
+}
+
 enum err tls_ctx_new(const struct tls_settings *ts, struct tls_ctx **out, struct arena *a, struct str *why)
 {
     struct tls_ctx *c = NEW(struct tls_ctx);
@@ -257,6 +279,7 @@ enum err tls_ctx_new(const struct tls_settings *ts, struct tls_ctx **out, struct
     ERR_clear_error();
     *out = NULL;
     c->refs = 1;
+    c->look = ts->look;
     c->ssl = SSL_CTX_new(TLS_method());
     if (!c->ssl) {
         free(c);
@@ -270,15 +293,15 @@ enum err tls_ctx_new(const struct tls_settings *ts, struct tls_ctx **out, struct
         if (c->alpn_len)
             SSL_CTX_set_alpn_select_cb(c->ssl, choose_alpn, c);
     }
-    if (!e && (!ts->certificate_file || ts->verify)) {
+    if (!e && (!ts->certificate_file || ts->verify || ts->look)) {
         if (c->alpn_len)
             SSL_CTX_set_alpn_protos(c->ssl, c->alpn, (unsigned)c->alpn_len);
-        if (ts->verify && (ts->ca_file ? SSL_CTX_load_verify_locations(c->ssl, ts->ca_file, NULL)
-                                       : SSL_CTX_set_default_verify_paths(c->ssl)) != 1) {
-            say(a, why, "the trusted certificates", ts->ca_file ? ts->ca_file : "/etc/ssl/certs");
-            e = ERR_INVALID;
-        }
-        SSL_CTX_set_verify(c->ssl, ts->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+        if (ts->verify || ts->look)
+            e = trust(c->ssl, ts, a, why);
+        SSL_CTX_set_verify(c->ssl, ts->verify || ts->look ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, ts->look ? look_at : NULL);
+        /* A server's certificate is shown by whoever connects too (XEP-0178 §3): it need not be one for clients. */
+        if (ts->look)
+            SSL_CTX_set_purpose(c->ssl, X509_PURPOSE_ANY);
     }
     if (e) {
         tls_ctx_unref(&c);
@@ -329,7 +352,7 @@ static void client_names(struct tls *t, struct str server_name)
 
     if (usable && !is_address(name))    /* no addresses in SNI (RFC 6066 §3) */
         SSL_set_tlsext_host_name(t->ssl, name);
-    if (usable)
+    if (usable && !t->ctx->look)
         usable = SSL_set1_host(t->ssl, name) == 1;
     t->nameless = !usable && SSL_get_verify_mode(t->ssl) != SSL_VERIFY_NONE;
 }
@@ -346,7 +369,7 @@ struct tls *tls_new(struct tls_ctx *ctx, bool server, struct str server_name)
     BIO_set_data(b, t);
     BIO_set_init(b, 1);
     SSL_set_bio(t->ssl, b, b);
-    if (slim)
+    if (slim && !ctx->look)
         t->secrets = NEW(struct secrets);
     if (server) {
         SSL_set_accept_state(t->ssl);
@@ -714,4 +737,49 @@ enum err tls_self_signed(const char *names, const char *certificate_file, const 
     X509_free(x);
     EVP_PKEY_free(key);
     return e;
+}
+
+/* ---- whose certificate it is ---- */
+
+static bool other_name_is(const GENERAL_NAME *g, const char *oid, struct str text)
+{
+    const ASN1_TYPE *value;
+    char             name[64];
+
+    if (g->type != GEN_OTHERNAME || OBJ_obj2txt(name, sizeof name, g->d.otherName->type_id, 1) <= 0 || strcmp(name, oid) != 0)
+        return false;
+    value = g->d.otherName->value;
+    if (value->type != V_ASN1_UTF8STRING && value->type != V_ASN1_IA5STRING)
+        return false;
+    return str_eq_nocase(text, str_make((const char *)ASN1_STRING_get0_data(value->value.asn1_string),
+                                        (size_t)ASN1_STRING_length(value->value.asn1_string)));
+}
+
+static bool names_xmpp(X509 *x, struct str domain, struct str domain_text, const char *service)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+    char           srv[320];
+    int            n = snprintf(srv, sizeof srv, "_%s.%.*s", service, STR_ARG(domain));
+    bool           found = false;
+
+    if (n < 0 || n >= (int)sizeof srv)
+        n = 0;
+    for (int i = 0; names && i < sk_GENERAL_NAME_num(names) && !found; i++) {
+        const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
+
+        found = other_name_is(g, "1.3.6.1.5.5.7.8.7", str_make(srv, (size_t)n)) ||      /* id-on-dnsSRV (RFC 4985) */
+                other_name_is(g, "1.3.6.1.5.5.7.8.5", domain_text);                     /* id-on-xmppAddr */
+    }
+    GENERAL_NAMES_free(names);
+    return found;
+}
+
+bool tls_peer_proves(const struct tls *t, struct str domain, struct str domain_text, const char *service)
+{
+    X509 *x = t->ssl ? SSL_get0_peer_certificate(t->ssl) : NULL;
+
+    if (!x || t->doubtful || !tls_ready(t) || domain.len == 0 || memchr(domain.p, 0, domain.len))
+        return false;
+    return X509_check_host(x, domain.p, domain.len, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1 ||
+           names_xmpp(x, domain, domain_text, service);
 }

@@ -16,6 +16,8 @@ struct tls_settings {
     const char *key_file;
     const char *ca_file;            /* client: whom to trust; NULL: the system's */
     bool        verify;             /* client: check the server's certificate and name */
+    bool        look;               /* both sides: ask for the peer's certificate, judge it, and go on whatever it is: tls_peer_proves.
+                                       Such a connection is never slim */
     bool        tls13_only;
     const char *alpn;               /* server: accepted; client: offered; e.g. "xmpp-client", "http/1.1"; comma-separated; NULL: none */
 };
@@ -54,6 +56,11 @@ const char *tls_version(const struct tls *t);   /* "TLSv1.3" */
 const char *tls_cipher(const struct tls *t);
 struct str  tls_alpn(const struct tls *t);
 struct str  tls_sni(const struct tls *t);       /* server: the name the client asked for */
+
+/* With `look`, once ready: the peer's certificate is trusted, and is one for this domain (RFC 6125, RFC 6120 §13.7.1.2): a
+ * DNS name, wildcards included, an SRV name of `service` ("xmpp-server"), or an XmppAddr. `domain` as in DNS (A-labels);
+ * `domain_text` the same as people write it. */
+bool        tls_peer_proves(const struct tls *t, struct str domain, struct str domain_text, const char *service);
 
 /* Makes a self-signed P-256 certificate for the names (comma-separated), valid ten years;
  * files are created 0600 and never overwritten (ERR_EXISTS). */

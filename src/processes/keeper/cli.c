@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "courier/settings.h"
 #include "id/settings.h"
 #include "keeper/prepare.h"
 #include "proc/control.h"
@@ -120,6 +121,8 @@ struct str cli_database(const struct settings *s, struct arena *a, const char *r
 
     if (strcmp(role, "ident") == 0)
         return ident_database_path(s, a);
+    if (strcmp(role, "courier") == 0)
+        return str_of(courier_database(s, a).path);
     name = settings_text(s, "talk.database");
     return name[0] == '/' ? arena_printf(a, "%s", name) : arena_printf(a, "%s/%s", settings_text(s, "data_dir"), name);
 }

@@ -56,7 +56,7 @@ enum err cli_ask(const struct settings *s, json_t *request, json_t **answer);
 /* Work on the databases without a server: takes the data directory's lock and becomes its owner.
  * On failure it has been printed. The lock lasts until the process ends. */
 enum err cli_offline(const struct settings *s);
-struct str cli_database(const struct settings *s, struct arena *a, const char *role);   /* "talk" or "ident" */
+struct str cli_database(const struct settings *s, struct arena *a, const char *role);   /* "talk", "ident" or "courier" */
 /* Runs a role's program with these words, ended by NULL, and returns its exit status. */
 int  cli_role_words(const char *role, const char *const *words);
 int  cli_role(const char *role, const char *option, const char *value);     /* with two */

@@ -30,8 +30,8 @@
 METRIC_COUNTER(restarts, "bongsu_keeper_role_deaths", "Roles that ended without being asked to.");
 
 enum {
-    ROLES_MAX = TALK_WORKERS_MAX + 2,
-    TALK_FIRST = 1,                 /* after ident; then its further workers, then web */
+    ROLES_MAX = TALK_WORKERS_MAX + 3,
+    TALK_FIRST = 2,                 /* after ident and courier; then its further workers, then web */
     READY_ASK_MS = 5000,
     READY_AGAIN_MS = 100,
     STOP_MS_MAX = 20000,            /* after it, what still runs is killed */
@@ -463,19 +463,19 @@ static enum err start(struct role *r, struct arena *a, struct str *why)
 
 static void roles_name(struct keeper *k, int workers)
 {
-    static const char *const ends[] = { "ident", "web" };
+    static const char *const first[TALK_FIRST] = { "ident", "courier" };
 
-    k->role_count = workers + 2;
+    k->role_count = TALK_FIRST + workers + 1;
     for (int i = 0; i < k->role_count; i++) {
         struct held *h = &k->held[i];
 
         h->keeper = k;
-        if (i == 0 || i == k->role_count - 1)
-            snprintf(h->name, sizeof h->name, "%s", ends[i > 0]);
+        if (i < TALK_FIRST || i == k->role_count - 1)
+            snprintf(h->name, sizeof h->name, "%s", i < TALK_FIRST ? first[i] : "web");
         else if (i == TALK_FIRST)
             snprintf(h->name, sizeof h->name, "talk");
         else
-            snprintf(h->name, sizeof h->name, "talk%d", i);
+            snprintf(h->name, sizeof h->name, "talk%d", i - TALK_FIRST + 1);
     }
 }
 

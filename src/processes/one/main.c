@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "courier/courier_role.h"
 #include "ident/ident_role.h"
 #include "keeper/announce.h"
 #include "keeper/operator.h"
@@ -17,7 +18,7 @@
 #include "talk/talk_role.h"
 #include "web/web_role.h"
 
-static struct role *const roles[] = { &ident_role, &talk_role, &web_role };   /* in the order of starting */
+static struct role *const roles[] = { &ident_role, &courier_role, &talk_role, &web_role };   /* in the order of starting */
 enum { ROLES = sizeof roles / sizeof *roles };
 
 struct one {
@@ -141,8 +142,7 @@ static enum err start_all(struct one *o, struct buf *report)
 {
     const char *user = settings_text(o->settings, "user");
     struct str  why = STR_NULL;
-    unsigned    rights = PROC_MAY_ACCEPT | PROC_MAY_FILES | PROC_MAY_CONNECT
-                      | (common_is_reaching_out(o->settings) ? PROC_MAY_REACH : 0);
+    unsigned    rights = PROC_MAY_ACCEPT | PROC_MAY_FILES | PROC_MAY_CONNECT | PROC_MAY_REACH;
     enum err    e = proc_drop(*user ? user : NULL, rights);
 
     for (int i = 0; i < ROLES && !e; i++) {
@@ -160,7 +160,7 @@ static void init(struct one *o, const char *config)
     o->started_ms = clock_mono_ms();
     arena_init(&o->arena);
     o->keeper = (struct role){ .name = "keeper", .start = keeper_start, .loop = loop_new() };
-    o->operator = (struct operator){ .loop = o->keeper.loop, .settings = &o->settings, .roles = { "ident", "talk", "web" },
+    o->operator = (struct operator){ .loop = o->keeper.loop, .settings = &o->settings, .roles = { "ident", "courier", "talk", "web" },
                                      .describe = describe, .reload = reload, .stop = stop, .arg = o };
     signal(SIGPIPE, SIG_IGN);
     loop_signal(o->keeper.loop, SIGTERM, on_stop, o);

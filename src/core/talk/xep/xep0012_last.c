@@ -170,7 +170,7 @@ static void last_deleted(struct person *p, struct db_conn *c)
 }
 
 static const struct iq_handler last_iqs[] = {
-    { "query", NS_LAST, IQ_TO_SERVER | IQ_TO_SELF | IQ_TO_OTHER, last_get, NULL },
+    { "query", NS_LAST, IQ_TO_SERVER | IQ_TO_SELF | IQ_TO_OTHER | IQ_FROM_GUEST, last_get, NULL },
     { 0 },
 };
 static const char *const last_disco[] = { NS_LAST, NULL };

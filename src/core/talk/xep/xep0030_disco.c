@@ -91,8 +91,8 @@ static enum err items_get(struct session *s, const struct stanza *iq)
 }
 
 static const struct iq_handler disco_iqs[] = {
-    { "query", NS_INFO, IQ_TO_SERVER | IQ_TO_SELF | IQ_TO_OTHER, info_get, NULL },
-    { "query", NS_ITEMS, IQ_TO_SERVER | IQ_TO_SELF | IQ_TO_OTHER, items_get, NULL },
+    { "query", NS_INFO, IQ_TO_SERVER | IQ_TO_SELF | IQ_TO_OTHER | IQ_FROM_GUEST, info_get, NULL },
+    { "query", NS_ITEMS, IQ_TO_SERVER | IQ_TO_SELF | IQ_TO_OTHER | IQ_FROM_GUEST, items_get, NULL },
     { 0 },
 };
 static const char *const disco_vars[] = { NS_INFO, NS_ITEMS, NULL };

@@ -149,7 +149,7 @@ static void vcard_deleted(struct person *p, struct db_conn *c)
 }
 
 static const struct iq_handler vcard_iqs[] = {
-    { "vCard", NS_VCARD, IQ_TO_SELF | IQ_TO_OTHER, vcard_get, vcard_set },
+    { "vCard", NS_VCARD, IQ_TO_SELF | IQ_TO_OTHER | IQ_FROM_GUEST, vcard_get, vcard_set },
     { 0 },
 };
 static const char *const vcard_disco[] = { NS_VCARD, NULL };

@@ -9,7 +9,7 @@ static enum err version_get(struct session *s, const struct stanza *iq)
     return iq_result(s, iq, "<query xmlns='" NS_VERSION "'><name>Bongsu</name><version>" BONGSU_VERSION "</version></query>");
 }
 
-static const struct iq_handler version_iqs[] = { { "query", NS_VERSION, IQ_TO_SERVER, version_get, NULL }, { 0 } };
+static const struct iq_handler version_iqs[] = { { "query", NS_VERSION, IQ_TO_SERVER | IQ_FROM_GUEST, version_get, NULL }, { 0 } };
 static const char *const       version_disco[] = { NS_VERSION, NULL };
 
 const struct feature xep0092_version = {

@@ -9,7 +9,7 @@ static enum err ping_get(struct session *s, const struct stanza *iq)
     return iq_result(s, iq, NULL);
 }
 
-static const struct iq_handler ping_iqs[] = { { "ping", NS_PING, IQ_TO_SERVER | IQ_TO_SELF, ping_get, NULL }, { 0 } };
+static const struct iq_handler ping_iqs[] = { { "ping", NS_PING, IQ_TO_SERVER | IQ_TO_SELF | IQ_FROM_GUEST, ping_get, NULL }, { 0 } };
 static const char *const       ping_disco[] = { NS_PING, NULL };
 
 const struct feature xep0199_ping = {

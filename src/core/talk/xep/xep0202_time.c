@@ -16,7 +16,7 @@ static enum err time_get(struct session *s, const struct stanza *iq)
     return iq_result_str(s, iq, buf_str(b));
 }
 
-static const struct iq_handler time_iqs[] = { { "time", NS_TIME, IQ_TO_SERVER, time_get, NULL }, { 0 } };
+static const struct iq_handler time_iqs[] = { { "time", NS_TIME, IQ_TO_SERVER | IQ_FROM_GUEST, time_get, NULL }, { 0 } };
 static const char *const       time_disco[] = { NS_TIME, NULL };
 
 const struct feature xep0202_time = {

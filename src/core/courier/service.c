@@ -1,0 +1,372 @@
+/* service.c: courier's life and its table of subjects.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "courier/service.h"
+#include <idn-free.h>
+#include <idna.h>
+#include <stdlib.h>
+#include "base/mem.h"
+#include "base/metric.h"
+#include "courier/inner.h"
+#include "courier/lease.h"
+#include "courier/names.h"
+#include "courier/s2s.h"
+#include "courier/settings.h"
+#include "crypto/digest.h"
+
+METRIC_GAUGE(commit_queue, "bongsu_courier_commit_queue", "Operations that wait to be durable.");
+
+enum { STOP_MS = 300, SWEEP_ALONE_S = 60, SWEEP_SHARED_S = 5 };
+
+static const struct {
+    const char *subject;
+    courier_handler_fn *handle;
+    bool operators_only; /* not by those that face strangers */
+} rows[] = {
+    {"courier.send", queue_send, false},
+    {"courier.status", courier_status, true},
+};
+
+/* talk, its further workers talk2, talk3 …, and web. */
+static bool faces_strangers(struct str asker)
+{
+    return str_starts(asker, STR("talk")) || str_is(asker, "web");
+}
+
+static void serve(void *arg, struct bus_request *rq, struct str subject, struct str payload)
+{
+    struct courier *c = arg;
+    struct codec_reader r = codec_open(payload, COURIER_PAYLOAD_VERSION);
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!str_is(subject, rows[i].subject))
+            continue;
+        if (rows[i].operators_only && faces_strangers(bus_asker(rq)))
+            bus_answer(rq, ERR_DENIED, STR_NULL);
+        else
+            rows[i].handle(c, rq, &r);
+        return;
+    }
+    bus_answer(rq, ERR_UNSUPPORTED, STR_NULL);
+}
+
+/* Numbers for whoever looks: operations that wait, the disk's state, links, streams of others. */
+void courier_status(struct courier *c, struct bus_request *rq, struct codec_reader *r)
+{
+    struct buf out;
+
+    (void)r;
+    buf_init(&out, 0);
+    codec_begin(&out, COURIER_PAYLOAD_VERSION);
+    codec_put_i64(&out, (int64_t)commit_waiting(c->db));
+    codec_put_str(&out, str_of(err_info(commit_health(c->db))->name));
+    codec_put_i64(&out, (int64_t)c->links.count);
+    codec_put_i64(&out, c->stream_count);
+    bus_answer(rq, OK, buf_str(&out));
+    buf_done(&out);
+}
+
+/* ---- names ---- */
+
+bool courier_is_ours(const struct courier *c, struct str domain)
+{
+    if (str_eq(domain, c->domain))
+        return true;
+    return domain.len > c->domain.len + 1 && str_ends(domain, c->domain) &&
+           domain.p[domain.len - c->domain.len - 1] == '.';
+}
+
+bool courier_may_speak(const struct courier *c, struct str domain)
+{
+    struct str allowed = str_of(settings_text(c->settings, "federation.allowed"));
+
+    if (allowed.len && !courier_domain_in(allowed, domain))
+        return false;
+    return !courier_domain_in(str_of(settings_text(c->settings, "federation.blocked")), domain);
+}
+
+bool courier_ascii(struct str domain, char out[256])
+{
+    char text[COURIER_DOMAIN_BYTES_MAX + 1], *ascii = NULL;
+    bool fine = domain.len && str_copy(domain, text, sizeof text) &&
+                idna_to_ascii_8z(text, &ascii, IDNA_ALLOW_UNASSIGNED) == IDNA_SUCCESS;
+
+    fine = fine && str_copy(str_of(ascii), out, 256);
+    idn_free(ascii);
+    return fine;
+}
+
+/* ---- time ---- */
+
+static void tick(struct timer *timer)
+{
+    struct courier *c = LIST_ITEM(timer, struct courier, tick);
+
+    timer_start(c->loop, timer, 1000, tick);
+    LIST_EACH(it, &c->streams)
+    s2s_tick(LIST_ITEM(it, struct s2s, in_courier));
+    links_tick(c);
+    leases_tick(c);
+    queue_tick(c);
+    if (--c->sweep_in_s <= 0) {
+        c->sweep_in_s = c->leases ? SWEEP_SHARED_S : SWEEP_ALONE_S;
+        link_sweep(c);
+    }
+    metric_set(&commit_queue, (int64_t)commit_waiting(c->db));
+}
+
+/* ---- birth ---- */
+
+static void limits_read(struct courier *c)
+{
+    const struct settings *s = c->settings;
+
+    c->limits = (struct courier_limits){
+        .login_ms_max = (int)settings_int(s, "federation.login_time_max"),
+        .idle_ms_max = (int)settings_int(s, "federation.idle_time_max"),
+        .live_ms_max = (int)settings_int(s, "federation.live_time_max"),
+        .retry_ms_max = (int)settings_int(s, "federation.retry_time_max"),
+        .queue_us_max = settings_int(s, "federation.queue_time_max") * 1000,
+        .queue_max = (int)settings_int(s, "federation.queue_stanzas_max"),
+        .connections_max = (int)settings_int(s, "federation.connections_max"),
+        .per_address_max = (int)settings_int(s, "federation.connections_per_address_max"),
+        .stanzas_per_second_max = (int)settings_int(s, "federation.stanzas_per_second_max"),
+        .bytes_per_second_max = (int)settings_int(s, "federation.bytes_per_second_max"),
+        .stanza_bytes_max = (uint32_t)settings_int(s, "federation.stanza_bytes_max"),
+        .tls_required = settings_bool(s, "federation.tls_required"),
+        .certificates_required = settings_bool(s, "federation.certificates_required"),
+    };
+    c->conn_limits = (struct conn_limits){
+        .in_bytes_max = c->limits.stanza_bytes_max + 65536,
+        .out_bytes_max = 4 * 1024 * 1024,
+        .drain_ms_max = 2000,
+        .stall_ms_max = 60000,
+        .handshake_ms_max = 15000,
+    };
+}
+
+static enum err domain_read(struct courier *c, struct arena *a, struct str *why)
+{
+    struct str domain;
+    enum err e = jid_prep_domain(a, str_of(settings_text(c->settings, "domain")), &domain);
+
+    if (e)
+        *why = arena_printf(a, "the setting domain = \"%s\" is not a domain name",
+                            settings_text(c->settings, "domain"));
+    else
+        c->domain = str_of(str_dup(domain));
+    return e;
+}
+
+/* With the domain's certificate, whoever connects: it proves our name in both directions (XEP-0178). */
+static enum err tls_make(const struct settings *s, const char *alpn, struct tls_ctx **out, struct arena *a,
+                         struct str *why)
+{
+    const char *ca = settings_text(s, "federation.ca");
+    struct tls_settings ts = {
+        .certificate_file = settings_text(s, "tls.certificate"),
+        .key_file = settings_text(s, "tls.key"),
+        .ca_file = *ca ? ca : NULL,
+        .look = true,
+        .alpn = alpn,
+    };
+
+    *out = NULL;
+    return ts.certificate_file[0] ? tls_ctx_new(&ts, out, a, why) : OK;
+}
+
+static enum err tls_read(struct courier *c, const struct settings *s, struct arena *a, struct str *why)
+{
+    struct tls_ctx *fresh[3] = {NULL, NULL, NULL};
+    enum err e = tls_make(s, "xmpp-server", &fresh[0], a, why);
+
+    if (!e)
+        e = tls_make(s, NULL, &fresh[1], a, why);
+    if (!e)
+        e = tls_make(s, "xmpp-server", &fresh[2], a, why);
+    if (e) {
+        for (int i = 0; i < 3; i++)
+            tls_ctx_unref(&fresh[i]);
+        return e;
+    }
+    tls_ctx_unref(&c->tls_server);
+    tls_ctx_unref(&c->tls_client);
+    tls_ctx_unref(&c->tls_direct);
+    c->tls_server = fresh[0];
+    c->tls_client = fresh[1];
+    c->tls_direct = fresh[2];
+    return OK;
+}
+
+static enum err wide_open(struct courier *c, struct arena *a, struct str *why)
+{
+    const struct settings *s = c->settings;
+    struct bus_nats n = {
+        .servers = settings_text(s, "bus.servers"),
+        .user = settings_text(s, "bus.user"),
+        .password = settings_text(s, "bus.password"),
+        .ca = settings_text(s, "bus.ca"),
+        .certificate = settings_text(s, "bus.certificate"),
+        .key = settings_text(s, "bus.key"),
+    };
+
+    if (!*n.servers || !db_is_shared(c->db))
+        return OK;
+    return bus_new_nats(c->loop, "courier", &n, &c->wide, a, why);
+}
+
+struct courier_door {
+    struct courier *courier;
+    bool tls;
+};
+
+static void accept_one(void *arg, int fd)
+{
+    struct courier_door *d = arg;
+
+    s2s_in_accept(d->courier, fd, d->tls);
+}
+
+static enum err doors_open(struct courier *c, const struct courier_listen *listen, int count)
+{
+    int most = (int)(sizeof c->listeners / sizeof *c->listeners);
+
+    c->doors = mem_new(sizeof *c->doors * (size_t)most);
+    for (int i = 0; i < count && i < most; i++) {
+        c->doors[i] = (struct courier_door){c, listen[i].tls};
+        c->listeners[i] = listener_new(c->loop, listen[i].fd, accept_one, &c->doors[i]);
+        if (!c->listeners[i])
+            return ERR_IO;
+        c->listener_count++;
+    }
+    return OK;
+}
+
+static void init(struct courier *c, struct loop *l, struct bus *b, const struct settings *s)
+{
+    c->loop = l;
+    c->bus = b;
+    c->settings = s;
+    c->on = settings_bool(s, "federation.on");
+    c->holder = (int64_t)(random_u64() >> 1) | 1;
+    arena_init(&c->round);
+    strmap_init(&c->links);
+    strmap_init(&c->addresses);
+    intmap_init(&c->streams_by_id);
+    list_init(&c->streams);
+    limits_read(c);
+}
+
+enum err courier_new(struct loop *l, struct bus *b, const struct settings *s,
+                     const struct courier_listen *listen, int listen_count, struct courier **out,
+                     struct arena *a, struct str *why)
+{
+    struct courier *c = NEW(struct courier);
+    struct db_settings ds = courier_database(s, a);
+    enum err e;
+
+    init(c, l, b, s);
+    *out = c;
+    e = domain_read(c, a, why);
+    if (!e)
+        e = tls_read(c, s, a, why);
+    if (!e)
+        e = db_open(l, &ds, courier_migrations(), &c->db, a, why);
+    if (!e)
+        e = queue_init(c, &ds, a, why);
+    if (!e)
+        e = wide_open(c, a, why);
+    if (!e)
+        e = names_new(c, &c->names, a, why);
+    if (e)
+        return e;
+    leases_init(c);
+    e = bus_serve(b, "courier.*", serve, c);
+    if (!e)
+        e = doors_open(c, listen, c->on ? listen_count : 0);
+    timer_start(l, &c->tick, 1000, tick);
+    link_sweep(c);
+    return e;
+}
+
+enum err courier_reload(struct courier *c, const struct settings *s, struct arena *a, struct str *why)
+{
+    enum err e = tls_read(c, s, a, why);
+
+    if (e)
+        return e;
+    c->settings = s;
+    limits_read(c);
+    return OK;
+}
+
+/* ---- the end ---- */
+
+static void stopped(struct timer *timer)
+{
+    struct courier *c = LIST_ITEM(timer, struct courier, stop_timer);
+
+    if (commit_waiting(c->db) > 0)
+        timer_start(c->loop, timer, 20, stopped);
+    else
+        c->stop_done(c->stop_arg);
+}
+
+void courier_stop(struct courier *c, void (*done)(void *arg), void *arg)
+{
+    c->stopping = true;
+    c->stop_done = done;
+    c->stop_arg = arg;
+    for (int i = 0; i < c->listener_count; i++)
+        listener_free(&c->listeners[i]);
+    c->listener_count = 0;
+    LIST_EACH(it, &c->streams)
+    s2s_end(LIST_ITEM(it, struct s2s, in_courier));
+    leases_leave(c);
+    timer_start(c->loop, &c->stop_timer, STOP_MS, stopped);
+}
+
+static void addresses_free(struct courier *c)
+{
+    struct str key;
+    void *value;
+
+    for (size_t it = 0; strmap_next(&c->addresses, &it, &key, &value);)
+        free(value);
+    strmap_done(&c->addresses);
+}
+
+void courier_free(struct courier **cp)
+{
+    struct courier *c = *cp;
+
+    if (!c)
+        return;
+    *cp = NULL;
+    c->stopping = true;
+    timer_stop(c->loop, &c->tick);
+    timer_stop(c->loop, &c->stop_timer);
+    for (int i = 0; i < c->listener_count; i++)
+        listener_free(&c->listeners[i]);
+    if (c->db)
+        db_close(&c->db);
+    inward_done(c);
+    s2s_free_all(c);
+    links_free(c);
+    leases_free(c);
+    names_free(&c->names);
+    bus_free(&c->wide);
+    intmap_done(&c->streams_by_id);
+    addresses_free(c);
+    tls_ctx_unref(&c->tls_server);
+    tls_ctx_unref(&c->tls_client);
+    tls_ctx_unref(&c->tls_direct);
+    arena_done(&c->round);
+    free(c->doors);
+    free((char *)c->domain.p);
+    free(c);
+}
+
+enum err courier_health(const struct courier *c)
+{
+    return commit_health(c->db);
+}
