@@ -19,6 +19,15 @@ WEB = os.path.join(servers.TOP, "web")
 PEOPLE = ("alice", "bob", "carol", "dave")
 
 
+def changed_since_built():
+    built = os.path.join(WEB, "dist/index.html")
+    if not os.path.exists(built):
+        return True
+    sources = [os.path.join(folder, f) for top in ("src", "public", "tools") for folder, _, files in os.walk(os.path.join(WEB, top)) for f in files]
+    sources += [os.path.join(WEB, f) for f in ("index.html", "package-lock.json", "vite.config.ts")]
+    return max(map(os.path.getmtime, sources)) > os.path.getmtime(built)
+
+
 def prepare():
     """Why it cannot run here, or None."""
     for program in ("chromium", "node", "npm"):
@@ -29,6 +38,8 @@ def prepare():
             done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True)
             if done.returncode:
                 return f"npm ci failed in {folder}: " + done.stderr.strip().split("\n")[-1]
+    if not changed_since_built():
+        return None
     done = subprocess.run(["npm", "run", "build"], cwd=WEB, capture_output=True, text=True)
     return "the app could not be built: " + (done.stdout + done.stderr)[-500:] if done.returncode else None
 

@@ -33,7 +33,7 @@ self.addEventListener("fetch", (e) => {
 
 // ---- Web Push ----
 
-interface Told { chat?: string; title?: string; body?: string }
+interface Told { kind?: string; count?: number; from?: string; body?: string; chat?: string }
 
 function read(data: PushMessageData | null): Told {
   try {
@@ -48,8 +48,8 @@ self.addEventListener("push", (e) => {
   e.waitUntil((async () => {
     const open = (await self.clients.matchAll({ type: "window" })).some((c) => c.visibilityState === "visible" && c.focused);
     if (open) return;
-    await self.registration.showNotification(told.title ?? (korean ? "봉수" : "Bongsu"), { body: told.body ?? (korean ? "새 메시지가 있어요" : "You have a new message"),
-      tag: told.chat ?? "bongsu", icon: "/icon-192.png", badge: "/icon-192.png", data: { chat: told.chat } });
+    const n = told.count ?? 1, body = korean ? (n > 1 ? `새 메시지 ${n}개` : "새 메시지가 있어요") : n > 1 ? `${n} new messages` : "You have a new message";
+    await self.registration.showNotification(told.from?.split("@")[0] ?? (korean ? "봉수" : "Bongsu"), { body: told.body ?? body, tag: "bongsu", icon: "/icon-192.png", badge: "/icon-192.png", data: { chat: told.from } });
   })());
 });
 

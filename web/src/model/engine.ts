@@ -59,7 +59,7 @@ export class Engine {
     this.rooms = new Rooms({ db, ask, send, live: this.live, changed: () => on.changed({ chats: true }), myNick: () => this.nick,
       entered: (room) => void this.entered(room), left: (room) => this.logs.delete(room) });
     this.profiles = new Profiles(db, ask, this.live, me, changedPeople);
-    this.push = new Push(ask, me, account.domain);
+    this.push = new Push(ask, `browser-${account.agentId}`);
     this.archive = new Archive(ask);
     this.outbox = new Outbox(db, (e, done) => this.client.send(e, done), on.changed,
       (o) => !this.rooms.has(o.chat) || this.logs.get(o.chat)?.caughtUp === true);
@@ -126,7 +126,6 @@ export class Engine {
     await this.people.loadBlocked().catch(() => undefined);
     if (this.live.now.can.pep) await this.rooms.loadBookmarks();
     await this.profiles.loadMine().catch(() => undefined);
-    await this.push.renew().catch(() => undefined);
   }
 
   private async learnClock(): Promise<void> {
@@ -142,10 +141,10 @@ export class Engine {
     const [mine, items] = await Promise.all([info(this.account.jid).catch(() => undefined), this.ask("get", el(NS.discoItems, "query"), this.account.domain).catch(() => undefined)]);
     can.pep = Boolean(mine?.elements.some((i) => i.name === "identity" && i.attr("category") === "pubsub"));
     can.search = has(mine, NS.search);
-    can.push = undefined;
     for (const item of items?.child(NS.discoItems, "query")?.elements ?? []) {
       const jid = item.attr("jid") ?? "", q = jid ? await info(jid).catch(() => undefined) : undefined;
       if (has(q, NS.muc)) can.rooms ??= jid;
+      if (jid.startsWith("push.")) can.push ??= await this.push.key(jid);
       if (has(q, NS.upload)) {
         const max = q?.child(NS.data, "x")?.elements.find((f) => f.attr("var") === "max-file-size")?.elements[0]?.text;
         can.upload ??= { host: jid, max: Number(max) || Infinity };
@@ -351,7 +350,7 @@ export class Engine {
     hurry: async () => this.hurry(),
     typing: async (chat: string, room: boolean, on: boolean) => void this.client.send(compose.typing({ jid: chat, room }, on)),
     history: (chat: string) => this.history(chat),
-    addFriend: (jid: string, name?: string) => this.people.add(jid, name),
+    addFriend: (jid: string, token?: string) => this.people.add(jid, "", token),
     answerFriend: (jid: string, yes: boolean) => this.people.answer(jid, yes),
     removeFriend: (jid: string) => this.people.remove(jid),
     setFriend: async (jid: string, name: string, favourite: boolean) => void (await this.people.set(jid, name, favourite)),
@@ -387,6 +386,7 @@ export class Engine {
     return page.rows.flatMap((r) => inbound.read(r.message, this.me(), { at: r.at, sid: r.sid, now: r.at })).flatMap((p) => (p.kind === "message" ? [p.m] : []));
   }
 
+  /** A link, or the token (XEP-0379) from which this app makes one: whoever follows it is a friend without being asked. */
   private async inviteLink(): Promise<string | null> {
     const command = el(NS.commands, "command", { node: `${NS.invite}#invite`, action: "execute" });
     const answer = await this.ask("set", command, this.account.domain).catch((e: unknown) => {
@@ -395,7 +395,8 @@ export class Engine {
     });
     const form = answer?.child(NS.commands, "command")?.child(NS.data, "x");
     const value = (name: string) => form?.elements.find((f) => f.attr("var") === name)?.elements.find((v) => v.name === "value")?.text;
-    return value("landing-url") ?? value("uri") ?? null;
+    const landing = value("landing-url"), token = /[?;]preauth=([^;&]+)/.exec(value("uri") ?? "")?.[1];
+    return landing ?? token ?? null;
   }
 }
 

@@ -64,9 +64,10 @@ export class People {
     if (await this.db.get("people", bare(from))) await this.change(bare(from), { request: undefined });
   }
 
-  async add(jid: string, name = ""): Promise<void> {
+  /** `token`: from an invitation of theirs (XEP-0379), which they answer without being asked. */
+  async add(jid: string, name = "", token?: string): Promise<void> {
     await this.set(jid, name, false);
-    this.send(el(NS.client, "presence", { to: jid, type: "subscribe" }));
+    this.send(el(NS.client, "presence", { to: jid, type: "subscribe" }, token ? el("urn:xmpp:pars:0", "preauth", { token }) : undefined));
   }
 
   set(jid: string, name: string, favourite: boolean): Promise<El> {

@@ -4,14 +4,30 @@ import { NS } from "../wire/ns";
 import { el } from "../wire/xml";
 import type { Ask } from "./sync";
 
+const OURS = "urn:bongsu:push:0";
+const field = (name: string, value: string) => el(NS.data, "field", { var: name }, el(NS.data, "value", {}, value));
+
 export class Push {
-  constructor(private readonly ask: Ask, private readonly me: string, private readonly domain: string) {}
+  private host: string | null = null;
 
-  async renew(): Promise<void> {}
+  constructor(private readonly ask: Ask, private readonly node: string) {}
 
-  async enable(_endpoint: string, _keys: Record<string, string>): Promise<void> {}
+  /** The public key that a browser subscribes with, if `host` is where pushes are ordered. */
+  async key(host: string): Promise<string | undefined> {
+    const answer = await this.ask("get", el(NS.discoInfo, "query"), host).catch(() => null);
+    const form = answer?.child(NS.discoInfo, "query")?.all(NS.data, "x").find((x) => x.elements.some((f) => f.attr("var") === "FORM_TYPE" && f.elements[0]?.text === OURS));
+    const key = form?.elements.find((f) => f.attr("var") === "vapid-key")?.elements[0]?.text;
+    if (key) this.host = host;
+    return key;
+  }
+
+  async enable(endpoint: string, keys: Record<string, string>): Promise<void> {
+    if (!this.host) throw new Error("unsupported");
+    await this.ask("set", el(NS.push, "enable", { jid: this.host, node: this.node }, el(NS.data, "x", { type: "submit" },
+      field("FORM_TYPE", NS.publishOptions), field("subscription", JSON.stringify({ endpoint, keys })))));
+  }
 
   async disable(): Promise<void> {
-    await this.ask("set", el(NS.push, "disable", { jid: this.domain }), this.me).catch(() => undefined);
+    if (this.host) await this.ask("set", el(NS.push, "disable", { jid: this.host, node: this.node })).catch(() => undefined);
   }
 }

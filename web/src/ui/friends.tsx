@@ -42,12 +42,12 @@ export function AddFriend({ onClose, start = "" }: { onClose(): void; start?: st
       setError(t("friends.add.bad"));
       return;
     }
-    if (await withLine(s.do("addFriend", jid), t("friends.added", { name: nameOf(jid) }))) onClose();
+    if (await withLine(s.do("addFriend", jid, jid === route.value.jid ? route.value.token : undefined), t("friends.added", { name: nameOf(jid) }))) onClose();
   }
   return (
     <Sheet label={t("friends.add")} onClose={onClose}>
       <h2>{t("friends.add")}</h2>
-      {scanning ? <Scanner onFound={(text) => { setScanning(false); const who = text.replace(/^.*[?#/]add[=/]/, ""); setTyped(decodeURIComponent(who)); void add(decodeURIComponent(who)); }} onClose={() => setScanning(false)} /> : (
+      {scanning ? <Scanner onFound={(text) => { setScanning(false); const link = /#\/friends\/([^/]+)\/add/.exec(text), who = link ? decodeURIComponent(link[1]) : text; setTyped(who); if (link) { setScanning(false); location.hash = text.slice(text.indexOf("#")); } void add(who); }} onClose={() => setScanning(false)} /> : (
         <form onSubmit={(e) => { e.preventDefault(); void add(typed); }}>
           <Field label={t("friends.address")} value={typed} onInput={setTyped} hint={t("friends.add.hint")} required />
           <p class="error" role="alert">{error}</p>

@@ -5,7 +5,7 @@ import { Sheet } from "./parts";
 import { nameOf, session } from "./state";
 
 /** A link that opens this app and asks for this friend; other clients read its address. */
-export const friendLink = (jid: string): string => `${location.origin}/#/friends/${encodeURIComponent(jid)}/add`;
+export const friendLink = (jid: string, token?: string): string => `${location.origin}/#/friends/${[jid, "add", ...(token ? [token] : [])].map(encodeURIComponent).join("/")}`;
 
 export function Code({ text }: { text: string }) {
   const [path, setPath] = useState<{ d: string; n: number } | null>(null);
@@ -21,7 +21,7 @@ export function Code({ text }: { text: string }) {
 export function MyCode({ onClose, onCopied }: { onClose(): void; onCopied(): void }) {
   const s = session.value, [url, setUrl] = useState(s ? friendLink(s.me) : "");
   useEffect(() => {
-    void s?.do("inviteLink").then((l) => { if (l && /^https?:/.test(l)) setUrl(l); }).catch(() => undefined);
+    void s?.do("inviteLink").then((l) => { if (l) setUrl(/^https?:/.test(l) ? l : friendLink(s.me, l)); }).catch(() => undefined);
   }, []);
   if (!s) return null;
   return (

@@ -15,14 +15,14 @@ export const updateReady = signal<(() => void) | null>(null);
 // ---- where one is: #/tab/jid/more ----
 
 export type Tab = "chats" | "friends" | "settings" | "search" | "group";
-export interface Route { tab: Tab; jid: string | null; more: string | null }
+export interface Route { tab: Tab; jid: string | null; more: string | null; token?: string }
 
 function parse(hash: string): Route {
-  const [tab, jid, more] = hash.replace(/^#\/?/, "").split("/").map((p) => {
+  const [tab, jid, more, token] = hash.replace(/^#\/?/, "").split("/").map((p) => {
     try { return decodeURIComponent(p); } catch { return ""; }
   });
   const tabs: string[] = ["chats", "friends", "settings", "search", "group"];
-  return { tab: (tabs.includes(tab) ? tab : "chats") as Tab, jid: jid || null, more: more || null };
+  return { tab: (tabs.includes(tab) ? tab : "chats") as Tab, jid: jid || null, more: more || null, token: token || undefined };
 }
 
 export const route = signal<Route>(parse(location.hash));
