@@ -24,6 +24,8 @@ async function promise(what, run) {
       return;
     }
     failed++;
+    if (process.env.SHOTS)
+      for (const [n, p] of browser.contexts().flatMap((c) => c.pages()).entries()) await p.screenshot({ path: `${process.env.SHOTS}/fail-${failed}-${n}.png` }).catch(() => undefined);
     console.log(`FAIL  app: ${what}\n      ${String(e.message).split("\n").slice(0, 4).join("\n      ")}`);
   }
 }
@@ -110,6 +112,7 @@ await promise("they chat, and the 1 goes when it is read", async () => {
   await alice.waitForSelector('.theirs a[href="https://example.org/a?b=(c)"][rel~=noreferrer]', WAIT);
 });
 await promise("one sees that the other is writing", async () => {
+  await bob.bringToFront();
   await bob.locator("textarea").pressSequentially("so");
   await alice.waitForSelector('.who small:has-text("쓰는 중")', WAIT);
   await bob.fill("textarea", "");
@@ -222,7 +225,6 @@ await promise("a group is made, people are in it, and the number of those who ha
     await p.bringToFront();
   }
   await say(carol, "hello @bob and all");
-  await hears(bob, "hello @bob and all");
   await bob.waitForSelector(".theirs mark", WAIT);
   await bob.bringToFront();
   await bob.waitForFunction(() => !document.querySelector(".mine .unread-by"), null, WAIT);
@@ -231,6 +233,8 @@ await promise("a group is made, people are in it, and the number of those who ha
   await carol.context().close();
 });
 await promise("offline: the app starts, shows what it had, and ten messages go once when the line is back", async () => {
+  await open(alice, jid("bob"));
+  await open(bob, jid("alice"));
   const words = Array.from({ length: 10 }, (_, n) => `터널에서 ${n}`);
   await alice.evaluate(() => navigator.serviceWorker.ready);
   await alice.waitForTimeout(500);

@@ -49,7 +49,10 @@ def control(server):
     class Door(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             try:
-                {"kill": server.kill9, "start": server.start}[self.path[1:]]()
+                if self.path == "/kill" and server.process:
+                    server.kill9()
+                if self.path == "/start" and not server.process:
+                    server.start()
                 self.send_response(200)
             except Exception as e:
                 print(f"      server: {e}", flush=True)

@@ -35,6 +35,7 @@ describe("what a message says", () => {
   it("believes a stanza-id of its own server or room only", () => {
     expect(one(`<message from='bob@t' type='chat' id='1'><body>x</body><stanza-id xmlns='urn:xmpp:sid:0' by='evil@t' id='s'/></message>`)).toMatchObject([{ m: { sid: undefined } }]);
   });
+  it("hears typing, which has no id", () => expect(one(`<message from='bob@t/x' to='alice@t' type='chat'><paused xmlns='http://jabber.org/protocol/chatstates'/></message>`)).toMatchObject([{ kind: "typing", on: false }]));
   it("tells reactions, edits, retractions, marks, typing and invitations", () => {
     const kinds = [`<reactions xmlns='urn:xmpp:reactions:0' id='m'><reaction>👍</reaction></reactions>`, `<body>y</body><replace xmlns='urn:xmpp:message-correct:0' id='m'/>`,
       `<retract xmlns='urn:xmpp:message-retract:1' id='m'/>`, `<displayed xmlns='urn:xmpp:chat-markers:0' id='m'/>`, `<received xmlns='urn:xmpp:receipts' id='m'/>`,

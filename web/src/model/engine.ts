@@ -158,7 +158,8 @@ export class Engine {
     if (this.logs.has(room)) return;
     this.logs.set(room, { caughtUp: false });
     void this.rooms.learnName(room);
-    await this.catchUp(room);
+    const done = await this.catchUp(room), log = this.logs.get(room);
+    if (!done && log && this.client.online) log.caughtUp = true; // a room without an archive can be written to all the same
     this.flush();
   }
 

@@ -42,8 +42,8 @@ function headOf(e: El, me: Me, sight: Sight): Head | null {
   const chat = room || !mine ? bare(from) : bare(e.attr("to") ?? me.jid);
   const stamp = sight.at ?? stampOf(e);
   const sid = sight.sid ?? e.all(NS.sid, "stanza-id").find((s) => s.attr("by") === (room ? chat : me.jid))?.attr("id");
-  const id = e.child(NS.sid, "origin-id")?.attr("id") ?? e.attr("id") ?? sid;
-  if (!chat || !id) return null;
+  const id = e.child(NS.sid, "origin-id")?.attr("id") ?? e.attr("id") ?? sid ?? "";
+  if (!chat) return null;
   return { e, chat, from: room ? resourceOf(from) || chat : bare(from), mine, room, at: stamp ?? sight.now, stamped: stamp !== undefined, sid, id };
 }
 
@@ -102,7 +102,7 @@ function messageOf(h: Head, me: Me): Piece | null {
   let body = bodyOf(e);
   const file = fileOf(e, body);
   if (file && (body.trim() === file.url || e.child(NS.oob, "x")?.textOf(NS.oob, "url") === body.trim())) body = "";
-  if (!body && !file) return null;
+  if ((!body && !file) || !h.id) return null;
   return {
     kind: "message", room: h.room, stamped: h.stamped, receipt: !h.room && !h.mine && e.child(NS.receipts, "request") !== undefined,
     m: {
