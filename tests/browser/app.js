@@ -26,7 +26,7 @@ async function promise(what, run) {
     failed++;
     if (process.env.SHOTS)
       for (const [n, p] of browser.contexts().flatMap((c) => c.pages()).entries()) await p.screenshot({ path: `${process.env.SHOTS}/fail-${failed}-${n}.png` }).catch(() => undefined);
-    console.log(`FAIL  app: ${what}\n      ${String(e.message).split("\n").slice(0, 4).join("\n      ")}`);
+    console.log(`FAIL  app: ${what}\n      ${String(e.message).split("\n").slice(0, 12).join("\n      ")}`);
   }
 }
 
@@ -306,6 +306,7 @@ await promise("an unread line shows where one stopped reading", async () => {
   await line.waitFor(WAIT);
   const top = (await line.boundingBox())?.y ?? -1;
   if (top < 0 || top > DESKTOP.height) throw new Error(`the line is at ${top}`);
+  await bob.bringToFront();
   await bob.locator(".messages").focus();
   await bob.keyboard.press("End");
   await bob.waitForSelector(".areas .count", { ...WAIT, state: "detached" });

@@ -5,6 +5,7 @@
 --pictures makes the screenshots in docs/app/ instead of running the tests."""
 import http.server
 import os
+import queue
 import shutil
 import subprocess
 import sys
@@ -44,26 +45,40 @@ def prepare():
     return "the app could not be built: " + (done.stdout + done.stderr)[-500:] if done.returncode else None
 
 
-def control(server):
-    """A door through which the test kills the server and starts it again."""
+def play(server, script):
+    """Runs the script, and for it kills the server and starts it again: in this thread, because a server ends with the thread
+    that started it."""
+    wanted, done = queue.Queue(), queue.Queue()
+
     class Door(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            try:
-                if self.path == "/kill" and server.process:
-                    server.kill9()
-                if self.path == "/start" and not server.process:
-                    server.start()
-                self.send_response(200)
-            except Exception as e:
-                print(f"      server: {e}", flush=True)
-                self.send_response(500)
+            wanted.put(self.path[1:])
+            self.send_response(done.get())
             self.end_headers()
 
         def log_message(self, *_):
             pass
+
+    def obey(what):
+        try:
+            if what == "kill" and server.process:
+                server.kill9()
+            if what == "start" and not server.process:
+                server.start()
+            return 200
+        except Exception as e:
+            print(f"      server: {e}", flush=True)
+            return 500
+
     door = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
     threading.Thread(target=door.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{door.server_port}"
+    node = subprocess.Popen(["node", *script, f"http://127.0.0.1:{door.server_port}", *[a for a in sys.argv[1:] if not a.startswith("-")]], cwd=HERE)
+    while node.poll() is None:
+        try:
+            done.put(obey(wanted.get(timeout=0.2)))
+        except queue.Empty:
+            pass
+    return node.returncode
 
 
 def main():
@@ -78,9 +93,9 @@ def main():
     try:
         server.start()
         server.add_users({name: f"pass-{name}" for name in PEOPLE})
-        script = ["app/pictures.js", f"http://localhost:{web}/", os.path.join(servers.TOP, "docs/app")] if pictures else \
-            ["app.js", f"http://localhost:{web}/", control(server), *[a for a in sys.argv[1:] if not a.startswith("-")]]
-        return subprocess.run(["node", *script], cwd=HERE, timeout=900).returncode
+        if pictures:
+            return subprocess.run(["node", "app/pictures.js", f"http://localhost:{web}/", os.path.join(servers.TOP, "docs/app")], cwd=HERE, timeout=300).returncode
+        return play(server, ["app.js", f"http://localhost:{web}/"])
     finally:
         if os.environ.get("KEEP"):
             print(server.tail())

@@ -119,6 +119,13 @@ describe("what comes", () => {
     await until(async () => (await db.count("messages")) === 256, 8000);
     expect((await db.get("chats", BOB))?.unread).toBe(256);
   }, 15000);
+  it("keeps the order of what comes in the same instant", async () => {
+    const db = await fresh(), server = new FakeServer(), e = start(db, server), words = Array.from({ length: 30 }, (_, n) => `w${n}`);
+    await until(() => e.live.now.line === "online" && !e.live.now.syncing);
+    for (const w of words) server.write(BOB, w);
+    await until(async () => (await db.count("messages")) === 30);
+    expect((await store.before(db, BOB, null, 40)).map((m) => m.body)).toEqual(words);
+  });
   it("counts a stanza as handled only when it is in the store", async () => {
     const db = await fresh(), server = new FakeServer(), e = start(db, server);
     await until(() => e.live.now.line === "online" && !e.live.now.syncing);

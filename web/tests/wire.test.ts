@@ -4,6 +4,7 @@ import { addressOf, bare, resourceOf } from "../src/wire/jid";
 import { Counted } from "../src/wire/sm";
 import { Scram } from "../src/wire/scram";
 import { Sites } from "../src/wire/sites";
+import { parseStamp } from "../src/wire/time";
 import { el, parse, XmlError } from "../src/wire/xml";
 
 describe("xml", () => {
@@ -50,6 +51,13 @@ describe("XEP-0198 counting", () => {
     c.start({ id: "x", maxMs: 1000 });
     c.lineLost(5000);
     expect([c.canResume(5999), c.canResume(6000)]).toEqual([true, false]);
+  });
+});
+
+describe("time", () => {
+  it("keeps microseconds apart", () => {
+    expect(parseStamp("2026-11-26T15:00:00.123457Z")).toBeGreaterThan(parseStamp("2026-11-26T15:00:00.123456Z"));
+    expect([parseStamp("2026-11-26T15:00:00Z") % 1, Number.isNaN(parseStamp(undefined)), Number.isNaN(parseStamp("soon"))]).toEqual([0, true, true]);
   });
 });
 

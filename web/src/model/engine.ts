@@ -9,6 +9,7 @@ import { Client, IqError } from "../wire/client";
 import { bare, domainOf, localOf } from "../wire/jid";
 import { NS } from "../wire/ns";
 import { Sites } from "../wire/sites";
+import { Rising } from "../wire/time";
 import type { End, Socket } from "../wire/stream";
 import { El, el } from "../wire/xml";
 import { caps, disco } from "./caps";
@@ -46,6 +47,7 @@ export class Engine {
   private readonly logs = new Map<string, Log>();
   private clock = 0; // the server's minus ours
   private run = 0; // counts fresh streams
+  private readonly rising = new Rising();
 
   constructor(private readonly db: Db, private readonly account: Account, place: device.Place, private readonly on: EngineEvents,
     password?: string, newSocket?: (url: string) => Socket) {
@@ -262,7 +264,7 @@ export class Engine {
   }
 
   private async keepLive(e: El, tell: boolean): Promise<void> {
-    const tx = store.write(this.db), pieces = inbound.read(e, this.me(), { now: Date.now() + this.clock }), chats = new Set<string>(), fresh: inbound.Piece[] = [];
+    const tx = store.write(this.db), pieces = inbound.read(e, this.me(), { now: this.rising.next(Date.now() + this.clock) }), chats = new Set<string>(), fresh: inbound.Piece[] = [];
     for (const p of pieces) {
       if (p.kind === "typing") continue;
       if (await this.apply(tx, p)) fresh.push(p);

@@ -4,6 +4,7 @@ import { keyOf, noteKey, targetOf } from "../store/messages";
 import type { Attachment, Message, Note } from "../store/types";
 import { bare, resourceOf } from "../wire/jid";
 import { NS } from "../wire/ns";
+import { parseStamp } from "../wire/time";
 import type { El } from "../wire/xml";
 
 export interface Me {
@@ -31,7 +32,7 @@ export type Piece =
 interface Head { e: El; chat: string; from: string; mine: boolean; room: boolean; at: number; stamped: boolean; sid?: string; id: string }
 
 function stampOf(e: El): number | undefined {
-  const stamp = e.child(NS.delay, "delay")?.attr("stamp"), at = stamp ? Date.parse(stamp) : NaN;
+  const stamp = e.child(NS.delay, "delay")?.attr("stamp"), at = parseStamp(stamp);
   return Number.isFinite(at) ? at : undefined;
 }
 

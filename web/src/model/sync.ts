@@ -4,6 +4,7 @@
 import type { Db } from "../store/db";
 import { IqError } from "../wire/client";
 import { NS } from "../wire/ns";
+import { parseStamp } from "../wire/time";
 import { El, el } from "../wire/xml";
 
 export const PAGE = 100;
@@ -15,7 +16,7 @@ export type Ask = (type: "get" | "set", payload: El, to?: string) => Promise<El>
 
 function archived(result: El): Archived | null {
   const forwarded = result.child(NS.forward, "forwarded"), message = forwarded?.child(NS.client, "message");
-  const at = Date.parse(forwarded?.child(NS.delay, "delay")?.attr("stamp") ?? ""), sid = result.attr("id");
+  const at = parseStamp(forwarded?.child(NS.delay, "delay")?.attr("stamp")), sid = result.attr("id");
   return message && sid ? { sid, at: Number.isFinite(at) ? at : Date.now(), message } : null;
 }
 

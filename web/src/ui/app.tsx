@@ -15,7 +15,7 @@ import { PersonPanel } from "./person";
 import { RoomPanel } from "./room";
 import { Search } from "./search";
 import { Settings } from "./settings";
-import { choices, link, route, session, type Tab } from "./state";
+import { choices, link, route, session, wide, type Tab } from "./state";
 import { StatusLine } from "./status";
 
 const TABS: [Tab, IconName][] = [["chats", "chats"], ["friends", "friends"], ["settings", "settings"]];
@@ -40,11 +40,11 @@ function Frame() {
     <div class={`frame ${open ? "open" : ""}`}>
       <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.getElementById("main")?.focus(); }}>{t("skip")}</a>
       <Areas now={area} />
-      <div class="pane"><StatusLine />
+      <div class="pane" id={wide.value || open ? undefined : "main"} role={wide.value || open ? undefined : "main"} tabIndex={-1}><StatusLine />
         {tab === "friends" ? <FriendList key={more ?? ""} /> : tab === "settings" ? <Settings /> : tab === "search" ? <Search /> : tab === "group" ? <NewGroup /> : <ChatList />}</div>
-      <main id="main" tabIndex={-1}>
+      {(wide.value || open) && <main id="main" tabIndex={-1}>
         {!open || !jid ? <NoChat /> : tab === "friends" ? <PersonPanel jid={jid} /> : more === "info" ? (s?.isRoom(jid) ? <RoomPanel jid={jid} /> : <PersonPanel jid={jid} />) : <Conversation jid={jid} />}
-      </main>
+      </main>}
     </div>
   );
 }

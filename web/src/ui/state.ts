@@ -112,5 +112,9 @@ export function choose(more: Partial<device.Choices>): void {
   device.keepChoices(choices.value);
 }
 
+const wideQuery = matchMedia("(min-width: 860px)");
+export const wide = signal(wideQuery.matches);
+wideQuery.addEventListener("change", () => { wide.value = wideQuery.matches; });
+
 export const isTouch = (): boolean => matchMedia("(pointer: coarse)").matches;
 export const enterSends = (): boolean => choices.value.enterSends ?? !isTouch();
