@@ -31,6 +31,12 @@ SETTINGS = [
     ("port.xmpps", "5223", "Clients: XMPP, TLS from the first byte."),
     ("port.websocket", "5443", "Clients: WebSocket."),
     ("port.https", "443", "Clients: the app."),
+    ("turn", "yes", "A relay for calls (coturn) at each site; no: none."),
+    ("turn.host", "", "The name that leads to the relays of all sites, for which tls.certificate is good. Empty: each site's address, without TLS."),
+    ("turn.external", "", "Where this site's relay is seen from outside, if behind NAT: 203.0.113.7"),
+    ("turn.ports", "49152-65535", "UDP ports that it relays through; clients must reach them."),
+    ("port.turn", "3478", "Clients: STUN and TURN, UDP and TCP."),
+    ("port.turns", "5349", "Clients: TURN over TLS."),
     ("clients_max", "50000", "Connections that HAProxy holds."),
     ("postgresql.shared_buffers", "1GB", "A quarter of the memory. Any other parameter of PostgreSQL can stand here likewise."),
     ("postgresql.max_connections", "200", ""),
@@ -166,7 +172,7 @@ class Settings:
             raise SettingsError(f"could not read {path}: {e.strerror}; `site init` makes it")
 
 
-PASSWORDS = ["postgresql", "replication", "rewind", "bongsu", "nats", "patroni"]
+PASSWORDS = ["postgresql", "replication", "rewind", "bongsu", "nats", "patroni", "turn"]
 
 
 def sample():
@@ -413,11 +419,15 @@ def bongsu(s):
         "talk.listen_websocket": f"{s.address}:{BEHIND['websocket']}", "web.listen": f"{s.address}:{BEHIND['https']}",
         "keeper.metrics_listen": f"{s.address}:{HEALTH}",
         "web.files": s["web_files"],
+        "files.url": f"https://{s['domain']}" + ("" if s["port.https"] == "443" else f":{s['port.https']}"),
+        "files.peers": ",".join(f"{a}:{BEHIND['https']}" for _, a in s.others),
+        "files.peers_ca": "" if s["tls.certificate"] else s.ca,
         "web.websocket_url": f"wss://{s['domain']}:{s['port.websocket']}/xmpp-websocket",
         "talk.read_workers": "8",       # a read waits for its answers more than it works: so many wait side by side
         # Everyone comes from HAProxy's address, so a limit for each address would be one for all.
         "talk.connections_per_address_max": "1000000", "ident.failures_per_address": "0", "ident.failures_per_user": "0",
         **({"talk.workers": s["talk.workers"]} if s["talk.workers"] != "1" else {}),
+        **turn_for_bongsu(s),
         **s.passed("bongsu."),
     }
     return "# Made by deploy/site from site.conf.\n" + "".join(f"{n} = {v}\n" for n, v in rows.items())
@@ -425,6 +435,52 @@ def bongsu(s):
 
 def pgpass(s):
     return "".join(f"{a}:{port}:*:bongsu:{s.passwords()['bongsu']}\n" for a in s.sites.values() for port in (POSTGRESQL, DETOUR))
+
+
+# ---- coturn ----
+
+def has_turn(s):
+    """A site whose passwords are of before there were relays gets one when `site init` has been run again."""
+    return s["turn"] == "yes" and bool(s.passwords().get("turn"))
+
+
+def turn_for_bongsu(s):
+    """Clients are told of the relay of the site they are at; or of a name, behind which all are. All take the same credentials."""
+    if not has_turn(s):
+        return {}
+    tls = s["port.turns"] if s["turn.host"] and s["tls.certificate"] else "0"
+    return {"turn.host": s["turn.host"] or s["turn.external"] or s.address, "turn.port": s["port.turn"], "turn.tls_port": tls,
+            "turn.secret": s.passwords()["turn"]}
+
+
+# What only machines of ours can reach: a relay must not lead strangers there. RFC 6890.
+NOT_FOR_STRANGERS = ["0.0.0.0-0.255.255.255", "10.0.0.0-10.255.255.255", "100.64.0.0-100.127.255.255", "127.0.0.0-127.255.255.255",
+                     "169.254.0.0-169.254.255.255", "172.16.0.0-172.31.255.255", "192.0.0.0-192.0.0.255", "192.0.2.0-192.0.2.255",
+                     "192.88.99.0-192.88.99.255", "192.168.0.0-192.168.255.255", "198.18.0.0-198.19.255.255",
+                     "198.51.100.0-198.51.100.255", "203.0.113.0-203.0.113.255", "240.0.0.0-255.255.255.255",
+                     "::1", "64:ff9b::-64:ff9b::ffff:ffff", "::ffff:0.0.0.0-::ffff:255.255.255.255", "100::-100::ffff:ffff:ffff:ffff",
+                     "2001::-2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "2002::-2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+                     "fc00::-fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "fe80::-febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff"]
+
+
+def coturn(s):
+    first, _, last = s["turn.ports"].partition("-")
+    rows = ["# Made by deploy/site from site.conf.", f"listening-ip={s.address}", f"relay-ip={s.address}", f"listening-port={s['port.turn']}",
+            f"min-port={first}", f"max-port={last}", f"realm={s['domain']}", "use-auth-secret", f"static-auth-secret={s.passwords()['turn']}",
+            "fingerprint", "stale-nonce=600", "no-multicast-peers", "no-tcp-relay", "no-cli", "no-rfc5780", "no-software-attribute",
+            # an account's calls at one time, and everybody's
+            "user-quota=16", "total-quota=4000", "log-file=stdout", "simple-log", "no-stdout-log", f"pidfile={s.run('turn/pid')}",
+            f"userdb={s.run('turn/none')}"]
+    if s["turn.external"]:
+        rows += [f"external-ip={s['turn.external']}/{s.address}"]
+    if s["turn.host"] and s["tls.certificate"]:
+        rows += [f"tls-listening-port={s['port.turns']}", f"cert={s['tls.certificate']}", f"pkey={s['tls.key']}", "no-tlsv1", "no-tlsv1_1", "no-dtls"]
+    else:
+        rows += ["no-tls", "no-dtls"]
+    rows += [f"denied-peer-ip={r}" for r in NOT_FOR_STRANGERS]
+    # two callers who both need a relay meet at the relays
+    rows += [f"allowed-peer-ip={a}" for a in s.sites.values()]
+    return "\n".join(rows) + "\n"
 
 
 # ---- pgBackRest ----
@@ -537,6 +593,11 @@ def units(s):
             "MemoryDenyWriteExecute=yes", "ProtectProc=invisible", "RemoveIPC=yes",
             "SystemCallFilter=@system-service seccomp", "SystemCallErrorNumber=EPERM"], needs=s["program"]),
     }
+    if has_turn(s):
+        made["bongsu-turn.service"] = unit("Relay for calls", "turnserver", f"/usr/bin/turnserver -c {s.config('turnserver.conf')}", [
+            f"SupplementaryGroups={GROUP}", "RuntimeDirectory=bongsu/turn", "RestrictAddressFamilies=AF_NETLINK", "LimitNOFILE=65536",
+            "SystemCallFilter=@system-service", "SystemCallErrorNumber=EPERM"],
+            "CAP_NET_BIND_SERVICE" if min(int(s["port.turn"]), int(s["port.turns"])) < 1024 else "", needs="/usr/bin/turnserver")
     if s.backup_sites:
         made["bongsu-backup-server.service"] = unit(
             "Backups: what the other sites may fetch and store here", "postgres", f"/usr/bin/pgbackrest --config={s.config('pgbackrest.conf')} server",
@@ -566,7 +627,8 @@ ExecStart={os.path.join(HERE, 'backup')} --settings {s.config('site.conf')} full
 def firewall(s):
     """nftables: strangers reach the clients' ports, the sites reach each other, nobody else anything."""
     sites = ", ".join(s.sites.values())
-    clients = ", ".join(s["port." + n] for n in BEHIND)
+    clients = ", ".join([s["port." + n] for n in BEHIND] + ([s["port.turn"], s["port.turns"]] if has_turn(s) else []))
+    relay = f"udp dport {{ {s['port.turn']}, {s['turn.ports']} }} accept\n        " if has_turn(s) else ""
     inner = ", ".join(str(p) for p in (HEALTH, PATRONI, ETCD, ETCD_PEER, POSTGRESQL, DETOUR, NATS, NATS_ROUTES, PGBACKREST, *BEHIND.values()))
     return f"""# For nftables, to be included in the machine's own rules: `nft -f` does not touch other tables.
 table inet bongsu
@@ -576,7 +638,7 @@ table inet bongsu {{
         type filter hook input priority 0; policy accept;
         iifname "lo" accept
         ct state established,related accept
-        tcp dport {{ {clients} }} accept
+        {relay}tcp dport {{ {clients} }} accept
         ip saddr {{ {sites} }} tcp dport {{ {inner} }} accept
         tcp dport {{ {inner} }} drop
     }}
@@ -595,6 +657,8 @@ def files(s):
         File(s.config("bongsu.pgpass"), pgpass(s), "bongsu", "bongsu", 0o600),
         File(s.config("firewall.nft"), firewall(s), "root", "root", 0o644),
     ]
+    if has_turn(s):
+        made.append(File(s.config("turnserver.conf"), coturn(s), "root", GROUP, 0o640))
     if s.backup_sites:
         made.append(File(s.config("pgbackrest.conf"), pgbackrest(s), "root", "postgres", 0o640))
     if s.site in s.backup_sites:

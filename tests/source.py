@@ -10,10 +10,10 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(TOP, "build/src/processes")
 # Bottom up; a folder sees those before it. The build gives the include paths; this sees each line.
 PLATFORM = ["base", "wire", "crypto", "net", "db", "bus", "proc"]
-CORE = ["id", "courier", "talk", "ledger"]
+CORE = ["id", "courier", "files", "talk", "ledger"]
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 CODE = (".c", ".h", ".ts", ".py", ".css", ".sh", ".js")
-NO_HEADER_NEEDED = re.compile(r"(\.md|\.json|\.doap|\.xmpp|\.dict|/LICENSE|\.gitignore|\.clang-format|\.service|meson_options\.txt)$")
+NO_HEADER_NEEDED = re.compile(r"(\.md|\.json|\.doap|\.xmpp|\.dict|/LICENSE|\.gitignore|\.clang-format|\.service|meson_options\.txt|tests/operate/exports/.*\.xml)$")
 
 
 def files():
@@ -101,9 +101,13 @@ def linked(program):
 
 
 def the_linker_keeps_roles_apart():
-    cannot = {"bongsu-web": ("talk_new", "account_credential", "db_open"), "bongsu-ident": ("talk_new", "files_read"),
-              "bongsu-talk": ("account_credential", "files_read", "courier_new"),
-              "bongsu-courier": ("account_credential", "talk_new", "files_read"), "bongsu": ("talk_new", "courier_new")}
+    # web opens a database since it keeps uploaded files: its own index, web.db. What it must not have is the code that knows
+    # messages and accounts, their tables and their secrets.
+    cannot = {"bongsu-web": ("talk_new", "archive_migrations", "message_put", "account_credential", "ident_secret", "id_migrations",
+                             "features_migrations", "courier_new"),
+              "bongsu-ident": ("talk_new", "files_read", "store_new"),
+              "bongsu-talk": ("account_credential", "files_read", "store_new", "slot_sign", "courier_new"),
+              "bongsu-courier": ("account_credential", "talk_new", "files_read", "store_new"), "bongsu": ("talk_new", "store_new", "courier_new")}
     for program, symbols in cannot.items():
         for symbol in set(symbols) & linked(program):
             yield f"{program} links {symbol}"

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/log.h"
 #include "courier/settings.h"
+#include "files/settings.h"
 #include "id/settings.h"
 #include "net/conn.h"
 #include "talk/settings.h"
@@ -76,7 +77,7 @@ const struct setting common_settings[] = {
     { 0 },
 };
 
-const struct setting *const all_settings[] = { common_settings, talk_settings, id_settings, courier_settings, NULL };
+const struct setting *const all_settings[] = { common_settings, talk_settings, id_settings, courier_settings, files_settings, NULL };
 
 const struct door common_doors[] = {
     { "talk", "talk.listen", "starttls", false },
@@ -134,7 +135,8 @@ static void make_absolute(struct settings *s, const char *name, const char *belo
 
 static enum err make_all_absolute(struct settings *s, struct buf *report)
 {
-    static const char *const names[] = { "run_dir", "tls.certificate", "tls.key", "web.files", "federation.ca", "bus.ca", "bus.certificate", "bus.key" };
+    static const char *const names[] = { "run_dir", "tls.certificate", "tls.key", "web.files", "federation.ca", "bus.ca", "bus.certificate", "bus.key",
+                                         "files.folder", "files.peers_ca" };
     char                     here[PATH_MAX];
 
     if (!getcwd(here, sizeof here)) {
@@ -231,7 +233,7 @@ bool common_is_clustered(const struct settings *s)
 
 bool common_is_reaching_out(const struct settings *s)
 {
-    return settings_text(s, "db.server")[0] || settings_text(s, "bus.servers")[0];
+    return settings_text(s, "db.server")[0] || settings_text(s, "bus.servers")[0] || settings_text(s, "files.peers")[0];
 }
 
 int common_talk_workers(const struct settings *s)
@@ -310,6 +312,12 @@ static enum err door_open(const struct door *d, struct str address, int number, 
     return d->optional ? OK : e;
 }
 
+/* Nobody would accept there. */
+static bool stays_shut(const struct settings *s, const struct door *d)
+{
+    return str_starts(str_of(d->setting), STR("federation.")) && !settings_bool(s, "federation.on");
+}
+
 enum err doors_open(const struct settings *s, const char *role, struct proc_fd *out, int fd_max, int *fd_count,
                     struct arena *a, struct buf *report)
 {
@@ -320,7 +328,7 @@ enum err doors_open(const struct settings *s, const char *role, struct proc_fd *
         struct str rest = str_of(settings_text(s, d->setting));
         bool       further = worker > 1 && d->optional && strcmp(d->role, "talk") == 0;
 
-        if (*role && strcmp(role, d->role) != 0 && !further)
+        if ((*role && strcmp(role, d->role) != 0 && !further) || stays_shut(s, d))
             continue;
         for (int number = 0; rest.len; number++) {
             struct str address = port_raised(str_trim(str_split(&rest, ',')), further ? worker - 1 : 0, a);

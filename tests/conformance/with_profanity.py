@@ -5,8 +5,10 @@ import asyncio
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
+import urllib.request
 import uuid
 
 from checks import PASSWORD, main, until
@@ -82,14 +84,33 @@ async def step(function, *args):
     return await asyncio.get_running_loop().run_in_executor(None, function, *args)
 
 
-async def log_in(server, p, folder):
+async def log_in(server, p, folder, user="alice"):
     p.type("/tls certpath set " + folder)
     p.type("/carbons on")
     p.type("/mam on")
-    p.type(f"/connect alice@{server.domain} server 127.0.0.1 port {server.port} tls force")
+    p.type(f"/connect {user}@{server.domain} server 127.0.0.1 port {server.port} tls force")
     await step(p.shows, "[Pp]assword")
     p.type(PASSWORD)
     return await step(p.shows, "logged in successfully")
+
+
+def fetch(server, url):
+    with urllib.request.urlopen(url, context=ssl.create_default_context(cafile=server.ca), timeout=10) as answer:
+        return answer.read()
+
+
+async def uploads(server, checks, p, bob):
+    """In the window of the talk with Bob."""
+    data = os.urandom(200000)
+    path = os.path.join(server.dir, "photo.jpg")
+    with open(path, "wb") as f:
+        f.write(data)
+    p.type(f"/sendfile {path}")
+    got = await hears(bob, lambda i: "/photo.jpg" in (i.findtext("{jabber:client}body") or ""))
+    url = got.findtext("{jabber:client}body") if got is not None else ""
+    link = got.findtext("{jabber:x:oob}x/{jabber:x:oob}url") if got is not None else ""
+    checks.check("uploads a file, and sends the link (/sendfile)", url and url == link and await step(fetch, server, url) == data,
+                 f"{url} {link}\n{p.screen()}")
 
 
 async def in_terminal(server, checks, p, folder):
@@ -132,6 +153,7 @@ async def in_terminal(server, checks, p, folder):
     phone.send(f"<message to='{bobs}' type='chat' id='{uuid.uuid4()}'><body>written on the phone</body></message>")
     checks.check("shows what one's other device wrote (carbons)", await step(p.shows, "written on the phone"), p.screen())
 
+    await uploads(server, checks, p, bob)
     p.type("/win 1")
 
     def pinged():

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """with_slixmpp.py: Slixmpp, a client library that many bots are built on."""
 import asyncio
+import os
+import ssl
 import sys
+import urllib.request
 
 from checks import PASSWORD, main
 
@@ -157,6 +160,33 @@ async def conversation(server, checks):
         c.disconnect()
 
 
+def fetch(server, url):
+    with urllib.request.urlopen(url, context=ssl.create_default_context(cafile=server.ca), timeout=10) as answer:
+        return answer.read()
+
+
+async def upload(server, checks):
+    try:
+        import aiohttp      # noqa: F401
+    except ImportError:
+        checks.skip("uploads a file", "the package python3-aiohttp is not installed")
+        return
+    os.environ["SSL_CERT_FILE"] = server.ca
+    carol = await log_in(server, "carol", "desk", plugins=("xep_0363",))
+    data = b"\x89PNG\r\n\x1a\n" + os.urandom(300000)
+    path = os.path.join(server.dir, "photo 1.png")
+    with open(path, "wb") as f:
+        f.write(data)
+    # Its own search waits for coroutines in a way that Python 3.11 forbids.
+    items = (await carol["xep_0030"].get_items(server.domain))["disco_items"]["items"]
+    infos = [await carol["xep_0030"].get_info(item[0]) for item in items]
+    carol["xep_0363"].upload_service = next(i["from"] for i in infos if "urn:xmpp:http:upload:0" in i["disco_info"]["features"])
+    url = await carol["xep_0363"].upload_file(path)
+    got = await asyncio.get_running_loop().run_in_executor(None, fetch, server, url)
+    checks.check("finds the upload service, uploads a file, and others get it", got == data and url.endswith("/photo%201.png"), url)
+    carol.disconnect()
+
+
 async def stream_management(server, checks):
     """A connection that breaks is resumed, with what came meanwhile."""
     dave = await log_in(server, "dave", "desk", plugins=("xep_0198",))
@@ -182,6 +212,7 @@ def play(server, checks):
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     loop.run_until_complete(conversation(server, checks))
+    loop.run_until_complete(upload(server, checks))
     loop.run_until_complete(stream_management(server, checks))
 
 

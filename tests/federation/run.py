@@ -82,6 +82,11 @@ def say(stream, to, words, kind="chat"):
     stream.send(f"<message to='{to}' type='{kind}' id='i{random.randrange(1 << 40)}'><body>{words}</body></message>")
 
 
+async def durable(stream):
+    """All that was sent is: this question waits for it."""
+    return await stream.ask("get", "<vCard xmlns='vcard-temp'/>") is not None
+
+
 async def close(*streams):
     for s in streams:
         s.end_stream()
@@ -288,8 +293,8 @@ async def killed(town):
         for _ in range(25):
             say(alice, town.bob_jid, f"k{sent}")
             sent += 1
-        if (await alice.ask("get", "<ping xmlns='urn:xmpp:ping'/>")) is not None:
-            acked = sent                        # an answer behind them: they are durable
+        if await durable(alice):
+            acked = sent
         await asyncio.sleep(rng.random() * 0.05)
         role = "talk" if round_ % 2 else "courier"
         os.kill(await role_pid(town.here, role), 9)
@@ -339,7 +344,7 @@ async def site_lost(town):
             if i == 30:
                 speaker.kill9()
                 speaker.was = True
-        check(await alice.ask("get", "<ping xmlns='urn:xmpp:ping'/>") is not None, "no answer")
+        check(await durable(alice), "no answer")
         repeated = await heard_in_order(bob, letter, 60, 60)
         check(repeated == 0, f"{repeated} came twice")
         say(bob, town.alice_jid, f"back{round_}")
@@ -348,6 +353,24 @@ async def site_lost(town):
         town.here.start_node(speaker)
         speaker.was = False
     await close(bob)
+
+
+async def own_site_lost(town):
+    """The sender's site is killed after it has acknowledged: another one hands over what it left"""
+    nodes, (bob, carol) = town.here.nodes, (await town.bob(), await Town.enter(town.here.nodes[2], "carol", "home"))
+    say(carol, town.bob_jid, "carol is here")
+    await hear(bob, "carol is here", 60)
+    for round_, node in enumerate(nodes[:2]):
+        alice = await Town.enter(node, "alice", f"own{round_}")
+        os.kill(await role_pid(node, "courier"), 19)    # it takes nothing: all stays in talk's outbox
+        letter = "vw"[round_]
+        for i in range(20):
+            say(alice, town.bob_jid, f"{letter}{i}")
+        check(await durable(alice), "no answer")
+        node.kill9()
+        check(await heard_in_order(bob, letter, 20, 60) == 0, "came twice")
+        town.here.start_node(node)
+    await close(bob, carol)
 
 
 async def wrong_domain(town):
@@ -361,7 +384,7 @@ async def wrong_domain(town):
     await close(alice)
 
 
-SITES = (chats, questions, contacts, offline, blocking, peer_is_away, site_lost)
+SITES = (chats, questions, contacts, offline, blocking, peer_is_away, site_lost, own_site_lost)
 TRIALS = (chats, questions, nobody, contacts, offline, blocking, wrong_domain, peer_is_away, we_are_away, killed)
 
 

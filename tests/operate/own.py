@@ -2,16 +2,22 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """own.py: people's own data: export, deletion and its proof, administrators. On SQLite, and on PostgreSQL under tools/with-postgres."""
 import asyncio
+import base64
 import glob
 import hashlib
+import hmac
+import http.client
+import io
 import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
@@ -130,6 +136,44 @@ def export_is_whole(s):
     check("<script" not in html and "http://" not in re.sub(r"xmlns\S+", "", html) and "src=" not in html, "the HTML reaches out")
 
 
+COMMAND = "<command xmlns='http://jabber.org/protocol/commands' node='{}'"
+
+
+def fetch(s, path):
+    context = ssl.create_default_context(cafile=s.ca)
+    connection = http.client.HTTPSConnection("127.0.0.1", s.web_port, context=context, timeout=30)
+    connection.request("GET", path, headers={"Host": s.domain})
+    answer = connection.getresponse()
+    return answer.status, answer.getheader("Content-Disposition"), answer.read()
+
+
+def owner_gets_a_file(s):
+    """the owner asks with a command, is sent a link, and downloads one file that proves itself; a name that is guessed is nothing"""
+    async def want():
+        a = await xmpp.log_in(s, "alice", "one")
+        a.send("<presence/>")
+        node = COMMAND.format("urn:bongsu:own:0#export")
+        first = await ask(a, "set", f"{node}/>")
+        sid = first[0].get("sessionid")
+        await ask(a, "set", f"{node} sessionid='{sid}'><x xmlns='jabber:x:data' type='submit'/></command>")
+        message = await a.take_where(lambda i: xmpp.local(i) == "message" and i.find("{jabber:x:oob}x") is not None, 60)
+        check(message is not None, "no link came")
+        return message.find("{jabber:x:oob}x/{jabber:x:oob}url").text
+    url = asyncio.run(want())
+    check(url.startswith(f"https://{s.domain}:{s.web_port}/exports/"), url)
+    path = url[url.index("/exports/"):]
+    status, disposition, body = fetch(s, path)
+    check(status == 200 and "attachment" in disposition, f"{status} {disposition}")
+    folder = os.path.join(s.dir, "unpacked")
+    packed = zipfile.ZipFile(io.BytesIO(body))
+    check(packed.testzip() is None, "the archive is broken")
+    packed.extractall(folder)
+    sums(folder)
+    check(json.load(open(f"{folder}/manifest.json"))["counts"]["messages"] >= 2 * MESSAGES + 2, "messages are missing")
+    for guess in ("/exports/" + "a" * 43, "/exports/", "/exports/../talk.db", path + "x", "/exports/%2e%2e/talk.db"):
+        check(fetch(s, guess)[0] in (400, 404), guess)
+
+
 def export_goes_on(s):
     """an export that is cut off goes on where it was, and is the same"""
     whole, cut = os.path.join(s.dir, "export"), os.path.join(s.dir, "cut")
@@ -204,11 +248,22 @@ def a_name_starts_empty(s):
     asyncio.run(look())
 
 
+def start_again(s):
+    """What was killed may hold its ports for a moment."""
+    for _ in range(50):
+        try:
+            return s.start()
+        except servers.ServerError as e:
+            check("in use" in str(e) or "works on" in str(e), e)
+            time.sleep(0.2)
+    raise Failure("it does not start again")
+
+
 def deletion_survives_kill(s):
     """a deletion that a crash cuts off is taken up again: nothing remains"""
     check("deleted" in run(s, "user", "delete", "bob"), "bob")
     s.kill9()
-    s.start()
+    start_again(s)
     deadline = time.monotonic() + 60
     while True:
         said = subprocess.run([servers.BONGSU, "user", "delete", "bob", "--prove", "--config", s.config], text=True, capture_output=True, timeout=120)
@@ -245,6 +300,75 @@ def audit_is_kept(s):
         commands = await ask(r, "get", "<query xmlns='http://jabber.org/protocol/disco#items' node='http://jabber.org/protocol/commands'/>", s.domain)
         check("#add-user" in xmpp.show(commands), "carol is no administrator")
     asyncio.run(may())
+
+
+async def deed(r, s, node, fields, ns="http://jabber.org/protocol/admin"):
+    """An administrator's command with one form."""
+    command = COMMAND.format(f"{ns}#{node}")
+    first = await ask(r, "set", f"{command}/>", s.domain)
+    form = "".join(f"<field var='{k}'><value>{v}</value></field>" for k, v in fields.items())
+    done = await ask(r, "set", f"{command} sessionid='{first[0].get('sessionid')}'><x xmlns='jabber:x:data' type='submit'>{form}</x></command>", s.domain)
+    check(done[0].get("status") == "completed" and "type='error'" not in xmpp.show(done), xmpp.show(done))
+
+
+def announcements_are_signed(s):
+    """an announcement that a client was shown is proved with the key of the server, by openssl"""
+    run(s, "user", "admin", "root", "on")
+
+    async def announce():
+        r = await xmpp.log_in(s, "root", "four")
+        r.send("<presence/>")
+        await deed(r, s, "announce", {"subject": "안내", "announcement": "At noon & after"
+                                      .replace("&", "&amp;"), "until": "2099-01-01T00:00:00Z"})
+        got = await ask(r, "get", "<announcements xmlns='urn:bongsu:announcement:0'/>", s.domain)
+        await ask(r, "set", COMMAND.format("http://jabber.org/protocol/admin#delete-motd") + "/>", s.domain)
+        return got.find(".//{urn:bongsu:announcement:0}announcement")
+    a = asyncio.run(announce())
+    subject, text = (a.find("{urn:bongsu:announcement:0}" + n).text for n in ("subject", "text"))
+    signed = (f"bongsu-announcement-0\n{s.domain}\n{a.get('id')}\n{micros(a.get('at'))}\n{micros(a.get('until'))}\n"
+              f"{len(subject.encode())}\n{subject}\n{text}").encode()
+    der = bytes.fromhex("302a300506032b6570032100") + base64.b64decode(a.get("key"))
+    for name, data in (("key", der), ("text", signed), ("signature", base64.b64decode(a.get("signature")))):
+        open(os.path.join(s.dir, name), "wb").write(data)
+
+    def proved():
+        return subprocess.run(["openssl", "pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey", "key", "-rawin", "-in", "text",
+                               "-sigfile", "signature"], cwd=s.dir, capture_output=True).returncode == 0
+    check(proved(), "the signature does not hold")
+    open(os.path.join(s.dir, "text"), "ab").write(b".")
+    check(not proved(), "another text has the same signature")
+
+
+def rate_classes_hold(s):
+    """an account in a slow class is read slowly, at once and after a restart; others are not"""
+    s = type(s)("talk.rate_classes = slow 5 64k\n")
+    try:
+        run(s, "user", "add", "--from", "-", input="alice one\nroot four\n")
+        s.start()
+        run(s, "user", "admin", "root", "on")
+
+        async def seconds():
+            a = await xmpp.log_in(s, "alice", "one")
+            await asyncio.sleep(1.5)
+            start = time.monotonic()
+            for n in range(30):
+                a.send(f"<iq xmlns='jabber:client' type='get' id='p{n}' to='{s.domain}'><ping xmlns='urn:xmpp:ping'/></iq>")
+            await ask(a, "get", "<ping xmlns='urn:xmpp:ping'/>", s.domain)
+            a.end_stream()
+            return time.monotonic() - start
+
+        async def slow():
+            r = await xmpp.log_in(s, "root", "four")
+            await deed(r, s, "rate-class", {"accountjids": f"alice@{s.domain}", "class": "slow"}, "urn:bongsu:admin:0")
+        check(asyncio.run(seconds()) < 2, "slow without a class")
+        asyncio.run(slow())
+        check(asyncio.run(seconds()) > 3, "not slow")
+        s.stop()
+        s.start()
+        check(asyncio.run(seconds()) > 3, "not slow after a restart")
+    finally:
+        s.stop()
+        s.remove()
 
 
 # ---- from other servers: what exports.py has made them write ----
@@ -325,8 +449,6 @@ ODD = """<?xml version='1.0'?><!-- by hand --><server-data xmlns='urn:xmpp:pie:0
 
 def odd_files_are_told(s):
     """a file by hand: plain passwords and SCRAM-SHA-1 count, what cannot be taken is told with the reason, and the rest comes"""
-    import base64
-    import hmac
     s = type(s)("talk.sasl_sha_256 = no\n")
     salted = hashlib.pbkdf2_hmac("sha1", b"old one", b"salty", 4096)
     stored = hashlib.sha1(hmac.digest(salted, b"Client Key", "sha1")).digest()
@@ -357,8 +479,8 @@ def odd_files_are_told(s):
         s.remove()
 
 
-TESTS = (starts, export_is_whole, export_goes_on, exports_are_refused, nothing_remains, a_name_starts_empty, deletion_survives_kill, audit_is_kept,
-         prosody_comes_over, ejabberd_comes_over, odd_files_are_told)
+TESTS = (starts, export_is_whole, export_goes_on, exports_are_refused, owner_gets_a_file, nothing_remains, a_name_starts_empty, deletion_survives_kill, audit_is_kept, announcements_are_signed,
+         rate_classes_hold,          prosody_comes_over, ejabberd_comes_over, odd_files_are_told)
 
 
 def main():

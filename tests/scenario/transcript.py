@@ -132,6 +132,8 @@ class Names:
             return base64.b64encode(rest.encode()).decode()
         if name == "sha1":
             return base64.b64encode(hashlib.sha1(rest.encode()).digest()).decode()
+        if name == "sha1hex":
+            return hashlib.sha1(rest.encode()).hexdigest()
         if name == "repeat":
             count, _, what = rest.partition(" ")
             return what * int(count)

@@ -8,7 +8,8 @@
  *
  * Texts are stanzas as talk writes them: in the namespace jabber:client, which the stanza's own element does
  * not name. Both are answered OK when the stanza is durable or needs not be; who asks then forgets it. Any
- * other answer: ask again, with the same name. ERR_LIMIT    courier.send: too much waits for that domain
+ * other answer: ask again, with the same name.
+ *   ERR_LIMIT    courier.send: too much waits for that domain
  *   ERR_DENIED   courier.send: the operator has closed that domain
  *   ERR_INVALID  it will never be taken
  * What cannot be delivered comes back through talk.federate as a stanza error from the address it was for.
@@ -28,15 +29,15 @@ enum {
 enum { COURIER_KEEP = 1 }; /* durable, and sent until it has arrived; else sent if it can be soon */
 
 struct courier_stanza {
-    unsigned flags;
+    unsigned   flags;
     struct str name;          /* with COURIER_KEEP: the sender's own for it; the same twice is sent once */
     struct str local, remote; /* domains */
     struct str text;
 };
 
-void courier_send_write(struct buf *b, const struct courier_stanza *s);
+void     courier_send_write(struct buf *b, const struct courier_stanza *s);
 enum err courier_send_read(struct codec_reader *r, struct courier_stanza *out);
-void courier_came_write(struct buf *b, struct str remote, struct str text);
+void     courier_came_write(struct buf *b, struct str remote, struct str text);
 enum err courier_came_read(struct str payload, struct str *remote, struct str *text);
 
 /* A list of domains, "a.example, *.b.example": is `domain` in it? "*.b.example" is everything below

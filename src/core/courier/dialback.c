@@ -1,9 +1,9 @@
 /* dialback.c: XEP-0220 Server Dialback 1.1.1: a server whose certificate does not prove its name is asked
  * back by that name in DNS.
  *
- *   originating ──<db:result/> key──▶ receiving ──<db:verify/> key──▶ authoritative: is the key yours for
- * that stream? ▲                               │ ▲                              │ └─────── valid, invalid
- * ────────┘ └──────── valid, invalid ──────┘
+ *   originating ──<db:result/> key──▶ receiving ──<db:verify/> key──▶ authoritative: is the key yours for that stream?
+ *        ▲                               │ ▲                              │
+ *        └─────── valid, invalid ────────┘ └──────── valid, invalid ──────┘
  *
  * The key (XEP-0185) is an HMAC over both names and the stream, so whoever has the secret can answer for it.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
@@ -13,10 +13,8 @@
 #include "crypto/digest.h"
 #include "wire/base64.h"
 
-METRIC_COUNTER_L(keys_right, "bongsu_courier_dialback_keys", "Dialback keys that were asked about.",
-                 "result=\"valid\"");
-METRIC_COUNTER_L(keys_wrong, "bongsu_courier_dialback_keys", "Dialback keys that were asked about.",
-                 "result=\"invalid\"");
+METRIC_COUNTER_L(keys_right, "bongsu_courier_dialback_keys", "Dialback keys that were asked about.", "result=\"valid\"");
+METRIC_COUNTER_L(keys_wrong, "bongsu_courier_dialback_keys", "Dialback keys that were asked about.", "result=\"invalid\"");
 
 static void put_hex(char *out, const uint8_t *bytes, size_t n)
 {
@@ -29,11 +27,10 @@ static void put_hex(char *out, const uint8_t *bytes, size_t n)
     buf_done(&b);
 }
 
-void dialback_key(struct str secret, struct str receiving, struct str originating, struct str stream_id,
-                  char out[DIALBACK_KEY_BYTES])
+void dialback_key(struct str secret, struct str receiving, struct str originating, struct str stream_id, char out[DIALBACK_KEY_BYTES])
 {
-    uint8_t sum[32];
-    char hashed[DIALBACK_KEY_BYTES];
+    uint8_t    sum[32];
+    char       hashed[DIALBACK_KEY_BYTES];
     struct buf b;
 
     digest(DIGEST_SHA256, secret, sum);
@@ -59,14 +56,12 @@ static bool asked_read(struct courier *c, const struct xml_node *n, struct asked
 {
     struct str to = xml_attr(n, "to"), from = xml_attr(n, "from");
 
-    *q = (struct asked){
-        .key = str_trim(xml_text(&c->round, n)), .id = xml_attr(n, "id"), .type = xml_attr(n, "type")};
-    return to.len && from.len && jid_prep_domain(&c->round, to, &q->to) == OK &&
-           jid_prep_domain(&c->round, from, &q->from) == OK;
+    *q = (struct asked){ .key = str_trim(xml_text(&c->round, n)), .id = xml_attr(n, "id"), .type = xml_attr(n, "type") };
+    return to.len && from.len && jid_prep_domain(&c->round, to, &q->to) == OK && jid_prep_domain(&c->round, from, &q->from) == OK;
 }
 
-static void answer(struct s2s *s, const char *element, struct str from, struct str to, struct str id,
-                   const char *type, const char *condition)
+static void answer(struct s2s *s, const char *element, struct str from, struct str to, struct str id, const char *type,
+                   const char *condition)
 {
     struct buf b;
 
@@ -78,8 +73,7 @@ static void answer(struct s2s *s, const char *element, struct str from, struct s
         xml_put_attr(&b, "id", id);
     xml_put_attr(&b, "type", str_of(type));
     if (condition)
-        buf_printf(&b, "><error type='cancel'><%s xmlns='" NS_STANZAS "'/></error></db:%s>", condition,
-                   element);
+        buf_printf(&b, "><error type='cancel'><%s xmlns='" NS_STANZAS "'/></error></db:%s>", condition, element);
     else
         BUF_LIT(&b, "/>");
     s2s_write(s, buf_str(&b));
@@ -91,15 +85,14 @@ static void answer(struct s2s *s, const char *element, struct str from, struct s
 void s2s_in_verified(struct s2s *s, struct str local, struct str remote, const char *result)
 {
     struct pair *p = s2s_pair(s, local, remote, false);
-    bool valid = strcmp(result, "valid") == 0, error = strcmp(result, "error") == 0;
+    bool         valid = strcmp(result, "valid") == 0, error = strcmp(result, "error") == 0;
 
     if (p)
         p->asked = false;
     answer(s, "result", local, remote, STR_NULL, result, error ? "remote-server-timeout" : NULL);
     if (valid) /* behind the answer: what we send through this stream (bidi) is not heard before it */
         s2s_pair_proven(s, local, remote);
-    LOG_INFO("s2s.dialback", LF_I64("stream", (int64_t)s->id), LF_STR("remote", remote),
-             LF_Z("result", result));
+    LOG_INFO("s2s.dialback", LF_I64("stream", (int64_t)s->id), LF_STR("remote", remote), LF_Z("result", result));
     if (!valid && !error && !s->ready) /* XEP-0220 §2.1.1: a wrong key ends the stream */
         s2s_end(s);
 }
@@ -117,8 +110,8 @@ static const char *fault_of(struct s2s *s, const struct asked *q)
 
 static void result_asked(struct s2s *s, const struct asked *q)
 {
-    const char *fault = fault_of(s, q);
-    bool certified = !fault && s2s_prove_certificate(s, q->from);
+    const char  *fault = fault_of(s, q);
+    bool         certified = !fault && s2s_prove_certificate(s, q->from);
     struct pair *p;
     struct link *l;
 
@@ -160,14 +153,11 @@ static void verify_asked(struct s2s *s, const struct asked *q)
 static void verify_answered(struct s2s *s, const struct asked *q)
 {
     struct link *l = s->link;
-    const char *result = str_is(q->type, "valid")     ? "valid"
-                         : str_is(q->type, "invalid") ? "invalid"
-                                                      : "error";
+    const char  *result = str_is(q->type, "valid") ? "valid" : str_is(q->type, "invalid") ? "invalid" : "error";
 
-    LIST_EACH(it, &l->verifies)
-    {
+    LIST_EACH(it, &l->verifies) {
         struct verify *v = LIST_ITEM(it, struct verify, in_link);
-        struct s2s *in;
+        struct s2s    *in;
 
         if (!v->asked || !str_eq(str_of(v->id), q->id))
             continue;
@@ -186,7 +176,7 @@ static void verify_answered(struct s2s *s, const struct asked *q)
 static void result_answered(struct s2s *s, const struct asked *q, const struct xml_node *n)
 {
     const struct xml_node *error = xml_child(n, "error", NULL), *first = error ? xml_first(error) : NULL;
-    char condition[64] = "";
+    char                   condition[64] = "";
 
     if (!s->asked_dialback || s->ready)
         return;
@@ -204,7 +194,7 @@ static void result_answered(struct s2s *s, const struct asked *q, const struct x
 bool dialback_element(struct s2s *s, const struct xml_node *n)
 {
     struct asked q;
-    bool result = xml_is(n, "result", NS_DIALBACK);
+    bool         result = xml_is(n, "result", NS_DIALBACK);
 
     if (!result && !xml_is(n, "verify", NS_DIALBACK))
         return false;

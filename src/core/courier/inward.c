@@ -1,7 +1,8 @@
 /* inward.c: what came from other servers, to talk, until talk has it. One lane for each of talk's workers;
  * the two addresses choose the lane, so what one sends to another stays in order. When talk is away a lane
  * stands still, and then sends all that was not answered again, in order; talk knows messages that it has
- * stored. SPDX-License-Identifier: AGPL-3.0-or-later */
+ * stored.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/metric.h"
@@ -16,21 +17,21 @@ enum { LANE_AGAIN_MS = 100 };
 
 struct lane {
     struct courier *courier;
-    char subject[40];
-    struct list parcels; /* in order */
-    int flying;
-    bool stalled;
-    struct timer again;
+    char            subject[40];
+    struct list     parcels; /* in order */
+    int             flying;
+    bool            stalled;
+    struct timer    again;
 };
 
 struct parcel {
-    struct list in_lane;
+    struct list  in_lane;
     struct lane *lane;
-    bool asked;
-    inward_fn *fn;
-    void *arg;
-    size_t len;
-    char payload[];
+    bool         asked;
+    inward_fn   *fn;
+    void        *arg;
+    size_t       len;
+    char         payload[];
 };
 
 static void lanes_init(struct courier *c)
@@ -51,8 +52,7 @@ void inward_done(struct courier *c)
 {
     for (int i = 0; i < c->lane_count; i++) {
         timer_stop(c->loop, &c->lanes[i].again);
-        LIST_EACH(it, &c->lanes[i].parcels)
-        {
+        LIST_EACH(it, &c->lanes[i].parcels) {
             struct parcel *p = LIST_ITEM(it, struct parcel, in_lane);
 
             p->fn(p->arg, ERR_CLOSED);
@@ -77,8 +77,8 @@ static void lane_again(struct timer *t)
 static void answered(void *arg, enum err e, struct str payload)
 {
     struct parcel *p = arg;
-    struct lane *l = p->lane;
-    bool refused = e == ERR_INVALID || e == ERR_UNSUPPORTED || e == ERR_DENIED;
+    struct lane   *l = p->lane;
+    bool           refused = e == ERR_INVALID || e == ERR_UNSUPPORTED || e == ERR_DENIED;
 
     (void)payload;
     l->flying--;
@@ -98,8 +98,7 @@ static void answered(void *arg, enum err e, struct str payload)
 
 static void lane_go(struct lane *l)
 {
-    LIST_EACH(it, &l->parcels)
-    {
+    LIST_EACH(it, &l->parcels) {
         struct parcel *p = LIST_ITEM(it, struct parcel, in_lane);
 
         if (l->stalled)
@@ -108,8 +107,7 @@ static void lane_go(struct lane *l)
             continue;
         p->asked = true;
         l->flying++;
-        if (bus_ask(l->courier->bus, l->subject, str_make(p->payload, p->len), COURIER_ASK_MS, answered, p) ==
-            OK)
+        if (bus_ask(l->courier->bus, l->subject, str_make(p->payload, p->len), COURIER_ASK_MS, answered, p) == OK)
             continue;
         p->asked = false;
         l->flying--;
@@ -124,8 +122,8 @@ static void lane_go(struct lane *l)
 static uint64_t lane_number(struct str text)
 {
     const char *end = memchr(text.p, '>', text.len);
-    struct str head = str_make(text.p, end ? (size_t)(end - text.p) : 0);
-    uint64_t sum = 0;
+    struct str  head = str_make(text.p, end ? (size_t)(end - text.p) : 0);
+    uint64_t    sum = 0;
 
     for (int i = 0; i < 2; i++) {
         const char *name = i ? " to='" : " from='";
@@ -144,9 +142,9 @@ static uint64_t lane_number(struct str text)
 
 void inward_give(struct courier *c, struct str remote, struct str text, inward_fn *fn, void *arg)
 {
-    struct lane *l;
+    struct lane   *l;
     struct parcel *p;
-    struct buf b;
+    struct buf     b;
 
     if (!c->lanes)
         lanes_init(c);
@@ -177,8 +175,7 @@ static bool is_told(const struct xml_node *n)
     return str_is(type, "subscribe");
 }
 
-static void put_error(struct buf *b, const struct xml_node *n, const char *type, const char *condition,
-                      const char *why)
+static void put_error(struct buf *b, const struct xml_node *n, const char *type, const char *condition, const char *why)
 {
     buf_put_c(b, '<');
     buf_put_str(b, n->name);
@@ -189,21 +186,19 @@ static void put_error(struct buf *b, const struct xml_node *n, const char *type,
     for (const struct xml_node *x = xml_first(n); x; x = xml_next(x))
         if (!str_is(x->name, "error"))
             xml_put_node(b, x, STR("jabber:client"));
-    buf_printf(b,
-               "<error type='%s'><%s xmlns='" NS_STANZAS "'/><text xmlns='" NS_STANZAS
-               "' xml:lang='en'>%s</text></error></",
-               type, condition, why);
+    buf_printf(b, "<error type='%s'><%s xmlns='" NS_STANZAS "'/><text xmlns='" NS_STANZAS "' xml:lang='en'>%s</text></error></", type,
+               condition, why);
     buf_put_str(b, n->name);
     buf_put_c(b, '>');
 }
 
-void inward_bounce(struct courier *c, struct str remote, struct str text, const char *type,
-                   const char *condition, const char *why, inward_fn *fn, void *arg)
+void inward_bounce(struct courier *c, struct str remote, struct str text, const char *type, const char *condition, const char *why,
+                   inward_fn *fn, void *arg)
 {
-    static const struct xml_scope scope = {.default_ns = {"jabber:client", 13}};
-    struct xml_node *n;
-    struct arena a;
-    struct buf b;
+    static const struct xml_scope scope = { .default_ns = { "jabber:client", 13 } };
+    struct xml_node              *n;
+    struct arena                  a;
+    struct buf                    b;
 
     arena_init(&a);
     buf_init(&b, 0);

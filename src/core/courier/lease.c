@@ -4,7 +4,8 @@
  *                 └──▶ another's ──until it runs out──▶ unknown
  *
  * Clocks of machines may differ by LEASE_MARGIN_MS: the holder stops so much earlier than the others may
- * begin. SPDX-License-Identifier: AGPL-3.0-or-later */
+ * begin.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "courier/lease.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,24 +19,23 @@ enum { CODEC_VERSION = 1, KIND_POKE = 1, KIND_LIVE = 2, ENTRIES_MAX = 50000 };
 
 struct leases {
     struct courier *courier;
-    struct strmap entries; /* remote → struct entry */
-    int said_in_s;
+    struct strmap   entries; /* remote → struct entry */
+    int             said_in_s;
 };
 
 struct entry {
     int64_t holder;   /* 0: not known */
     int64_t until_ms; /* on our monotonic clock */
-    bool asking;
-    char remote[];
+    bool    asking;
+    char    remote[];
 };
 
-static struct db_sql lease_claim = {
-    "INSERT INTO lease(remote, holder, until_us) VALUES (?1, ?2, ?3)"
-    " ON CONFLICT(remote) DO UPDATE SET holder = excluded.holder, until_us = excluded.until_us"
-    " WHERE lease.holder = excluded.holder OR lease.until_us < ?4"};
-static struct db_sql lease_read = {"SELECT holder, until_us FROM lease WHERE remote = ?1"};
-static struct db_sql lease_say = {"UPDATE lease SET until_us = ?2 WHERE holder = ?1"};
-static struct db_sql lease_drop = {"DELETE FROM lease WHERE holder = ?1 OR until_us < ?2"};
+static struct db_sql lease_claim = { "INSERT INTO lease(remote, holder, until_us) VALUES (?1, ?2, ?3)"
+                                     " ON CONFLICT(remote) DO UPDATE SET holder = excluded.holder, until_us = excluded.until_us"
+                                     " WHERE lease.holder = excluded.holder OR lease.until_us < ?4" };
+static struct db_sql lease_read = { "SELECT holder, until_us FROM lease WHERE remote = ?1" };
+static struct db_sql lease_say = { "UPDATE lease SET until_us = ?2 WHERE holder = ?1" };
+static struct db_sql lease_drop = { "DELETE FROM lease WHERE holder = ?1 OR until_us < ?2" };
 
 static void subject_of(char out[40], int64_t holder)
 {
@@ -46,18 +46,17 @@ static void subject_of(char out[40], int64_t holder)
 
 struct claim {
     struct commit_op op;
-    struct courier *courier;
-    int64_t asked_us, asked_ms;
-    int64_t out[2], rows;
-    char remote[];
+    struct courier  *courier;
+    int64_t          asked_us, asked_ms;
+    int64_t          out[2], rows;
+    char             remote[];
 };
 
 static enum err claim_apply(struct db_conn *conn, struct commit_op *op)
 {
     struct claim *q = (struct claim *)op;
-    struct str remote = str_of(q->remote);
-    enum err e = db_run(conn, &lease_claim, "siii", remote, q->courier->holder,
-                        q->asked_us + LEASE_MS * 1000LL, q->asked_us);
+    struct str    remote = str_of(q->remote);
+    enum err      e = db_run(conn, &lease_claim, "siii", remote, q->courier->holder, q->asked_us + LEASE_MS * 1000LL, q->asked_us);
 
     return e ? e : db_run_later(conn, &lease_read, q->out, 2, &q->rows, "s", remote);
 }
@@ -65,7 +64,7 @@ static enum err claim_apply(struct db_conn *conn, struct commit_op *op)
 static void links_go(struct courier *c, struct str remote)
 {
     struct str key;
-    void *value;
+    void      *value;
 
     for (size_t it = 0; strmap_next(&c->links, &it, &key, &value);)
         if (str_eq(((struct link *)value)->remote, remote))
@@ -74,16 +73,15 @@ static void links_go(struct courier *c, struct str remote)
 
 static void claim_done(struct commit_op *op, enum err e)
 {
-    struct claim *q = (struct claim *)op;
+    struct claim   *q = (struct claim *)op;
     struct courier *c = q->courier;
-    struct entry *n = c->leases ? strmap_get(&c->leases->entries, str_of(q->remote)) : NULL;
+    struct entry   *n = c->leases ? strmap_get(&c->leases->entries, str_of(q->remote)) : NULL;
 
     if (n) {
         n->asking = false;
         if (!e && q->rows) {
             n->holder = q->out[0];
-            n->until_ms = q->asked_ms + (q->out[1] - q->asked_us) / 1000 +
-                          (n->holder == c->holder ? -LEASE_MARGIN_MS : LEASE_MARGIN_MS);
+            n->until_ms = q->asked_ms + (q->out[1] - q->asked_us) / 1000 + (n->holder == c->holder ? -LEASE_MARGIN_MS : LEASE_MARGIN_MS);
         }
         if (!c->stopping)
             links_go(c, str_of(n->remote));
@@ -93,10 +91,10 @@ static void claim_done(struct commit_op *op, enum err e)
 
 static void claim_start(struct courier *c, struct entry *n)
 {
-    size_t len = strlen(n->remote);
+    size_t        len = strlen(n->remote);
     struct claim *q = mem_new(sizeof *q + len + 1);
 
-    q->op = (struct commit_op){.apply = claim_apply, .done = claim_done};
+    q->op = (struct commit_op){ .apply = claim_apply, .done = claim_done };
     q->courier = c;
     q->asked_us = clock_us();
     q->asked_ms = clock_mono_ms();
@@ -138,8 +136,8 @@ enum lease_state lease_of(struct courier *c, struct str remote)
 
 struct say {
     struct commit_op op;
-    struct courier *courier;
-    int64_t asked_us, asked_ms;
+    struct courier  *courier;
+    int64_t          asked_us, asked_ms;
 };
 
 static enum err say_apply(struct db_conn *conn, struct commit_op *op)
@@ -152,10 +150,10 @@ static enum err say_apply(struct db_conn *conn, struct commit_op *op)
 /* A row that another has claimed meanwhile was not touched: ours had run out here too then, by the margin. */
 static void say_done(struct commit_op *op, enum err e)
 {
-    struct say *q = (struct say *)op;
+    struct say    *q = (struct say *)op;
     struct leases *ls = q->courier->leases;
-    struct str key;
-    void *value;
+    struct str     key;
+    void          *value;
 
     for (size_t it = 0; ls && !e && strmap_next(&ls->entries, &it, &key, &value);) {
         struct entry *n = value;
@@ -169,8 +167,8 @@ static void say_done(struct commit_op *op, enum err e)
 static void forget_others(struct leases *ls)
 {
     struct str key;
-    void *value;
-    int64_t ours = 0;
+    void      *value;
+    int64_t    ours = 0;
 
     for (size_t it = 0; strmap_next(&ls->entries, &it, &key, &value);) {
         struct entry *n = value;
@@ -193,10 +191,7 @@ void leases_tick(struct courier *c)
     c->leases->said_in_s = LEASE_AGAIN_MS / 1000;
     forget_others(c->leases);
     q = NEW(struct say);
-    *q = (struct say){.op = {.apply = say_apply, .done = say_done},
-                      .courier = c,
-                      .asked_us = clock_us(),
-                      .asked_ms = clock_mono_ms()};
+    *q = (struct say){ .op = { .apply = say_apply, .done = say_done }, .courier = c, .asked_us = clock_us(), .asked_ms = clock_mono_ms() };
     if (commit_add(c->db, &q->op) != OK)
         free(q);
 }
@@ -205,13 +200,12 @@ void leases_tick(struct courier *c)
 
 static void came(void *arg, struct str subject, struct str payload)
 {
-    struct courier *c = arg;
+    struct courier     *c = arg;
     struct codec_reader r = codec_open(payload, CODEC_VERSION);
-    uint64_t kind = codec_u64(&r);
-    struct str local = codec_str(&r, COURIER_DOMAIN_BYTES_MAX),
-               remote = codec_str(&r, COURIER_DOMAIN_BYTES_MAX);
-    struct str text = codec_str(&r, COURIER_STANZA_BYTES_MAX);
-    struct link *l;
+    uint64_t            kind = codec_u64(&r);
+    struct str          local = codec_str(&r, COURIER_DOMAIN_BYTES_MAX), remote = codec_str(&r, COURIER_DOMAIN_BYTES_MAX);
+    struct str          text = codec_str(&r, COURIER_STANZA_BYTES_MAX);
+    struct link        *l;
 
     (void)subject;
     if (!codec_ok(&r) || !courier_is_ours(c, local) || courier_is_ours(c, remote) || c->stopping)
@@ -232,9 +226,9 @@ static void came(void *arg, struct str subject, struct str payload)
 static bool tell(struct courier *c, int kind, struct str local, struct str remote, struct str text)
 {
     struct entry *n = c->leases ? strmap_get(&c->leases->entries, remote) : NULL;
-    char subject[40];
-    struct buf b;
-    enum err e;
+    char          subject[40];
+    struct buf    b;
+    enum err      e;
 
     if (!n || !n->holder || n->holder == c->holder || !bus_connected(c->wide))
         return false;
@@ -277,7 +271,7 @@ void leases_init(struct courier *c)
 
 struct drop {
     struct commit_op op;
-    int64_t holder, now_us;
+    int64_t          holder, now_us;
 };
 
 static enum err drop_apply(struct db_conn *conn, struct commit_op *op)
@@ -301,9 +295,7 @@ void leases_leave(struct courier *c)
     if (!c->leases)
         return;
     d = NEW(struct drop);
-    *d = (struct drop){.op = {.apply = drop_apply, .done = drop_done},
-                       .holder = c->holder,
-                       .now_us = clock_us() - LEASE_MS * 1000LL};
+    *d = (struct drop){ .op = { .apply = drop_apply, .done = drop_done }, .holder = c->holder, .now_us = clock_us() - LEASE_MS * 1000LL };
     if (commit_add(c->db, &d->op) != OK)
         free(d);
 }
@@ -311,7 +303,7 @@ void leases_leave(struct courier *c)
 void leases_free(struct courier *c)
 {
     struct str key;
-    void *value;
+    void      *value;
 
     if (!c->leases)
         return;

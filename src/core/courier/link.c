@@ -78,8 +78,7 @@ bool link_add(struct link *l, struct item *it)
         return true;
     }
     l->rows++;
-    if (l->more || l->reading || !room || l->count >= LINK_ITEMS_MAX ||
-        lease_of(l->courier, l->remote) != LEASE_OURS) {
+    if (l->more || l->reading || !room || l->count >= LINK_ITEMS_MAX || lease_of(l->courier, l->remote) != LEASE_OURS) {
         l->missed |= l->reading;
         l->more = true; /* behind what is there: it is read in its turn */
         free(it);
@@ -94,7 +93,7 @@ bool link_add(struct link *l, struct item *it)
 struct link *link_find(struct courier *c, struct str local, struct str remote)
 {
     char text[2 * COURIER_DOMAIN_BYTES_MAX + 2];
-    int n = snprintf(text, sizeof text, "%.*s %.*s", STR_ARG(local), STR_ARG(remote));
+    int  n = snprintf(text, sizeof text, "%.*s %.*s", STR_ARG(local), STR_ARG(remote));
 
     return n < (int)sizeof text ? strmap_get(&c->links, str_make(text, (size_t)n)) : NULL;
 }
@@ -102,7 +101,7 @@ struct link *link_find(struct courier *c, struct str local, struct str remote)
 struct link *link_get(struct courier *c, struct str local, struct str remote)
 {
     struct link *l = link_find(c, local, remote);
-    char *text;
+    char        *text;
 
     if (l || c->links.count >= COURIER_LINKS_MAX)
         return l;
@@ -128,7 +127,7 @@ static void verifies_answer(struct link *l, const char *result)
 {
     while (!list_empty(&l->verifies)) {
         struct verify *v = LIST_ITEM(l->verifies.next, struct verify, in_link);
-        struct s2s *s = s2s_find(l->courier, v->stream);
+        struct s2s    *s = s2s_find(l->courier, v->stream);
 
         list_remove(&v->in_link);
         l->verify_count--;
@@ -146,7 +145,7 @@ static void link_free(struct link *l)
     names_forget(&l->query);
     verifies_answer(l, NULL);
     LIST_EACH(it, &l->items)
-    free(LIST_ITEM(it, struct item, in_link));
+        free(LIST_ITEM(it, struct item, in_link));
     intmap_done(&l->by_id);
     strmap_del(&l->courier->links, l->key);
     free((char *)l->key.p);
@@ -156,7 +155,7 @@ static void link_free(struct link *l)
 void links_free(struct courier *c)
 {
     struct str key;
-    void *value;
+    void      *value;
 
     for (size_t it = 0; strmap_next(&c->links, &it, &key, &value);)
         link_free(value);
@@ -212,8 +211,7 @@ static void pause_then_again(struct link *l)
     if (l->pause_ms > most)
         l->pause_ms = most;
     /* a quarter either way, so that all who wait for one server do not come at once */
-    timer_start(l->courier->loop, &l->again,
-                l->pause_ms * 3 / 4 + (int)(random_u64() % (unsigned)(l->pause_ms / 2 + 1)), again);
+    timer_start(l->courier->loop, &l->again, l->pause_ms * 3 / 4 + (int)(random_u64() % (unsigned)(l->pause_ms / 2 + 1)), again);
 }
 
 static bool has_unsent(const struct link *l)
@@ -231,8 +229,7 @@ static struct s2s *carrier_of(struct link *l)
 /* Another courier sends to that domain: it reads what is kept, and is given the rest. */
 static void hand_back(struct link *l)
 {
-    LIST_EACH(it, &l->items)
-    {
+    LIST_EACH(it, &l->items) {
         struct item *x = LIST_ITEM(it, struct item, in_link);
 
         if (!x->id) {
@@ -252,7 +249,7 @@ static void hand_back(struct link *l)
 void link_go(struct link *l)
 {
     enum lease_state lease;
-    bool work;
+    bool             work;
 
     if (l->courier->stopping)
         return;
@@ -276,10 +273,19 @@ void link_go(struct link *l)
         l->query = names_find(l->courier->names, l->remote, names_known, l);
 }
 
+void link_wake(struct link *l)
+{
+    if (!timer_running(&l->again))
+        return;
+    timer_stop(l->courier->loop, &l->again);
+    l->pause_ms = 0;
+    link_go(l);
+}
+
 void link_verify(struct link *l, uint64_t stream, struct str id, struct str key)
 {
     struct verify *v;
-    struct s2s *s = s2s_find(l->courier, stream);
+    struct s2s    *s = s2s_find(l->courier, stream);
 
     if (l->verify_count >= LINK_VERIFIES_MAX || !s) {
         if (s)
@@ -287,7 +293,7 @@ void link_verify(struct link *l, uint64_t stream, struct str id, struct str key)
         return;
     }
     v = NEW(struct verify);
-    *v = (struct verify){.stream = stream, .id = str_dup(id), .key = str_dup(key)};
+    *v = (struct verify){ .stream = stream, .id = str_dup(id), .key = str_dup(key) };
     list_append(&l->verifies, &v->in_link);
     l->verify_count++;
     l->used_ms = loop_now_ms(l->courier->loop);
@@ -323,8 +329,7 @@ void link_sent(struct link *l, struct item *x, uint64_t stream)
 
 void link_handled(struct link *l, struct s2s *s, uint32_t number)
 {
-    LIST_EACH(it, &l->items)
-    {
+    LIST_EACH(it, &l->items) {
         struct item *x = LIST_ITEM(it, struct item, in_link);
 
         if (x->stream != s->id)
@@ -341,8 +346,7 @@ void link_handled(struct link *l, struct s2s *s, uint32_t number)
 
 static void unsend(struct link *l, const struct s2s *s)
 {
-    LIST_EACH(it, &l->items)
-    {
+    LIST_EACH(it, &l->items) {
         struct item *x = LIST_ITEM(it, struct item, in_link);
 
         if (x->stream != s->id)
@@ -366,33 +370,31 @@ void link_lost(struct link *l, struct s2s *s, enum err e)
     if (l->courier->stopping)
         return;
     LIST_EACH(it, &l->verifies)
-    if (was_out)
-        LIST_ITEM(it, struct verify, in_link)->asked = false;
+        if (was_out)
+            LIST_ITEM(it, struct verify, in_link)->asked = false;
     if (was_out && e) { /* it never worked: the next address, or later */
         if (!has_unsent(l) && !l->verify_count)
             return;
         l->target_at++;
         try_target(l);
     } else if (has_unsent(l) || l->verify_count) {
-        pause_then_again(
-            l); /* it worked and is gone: not at once again, for what breaks it may do so each time */
+        pause_then_again(l); /* it worked and is gone: not at once again, for what breaks it may do so each time */
     }
 }
 
 struct refusal {
     struct courier *courier;
-    char *local, *remote;
-    int64_t id;
+    char           *local, *remote;
+    int64_t         id;
 };
 
 static void refused_told(void *arg, enum err e)
 {
     struct refusal *r = arg;
-    struct link *l = link_find(r->courier, str_of(r->local), str_of(r->remote));
-    struct item *it = l ? intmap_get(&l->by_id, r->id) : NULL;
+    struct link    *l = link_find(r->courier, str_of(r->local), str_of(r->remote));
+    struct item    *it = l ? intmap_get(&l->by_id, r->id) : NULL;
 
-    (void)e; /* told, or nobody is to be told */
-    if (it && !it->done)
+    if (it && !it->done && e != ERR_CLOSED) /* told, or nobody is to be told; else the next start tells */
         item_end(l, it);
     free(r->local);
     free(r->remote);
@@ -408,13 +410,12 @@ static void set_told(struct link *l, struct item *x)
 }
 
 /* Its sender is told; the row goes when talk has that, so it is told in any case. */
-static void give_back(struct link *l, struct item *it, const char *type, const char *condition,
-                      const char *why)
+static void give_back(struct link *l, struct item *it, const char *type, const char *condition, const char *why)
 {
     struct refusal *r = NEW(struct refusal);
-    struct str text = str_make(it->text, it->len);
+    struct str      text = str_make(it->text, it->len);
 
-    *r = (struct refusal){l->courier, str_dup(l->local), str_dup(l->remote), it->id};
+    *r = (struct refusal){ l->courier, str_dup(l->local), str_dup(l->remote), it->id };
     if (it->id) {
         inward_bounce(l->courier, l->remote, text, type, condition, why, refused_told, r);
         return;
@@ -427,8 +428,7 @@ void link_refused(struct link *l, enum err e, const char *condition)
 {
     LOG_WARN("link.refused", LF_STR("remote", l->remote), LF_Z("condition", condition), LF_ERR(e));
     verifies_answer(l, "error");
-    LIST_EACH(it, &l->items)
-    {
+    LIST_EACH(it, &l->items) {
         struct item *x = LIST_ITEM(it, struct item, in_link);
 
         if (!x->told) {
@@ -445,13 +445,11 @@ void link_refused(struct link *l, enum err e, const char *condition)
 static void expire(struct link *l)
 {
     int64_t now_us = clock_us(), now_ms = clock_mono_ms();
-    int step = 0;
+    int     step = 0;
 
-    LIST_EACH(it, &l->items)
-    {
+    LIST_EACH(it, &l->items) {
         struct item *x = LIST_ITEM(it, struct item, in_link);
-        bool late = x->id ? now_us - x->added_us > l->courier->limits.queue_us_max
-                          : now_ms - x->added_ms > l->courier->limits.live_ms_max;
+        bool late = x->id ? now_us - x->added_us > l->courier->limits.queue_us_max : now_ms - x->added_ms > l->courier->limits.live_ms_max;
 
         if (!late || x->told || step++ >= EXPIRED_STEP)
             continue;
@@ -463,16 +461,15 @@ static void expire(struct link *l)
 
 static bool is_idle(const struct link *l)
 {
-    return !l->count && !l->more && !l->reading && !l->committing && !l->verify_count && !l->out &&
-           !l->bidi && !l->query && l->by_id.count == 0 &&
-           loop_now_ms(l->courier->loop) - l->used_ms > LINK_IDLE_MS;
+    return !l->count && !l->more && !l->reading && !l->committing && !l->verify_count && !l->out && !l->bidi && !l->query &&
+           l->by_id.count == 0 && loop_now_ms(l->courier->loop) - l->used_ms > LINK_IDLE_MS;
 }
 
 void links_tick(struct courier *c)
 {
     struct str key;
-    void *value;
-    int64_t waiting = 0;
+    void      *value;
+    int64_t    waiting = 0;
 
     for (size_t it = 0; strmap_next(&c->links, &it, &key, &value);) {
         struct link *l = value;

@@ -25,51 +25,51 @@ struct s2s;
 
 struct item {
     struct list in_link;
-    int64_t id; /* in the database; 0: not durable */
-    int64_t added_us;
-    int64_t added_ms;
-    uint64_t stream; /* it was sent on; 0: on none */
-    uint32_t number; /* counting that stream's stanzas */
-    bool done;       /* handled or bounced: its row is being taken away */
-    bool told;       /* its sender is being told that it did not arrive */
-    size_t len;
-    char text[];
+    int64_t     id; /* in the database; 0: not durable */
+    int64_t     added_us;
+    int64_t     added_ms;
+    uint64_t    stream; /* it was sent on; 0: on none */
+    uint32_t    number; /* counting that stream's stanzas */
+    bool        done;   /* handled or bounced: its row is being taken away */
+    bool        told;   /* its sender is being told that it did not arrive */
+    size_t      len;
+    char        text[];
 };
 
 /* A peer that proves by dialback that it is `remote` waits for its answer (dialback.c). */
 struct verify {
     struct list in_link;
-    uint64_t stream; /* our incoming one */
-    bool asked;
-    char *id, *key;
+    uint64_t    stream; /* our incoming one */
+    bool        asked;
+    char       *id, *key;
 };
 
 struct link {
-    struct courier *courier;
-    struct str local, remote, key; /* into one text */
-    struct list items;             /* in order */
-    struct intmap by_id;           /* those with a row, done ones too */
-    int count, live_count, unacked;
-    size_t bytes;
-    bool more; /* rows may be in the database that are not here */
-    bool reading;
-    bool missed;    /* …because they came while others were read */
-    int rows;       /* in the database, about */
-    int committing; /* items on their way into the database or out of it */
-    struct list verifies;
-    int verify_count;
-    struct s2s *out, *bidi; /* our stream; one of theirs that we may use (XEP-0288) */
-    struct s2s *carrier;    /* the one of the two that stanzas go through: the same as long as it lives, for
+    struct courier     *courier;
+    struct str          local, remote, key; /* into one text */
+    struct list         items;              /* in order */
+    struct intmap       by_id;              /* those with a row, done ones too */
+    int                 count, live_count, unacked;
+    size_t              bytes;
+    bool                more; /* rows may be in the database that are not here */
+    bool                reading;
+    bool                missed;     /* …because they came while others were read */
+    int                 rows;       /* in the database, about */
+    int                 committing; /* items on their way into the database or out of it */
+    struct list         verifies;
+    int                 verify_count;
+    struct s2s         *out, *bidi; /* our stream; one of theirs that we may use (XEP-0288) */
+    struct s2s         *carrier;    /* the one of the two that stanzas go through: the same as long as it lives, for
                                their order */
-    int barrier_misses;
-    bool no_external; /* the other server ended the stream when we showed our certificate: dialback then */
+    int                 barrier_misses;
+    bool                no_external; /* the other server ended the stream when we showed our certificate: dialback then */
     struct names_query *query;
-    int target_count, target_at;
-    struct target targets[NAMES_TARGETS_MAX];
-    int pause_ms; /* before the next attempt; 0: the last one worked */
-    struct timer again;
-    int64_t used_ms;
-    bool was_away; /* said in the log */
+    int                 target_count, target_at;
+    struct target       targets[NAMES_TARGETS_MAX];
+    int                 pause_ms; /* before the next attempt; 0: the last one worked */
+    struct timer        again;
+    int64_t             used_ms;
+    bool                was_away; /* said in the log */
 };
 
 struct link *link_get(struct courier *c, struct str local, struct str remote);  /* NULL: there are too many */
@@ -77,10 +77,11 @@ struct link *link_find(struct courier *c, struct str local, struct str remote); 
 /* A durable item has its row, or a live one comes. Takes `it`; false: it has no room (live only). */
 bool link_add(struct link *l, struct item *it);
 /* The same for one that has been read: no room, it stays in the database. */
-void link_take(struct link *l, struct item *it);
+void         link_take(struct link *l, struct item *it);
 struct item *item_new(struct str text, int64_t id, int64_t added_us);
 /* There is something to do: connects, reads, sends, as the case may be. */
 void link_go(struct link *l);
+void link_wake(struct link *l); /* the other server is there: no pause any more */
 void link_verify(struct link *l, uint64_t stream, struct str id, struct str key);
 void links_tick(struct courier *c);
 void links_free(struct courier *c);
@@ -96,14 +97,14 @@ void link_refused(struct link *l, enum err e, const char *condition); /* the oth
 
 /* queue.c */
 enum err queue_init(struct courier *c, const struct db_settings *ds, struct arena *a, struct str *why);
-void queue_tick(struct courier *c);
-void queue_remove(struct link *l, struct item *it); /* its row goes, then itself */
-void queue_read(struct link *l);                    /* l->more: brings in what fits */
+void     queue_tick(struct courier *c);
+void     queue_remove(struct link *l, struct item *it); /* its row goes, then itself */
+void     queue_read(struct link *l);                    /* l->more: brings in what fits */
 /* inward.c: to talk, until it has it. `fn` is called once with OK, or with ERR_INVALID when it never will. */
 typedef void inward_fn(void *arg, enum err e);
-void inward_done(struct courier *c);
-void inward_give(struct courier *c, struct str remote, struct str text, inward_fn *fn, void *arg);
+void         inward_done(struct courier *c);
+void         inward_give(struct courier *c, struct str remote, struct str text, inward_fn *fn, void *arg);
 /* The stanza in `text` did not arrive: its sender is told, if it is one to be told (`fn` as above, at once if
  * not). */
-void inward_bounce(struct courier *c, struct str remote, struct str text, const char *type,
-                   const char *condition, const char *why, inward_fn *fn, void *arg);
+void inward_bounce(struct courier *c, struct str remote, struct str text, const char *type, const char *condition, const char *why,
+                   inward_fn *fn, void *arg);

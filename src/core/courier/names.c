@@ -1,8 +1,8 @@
 /* names.c: see names.h.
  *
  *   routes? ─yes─▶ there
- *      └─no─▶ SRV _xmpps-server and _xmpp-server at once ─records─▶ addresses of each host, in order of
- * priority └─none─▶ addresses of the domain itself, port 5269
+ *      └─no─▶ SRV _xmpps-server and _xmpp-server at once ─records─▶ addresses of each host, in order of priority
+ *                        └─none─▶ addresses of the domain itself, port 5269
  *
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "courier/names.h"
@@ -18,37 +18,37 @@ enum { SOCKETS_MAX = 64, HOSTS_MAX = 8, TRIES = 2, TRY_MS = 2500, PORT_DEFAULT =
 
 struct watched {
     struct loop_fd fd; /* first */
-    struct names *names;
+    struct names  *names;
 };
 
 struct names {
     struct courier *courier;
-    ares_channel channel;
-    struct watched sockets[SOCKETS_MAX];
-    struct timer timer;
-    struct list queries;
+    ares_channel    channel;
+    struct watched  sockets[SOCKETS_MAX];
+    struct timer    timer;
+    struct list     queries;
 };
 
 struct host {
-    char name[256];
+    char     name[256];
     uint16_t port, priority, weight;
-    bool tls;
+    bool     tls;
 };
 
 struct names_query {
-    struct list in_names;
+    struct list   in_names;
     struct names *names;
-    names_fn *fn;
-    void *arg; /* fn NULL: forgotten */
-    char domain[256];
-    int waiting;  /* answers of c-ares to come */
-    bool trouble; /* one of them was no answer */
-    bool closed;  /* a record says that there is no such service */
-    int host_count, host_at;
-    struct host hosts[HOSTS_MAX];
-    int target_count;
+    names_fn     *fn;
+    void         *arg; /* fn NULL: forgotten */
+    char          domain[256];
+    int           waiting; /* answers of c-ares to come */
+    bool          trouble; /* one of them was no answer */
+    bool          closed;  /* a record says that there is no such service */
+    int           host_count, host_at;
+    struct host   hosts[HOSTS_MAX];
+    int           target_count;
     struct target targets[NAMES_TARGETS_MAX];
-    struct timer later;
+    struct timer  later;
 };
 
 /* ---- c-ares on the loop ---- */
@@ -58,11 +58,10 @@ static void arm(struct names *n);
 static void on_ready(struct loop_fd *self, unsigned events)
 {
     struct watched *w = (struct watched *)self;
-    struct names *n = w->names;
-    int fd = self->fd;
+    struct names   *n = w->names;
+    int             fd = self->fd;
 
-    ares_process_fd(n->channel, events & LOOP_READ ? fd : ARES_SOCKET_BAD,
-                    events & LOOP_WRITE ? fd : ARES_SOCKET_BAD);
+    ares_process_fd(n->channel, events & LOOP_READ ? fd : ARES_SOCKET_BAD, events & LOOP_WRITE ? fd : ARES_SOCKET_BAD);
     arm(n);
 }
 
@@ -84,9 +83,9 @@ static struct watched *find_free(struct names *n)
 
 static void on_socket(void *arg, ares_socket_t fd, int readable, int writable)
 {
-    struct names *n = arg;
+    struct names   *n = arg;
     struct watched *w = find(n, fd);
-    unsigned events = (readable ? LOOP_READ : 0) | (writable ? LOOP_WRITE : 0);
+    unsigned        events = (readable ? LOOP_READ : 0) | (writable ? LOOP_WRITE : 0);
 
     if (w && !events) {
         loop_fd_remove(n->courier->loop, &w->fd);
@@ -94,7 +93,7 @@ static void on_socket(void *arg, ares_socket_t fd, int readable, int writable)
     } else if (w) {
         loop_fd_set(n->courier->loop, &w->fd, events);
     } else if (events && (w = find_free(n))) { /* more at one time: they time out, and are asked again */
-        w->fd = (struct loop_fd){.fd = fd, .ready = on_ready};
+        w->fd = (struct loop_fd){ .fd = fd, .ready = on_ready };
         w->names = n;
         if (loop_fd_add(n->courier->loop, &w->fd, events) != OK)
             w->names = NULL;
@@ -124,7 +123,7 @@ static void arm(struct names *n)
 static void finish(struct names_query *q)
 {
     names_fn *fn = q->fn;
-    enum err e = q->target_count ? OK : q->trouble ? ERR_UNAVAILABLE : ERR_NOT_FOUND;
+    enum err  e = q->target_count ? OK : q->trouble ? ERR_UNAVAILABLE : ERR_NOT_FOUND;
 
     list_remove(&q->in_names);
     if (fn)
@@ -142,7 +141,7 @@ static void hosts_next(struct names_query *q);
 static void add_target(struct names_query *q, const struct sockaddr *sa, uint16_t port, bool tls)
 {
     struct target *t;
-    char text[INET6_ADDRSTRLEN];
+    char           text[INET6_ADDRSTRLEN];
 
     if (q->target_count == NAMES_TARGETS_MAX)
         return;
@@ -168,7 +167,7 @@ static bool is_certain(int status)
 static void on_addresses(void *arg, int status, int timeouts, struct ares_addrinfo *found)
 {
     struct names_query *q = arg;
-    const struct host *h = &q->hosts[q->host_at++];
+    const struct host  *h = &q->hosts[q->host_at++];
 
     (void)timeouts;
     if (status == ARES_SUCCESS)
@@ -184,7 +183,7 @@ static void on_addresses(void *arg, int status, int timeouts, struct ares_addrin
 /* One host after the other, so that the order of the targets is theirs. */
 static void hosts_next(struct names_query *q)
 {
-    static const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    static const struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
 
     if (!q->fn || q->host_at == q->host_count || q->target_count == NAMES_TARGETS_MAX) {
         finish(q);
@@ -197,7 +196,7 @@ static void hosts_next(struct names_query *q)
 static void hosts_order(struct names_query *q)
 {
     for (int i = 0; i < q->host_count; i++) {
-        int best = i;
+        int      best = i;
         uint64_t total = 0, at;
 
         for (int k = i; k < q->host_count; k++)
@@ -226,13 +225,13 @@ static void domain_itself(struct names_query *q)
 {
     struct host *h = &q->hosts[q->host_count++];
 
-    *h = (struct host){.port = PORT_DEFAULT};
+    *h = (struct host){ .port = PORT_DEFAULT };
     snprintf(h->name, sizeof h->name, "%s", q->domain);
 }
 
 static void services_known(struct names_query *q)
 {
-    if (q->host_count == 0 && !q->closed && !q->trouble)
+    if (q->host_count == 0 && !q->closed) /* RFC 6120 §3.2.2: also when there was no answer */
         domain_itself(q);
     hosts_order(q);
     hosts_next(q);
@@ -287,8 +286,8 @@ static bool route_find(const struct courier *c, struct str domain, struct names_
     struct str rest = str_of(settings_text(c->settings, "federation.routes"));
 
     while (rest.len) {
-        struct str one = str_trim(str_split(&rest, ','));
-        struct str to = one, name = str_trim(str_split(&to, '='));
+        struct str     one = str_trim(str_split(&rest, ','));
+        struct str     to = one, name = str_trim(str_split(&to, '='));
         struct target *t = &q->targets[q->target_count];
 
         to = str_trim(to);
@@ -297,8 +296,7 @@ static bool route_find(const struct courier *c, struct str domain, struct names_
         t->tls = str_starts(to, STR("tls:"));
         if (t->tls)
             to = str_make(to.p + 4, to.len - 4);
-        if (conn_address_is_valid(to) && !str_starts(to, STR("unix:")) &&
-            str_copy(to, t->address, sizeof t->address))
+        if (conn_address_is_valid(to) && !str_starts(to, STR("unix:")) && str_copy(to, t->address, sizeof t->address))
             q->target_count++;
     }
     return q->target_count > 0;
@@ -307,8 +305,8 @@ static bool route_find(const struct courier *c, struct str domain, struct names_
 static void query_start(struct timer *t)
 {
     struct names_query *q = LIST_ITEM(t, struct names_query, later);
-    struct names *n = q->names;
-    char name[300];
+    struct names       *n = q->names;
+    char                name[300];
 
     if (!q->fn) {
         finish(q);
@@ -325,7 +323,7 @@ static void query_start(struct timer *t)
 struct names_query *names_find(struct names *n, struct str domain, names_fn *fn, void *arg)
 {
     struct names_query *q = NEW(struct names_query);
-    bool known = courier_ascii(domain, q->domain);
+    bool                known = courier_ascii(domain, q->domain);
 
     list_append(&n->queries, &q->in_names);
     q->names = n;
@@ -349,28 +347,26 @@ void names_forget(struct names_query **q)
 
 enum err names_new(struct courier *c, struct names **out, struct arena *a, struct str *why)
 {
-    struct names *n = NEW(struct names);
-    const char *servers = settings_text(c->settings, "federation.resolver");
-    struct ares_options o = {.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_STAYOPEN,
-                             .timeout = TRY_MS,
-                             .tries = TRIES,
-                             .sock_state_cb = on_socket,
-                             .sock_state_cb_data = n};
-    int rc = ares_library_init(ARES_LIB_INIT_ALL);
+    struct names       *n = NEW(struct names);
+    const char         *servers = settings_text(c->settings, "federation.resolver");
+    struct ares_options o = { .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_STAYOPEN,
+                              .timeout = TRY_MS,
+                              .tries = TRIES,
+                              .sock_state_cb = on_socket,
+                              .sock_state_cb_data = n };
+    int                 rc = ares_library_init(ARES_LIB_INIT_ALL);
 
     n->courier = c;
     list_init(&n->queries);
     if (rc == ARES_SUCCESS)
-        rc = ares_init_options(&n->channel, &o,
-                               ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+        rc = ares_init_options(&n->channel, &o, ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
     if (rc == ARES_SUCCESS && *servers) {
         rc = ares_set_servers_ports_csv(n->channel, servers);
         if (rc != ARES_SUCCESS)
             ares_destroy(n->channel);
     }
     if (rc != ARES_SUCCESS) {
-        *why = arena_printf(a, "could not set up the DNS resolver (federation.resolver = \"%s\"): %s",
-                            servers, ares_strerror(rc));
+        *why = arena_printf(a, "could not set up the DNS resolver (federation.resolver = \"%s\"): %s", servers, ares_strerror(rc));
         free(n);
         return ERR_INVALID;
     }
@@ -391,8 +387,7 @@ void names_free(struct names **np)
         if (n->sockets[i].names)
             loop_fd_remove(n->courier->loop, &n->sockets[i].fd);
     ares_library_cleanup();
-    LIST_EACH(it, &n->queries)
-    {
+    LIST_EACH(it, &n->queries) {
         struct names_query *q = LIST_ITEM(it, struct names_query, in_names);
 
         timer_stop(n->courier->loop, &q->later);

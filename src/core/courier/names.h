@@ -1,5 +1,6 @@
 /* names.h: where the servers of a domain are (RFC 6120 §3.2, XEP-0368): from the setting federation.routes,
- * or from DNS, through c-ares on our loop. SPDX-License-Identifier: AGPL-3.0-or-later */
+ * or from DNS, through c-ares on our loop.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "courier/inner.h"
 
@@ -17,7 +18,7 @@ struct target {
 typedef void names_fn(void *arg, enum err e, const struct target *targets, int count);
 struct names_query;
 struct names_query *names_find(struct names *n, struct str domain, names_fn *fn, void *arg);
-void names_forget(struct names_query **q); /* fn is not called any more */
+void                names_forget(struct names_query **q); /* fn is not called any more */
 
 enum err names_new(struct courier *c, struct names **out, struct arena *a, struct str *why);
-void names_free(struct names **n);
+void     names_free(struct names **n);

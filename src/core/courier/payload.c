@@ -20,7 +20,7 @@ static bool is_element(struct str text)
 
 enum err courier_send_read(struct codec_reader *r, struct courier_stanza *out)
 {
-    *out = (struct courier_stanza){.flags = (unsigned)codec_u64(r)};
+    *out = (struct courier_stanza){ .flags = (unsigned)codec_u64(r) };
     out->name = codec_str(r, COURIER_NAME_BYTES_MAX);
     out->local = codec_str(r, COURIER_DOMAIN_BYTES_MAX);
     out->remote = codec_str(r, COURIER_DOMAIN_BYTES_MAX);

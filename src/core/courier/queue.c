@@ -1,7 +1,8 @@
 /* queue.c: what waits to leave, in the database: courier.send, what is read again, what goes.
  *
  * A row that is done stays for an hour as a name only, so that who did not hear our answer can ask again and
- * is not sent twice. SPDX-License-Identifier: AGPL-3.0-or-later */
+ * is not sent twice.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdlib.h>
 #include "base/clock.h"
 #include "base/metric.h"
@@ -10,23 +11,19 @@
 #include "crypto/digest.h"
 
 METRIC_COUNTER(kept, "bongsu_courier_queued", "Stanzas for other servers made durable.");
-METRIC_COUNTER(repeated, "bongsu_courier_queued_again",
-               "Stanzas handed over again, and known by their name.");
+METRIC_COUNTER(repeated, "bongsu_courier_queued_again", "Stanzas handed over again, and known by their name.");
 
 enum { PURGE_S = 60, NAMES_KEPT_US_HOURS = 1 };
 
-static struct db_sql queue_insert = {
-    "INSERT INTO queue(id, name, local, remote, added_us, stanza) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-    " ON CONFLICT(name) DO NOTHING RETURNING id"};
-static struct db_sql queue_done = {"UPDATE queue SET remote = '', local = '', stanza = '' WHERE id = ?1"};
-static struct db_sql queue_purge = {"DELETE FROM queue WHERE remote = '' AND local = '' AND added_us < ?1"};
-static struct db_sql queue_page = {
-    "SELECT id, added_us, stanza FROM queue WHERE remote = ?1 AND local = ?2 ORDER BY id LIMIT ?3"};
-static struct db_sql queue_pairs = {"SELECT DISTINCT remote, local FROM queue WHERE remote <> '' LIMIT ?1"};
-static struct db_sql queue_last = {"SELECT coalesce(max(id), 0) FROM queue"};
-static struct db_sql secret_select = {"SELECT value FROM secret WHERE name = 'dialback'"};
-static struct db_sql secret_insert = {
-    "INSERT INTO secret(name, value) VALUES ('dialback', ?1) ON CONFLICT DO NOTHING"};
+static struct db_sql queue_insert = { "INSERT INTO queue(id, name, local, remote, added_us, stanza) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+                                      " ON CONFLICT(name) DO NOTHING RETURNING id" };
+static struct db_sql queue_done = { "UPDATE queue SET remote = '', local = '', stanza = '' WHERE id = ?1" };
+static struct db_sql queue_purge = { "DELETE FROM queue WHERE remote = '' AND local = '' AND added_us < ?1" };
+static struct db_sql queue_page = { "SELECT id, added_us, stanza FROM queue WHERE remote = ?1 AND local = ?2 ORDER BY id LIMIT ?3" };
+static struct db_sql queue_pairs = { "SELECT DISTINCT remote, local FROM queue WHERE remote <> '' LIMIT ?1" };
+static struct db_sql queue_last = { "SELECT coalesce(max(id), 0) FROM queue" };
+static struct db_sql secret_select = { "SELECT value FROM secret WHERE name = 'dialback'" };
+static struct db_sql secret_insert = { "INSERT INTO secret(name, value) VALUES ('dialback', ?1) ON CONFLICT DO NOTHING" };
 
 static int64_t next_id(struct courier *c)
 {
@@ -39,27 +36,26 @@ static int64_t next_id(struct courier *c)
 /* ---- courier.send ---- */
 
 struct put {
-    struct commit_op op;
-    struct courier *courier;
+    struct commit_op    op;
+    struct courier     *courier;
     struct bus_request *rq;
-    struct link *link; /* kept by its `committing` */
-    struct item *item;
-    char *name; /* NULL: not durable, it waits for its place in the order only */
-    int64_t id, rows;
+    struct link        *link; /* kept by its `committing` */
+    struct item        *item;
+    char               *name; /* NULL: not durable, it waits for its place in the order only */
+    int64_t             id, rows;
 };
 
 static enum err put_apply(struct db_conn *conn, struct commit_op *op)
 {
     struct put *p = (struct put *)op;
 
-    return db_run_later(conn, &queue_insert, &p->id, 1, &p->rows, "isssis", p->item->id, str_of(p->name),
-                        p->link->local, p->link->remote, p->item->added_us,
-                        str_make(p->item->text, p->item->len));
+    return db_run_later(conn, &queue_insert, &p->id, 1, &p->rows, "isssis", p->item->id, str_of(p->name), p->link->local, p->link->remote,
+                        p->item->added_us, str_make(p->item->text, p->item->len));
 }
 
 static void put_done(struct commit_op *op, enum err e)
 {
-    struct put *p = (struct put *)op;
+    struct put  *p = (struct put *)op;
     struct link *l = p->link;
 
     l->committing--;
@@ -81,19 +77,18 @@ static void put_done(struct commit_op *op, enum err e)
     free(p);
 }
 
-static enum err put_start(struct courier *c, struct bus_request *rq, struct link *l,
-                          const struct courier_stanza *s)
+static enum err put_start(struct courier *c, struct bus_request *rq, struct link *l, const struct courier_stanza *s)
 {
-    bool keep = s->flags & COURIER_KEEP;
+    bool        keep = s->flags & COURIER_KEEP;
     struct put *p = NEW(struct put);
-    enum err e;
+    enum err    e;
 
-    *p = (struct put){.op = {.apply = keep ? put_apply : NULL, .done = put_done},
-                      .courier = c,
-                      .rq = rq,
-                      .link = l,
-                      .item = item_new(s->text, keep ? next_id(c) : 0, clock_us()),
-                      .name = keep ? str_dup(s->name) : NULL};
+    *p = (struct put){ .op = { .apply = keep ? put_apply : NULL, .done = put_done },
+                       .courier = c,
+                       .rq = rq,
+                       .link = l,
+                       .item = item_new(s->text, keep ? next_id(c) : 0, clock_us()),
+                       .name = keep ? str_dup(s->name) : NULL };
     l->committing++;
     e = commit_add(c->db, &p->op);
     if (!e)
@@ -105,8 +100,7 @@ static enum err put_start(struct courier *c, struct bus_request *rq, struct link
     return e;
 }
 
-static enum err send_live(struct courier *c, struct bus_request *rq, struct link *l,
-                          const struct courier_stanza *s)
+static enum err send_live(struct courier *c, struct bus_request *rq, struct link *l, const struct courier_stanza *s)
 {
     if (l->committing) /* behind what is on its way into the database */
         return put_start(c, rq, l, s);
@@ -124,9 +118,11 @@ static enum err send_live(struct courier *c, struct bus_request *rq, struct link
 void queue_send(struct courier *c, struct bus_request *rq, struct codec_reader *r)
 {
     struct courier_stanza s;
-    struct link *l;
-    enum err e = courier_send_read(r, &s);
+    struct link          *l;
+    enum err              e = courier_send_read(r, &s);
 
+    if (!str_starts(bus_asker(rq), STR("talk")))
+        e = ERR_DENIED;
     if (!e && (!courier_is_ours(c, s.local) || courier_is_ours(c, s.remote)))
         e = ERR_INVALID;
     if (!e && (!c->on || !courier_may_speak(c, s.remote)))
@@ -146,9 +142,9 @@ void queue_send(struct courier *c, struct bus_request *rq, struct codec_reader *
 
 struct gone {
     struct commit_op op;
-    struct link *link;
-    struct item *item;
-    int64_t id;
+    struct link     *link;
+    struct item     *item;
+    int64_t          id;
 };
 
 static enum err gone_apply(struct db_conn *conn, struct commit_op *op)
@@ -177,7 +173,7 @@ void queue_remove(struct link *l, struct item *it)
 
     it->done = true;
     list_remove(&it->in_link);
-    *g = (struct gone){.op = {.apply = gone_apply, .done = gone_done}, .link = l, .item = it, .id = it->id};
+    *g = (struct gone){ .op = { .apply = gone_apply, .done = gone_done }, .link = l, .item = it, .id = it->id };
     l->committing++;
     if (commit_add(l->courier->db, &g->op) != OK)
         gone_done(&g->op, ERR_LIMIT);
@@ -185,7 +181,7 @@ void queue_remove(struct link *l, struct item *it)
 
 struct purge {
     struct commit_op op;
-    int64_t before_us;
+    int64_t          before_us;
 };
 
 static enum err purge_apply(struct db_conn *conn, struct commit_op *op)
@@ -207,8 +203,8 @@ void queue_tick(struct courier *c)
         return;
     c->purge_in_s = PURGE_S;
     p = NEW(struct purge);
-    *p = (struct purge){.op = {.apply = purge_apply, .done = purge_done},
-                        .before_us = clock_us() - NAMES_KEPT_US_HOURS * 3600 * 1000000LL};
+    *p = (struct purge){ .op = { .apply = purge_apply, .done = purge_done },
+                         .before_us = clock_us() - NAMES_KEPT_US_HOURS * 3600 * 1000000LL };
     if (commit_add(c->db, &p->op) != OK)
         free(p);
 }
@@ -216,23 +212,23 @@ void queue_tick(struct courier *c)
 /* ---- what is in the database and not in memory ---- */
 
 struct page_row {
-    int64_t id, added_us;
+    int64_t    id, added_us;
     struct str text;
 };
 
 struct page {
-    struct db_read read;
-    struct link *link; /* kept by its `reading` */
-    struct arena arena;
-    int count;
+    struct db_read  read;
+    struct link    *link; /* kept by its `reading` */
+    struct arena    arena;
+    int             count;
     struct page_row rows[2 * LINK_ITEMS_MAX];
 };
 
 static enum err page_work(struct db_conn *conn, struct db_read *self)
 {
-    struct page *g = (struct page *)self;
+    struct page    *g = (struct page *)self;
     struct db_stmt *s = db_prepare(conn, &queue_page);
-    enum err e;
+    enum err        e;
 
     if (!s)
         return ERR_BUG;
@@ -254,7 +250,7 @@ static void page_done(struct db_read *self, enum err e)
 {
     struct page *g = (struct page *)self;
     struct link *l = g->link;
-    bool all = !e && g->count < 2 * LINK_ITEMS_MAX;
+    bool         all = !e && g->count < 2 * LINK_ITEMS_MAX;
 
     l->reading = false;
     for (int i = 0; i < g->count && !e; i++) {
@@ -283,7 +279,7 @@ void queue_read(struct link *l)
     if (l->reading)
         return;
     g = NEW(struct page);
-    g->read = (struct db_read){.work = page_work, .done = page_done};
+    g->read = (struct db_read){ .work = page_work, .done = page_done };
     g->link = l;
     arena_init(&g->arena);
     l->reading = true;
@@ -300,10 +296,10 @@ void queue_read(struct link *l)
 enum { SWEEP_MAX = 2000 };
 
 struct sweep {
-    struct db_read read;
+    struct db_read  read;
     struct courier *courier;
-    struct arena arena;
-    int count;
+    struct arena    arena;
+    int             count;
     struct {
         struct str remote, local;
     } pairs[SWEEP_MAX];
@@ -311,9 +307,9 @@ struct sweep {
 
 static enum err sweep_work(struct db_conn *conn, struct db_read *self)
 {
-    struct sweep *w = (struct sweep *)self;
+    struct sweep   *w = (struct sweep *)self;
     struct db_stmt *s = db_prepare(conn, &queue_pairs);
-    enum err e;
+    enum err        e;
 
     if (!s)
         return ERR_BUG;
@@ -354,7 +350,7 @@ void link_sweep(struct courier *c)
     if (c->sweeping || !c->on)
         return;
     w = NEW(struct sweep);
-    w->read = (struct db_read){.work = sweep_work, .done = sweep_done};
+    w->read = (struct db_read){ .work = sweep_work, .done = sweep_done };
     w->courier = c;
     arena_init(&w->arena);
     c->sweeping = true;
@@ -370,8 +366,8 @@ void link_sweep(struct courier *c)
 static enum err state_read(struct courier *c, struct db_conn *conn)
 {
     struct db_stmt *s = NULL;
-    uint8_t fresh[COURIER_SECRET_BYTES];
-    enum err e;
+    uint8_t         fresh[COURIER_SECRET_BYTES];
+    enum err        e;
 
     random_bytes(fresh, sizeof fresh);
     e = db_run(conn, &secret_insert, "b", str_make((const char *)fresh, sizeof fresh));
@@ -396,14 +392,13 @@ static enum err state_read(struct courier *c, struct db_conn *conn)
 enum err queue_init(struct courier *c, const struct db_settings *ds, struct arena *a, struct str *why)
 {
     struct db_conn *conn = NULL;
-    enum err e = db_conn_open(ds, true, &conn, a, why);
+    enum err        e = db_conn_open(ds, true, &conn, a, why);
 
     if (e)
         return e;
     e = state_read(c, conn);
     if (e)
-        *why = arena_printf(a, "could not read courier's database: %s (%s)", err_info(e)->sentence,
-                            db_conn_error(conn));
+        *why = arena_printf(a, "could not read courier's database: %s (%s)", err_info(e)->sentence, db_conn_error(conn));
     db_conn_close(&conn);
     return e;
 }

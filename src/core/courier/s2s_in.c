@@ -9,10 +9,8 @@
 #include "wire/base64.h"
 
 METRIC_COUNTER(accepted, "bongsu_courier_connections", "Connections accepted from other servers.");
-METRIC_COUNTER_L(refused_address, "bongsu_courier_connections_refused", "Connections refused at a bound.",
-                 "bound=\"address\"");
-METRIC_COUNTER_L(refused_total, "bongsu_courier_connections_refused", "Connections refused at a bound.",
-                 "bound=\"all\"");
+METRIC_COUNTER_L(refused_address, "bongsu_courier_connections_refused", "Connections refused at a bound.", "bound=\"address\"");
+METRIC_COUNTER_L(refused_total, "bongsu_courier_connections_refused", "Connections refused at a bound.", "bound=\"all\"");
 
 enum { SASL_TRIES_MAX = 3 };
 
@@ -39,7 +37,7 @@ static bool address_enter(struct courier *c, struct s2s *s)
 
 void s2s_in_accept(struct courier *c, int fd, bool tls)
 {
-    struct s2s *s;
+    struct s2s  *s;
     struct conn *conn;
 
     metric_add(&accepted, 1);
@@ -106,7 +104,7 @@ static void send_features(struct s2s *s)
 static const char *names_take(struct s2s *s, const struct xml_node *open)
 {
     struct arena *a = &s->courier->round;
-    struct str to = xml_attr(open, "to"), from = xml_attr(open, "from"), name;
+    struct str    to = xml_attr(open, "to"), from = xml_attr(open, "from"), name;
 
     if (to.len && (jid_prep_domain(a, to, &name) != OK || !courier_is_ours(s->courier, name)))
         return "host-unknown";
@@ -162,8 +160,8 @@ static bool authzid_fits(struct s2s *s, struct str text)
 
     if (text.len == 0 || str_is(text, "="))
         return true;
-    return base64_decode(&s->courier->round, text, &raw) == OK &&
-           jid_prep_domain(&s->courier->round, raw, &name) == OK && str_eq(name, str_of(s->remote));
+    return base64_decode(&s->courier->round, text, &raw) == OK && jid_prep_domain(&s->courier->round, raw, &name) == OK &&
+           str_eq(name, str_of(s->remote));
 }
 
 static void auth(struct s2s *s, const struct xml_node *n)

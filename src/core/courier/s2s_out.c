@@ -7,21 +7,19 @@
 struct s2s *s2s_out_connect(struct link *l, const struct target *t)
 {
     struct courier *c = l->courier;
-    struct s2s *s = s2s_new(c, false);
-    char name[256];
+    struct s2s     *s = s2s_new(c, false);
+    char            name[256];
 
     s->link = l;
     s->local = str_dup(l->local);
     s->remote = str_dup(l->remote);
     s->direct = s->tls_starting = t->tls;
-    if (!courier_ascii(l->remote, name) ||
-        conn_connect(c->loop, str_of(t->address), &c->conn_limits, &s2s_handlers, s, &s->conn) != OK) {
+    if (!courier_ascii(l->remote, name) || conn_connect(c->loop, str_of(t->address), &c->conn_limits, &s2s_handlers, s, &s->conn) != OK) {
         s->conn = NULL;
         s2s_discard(s);
         return NULL;
     }
-    LOG_INFO("s2s.connecting", LF_I64("stream", (int64_t)s->id), LF_STR("remote", l->remote),
-             LF_Z("address", t->address));
+    LOG_INFO("s2s.connecting", LF_I64("stream", (int64_t)s->id), LF_STR("remote", l->remote), LF_Z("address", t->address));
     if (t->tls && conn_start_tls(s->conn, c->tls_direct, false, str_of(name)) != OK)
         conn_abort(s->conn, ERR_BUG);
     if (!t->tls)
@@ -48,8 +46,8 @@ void s2s_out_proven(struct s2s *s)
 {
     s->authenticated = true;
     s->scan.bytes_max = s->courier->limits.stanza_bytes_max;
-    LOG_INFO("s2s.ready", LF_I64("stream", (int64_t)s->id), LF_STR("remote", str_of(s->remote)),
-             LF_STR("local", str_of(s->local)), LF_Z("tls", s->tls ? tls_version(conn_tls(s->conn)) : "no"),
+    LOG_INFO("s2s.ready", LF_I64("stream", (int64_t)s->id), LF_STR("remote", str_of(s->remote)), LF_STR("local", str_of(s->local)),
+             LF_Z("tls", s->tls ? tls_version(conn_tls(s->conn)) : "no"),
              LF_Z("proof", s->tried_external && !s->asked_dialback ? "certificate" : "dialback"));
     if (s->may_sm) {
         s->asked_sm = true;
@@ -92,7 +90,7 @@ static void external(struct s2s *s)
 
 static void dialback(struct s2s *s)
 {
-    char key[DIALBACK_KEY_BYTES];
+    char       key[DIALBACK_KEY_BYTES];
     struct buf b;
 
     if (s->asked_dialback)
@@ -115,8 +113,7 @@ void s2s_out_verify(struct s2s *s)
     if (!s->features_known || s->closing || !s->conn)
         return;
     buf_init(&b, 0);
-    LIST_EACH(it, &s->link->verifies)
-    {
+    LIST_EACH(it, &s->link->verifies) {
         struct verify *v = LIST_ITEM(it, struct verify, in_link);
 
         if (v->asked)
@@ -181,11 +178,9 @@ void s2s_out_element(struct s2s *s, const struct xml_node *n)
         char name[256];
 
         s->tls_starting = true;
-        if (!courier_ascii(str_of(s->remote), name) ||
-            conn_start_tls(s->conn, s->courier->tls_client, false, str_of(name)) != OK)
+        if (!courier_ascii(str_of(s->remote), name) || conn_start_tls(s->conn, s->courier->tls_client, false, str_of(name)) != OK)
             conn_abort(s->conn, ERR_BUG);
-    } else if (xml_is(n, "success", NS_SASL) && s->tried_external && !s->authenticated &&
-               !s->asked_dialback) {
+    } else if (xml_is(n, "success", NS_SASL) && s->tried_external && !s->authenticated && !s->asked_dialback) {
         s->authenticated = true;
         s2s_restart(s);
         s2s_header(s);

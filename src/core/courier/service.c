@@ -18,12 +18,14 @@ METRIC_GAUGE(commit_queue, "bongsu_courier_commit_queue", "Operations that wait 
 enum { STOP_MS = 300, SWEEP_ALONE_S = 60, SWEEP_SHARED_S = 5 };
 
 static const struct {
-    const char *subject;
+    const char         *subject;
     courier_handler_fn *handle;
-    bool operators_only; /* not by those that face strangers */
+    bool                operators_only; /* not by those that face strangers */
 } rows[] = {
-    {"courier.send", queue_send, false},
-    {"courier.status", courier_status, true},
+    { "courier.push", push_order, false },
+    { "courier.push.key", push_key, false },
+    { "courier.send", queue_send, false },
+    { "courier.status", courier_status, true },
 };
 
 /* talk, its further workers talk2, talk3 …, and web. */
@@ -34,7 +36,7 @@ static bool faces_strangers(struct str asker)
 
 static void serve(void *arg, struct bus_request *rq, struct str subject, struct str payload)
 {
-    struct courier *c = arg;
+    struct courier     *c = arg;
     struct codec_reader r = codec_open(payload, COURIER_PAYLOAD_VERSION);
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -71,8 +73,7 @@ bool courier_is_ours(const struct courier *c, struct str domain)
 {
     if (str_eq(domain, c->domain))
         return true;
-    return domain.len > c->domain.len + 1 && str_ends(domain, c->domain) &&
-           domain.p[domain.len - c->domain.len - 1] == '.';
+    return domain.len > c->domain.len + 1 && str_ends(domain, c->domain) && domain.p[domain.len - c->domain.len - 1] == '.';
 }
 
 bool courier_may_speak(const struct courier *c, struct str domain)
@@ -87,8 +88,7 @@ bool courier_may_speak(const struct courier *c, struct str domain)
 bool courier_ascii(struct str domain, char out[256])
 {
     char text[COURIER_DOMAIN_BYTES_MAX + 1], *ascii = NULL;
-    bool fine = domain.len && str_copy(domain, text, sizeof text) &&
-                idna_to_ascii_8z(text, &ascii, IDNA_ALLOW_UNASSIGNED) == IDNA_SUCCESS;
+    bool fine = domain.len && str_copy(domain, text, sizeof text) && idna_to_ascii_8z(text, &ascii, IDNA_ALLOW_UNASSIGNED) == IDNA_SUCCESS;
 
     fine = fine && str_copy(str_of(ascii), out, 256);
     idn_free(ascii);
@@ -103,7 +103,7 @@ static void tick(struct timer *timer)
 
     timer_start(c->loop, timer, 1000, tick);
     LIST_EACH(it, &c->streams)
-    s2s_tick(LIST_ITEM(it, struct s2s, in_courier));
+        s2s_tick(LIST_ITEM(it, struct s2s, in_courier));
     links_tick(c);
     leases_tick(c);
     queue_tick(c);
@@ -112,6 +112,7 @@ static void tick(struct timer *timer)
         link_sweep(c);
     }
     metric_set(&commit_queue, (int64_t)commit_waiting(c->db));
+    push_tick(c);
 }
 
 /* ---- birth ---- */
@@ -147,21 +148,19 @@ static void limits_read(struct courier *c)
 static enum err domain_read(struct courier *c, struct arena *a, struct str *why)
 {
     struct str domain;
-    enum err e = jid_prep_domain(a, str_of(settings_text(c->settings, "domain")), &domain);
+    enum err   e = jid_prep_domain(a, str_of(settings_text(c->settings, "domain")), &domain);
 
     if (e)
-        *why = arena_printf(a, "the setting domain = \"%s\" is not a domain name",
-                            settings_text(c->settings, "domain"));
+        *why = arena_printf(a, "the setting domain = \"%s\" is not a domain name", settings_text(c->settings, "domain"));
     else
         c->domain = str_of(str_dup(domain));
     return e;
 }
 
 /* With the domain's certificate, whoever connects: it proves our name in both directions (XEP-0178). */
-static enum err tls_make(const struct settings *s, const char *alpn, struct tls_ctx **out, struct arena *a,
-                         struct str *why)
+static enum err tls_make(const struct settings *s, const char *alpn, struct tls_ctx **out, struct arena *a, struct str *why)
 {
-    const char *ca = settings_text(s, "federation.ca");
+    const char         *ca = settings_text(s, "federation.ca");
     struct tls_settings ts = {
         .certificate_file = settings_text(s, "tls.certificate"),
         .key_file = settings_text(s, "tls.key"),
@@ -176,8 +175,8 @@ static enum err tls_make(const struct settings *s, const char *alpn, struct tls_
 
 static enum err tls_read(struct courier *c, const struct settings *s, struct arena *a, struct str *why)
 {
-    struct tls_ctx *fresh[3] = {NULL, NULL, NULL};
-    enum err e = tls_make(s, "xmpp-server", &fresh[0], a, why);
+    struct tls_ctx *fresh[3] = { NULL, NULL, NULL };
+    enum err        e = tls_make(s, "xmpp-server", &fresh[0], a, why);
 
     if (!e)
         e = tls_make(s, NULL, &fresh[1], a, why);
@@ -200,13 +199,13 @@ static enum err tls_read(struct courier *c, const struct settings *s, struct are
 static enum err wide_open(struct courier *c, struct arena *a, struct str *why)
 {
     const struct settings *s = c->settings;
-    struct bus_nats n = {
-        .servers = settings_text(s, "bus.servers"),
-        .user = settings_text(s, "bus.user"),
-        .password = settings_text(s, "bus.password"),
-        .ca = settings_text(s, "bus.ca"),
-        .certificate = settings_text(s, "bus.certificate"),
-        .key = settings_text(s, "bus.key"),
+    struct bus_nats        n = {
+               .servers = settings_text(s, "bus.servers"),
+               .user = settings_text(s, "bus.user"),
+               .password = settings_text(s, "bus.password"),
+               .ca = settings_text(s, "bus.ca"),
+               .certificate = settings_text(s, "bus.certificate"),
+               .key = settings_text(s, "bus.key"),
     };
 
     if (!*n.servers || !db_is_shared(c->db))
@@ -216,7 +215,7 @@ static enum err wide_open(struct courier *c, struct arena *a, struct str *why)
 
 struct courier_door {
     struct courier *courier;
-    bool tls;
+    bool            tls;
 };
 
 static void accept_one(void *arg, int fd)
@@ -232,7 +231,7 @@ static enum err doors_open(struct courier *c, const struct courier_listen *liste
 
     c->doors = mem_new(sizeof *c->doors * (size_t)most);
     for (int i = 0; i < count && i < most; i++) {
-        c->doors[i] = (struct courier_door){c, listen[i].tls};
+        c->doors[i] = (struct courier_door){ c, listen[i].tls };
         c->listeners[i] = listener_new(c->loop, listen[i].fd, accept_one, &c->doors[i]);
         if (!c->listeners[i])
             return ERR_IO;
@@ -256,13 +255,12 @@ static void init(struct courier *c, struct loop *l, struct bus *b, const struct 
     limits_read(c);
 }
 
-enum err courier_new(struct loop *l, struct bus *b, const struct settings *s,
-                     const struct courier_listen *listen, int listen_count, struct courier **out,
-                     struct arena *a, struct str *why)
+enum err courier_new(struct loop *l, struct bus *b, const struct settings *s, const struct courier_listen *listen, int listen_count,
+                     struct courier **out, struct arena *a, struct str *why)
 {
-    struct courier *c = NEW(struct courier);
+    struct courier    *c = NEW(struct courier);
     struct db_settings ds = courier_database(s, a);
-    enum err e;
+    enum err           e;
 
     init(c, l, b, s);
     *out = c;
@@ -271,6 +269,10 @@ enum err courier_new(struct loop *l, struct bus *b, const struct settings *s,
         e = tls_read(c, s, a, why);
     if (!e)
         e = db_open(l, &ds, courier_migrations(), &c->db, a, why);
+    if (!e) {
+        *why = STR("could not start what asks push services");
+        e = push_start(c);
+    }
     if (!e)
         e = queue_init(c, &ds, a, why);
     if (!e)
@@ -296,6 +298,7 @@ enum err courier_reload(struct courier *c, const struct settings *s, struct aren
         return e;
     c->settings = s;
     limits_read(c);
+    push_reload(c);
     return OK;
 }
 
@@ -314,13 +317,14 @@ static void stopped(struct timer *timer)
 void courier_stop(struct courier *c, void (*done)(void *arg), void *arg)
 {
     c->stopping = true;
+    push_stop(c);
     c->stop_done = done;
     c->stop_arg = arg;
     for (int i = 0; i < c->listener_count; i++)
         listener_free(&c->listeners[i]);
     c->listener_count = 0;
     LIST_EACH(it, &c->streams)
-    s2s_end(LIST_ITEM(it, struct s2s, in_courier));
+        s2s_end(LIST_ITEM(it, struct s2s, in_courier));
     leases_leave(c);
     timer_start(c->loop, &c->stop_timer, STOP_MS, stopped);
 }
@@ -328,7 +332,7 @@ void courier_stop(struct courier *c, void (*done)(void *arg), void *arg)
 static void addresses_free(struct courier *c)
 {
     struct str key;
-    void *value;
+    void      *value;
 
     for (size_t it = 0; strmap_next(&c->addresses, &it, &key, &value);)
         free(value);
@@ -349,6 +353,7 @@ void courier_free(struct courier **cp)
         listener_free(&c->listeners[i]);
     if (c->db)
         db_close(&c->db);
+    push_free(c);
     inward_done(c);
     s2s_free_all(c);
     links_free(c);

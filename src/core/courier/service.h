@@ -12,7 +12,7 @@ struct courier;
 
 /* Accepted sockets come from these descriptors. */
 struct courier_listen {
-    int fd;
+    int  fd;
     bool tls;
 };
 
@@ -21,9 +21,8 @@ const struct db_migration *courier_migrations(void);
 
 /* Opens the database and serves "courier.*" on `b`. `s` is borrowed until courier_reload or courier_free. On
  * failure `why` (in `a`) says what a person can mend. */
-enum err courier_new(struct loop *l, struct bus *b, const struct settings *s,
-                     const struct courier_listen *listen, int listen_count, struct courier **out,
-                     struct arena *a, struct str *why);
+enum err courier_new(struct loop *l, struct bus *b, const struct settings *s, const struct courier_listen *listen, int listen_count,
+                     struct courier **out, struct arena *a, struct str *why);
 enum err courier_reload(struct courier *c, const struct settings *s, struct arena *a, struct str *why);
 /* Takes nothing new, says good-bye on every connection and calls `done`. */
 void courier_stop(struct courier *c, void (*done)(void *arg), void *arg);

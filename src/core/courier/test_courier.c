@@ -8,11 +8,9 @@ static void the_key_is_that_of_the_text(struct test *t)
 {
     char key[DIALBACK_KEY_BYTES];
 
-    dialback_key(STR("s3cr3tf0rd14lb4ck"), STR("xmpp.example.com"), STR("example.org"), STR("D60000229F"),
-                 key);
+    dialback_key(STR("s3cr3tf0rd14lb4ck"), STR("xmpp.example.com"), STR("example.org"), STR("D60000229F"), key);
     CHECK_STR(t, "37c69b1cf07a3f67c04a5ef5902fa5114f2c76fe4a2686482ba5b89323075643", str_of(key));
-    dialback_key(STR("s3cr3tf0rd14lb4ck"), STR("example.org"), STR("xmpp.example.com"), STR("D60000229F"),
-                 key);
+    dialback_key(STR("s3cr3tf0rd14lb4ck"), STR("example.org"), STR("xmpp.example.com"), STR("D60000229F"), key);
     CHECK(t, strcmp(key, "37c69b1cf07a3f67c04a5ef5902fa5114f2c76fe4a2686482ba5b89323075643") != 0);
 }
 
@@ -34,7 +32,7 @@ static void a_list_names_domains_and_what_is_below(struct test *t)
 
 static struct courier ours(const char *domain)
 {
-    return (struct courier){.domain = str_of(domain)};
+    return (struct courier){ .domain = str_of(domain) };
 }
 
 static void what_is_below_our_domain_is_ours(struct test *t)
@@ -61,23 +59,21 @@ static void names_are_written_as_dns_does(struct test *t)
 
 static void a_stanza_travels_whole(struct test *t)
 {
-    struct courier_stanza in = {
-        .flags = COURIER_KEEP,
-        .name = STR("n1"),
-        .local = STR("a.example"),
-        .remote = STR("b.example"),
-        .text = STR("<message from='x@a.example' to='y@b.example'><body>안녕</body></message>")};
+    struct courier_stanza in = { .flags = COURIER_KEEP,
+                                 .name = STR("n1"),
+                                 .local = STR("a.example"),
+                                 .remote = STR("b.example"),
+                                 .text = STR("<message from='x@a.example' to='y@b.example'><body>안녕</body></message>") };
     struct courier_stanza out;
-    struct buf b;
-    struct codec_reader r;
-    struct str remote, text;
+    struct buf            b;
+    struct codec_reader   r;
+    struct str            remote, text;
 
     buf_init(&b, 0);
     courier_send_write(&b, &in);
     r = codec_open(buf_str(&b), COURIER_PAYLOAD_VERSION);
     CHECK_OK(t, courier_send_read(&r, &out));
-    CHECK(t, str_eq(in.name, out.name) && str_eq(in.local, out.local) && str_eq(in.remote, out.remote) &&
-                 str_eq(in.text, out.text));
+    CHECK(t, str_eq(in.name, out.name) && str_eq(in.local, out.local) && str_eq(in.remote, out.remote) && str_eq(in.text, out.text));
     in.name = STR(""); /* what is kept has a name */
     buf_clear(&b);
     courier_send_write(&b, &in);
@@ -93,6 +89,5 @@ static void a_stanza_travels_whole(struct test *t)
     buf_done(&b);
 }
 
-TEST_MAIN(TEST(the_key_is_that_of_the_text), TEST(a_list_names_domains_and_what_is_below),
-          TEST(what_is_below_our_domain_is_ours), TEST(names_are_written_as_dns_does),
-          TEST(a_stanza_travels_whole))
+TEST_MAIN(TEST(the_key_is_that_of_the_text), TEST(a_list_names_domains_and_what_is_below), TEST(what_is_below_our_domain_is_ours),
+          TEST(names_are_written_as_dns_does), TEST(a_stanza_travels_whole))

@@ -27,6 +27,7 @@ const char *sasl_failure_condition(enum sasl_failure f)
 struct ask {
     sasl_answer_fn *sasl_fn;
     ident_done_fn  *done_fn;
+    ident_key_fn   *key_fn;
     ident_users_fn *users_fn;
     ident_count_fn *count_fn;
     void           *arg;
@@ -217,4 +218,28 @@ enum err ident_user_count(struct bus *b, ident_count_fn *fn, void *arg)
     buf_init(&payload, 0);
     codec_begin(&payload, IDENT_PAYLOAD_VERSION);
     return send(b, "ident.user.count", &payload, count_replied, (struct ask){ .count_fn = fn, .arg = arg });
+}
+
+/* ---- keys ---- */
+
+static void key_replied(void *arg, enum err e, struct str payload)
+{
+    struct ask          q = *(struct ask *)arg;
+    struct codec_reader r = codec_open(payload, IDENT_PAYLOAD_VERSION);
+    struct str          key = codec_bytes(&r, IDENT_KEY_BYTES);
+
+    free(arg);
+    if (!e && (!codec_ok(&r) || key.len != IDENT_KEY_BYTES))
+        e = ERR_INVALID;
+    q.key_fn(q.arg, e, e ? STR_NULL : key);
+}
+
+enum err ident_key(struct bus *b, const char *purpose, ident_key_fn *fn, void *arg)
+{
+    struct buf payload;
+
+    buf_init(&payload, 0);
+    codec_begin(&payload, IDENT_PAYLOAD_VERSION);
+    codec_put_str(&payload, str_of(purpose));
+    return send(b, "ident.key", &payload, key_replied, (struct ask){ .key_fn = fn, .arg = arg });
 }

@@ -78,3 +78,9 @@ enum err ident_user_exists(struct bus *b, struct str user, ident_done_fn *fn, vo
 enum err ident_user_register(struct bus *b, struct str user, struct str password, struct str peer_key, ident_done_fn *fn, void *arg);
 enum err ident_user_password(struct bus *b, struct str user, struct str password, ident_done_fn *fn, void *arg);
 enum err ident_user_delete(struct bus *b, struct str user, ident_done_fn *fn, void *arg);
+
+/* A key of IDENT_KEY_BYTES for one purpose, the same each time and at every site, made from ident's secret, which it does not tell.
+ * Purposes and who may ask: id/keys.c. ERR_DENIED: it is not for this asker. */
+enum { IDENT_KEY_BYTES = 32 };
+typedef void ident_key_fn(void *arg, enum err e, struct str key);      /* borrowed */
+enum err ident_key(struct bus *b, const char *purpose, ident_key_fn *fn, void *arg);

@@ -3,7 +3,7 @@
 #pragma once
 #include "base/hash.h"
 #include "db/commit.h"
-#include "id/hashpool.h"
+#include "net/pool.h"
 #include "id/limits.h"
 #include "id/payload.h"
 #include "id/sasl.h"
@@ -13,7 +13,7 @@ struct ident {
     struct loop    *loop;
     struct bus     *bus;
     struct db      *db;
-    struct hashpool *pool;
+    struct pool *pool;
     struct ident_options o;
     char           *domain;             /* the option's text, ours */
     uint8_t         secret[IDENT_SECRET_BYTES];
@@ -38,6 +38,7 @@ typedef void ident_handler_fn(struct ident *id, struct bus_request *rq, struct c
 ident_handler_fn logins_start, logins_step, logins_abort;
 ident_handler_fn users_exists, users_register, users_password, users_delete;
 ident_handler_fn users_add, users_disable, users_list, users_list_disabled, users_count, users_forgotten, ident_backup;
+ident_handler_fn ident_key_give;
 
 void users_init(struct ident *id);
 void users_done(struct ident *id);

@@ -32,7 +32,7 @@ struct login {
     struct sasl_exchange x;
     struct sasl_answer  answer;         /* while writing */
     char               *data;           /* answer.data's bytes */
-    struct hash_job     job;
+    struct pool_job     job;
     struct commit_op    op;
     struct fast_change  change;
     bool                must;
@@ -255,13 +255,13 @@ static void login_answer(struct login *g, struct bus_request *rq, struct sasl_an
 
 /* ---- steps ---- */
 
-static void hash_work(struct hash_job *self)
+static void hash_work(struct pool_job *self)
 {
     sasl_hash(&LIST_ITEM(self, struct login, job)->x);
 }
 
 /* Many may have been queued before the first was found wrong, so the limit is looked at again. */
-static void hash_done(struct hash_job *self, enum err e)
+static void hash_done(struct pool_job *self, enum err e)
 {
     struct login *g = LIST_ITEM(self, struct login, job);
     struct sasl_answer a;
@@ -296,7 +296,7 @@ static void login_feed(struct login *g, struct bus_request *rq, struct str in)
     g->rq = rq;
     g->job.work = hash_work;
     g->job.done = hash_done;
-    if (hashpool_add(id->pool, &g->job))
+    if (pool_add(id->pool, &g->job))
         login_fail(g, rq, SASL_TEMPORARY_AUTH_FAILURE);
 }
 

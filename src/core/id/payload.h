@@ -10,6 +10,7 @@
  *   ident.user.register    user, password, peer_key         -
  *   ident.user.password    user, password                   -
  *   ident.user.delete      user                             -  (publishes account.deleted: user, again and again until…)
+ *   ident.key              purpose                          key bytes (keys.c says who may ask)
  * not for web:
  *   ident.user.forgotten   user                             -  (…nothing is left of it; then the name is free)
  *   ident.user.add         user, password                   -

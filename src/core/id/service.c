@@ -23,6 +23,7 @@ static const struct ident_row rows[] = {
     { "ident.user.register",      users_register,      ANYONE },
     { "ident.user.password",      users_password,      ANYONE },
     { "ident.user.delete",        users_delete,        ANYONE },
+    { "ident.key",                ident_key_give,      ANYONE },
     { "ident.user.forgotten",     users_forgotten,     TALK },
     { "ident.user.add",           users_add,           TALK },
     { "ident.user.disable",       users_disable,       TALK },
@@ -111,7 +112,7 @@ enum err ident_new(struct loop *l, struct bus *b, const struct ident_options *o,
         e = secret_open(id, &s, a, why);
     if (!e) {
         *why = STR("could not start the password threads or serve on the bus");
-        e = hashpool_new(l, o->hash_threads, &id->pool);
+        e = pool_new(l, o->hash_threads, &id->pool);
     }
     if (!e) {
         env_init(id);
@@ -135,7 +136,7 @@ void ident_free(struct ident **idp)
         return;
     *idp = NULL;
     users_done(id);
-    hashpool_free(&id->pool);           /* first: what it finishes may still be written */
+    pool_free(&id->pool);           /* first: what it finishes may still be written */
     db_close(&id->db);
     logins_done(id);
     limits_done(&id->registrations);

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "id/settings.h"
 #include "id/accounts.h"
-#include "id/hashpool.h"
+#include "net/pool.h"
 
 const struct setting id_settings[] = {
     { "ident.database", SETTING_PATH, "ident.db", 0, 0, false,
@@ -11,7 +11,7 @@ const struct setting id_settings[] = {
       "PBKDF2 rounds of new passwords. More makes guessing from a stolen database slower, and every log-in slower on the "
       "person's phone, which does the rounds. 10,000 is what NIST SP 800-63B and XEP-0438 ask for at least. A password keeps "
       "its rounds until it is changed, and until then its name can be told from one that does not exist." },
-    { "ident.hash_threads", SETTING_INT, "2", 1, HASHPOOL_THREADS_MAX, false,
+    { "ident.hash_threads", SETTING_INT, "2", 1, POOL_THREADS_MAX, false,
       "Threads that hash passwords, for PLAIN log-ins, registrations and changed passwords." },
     { "ident.failures_per_address", SETTING_INT, "60", 0, 1000000, true,
       "Failed log-ins one address may make in five minutes before it must wait. 0 sets no limit." },

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <unistd.h>
 #include "base/test.h"
-#include "id/hashpool.h"
+#include "net/pool.h"
 #include "id/limits.h"
 
 static void a_bucket_empties_and_refills(struct test *t)
@@ -63,14 +63,14 @@ static void a_flood_does_not_free_the_guilty(struct test *t)
 }
 
 struct sleeper {
-    struct hash_job job;
+    struct pool_job job;
     int             fd;             /* read end: work waits for a byte */
     int            *order;          /* counts how many are done */
     enum err        e;
     int             done_at;
 };
 
-static void sleep_work(struct hash_job *j)
+static void sleep_work(struct pool_job *j)
 {
     struct sleeper *s = LIST_ITEM(j, struct sleeper, job);
     char c;
@@ -79,7 +79,7 @@ static void sleep_work(struct hash_job *j)
         s->done_at = -1;
 }
 
-static void sleep_done(struct hash_job *j, enum err e)
+static void sleep_done(struct pool_job *j, enum err e)
 {
     struct sleeper *s = LIST_ITEM(j, struct sleeper, job);
 
@@ -89,18 +89,18 @@ static void sleep_done(struct hash_job *j, enum err e)
 
 static void the_pool_is_bounded_and_ends_in_order(struct test *t)
 {
-    static struct sleeper s[HASHPOOL_QUEUE_MAX + 2];
+    static struct sleeper s[POOL_QUEUE_MAX + 2];
     struct loop *l = loop_new();
-    struct hashpool *p = NULL;
+    struct pool *p = NULL;
     int ends[2], order = 0, refused = 0, closed = 0;
 
     CHECK(t, pipe(ends) == 0);
-    CHECK_OK(t, hashpool_new(l, 1, &p));
+    CHECK_OK(t, pool_new(l, 1, &p));
     /* The thread may or may not have taken the first yet: at most one more than the queue fits. */
-    for (int i = 0; i < HASHPOOL_QUEUE_MAX + 2; i++) {
+    for (int i = 0; i < POOL_QUEUE_MAX + 2; i++) {
         s[i] = (struct sleeper){ .job = { .work = sleep_work, .done = sleep_done }, .fd = i == 0 ? ends[0] : -1,
                                  .order = &order };
-        if (hashpool_add(p, &s[i].job) == ERR_LIMIT)
+        if (pool_add(p, &s[i].job) == ERR_LIMIT)
             refused++;
     }
     CHECK(t, refused == 1 || refused == 2);
@@ -109,11 +109,11 @@ static void the_pool_is_bounded_and_ends_in_order(struct test *t)
         loop_round(l, 100);
     CHECK_OK(t, s[0].e);
     CHECK_INT(t, 1, s[0].done_at);
-    hashpool_free(&p);
-    CHECK_INT(t, HASHPOOL_QUEUE_MAX + 2 - refused, order);
-    for (int i = 0; i < HASHPOOL_QUEUE_MAX; i++)
+    pool_free(&p);
+    CHECK_INT(t, POOL_QUEUE_MAX + 2 - refused, order);
+    for (int i = 0; i < POOL_QUEUE_MAX; i++)
         closed += s[i].e == ERR_CLOSED;
-    CHECK(t, closed < HASHPOOL_QUEUE_MAX);
+    CHECK(t, closed < POOL_QUEUE_MAX);
     loop_round(l, 0);
     loop_free(&l);
     close(ends[0]);

@@ -527,9 +527,42 @@ static void ending_answers_what_is_under_way(struct test *t)
     teardown(&f);
 }
 
+static void key_came(void *arg, enum err e, struct str key)
+{
+    struct fixture *f = arg;
+
+    f->payload = keep(f, key);
+    done(f, e);
+}
+
+/* One key for a purpose, the same each time, for that asker only. */
+static void a_key_is_told_to_whom_it_is_for(struct test *t)
+{
+    struct fixture f;
+    struct str     first;
+
+    if (!setup(t, &f, (struct ident_options){ 0 }))
+        return;
+    CHECK_OK(t, ident_key(f.web, "files", key_came, &f));
+    wait_answer(t, &f);
+    first = f.payload;
+    CHECK(t, f.e == OK && first.len == IDENT_KEY_BYTES);
+    CHECK_OK(t, ident_key(f.web, "files", key_came, &f));
+    wait_answer(t, &f);
+    CHECK(t, f.e == OK && str_eq(first, f.payload));
+    CHECK_OK(t, ident_key(f.web, "other", key_came, &f));
+    wait_answer(t, &f);
+    CHECK_INT(t, ERR_DENIED, f.e);
+    CHECK_OK(t, ident_key(f.talk, "files", key_came, &f));
+    wait_answer(t, &f);
+    CHECK_INT(t, ERR_DENIED, f.e);
+    teardown(&f);
+}
+
 DB_TEST_MAIN(TEST(an_account_lives_through_the_bus), TEST(registration_has_its_limits),
           TEST(registration_is_off_unless_switched_on), TEST(operators_list_disable_and_back_up),
           TEST(administrators_count_disable_and_list), TEST(a_name_is_free_when_nothing_is_left_of_it),
           TEST(a_client_may_begin_without_words), TEST(an_exchange_ends_when_left_alone),
           TEST(guessing_stops_the_guesser_alone), TEST(tokens_are_given_and_used_over_the_bus),
-          TEST(a_failed_write_keeps_nobody_out), TEST(cut_payloads_are_refused), TEST(ending_answers_what_is_under_way))
+          TEST(a_failed_write_keeps_nobody_out), TEST(cut_payloads_are_refused), TEST(ending_answers_what_is_under_way),
+          TEST(a_key_is_told_to_whom_it_is_for))

@@ -28,7 +28,7 @@ struct change {
     int                 iterations;
     int64_t             now_us;
     struct account_keys keys;
-    struct hash_job     job;
+    struct pool_job     job;
     struct commit_op    op;
 };
 
@@ -110,14 +110,14 @@ static void change_commit(struct change *g)
         change_end(g, e);
 }
 
-static void hash_work(struct hash_job *self)
+static void hash_work(struct pool_job *self)
 {
     struct change *g = LIST_ITEM(self, struct change, job);
 
     account_keys_make(&g->keys, str_of(g->password), g->iterations);
 }
 
-static void hash_done(struct hash_job *self, enum err e)
+static void hash_done(struct pool_job *self, enum err e)
 {
     struct change *g = LIST_ITEM(self, struct change, job);
 
@@ -147,7 +147,7 @@ static void change_start(struct ident *id, struct bus_request *rq, enum verb ver
     g->password = str_dup(password);
     g->job.work = hash_work;
     g->job.done = hash_done;
-    if (hashpool_add(id->pool, &g->job))
+    if (pool_add(id->pool, &g->job))
         change_end(g, ERR_LIMIT);
 }
 

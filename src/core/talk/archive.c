@@ -549,7 +549,27 @@ static int by_place(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static enum err read_ids(struct db_conn *c, struct arena *a, const struct archive_filter *f, struct archive_page *out)
+/* Whether one that was asked for by its id fits the other conditions, too. */
+static bool id_fits(struct arena *a, const struct archive_filter *f, const struct archive_row *r, int64_t peer)
+{
+    int64_t low, high;
+
+    filter_range(f, &low, &high);
+    return r->id > low && r->id < high && r->shown != f->after_shown && (!f->peer || peer == f->peer) &&
+           (!f->peer_full.len || archive_kept_has_address(r->stanza, f->peer_full)) && (!f->search || search_fits(a, f->search, r));
+}
+
+static void without_twins(struct archive_page *p)
+{
+    int kept = 0;
+
+    for (int i = 0; i < p->count; i++)
+        if (kept == 0 || p->rows[kept - 1].id != p->rows[i].id)
+            p->rows[kept++] = p->rows[i];
+    p->count = kept;
+}
+
+static enum err read_ids(struct db_conn *c, struct arena *a, const struct archive_filter *f, int max, bool backwards, struct archive_page *out)
 {
     for (int i = 0; i < f->id_count; i++) {
         int64_t peer, id = archive_place(c, f->ids[i]);
@@ -558,13 +578,16 @@ static enum err read_ids(struct db_conn *c, struct arena *a, const struct archiv
             out->missing = true;
             return OK;
         }
-        if (f->peer && peer != f->peer)
-            continue;
-        if (archive_get(c, a, id, &out->rows[out->count]) == OK && (!f->search || search_fits(a, f->search, &out->rows[out->count])))
+        if (archive_get(c, a, id, &out->rows[out->count]) == OK && id_fits(a, f, &out->rows[out->count], peer))
             out->count++;
     }
     qsort(out->rows, (size_t)out->count, sizeof out->rows[0], by_place);     /* answers are chronological */
-    out->complete = true;
+    without_twins(out);
+    out->complete = out->count <= max;
+    if (!out->complete && backwards)
+        out->rows += out->count - max;
+    if (!out->complete)
+        out->count = max;
     return OK;
 }
 
@@ -674,7 +697,7 @@ enum err archive_read(struct db_conn *c, struct arena *a, const struct archive_f
     if (e || out->missing)
         return e;
     if (f->id_count)
-        return read_ids(c, a, f, out);
+        return read_ids(c, a, f, max, backwards, out);
     filter_range(f, &low, &high);
     settled = settled_id(c);
     middle = settled > low ? settled : low;     /* the tail is (middle, high) */
@@ -722,6 +745,21 @@ static enum err tail_number(struct db_conn *c, struct db_sql *sql, int64_t owner
     return one_number(c, s, e, out);
 }
 
+static enum err count_ids(struct db_conn *c, const struct archive_filter *f, int64_t *out)
+{
+    struct archive_page page;
+    struct arena        a;
+    enum err            e;
+
+    arena_init(&a);
+    e = archive_read(c, &a, f, ARCHIVE_PAGE_MAX, false, &page);
+    *out = e ? 0 : page.count;
+    if (!e && page.missing)
+        e = ERR_NOT_FOUND;
+    arena_done(&a);
+    return e;
+}
+
 enum err archive_count(struct db_conn *c, const struct archive_filter *asked, int64_t *out)
 {
     struct archive_filter filter = *asked, *f = &filter;
@@ -733,8 +771,12 @@ enum err archive_count(struct db_conn *c, const struct archive_filter *asked, in
     if (e)
         return e;
     *out = 0;
+    if (missing)
+        return ERR_NOT_FOUND;
+    if (f->id_count)
+        return count_ids(c, asked, out);
     if (f->search)
-        return missing ? OK : search_count(c, asked, out);
+        return search_count(c, asked, out);
     filter_range(f, &low, &high);
     e = db_get(c, &s, &log_count, "iiii", f->owner, low, high, f->peer);
     e = one_number(c, s, e, out);

@@ -49,7 +49,8 @@ struct archive_page {
 /* On any connection, in a worker. `backwards`: the last `max` that match rather than the first. */
 enum err archive_read(struct db_conn *c, struct arena *a, const struct archive_filter *f,
                       int max, bool backwards, struct archive_page *out);
-enum err archive_count(struct db_conn *c, const struct archive_filter *f, int64_t *out);   /* bounded: counts to 10,000 */
+/* Counts to 10,000. ERR_NOT_FOUND: an id is not in this archive. */
+enum err archive_count(struct db_conn *c, const struct archive_filter *f, int64_t *out);
 enum err archive_ends(struct db_conn *c, int64_t owner, int64_t *first_id, int64_t *last_id); /* 0 when empty */
 enum err archive_get(struct db_conn *c, struct arena *a, int64_t id, struct archive_row *out);
 enum err archive_ends_of(struct person *p, int64_t *first_id, int64_t *last_id);    /* of a person in memory, in the loop; as shown */

@@ -8,6 +8,7 @@
 #include "talk/message.h"
 #include "talk/roster.h"
 #include "talk/xep/xep0198_sm.h"
+#include "talk/xep/xep0357_push.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -212,6 +213,7 @@ static void deliver(struct person *p, const struct logged *m, enum manner manner
 void message_deliver_logged(struct person *p, const struct logged *m)
 {
     deliver(p, m, LOGGED, NULL);
+    push_message_logged(p, m->stanza, m->wake_after);
     seen_note(p, m->shown);
 }
 

@@ -7,6 +7,7 @@
 #include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/roster.h"
+#include "talk/xep/xep0163_pep.h"
 #include "talk/xep/xep0191_blocking.h"
 #include <stdio.h>
 
@@ -42,7 +43,7 @@ static void take_conflict(struct person *p, const struct event *e)
 static void take_logged(struct person *p, const struct event *e)
 {
     follow_logged(p, e->before, &(struct logged){ .id = e->id, .shown = e->shown, .stanza = e->text,
-                                                  .carbons = (e->flags & EVENT_CARBONS) != 0, .offline = (e->flags & EVENT_OFFLINE) != 0 });
+                                                  .carbons = (e->flags & EVENT_CARBONS) != 0, .offline = (e->flags & EVENT_OFFLINE) != 0, .wake_after = e->number });
 }
 
 static void take_ahead(struct person *p, const struct event *e)
@@ -93,6 +94,8 @@ static void take_hide(struct person *p, const struct event *e) { presence_show_f
 static void take_roster_push(struct person *p, const struct event *e) { roster_push_here(p, e->text); }
 static void take_block_push(struct person *p, const struct event *e) { blocking_push_here(p, e->text); }
 
+static void take_pep(struct person *p, const struct event *e) { pep_to_devices(p, e->jid, e->text); }
+static void take_pep_show(struct person *p, const struct event *e) { pep_show_here(p, e->jid); }
 static void take_end(struct person *p, const struct event *e)
 {
     char why[200];
@@ -126,6 +129,7 @@ static bool makes_sense(const struct event *e)
     case EVENT_LOGGED:
     case EVENT_AHEAD:
     case EVENT_PASSED:
+    case EVENT_PEP:
         return event_holds_message(e->text);
     case EVENT_STANZA:
     case EVENT_TO_DEVICE:
@@ -144,6 +148,7 @@ void event_take(struct talk *t, struct person *p, const struct event *e)
         [EVENT_PASSED] = take_passed, [EVENT_PRESENCE] = take_presence, [EVENT_STANZA] = take_stanza,
         [EVENT_PROBE] = take_probe, [EVENT_SHOW] = take_show, [EVENT_HIDE] = take_hide,
         [EVENT_ROSTER_PUSH] = take_roster_push, [EVENT_BLOCK_PUSH] = take_block_push, [EVENT_TO_DEVICE] = take_to_device,
+        [EVENT_PEP] = take_pep, [EVENT_PEP_SHOW] = take_pep_show,
         [EVENT_END] = take_end,
     };
 

@@ -75,6 +75,8 @@ struct feature {
     enum verdict (*stanza_in)(struct person *to, struct session *from, const struct stanza *s);
     /* Presence without `to` (broadcast) from a client: looked at, may be NULL. */
     void         (*presence_out)(struct session *s, const struct stanza *p);
+    /* An answer (result or error) of a client to what we have asked it, addressed to the domain. */
+    void         (*iq_answer)(struct session *s, const struct stanza *iq);
     void         (*bound)(struct session *s);
     void         (*available)(struct session *s);   /* its first available presence has been handled */
     void         (*ended)(struct session *s);       /* before it goes; not when it is only detached */

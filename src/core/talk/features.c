@@ -13,13 +13,24 @@
 #include "talk/xep/xep0115_caps.h"
 #include <stdlib.h>
 
+/* Log-in and the stream first; then who may be heard at all, before whatever looks at a stanza's content; last what the sender asks for,
+ * which overrides the rules. */
 #define ROWS(X) \
     X(rfc6120_tls) X(rfc6120_sasl) X(rfc6120_bind) X(rfc6120_reconnect) X(rfc6121_roster) X(rfc6121_presence) X(rfc7395_websocket) \
-    X(xep0388_sasl2) X(xep0386_bind2) X(xep0484_fast) X(xep0440_channel_binding) X(xep0198_sm) X(xep0352_csi) \
-    X(xep0191_blocking) X(xep0377_reporting) /* before whatever looks at a stanza's content */ \
-    X(xep0030_disco) X(xep0050_commands) X(xep0133_admin) X(announcements) X(xep0115_caps) X(xep0012_last) X(xep0049_private) X(xep0054_vcard) X(xep0077_register) X(xep0445_preauth) X(xep0401_invitations) X(xep0379_pars) X(xep0055_directory) \
-    X(xep0092_version) X(xep0199_ping) X(xep0202_time) \
-    X(xep0085_chat_states) X(xep0184_receipts) X(xep0249_invitation) X(xep0308_correction) X(xep0333_markers) \
+    X(xep0388_sasl2) X(xep0386_bind2) X(xep0484_fast) X(xep0440_channel_binding) X(xep0198_sm) X(xep0352_csi) X(xep0357_push) \
+    X(xep0191_blocking) X(xep0377_reporting) \
+    /* what can be asked */ \
+    X(xep0030_disco) X(xep0050_commands) X(xep0133_admin) X(announcements) X(rate_classes) X(xep0227_export) X(xep0115_caps) \
+    X(xep0115_clients) X(xep0012_last) X(xep0092_version) X(xep0199_ping) X(xep0202_time) X(xep0215_services) X(xep0363_upload) \
+    /* what is kept for an account, and who sees it */ \
+    X(xep0060_pubsub) X(xep0163_pep) X(xep0049_private) X(xep0402_bookmarks) X(xep0048_bookmarks) X(xep0411_conversion) \
+    X(xep0222_public) X(xep0223_private) X(xep0384_omemo) X(xep0490_displayed) X(xep0054_vcard) X(xep0084_avatar) \
+    X(xep0153_vcard_avatar) X(xep0398_avatars) X(xep0172_nick) X(xep0292_profiles) \
+    /* how people come here */ \
+    X(xep0077_register) X(xep0445_preauth) X(xep0401_invitations) X(xep0379_pars) X(xep0055_directory) \
+    /* what messages carry */ \
+    X(xep0066_oob) X(xep0264_thumbnails) X(xep0385_sims) X(xep0446_file) X(xep0447_sharing) X(xep0449_stickers) \
+    X(xep0085_chat_states) X(xep0184_receipts) X(xep0249_invitation) X(xep0308_correction) X(xep0333_markers) X(xep0353_calls) \
     X(xep0359_stanza_ids) X(xep0380_encryption) X(xep0424_retraction) X(xep0444_reactions) X(xep0461_replies) \
     X(xep0160_offline) X(xep0203_delay) X(xep0297_forwarding) X(xep0313_mam) X(xep0431_fulltext) X(xep0059_rsm) X(xep0441_prefs) \
     X(xep0178_external) X(xep0185_dialback_keys) X(xep0220_dialback) X(xep0288_bidi) X(xep0368_direct_tls) \

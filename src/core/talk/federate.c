@@ -1,6 +1,7 @@
 /* federate.c: see federate.h. One queue for courier, in order, of what is kept and what is not. When courier
  * is away it stands still, and then all that was not answered is handed over again; courier knows kept ones
- * by their names. SPDX-License-Identifier: AGPL-3.0-or-later */
+ * by their names.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/federate.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -15,46 +16,43 @@
 
 METRIC_GAUGE(waiting, "bongsu_talk_outbox", "Stanzas for other servers that courier has not taken yet.");
 METRIC_COUNTER(handed, "bongsu_talk_stanzas_to_servers", "Stanzas for other servers that courier has taken.");
-METRIC_COUNTER(undelivered, "bongsu_talk_stanzas_to_servers_refused",
-               "Stanzas for other servers that courier did not take.");
+METRIC_COUNTER(undelivered, "bongsu_talk_stanzas_to_servers_refused", "Stanzas for other servers that courier did not take.");
 
 enum { AGAIN_MS = 100, NAME_BYTES = 48, ORPHANS_S = 5, PAGE = 1000 };
 
 const struct db_migration federate_migrations[] = {
-    {1, "federate",
-     "CREATE TABLE outbox(name TEXT NOT NULL PRIMARY KEY, node BIGINT NOT NULL, seq BIGINT NOT NULL, stanza "
-     "TEXT NOT NULL);"},
-    {0},
+    { 1, "federate",
+      "CREATE TABLE outbox(name TEXT NOT NULL PRIMARY KEY, node BIGINT NOT NULL, seq BIGINT NOT NULL, stanza "
+      "TEXT NOT NULL);" },
+    { 0 },
 };
 
-static struct db_sql outbox_insert = {
-    "INSERT INTO outbox(name, node, seq, stanza) VALUES (?1, ?2, ?3, ?4) ON CONFLICT(name) DO NOTHING"};
-static struct db_sql outbox_delete = {"DELETE FROM outbox WHERE name = ?1"};
-static struct db_sql outbox_page = {
-    "SELECT name, seq, stanza FROM outbox WHERE node = ?1 ORDER BY seq LIMIT ?2"};
+static struct db_sql outbox_insert = { "INSERT INTO outbox(name, node, seq, stanza) VALUES (?1, ?2, ?3, ?4) ON CONFLICT(name) DO NOTHING" };
+static struct db_sql outbox_delete = { "DELETE FROM outbox WHERE name = ?1" };
+static struct db_sql outbox_page = { "SELECT name, seq, stanza FROM outbox WHERE node = ?1 ORDER BY seq LIMIT ?2" };
 /* Of workers that are no more (devices.h says when). One that is just beginning loses nothing: a name is sent
  * once. */
-static struct db_sql outbox_inherit = {"UPDATE outbox SET node = ?1 WHERE node <> ?1 AND NOT EXISTS (SELECT "
-                                       "1 FROM node WHERE node.id = outbox.node)"};
+static struct db_sql outbox_inherit = { "UPDATE outbox SET node = ?1 WHERE node <> ?1 AND NOT EXISTS (SELECT "
+                                        "1 FROM node WHERE node.id = outbox.node)" };
 
 struct outbound {
-    struct list link; /* in federate.queue */
+    struct list      link; /* in federate.queue */
     struct federate *federate;
-    bool kept, asked;
-    int64_t node, seq, added_ms;
-    char name[NAME_BYTES];
-    size_t len;
-    char text[];
+    bool             kept, asked;
+    int64_t          node, seq, added_ms;
+    char             name[NAME_BYTES];
+    size_t           len;
+    char             text[];
 };
 
 struct federate {
-    struct talk *talk;
-    bool on;
-    struct list queue; /* in order */
-    int count, flying;
-    bool stalled, reading, again_read;
-    struct timer again;
-    struct timer orphans;
+    struct talk  *talk;
+    bool          on;
+    struct list   queue; /* in order */
+    int           count, flying;
+    bool          stalled, reading, again_read;
+    struct timer  again;
+    struct timer  orphans;
     struct strmap names; /* kept ones in the queue */
 };
 
@@ -77,8 +75,7 @@ bool federate_reaches(const struct talk *t, struct str domain)
 {
     if (!t->federate || !t->federate->on || str_eq(domain, t->domain) || domain.len == 0)
         return false;
-    return !(domain.len > t->domain.len && str_ends(domain, t->domain) &&
-             domain.p[domain.len - t->domain.len - 1] == '.');
+    return !(domain.len > t->domain.len && str_ends(domain, t->domain) && domain.p[domain.len - t->domain.len - 1] == '.');
 }
 
 bool federate_is_full(const struct talk *t)
@@ -101,8 +98,7 @@ struct outbound *outbound_new(struct talk *t, struct str text, int64_t origin)
     if (origin)
         snprintf(o->name, sizeof o->name, "m%016llx", (unsigned long long)origin);
     else
-        snprintf(o->name, sizeof o->name, "%016llx.%016llx", (unsigned long long)o->node,
-                 (unsigned long long)o->seq);
+        snprintf(o->name, sizeof o->name, "%016llx.%016llx", (unsigned long long)o->node, (unsigned long long)o->seq);
     o->len = text.len;
     memcpy(o->text, text.p, text.len);
     return o;
@@ -128,7 +124,7 @@ static void leave_queue(struct outbound *o)
 /* ---- done with one ---- */
 
 struct gone {
-    struct change change;
+    struct change    change;
     struct outbound *o;
 };
 
@@ -158,7 +154,7 @@ static void finish(struct outbound *o)
         return;
     }
     g = NEW(struct gone);
-    *g = (struct gone){.change = {.apply = gone_apply, .done = gone_done}, .o = o};
+    *g = (struct gone){ .change = { .apply = gone_apply, .done = gone_done }, .o = o };
     if (session_change(NULL, t, &g->change) != OK)
         gone_done(t, &g->change, ERR_LIMIT);
 }
@@ -182,17 +178,17 @@ static bool is_told(const struct stanza *st)
 /* As if it came from there: an error that stays here reaches the same devices. */
 static void give_back(struct outbound *o, const char *type, const char *condition)
 {
-    struct talk *t = o->federate->talk;
+    struct talk     *t = o->federate->talk;
     struct xml_node *n;
-    struct stanza st;
-    struct jid from;
-    const char *fault;
-    struct buf b;
+    struct stanza    st;
+    struct jid       from;
+    const char      *fault;
+    struct buf       b;
 
     metric_add(&undelivered, 1);
     if (xml_parse(&t->round, str_make(o->text, o->len), &stanza_scope, &n) != XML_FINE ||
-        jid_parse(&t->round, xml_attr(n, "from"), &from) != OK ||
-        stanza_read(&t->round, n, &from, &st, &fault) != OK || !st.has_to || !is_told(&st))
+        jid_parse(&t->round, xml_attr(n, "from"), &from) != OK || stanza_read(&t->round, n, &from, &st, &fault) != OK || !st.has_to ||
+        !is_told(&st))
         return;
     buf_init(&b, 0);
     stanza_error(&b, &st, st.to.full, type, condition, NULL);
@@ -232,7 +228,7 @@ static void answered(void *arg, enum err e, struct str payload)
         if (e == ERR_LIMIT)
             give_back(o, "wait", "resource-constraint");
         else
-            give_back(o, "cancel", e == ERR_DENIED ? "policy-violation" : "remote-server-not-found");
+            give_back(o, "cancel", e == ERR_DENIED ? "policy-violation" : "not-acceptable");
         finish(o);
     } else if (has_waited(o)) {
         give_back(o, "wait", "remote-server-timeout");
@@ -248,8 +244,8 @@ static void answered(void *arg, enum err e, struct str payload)
 
 static bool ask(struct outbound *o)
 {
-    struct federate *f = o->federate;
-    struct str text = str_make(o->text, o->len);
+    struct federate      *f = o->federate;
+    struct str            text = str_make(o->text, o->len);
     struct courier_stanza s = {
         .flags = o->kept ? COURIER_KEEP : 0,
         .name = o->kept ? str_of(o->name) : STR(""),
@@ -258,7 +254,7 @@ static bool ask(struct outbound *o)
         .remote = domain_in(kept_attr(text, "to")),
     };
     struct buf b;
-    enum err e;
+    enum err   e;
 
     buf_init(&b, 0);
     courier_send_write(&b, &s);
@@ -273,8 +269,7 @@ static bool ask(struct outbound *o)
 
 static void go(struct federate *f)
 {
-    LIST_EACH(it, &f->queue)
-    {
+    LIST_EACH(it, &f->queue) {
         struct outbound *o = LIST_ITEM(it, struct outbound, link);
 
         if (f->stalled || f->flying >= FEDERATE_WINDOW)
@@ -324,7 +319,7 @@ void federate_send(struct talk *t, struct str text)
 
 struct after {
     size_t len;
-    char text[];
+    char   text[];
 };
 
 static void send_now(struct talk *t, void *arg)
@@ -354,11 +349,11 @@ void federate_send_after(struct session *from, struct str text)
 static void came(void *arg, struct bus_request *rq, struct str subject, struct str payload)
 {
     static const struct xml_scope *const scope = &stanza_scope;
-    struct talk *t = arg;
-    struct str remote, text;
-    struct xml_node *n;
-    struct jid from;
-    enum err e = courier_came_read(payload, &remote, &text);
+    struct talk                         *t = arg;
+    struct str                           remote, text;
+    struct xml_node                     *n;
+    struct jid                           from;
+    enum err                             e = courier_came_read(payload, &remote, &text);
 
     (void)subject;
     if (!str_is(bus_asker(rq), "courier")) {
@@ -366,9 +361,8 @@ static void came(void *arg, struct bus_request *rq, struct str subject, struct s
         return;
     }
     arena_reset(&t->round);
-    if (!e && (xml_parse(&t->round, text, scope, &n) != XML_FINE ||
-               jid_parse(&t->round, xml_attr(n, "from"), &from) != OK || !str_eq(from.domain, remote) ||
-               !federate_reaches(t, from.domain)))
+    if (!e && (xml_parse(&t->round, text, scope, &n) != XML_FINE || jid_parse(&t->round, xml_attr(n, "from"), &from) != OK ||
+               !str_eq(from.domain, remote) || !federate_reaches(t, from.domain)))
         e = ERR_INVALID;
     if (e)
         bus_answer(rq, e, STR_NULL);
@@ -381,23 +375,23 @@ static void came(void *arg, struct bus_request *rq, struct str subject, struct s
 
 struct page_row {
     struct str name, text;
-    int64_t seq;
+    int64_t    seq;
 };
 
 struct page {
-    struct db_read read;
+    struct db_read   read;
     struct federate *federate;
-    int64_t node;
-    struct arena arena;
-    int count;
-    struct page_row rows[PAGE];
+    int64_t          node;
+    struct arena     arena;
+    int              count;
+    struct page_row  rows[PAGE];
 };
 
 static enum err page_work(struct db_conn *c, struct db_read *self)
 {
-    struct page *g = (struct page *)self;
+    struct page    *g = (struct page *)self;
     struct db_stmt *s = db_prepare(c, &outbox_page);
-    enum err e;
+    enum err        e;
 
     if (!s)
         return ERR_BUG;
@@ -418,7 +412,7 @@ static void read_left(struct federate *f);
 
 static void page_done(struct db_read *self, enum err e)
 {
-    struct page *g = (struct page *)self;
+    struct page     *g = (struct page *)self;
     struct federate *f = g->federate;
 
     f->reading = false;
@@ -444,7 +438,7 @@ static void read_left(struct federate *f)
     if (f->reading || f->count > FEDERATE_QUEUE_MAX / 2)
         return;
     g = NEW(struct page);
-    g->read = (struct db_read){.work = page_work, .done = page_done};
+    g->read = (struct db_read){ .work = page_work, .done = page_done };
     g->federate = f;
     g->node = f->talk->shared ? f->talk->node : 0;
     arena_init(&g->arena);
@@ -476,7 +470,7 @@ static void inherited(struct talk *t, struct change *ch, enum err e)
 static void look_for_orphans(struct timer *timer)
 {
     struct federate *f = LIST_ITEM(timer, struct federate, orphans);
-    struct inherit *i;
+    struct inherit  *i;
 
     timer_start(f->talk->loop, timer, ORPHANS_S * 1000, look_for_orphans);
     if (!f->talk->shared) {
@@ -496,8 +490,8 @@ static void look_for_orphans(struct timer *timer)
 void federate_init(struct talk *t)
 {
     struct federate *f = NEW(struct federate);
-    struct str role = bus_role(t->bus);
-    char subject[BUS_SUBJECT_BYTES_MAX];
+    struct str       role = bus_role(t->bus);
+    char             subject[BUS_SUBJECT_BYTES_MAX];
 
     t->federate = f;
     f->talk = t;
@@ -523,7 +517,7 @@ void federate_done(struct talk *t)
     timer_stop(t->loop, &f->orphans);
     guests_done(t);
     LIST_EACH(it, &f->queue)
-    free(LIST_ITEM(it, struct outbound, link));
+        free(LIST_ITEM(it, struct outbound, link));
     strmap_done(&f->names);
     free(f);
     t->federate = NULL;

@@ -29,9 +29,9 @@ void federate_send_after(struct session *from, struct str text);
 /* A stanza that must arrive. `origin`: what makes it the same when it is sent again; 0: nothing does. */
 struct outbound;
 struct outbound *outbound_new(struct talk *t, struct str text, int64_t origin);
-enum err outbound_write(struct db_conn *c, struct outbound *o);          /* in an apply */
-void outbound_decided(struct talk *t, struct outbound *o, bool durable); /* takes it */
-bool federate_is_full(const struct talk *t); /* so many wait for courier that no more may come */
+enum err         outbound_write(struct db_conn *c, struct outbound *o);              /* in an apply */
+void             outbound_decided(struct talk *t, struct outbound *o, bool durable); /* takes it */
+bool             federate_is_full(const struct talk *t);                             /* so many wait for courier that no more may come */
 
 void federate_init(struct talk *t);
 void federate_done(struct talk *t);

@@ -7,6 +7,7 @@
 #include "talk/deliver.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
+#include "talk/xep/xep0357_push.h"
 #include <stdlib.h>
 
 METRIC_COUNTER(followed, "bongsu_talk_log_gaps", "Times a person's log was read because a message was missing.");
@@ -219,6 +220,8 @@ void follow_logged(struct person *p, int64_t before, const struct logged *m)
 {
     if (m->id <= p->log_last)
         return;
+    if (p->session_count == 0 && m->wake_after)
+        push_message_missed(p, m->stanza, m->wake_after);
     /* What was put aside comes from the store, even while that is being emptied. */
     if (before != p->log_last || p->following || (p->offline_busy && !m->offline)) {
         follow_to(p, m->id);

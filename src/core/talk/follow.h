@@ -13,6 +13,7 @@ struct logged {                 /* one message as it was kept */
     int64_t    id, shown;       /* place in the log; what clients know it by */
     bool       carbons;
     bool       offline;         /* it was put aside: nobody was there when it was stored */
+    int64_t    wake_after;      /* of another worker: push registrations newer than this it knew nothing of, or took for ours; 0: none */
     struct str stanza;
 };
 

@@ -7,12 +7,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void ignore(void *arg, int64_t at, struct str body)
 {
-    *(int64_t *)arg += at + (int64_t)body.len;
+    *(uint64_t *)arg += (uint64_t)at + body.len;
 }
 
 static void ignore_gram(void *arg, int64_t gram)
 {
-    *(int64_t *)arg += gram > 0;
+    *(uint64_t *)arg += gram > 0;
     if (gram < 0)
         abort();
 }
@@ -21,7 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str         in = str_make((const char *)data, size);
     struct str         halves[2] = { str_make(in.p, size / 2), str_make(in.p + size / 2, size - size / 2) };
-    int64_t            ats[2] = { 0, 1000 }, ids[GRAMS_IDS_BLOCK], sum = 0;
+    int64_t            ats[2] = { 0, 1000 }, ids[GRAMS_IDS_BLOCK];
+    uint64_t           sum = 0;
     struct gram_source sources[2] = { { 0, 2, ats, halves }, { 100, 1, ats, &in } };
     struct gram_range  ranges[8];
     uint64_t           bits[4];

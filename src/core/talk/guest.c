@@ -12,20 +12,20 @@ METRIC_GAUGE(guests_known, "bongsu_talk_guests", "People of other servers that h
 METRIC_COUNTER(stanzas_far, "bongsu_talk_stanzas_from_servers", "Stanzas of other servers.");
 
 struct guest {
-    struct session s;    /* first */
-    struct list by_use;  /* in t->guests_by_use */
-    struct list waiting; /* behind the one that is being handled */
-    int waiting_count;
-    bool inside;            /* route_stanza is running */
-    bool busy;              /* the one at hand waits for something (session.held) */
-    struct bus_request *rq; /* of the one at hand */
+    struct session      s;       /* first */
+    struct list         by_use;  /* in t->guests_by_use */
+    struct list         waiting; /* behind the one that is being handled */
+    int                 waiting_count;
+    bool                inside; /* route_stanza is running */
+    bool                busy;   /* the one at hand waits for something (session.held) */
+    struct bus_request *rq;     /* of the one at hand */
 };
 
 struct waiting_stanza {
-    struct list link;
+    struct list         link;
     struct bus_request *rq;
-    size_t len;
-    char text[];
+    size_t              len;
+    char                text[];
 };
 
 /* ---- who is known ---- */
@@ -38,7 +38,7 @@ static void guest_free(struct guest *g)
     intmap_del(&t->sessions, (int64_t)g->s.id);
     list_remove(&g->by_use);
     LIST_EACH(it, &g->waiting)
-    free(LIST_ITEM(it, struct waiting_stanza, link));
+        free(LIST_ITEM(it, struct waiting_stanza, link));
     free((char *)g->s.jid.full.p);
     g->s.state = SESSION_CLOSED;
     loop_free_later(t->loop, g);
@@ -46,8 +46,7 @@ static void guest_free(struct guest *g)
 
 static void forget_oldest(struct talk *t)
 {
-    LIST_EACH(it, &t->guests_by_use)
-    {
+    LIST_EACH(it, &t->guests_by_use) {
         struct guest *g = LIST_ITEM(it, struct guest, by_use);
 
         if (g->busy || g->s.commits || g->waiting_count)
@@ -60,7 +59,7 @@ static void forget_oldest(struct talk *t)
 static struct guest *guest_of(struct talk *t, const struct jid *from)
 {
     struct guest *g = strmap_get(&t->guests, from->full);
-    struct jid j = *from;
+    struct jid    j = *from;
 
     if (g) {
         list_remove(&g->by_use);
@@ -106,11 +105,11 @@ static void handled(struct guest *g)
 
 static void handle(struct guest *g, struct str text, struct bus_request *rq)
 {
-    struct session *s = &g->s;
+    struct session  *s = &g->s;
     struct xml_node *n;
-    struct stanza st;
-    const char *condition = NULL;
-    enum err e;
+    struct stanza    st;
+    const char      *condition = NULL;
+    enum err         e;
 
     metric_add(&stanzas_far, 1);
     if (xml_parse(&s->talk->round, text, &stanza_scope, &n) != XML_FINE ||
@@ -154,7 +153,7 @@ void guest_continue(struct session *s)
 
 void guest_take(struct talk *t, const struct jid *from, struct str text, struct bus_request *rq)
 {
-    struct guest *g = guest_of(t, from);
+    struct guest          *g = guest_of(t, from);
     struct waiting_stanza *w;
 
     if (!g->busy && list_empty(&g->waiting)) {
@@ -190,6 +189,6 @@ void guests_init(struct talk *t)
 void guests_done(struct talk *t)
 {
     LIST_EACH(it, &t->guests_by_use)
-    guest_free(LIST_ITEM(it, struct guest, by_use));
+        guest_free(LIST_ITEM(it, struct guest, by_use));
     strmap_done(&t->guests);
 }

@@ -1,7 +1,8 @@
 /* guest.h: somebody of another domain as a sender: a session without person and connection, whose `jid` is
  * the address they wrote from. What is sent to it goes to their server. It stands for nothing: no presence,
  * no memory; the least recently heard of are forgotten, and an answer to them that comes later still goes, if
- * it names whom it is for. SPDX-License-Identifier: AGPL-3.0-or-later */
+ * it names whom it is for.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "bus/bus.h"
 #include "talk/session.h"

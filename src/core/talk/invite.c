@@ -186,12 +186,11 @@ static void put_local(struct buf *b, struct str local)
     }
 }
 
-void invite_put_uri(struct buf *b, const struct invite *i, struct str domain, struct str token)
+static void put_target(struct buf *b, const struct invite *i, struct str domain, struct str token)
 {
     bool       contact = (i->may & INVITE_CONTACT) && i->username.len == 0;
     struct str local = contact ? i->inviter : i->username;
 
-    BUF_LIT(b, "xmpp:");
     put_local(b, local);
     if (local.len)
         buf_put_c(b, '@');
@@ -200,6 +199,19 @@ void invite_put_uri(struct buf *b, const struct invite *i, struct str domain, st
     buf_put_str(b, token);
     if (contact && (i->may & INVITE_ACCOUNT))
         BUF_LIT(b, ";ibr=y");
+}
+
+void invite_put_uri(struct buf *b, const struct invite *i, struct str domain, struct str token)
+{
+    BUF_LIT(b, "xmpp:");
+    put_target(b, i, domain, token);
+}
+
+void invite_put_page(struct buf *b, const char *page, const struct invite *i, struct str domain, struct str token)
+{
+    buf_put_z(b, page);
+    buf_put_c(b, '#');
+    put_target(b, i, domain, token);
 }
 
 /* ---- friends ----

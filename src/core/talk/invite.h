@@ -49,5 +49,8 @@ enum err invite_contact(struct db_conn *c, struct str token, struct str inviter,
 /* "xmpp:alice@town.example?roster;preauth=TOKEN;ibr=y" and its like (XEP-0401 §5). `domain` is the server's. */
 void invite_put_uri(struct buf *b, const struct invite *i, struct str domain, struct str token);
 
+/* The same behind the address of a page, which need not ask the server: "https://town.example/invite.html#alice@…?roster;…". */
+void invite_put_page(struct buf *b, const char *page, const struct invite *i, struct str domain, struct str token);
+
 void invite_tick(struct talk *t);           /* makes friends, forgets what is over */
 void invite_look(struct talk *t);           /* an invitation has been used: do not wait */

@@ -15,6 +15,7 @@
 #include "talk/federate.h"
 #include "talk/jids.h"
 #include "talk/nodes.h"
+#include "talk/xep/xep0357_push.h"
 #include "talk/search.h"
 #include <stdlib.h>
 
@@ -182,6 +183,7 @@ struct message_op {
     void              *posted_arg;
     struct str         id, to_text;     /* for an error reply and the log */
     bool               kept, carbons;
+    int64_t            wake_after;      /* what other workers have to wake (follow.h) */
     bool               away;            /* nobody was known to be there; put.offline says only that the commit decides it */
     struct list        under_way;       /* in talk->messages, while it is not decided (a shared database) */
     int                target_count;
@@ -314,7 +316,8 @@ static void send_event(struct message_op *o, enum event_kind kind, const struct 
     event_send(about->talk, &(struct event){
         .kind = kind, .local = about->jid.local, .text = o->put.stanza, .id = o->put.id, .before = before,
         .shown = name_of(o),
-        .flags = (o->carbons ? EVENT_CARBONS : 0) | (o->put.offline && about == o->to ? EVENT_OFFLINE : 0) });
+        .flags = (o->carbons ? EVENT_CARBONS : 0) | (o->put.offline && about == o->to ? EVENT_OFFLINE : 0),
+        .number = about == o->to && !o->put.duplicate ? o->wake_after : 0 });
 }
 
 /* To one side's devices, here and elsewhere. `keeps`: it has a place in that side's log. */
@@ -700,6 +703,8 @@ static void launch(struct message *m, struct plan *plan, struct person *to, mess
     } else if (!send_kept(s, o)) {
         refuse(t, o, ERR_LIMIT);
         op_free(o);
+    } else if (o->change.apply && (o->put.offline || o->put.keeps & ARCHIVE_RECIPIENT_KEEPS)) {
+        o->wake_after = push_message_kept(to, m);
     }
 }
 
@@ -773,13 +778,17 @@ void message_route(struct session *s, const struct stanza *st, struct person *to
 }
 
 /* Waits for nothing but what was sent before it. */
-static void passes(struct session *s, const struct stanza *st)
+static void passes(struct session *s, const struct message *m)
 {
     struct buf *b = talk_scratch(s->talk);
 
-    stanza_forward(b, st, s->jid.full, st->to.full);
+    stanza_forward(b, m->stanza, s->jid.full, m->stanza->to.full);
     metric_add(&messages_passed, 1);
     federate_send_after(s, buf_str(b));
+    if (!m->carbons)
+        return;
+    message_deliver_passed(s->person, buf_str(b), true, s);
+    event_send(s->talk, &(struct event){ .kind = EVENT_PASSED, .local = s->jid.local, .text = buf_str(b), .flags = EVENT_CARBONS });
 }
 
 static void launch_far(struct session *s, struct message *m, struct plan *plan)
@@ -815,7 +824,7 @@ void message_leaves(struct session *s, const struct stanza *st)
     if (m.carbons)
         plan_carbons(&plan, m.from, DELIVERY_CARBON_SENT, s);
     if (!m.offline && !m.archive)
-        passes(s, st);      /* XEP-0280 copies of what is not kept stay here: nobody misses a composing mark */
+        passes(s, &m);
     else
         launch_far(s, &m, &plan);
 }

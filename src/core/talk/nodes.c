@@ -7,6 +7,7 @@
  * From suspect on until its rows go, the log is read twice a second: it may be only we who do not hear it.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/nodes.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -15,6 +16,7 @@
 #include "talk/archive.h"
 #include "talk/devices.h"
 #include "talk/follow.h"
+#include "talk/xep/xep0163_pep.h"
 #include "talk/xep/xep0198_move.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +62,7 @@ struct nodes {
     int64_t       hearted_ms, heart_ms;     /* our last beat; the one under way */
     int64_t       gap_ms;           /* when a beat of ours had taken too long */
     int64_t       marked_ms, mark_ms;   /* a commit of ours after it has landed; is under way since */
+    int64_t       missed_us;     /* events may have been lost since then; 0: none */
     int64_t       repaired_ms, calm_ms;
     int64_t       highest, calm, calm_next;   /* places in the log: heard of; all before is here; the one after that */
     int64_t       read_upto, read_before;     /* how far the last repair has come, and the one before it */
@@ -729,6 +732,8 @@ static void beat(struct timer *timer)
     if (n->refresh_ms && now >= n->refresh_ms && bus_connected(n->talk->wide)) {
         n->refresh_ms = 0;
         persons_reload_all(n->talk);
+        pep_missed(n->talk, n->missed_us);
+        n->missed_us = 0;
     }
     metric_set(&nodes_alive, nodes_count(n->talk));
 }
@@ -742,6 +747,8 @@ static void weather(void *arg, bool connected)
 
     LOG_INFO("nodes.bus", LF_Z("state", connected ? "connected" : "lost"));
     trouble(n);
+    if (!n->missed_us)
+        n->missed_us = clock_us();
     if (!connected) {
         n->broken_ms = now;
         return;

@@ -27,7 +27,7 @@ enum event_kind {
     EVENT_WHO,          /* which devices are there? Each worker answers with DEVICE for its own */
     EVENT_DEVICE,       /* key, node, jid: resource, number: priority, flags; or it is gone */
     EVENT_CONFLICT,     /* jid: a resource that another node has just bound, key: by whom */
-    EVENT_LOGGED,       /* id, before, shown, flags, text: a message of the person's log */
+    EVENT_LOGGED,       /* id, before, shown, flags, text: a message of the person's log; number: struct logged's wake_after */
     EVENT_AHEAD,        /* shown, flags, text: the same before it is stored */
     EVENT_PENDING,      /* a device has come: what went ahead to the person, and is not stored yet, shall be told again */
     EVENT_PASSED,       /* flags, text: a message that is not kept */
@@ -39,6 +39,8 @@ enum event_kind {
     EVENT_ROSTER_PUSH,  /* text: the <query/> */
     EVENT_BLOCK_PUSH,   /* text: <block/> or <unblock/> */
     EVENT_TO_DEVICE,    /* key, text: a stanza for one session; jid, node, number: the sender's address, node and key. To node.<id> */
+    EVENT_PEP,          /* jid: a node, text: a notification without `to`, for the person's devices that want the node */
+    EVENT_PEP_SHOW,     /* jid: an account, whose last items the person's devices may have from now on */
     EVENT_END,          /* jid: resource or empty, text: why. An administrator ends the person's sessions */
     EVENT_KINDS
 };

@@ -15,7 +15,9 @@ static const struct owned core[] = {
 };
 
 /* Of nobody: numbers of addresses, what is counted by owned_others, what the server needs for itself. */
-static const char *const nobodys[] = { "jid", "message", "settled", "secret", "log_order", "node", "audit", "banner", "search_wanted", "db_migration", "db_probe",
+static const char *const nobodys[] = { "jid", "message", "settled", "secret", "push_key", "log_order", "node", "audit", "banner", "search_wanted", "caps",
+                                       "outbox" /* on its way to other servers */,
+                                       "search_trash" /* numbers of segments, swept within minutes */, "db_migration", "db_probe",
                                        "db_writer", NULL };
 
 enum err owned_number(struct db_conn *c, struct str user, struct str bare, int64_t *out)

@@ -10,7 +10,9 @@
 #include "talk/follow.h"
 #include "talk/jids.h"
 #include "talk/nodes.h"
+#include "talk/profile.h"
 #include "talk/roster.h"
+#include "talk/xep/xep0357_push.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -72,6 +74,8 @@ static void lists_free(struct person *p)
         free((char *)p->blocked[i].p);
     for (int i = 0; i < p->pref_count; i++)
         free((char *)p->prefs[i].jid.p);
+    push_list_free(&p->push);
+    profile_photos_free(p);
     free(p->items);
     free(p->blocked);
     free(p->prefs);
@@ -373,8 +377,10 @@ static void swap_lists(struct person *p, struct person *fresh)
     p->blocked_count = fresh->blocked_count;
     p->prefs = fresh->prefs;
     p->pref_count = fresh->pref_count;
+    p->push = fresh->push;
     p->archive_default = fresh->archive_default;
     p->admin = fresh->admin;
+    memcpy(p->rate_class, fresh->rate_class, sizeof p->rate_class);
     if (fresh->roster_version > p->roster_version)
         p->roster_version = fresh->roster_version;
     p->removed_version = fresh->removed_version;
@@ -382,6 +388,7 @@ static void swap_lists(struct person *p, struct person *fresh)
     fresh->items = NULL;
     fresh->blocked = NULL;
     fresh->prefs = NULL;
+    fresh->push = NULL;
     fresh->item_count = fresh->blocked_count = fresh->pref_count = 0;
     devices_take(p, fresh);
 }
@@ -442,6 +449,7 @@ static void reload_end(struct load *l, enum err e)
         p->stale = true;    /* what is under way here is not in what was read */
     } else {
         swap_lists(p, l->fresh);
+        follow_to(p, l->fresh->log_last);   /* a worker whose events did not come may have stored something */
         if (l->again)
             person_reload(p);
     }

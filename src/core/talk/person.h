@@ -7,10 +7,12 @@
 #include "talk/session.h"
 #include "talk/talk.h"
 
-enum { PERSONS_IDLE_MAX = 20000 };
+enum { PERSONS_IDLE_MAX = 20000, RATE_CLASS_BYTES = 24 };
 
 struct device;
 struct load;
+struct push_list;            /* talk/xep/xep0357_push.h: devices that want to be woken; NULL: none */
+struct profile_photos;
 
 enum subscription { SUB_NONE = 0, SUB_TO = 1, SUB_FROM = 2, SUB_BOTH = 3 };
 
@@ -44,6 +46,8 @@ struct person {
     uint8_t             archive_default;   /* XEP-0441, enum archive_policy */
     int                 pref_count;
     struct { struct str jid; uint8_t policy; } *prefs;
+    struct push_list   *push;
+    struct profile_photos *photos;     /* profile.h; NULL: not known */
     bool                has_offline;   /* messages wait in the offline table */
     bool                offline_busy;  /* they are being delivered: what arrives joins them */
     bool                offline_running;   /* one step of that is under way */
@@ -55,6 +59,7 @@ struct person {
     bool                stale;         /* one of them failed: load again after each */
     bool                deleted;
     int64_t             banner_seen;   /* the newest announcement that was shown (banner.c) */
+    char                rate_class[RATE_CLASS_BYTES];      /* "": none (rates.h) */
     bool                admin;         /* in the table `admin`; ask person_is_admin (admin.h) */
     bool                stored;        /* the row is durable */
     /* with others over one database: */

@@ -15,9 +15,11 @@
 #include "talk/federate.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
+#include "talk/profile.h"
 #include "talk/roster.h"
 #include "talk/subscription.h"
 #include "talk/xep/xep0012_last.h"
+#include "talk/xep/xep0163_pep.h"
 #include "talk/xep/xep0191_blocking.h"
 #include "talk/xep/xep0379_pars.h"
 #include "talk/xep/xep0198_sm.h"
@@ -96,11 +98,70 @@ struct person *presence_person(struct talk *t, struct str bare)
     return p && !p->deleted && p->session_count ? p : NULL;
 }
 
-static void put_to(struct buf *b, struct str text, struct str to)
+/* ---- what is said of the photo (XEP-0153): by us, to each viewer their own (profile.h) ---- */
+
+#define NS_UPDATE "vcard-temp:x:update"
+#define NS_NICK   "http://jabber.org/protocol/nick"
+
+/* A client that says that it has no photo to show is believed (XEP-0398 §3); any other word of it would be the same for everyone. */
+static bool says_no_photo(const struct xml_node *update)
 {
+    const struct xml_node *photo = xml_child(update, "photo", NS_UPDATE);
+
+    return photo && !photo->child;
+}
+
+static bool is_told_by_us(const struct xml_node *x)
+{
+    return xml_is(x, "nick", NS_NICK) || (xml_is(x, "x", NS_UPDATE) && !says_no_photo(x));
+}
+
+/* As stanza_forward, without what is not for all. */
+static void put_presence(struct buf *b, const struct stanza *p, struct str from, struct str to)
+{
+    stanza_open(b, "presence", from, to, p->id, stanza_type_text(p->type), p->lang);
+    for (const struct xml_node *x = xml_first(p->node); x; x = xml_next(x))
+        if (!is_told_by_us(x))
+            xml_put_node(b, x, STR(NS_CLIENT));
+    BUF_LIT(b, "</presence>");
+}
+
+static bool is_available(struct str text)
+{
+    const char *end = memchr(text.p, '>', text.len);
+
+    return end && !memmem(text.p, (size_t)(end - text.p), " type='", 7);
+}
+
+static void put_photo(struct talk *t, struct buf *b, struct str text, struct str viewer)
+{
+    struct str     from = t->shared ? STR_NULL : kept_attr(text, "from"), bare = str_split(&from, '/');
+    struct person *p = bare.len ? presence_person(t, bare) : NULL;
+    struct str     hash = p ? profile_photo_for(p, viewer) : STR_NULL;
+
+    if (!hash.p || !is_available(text) || memmem(text.p, text.len, NS_UPDATE, sizeof NS_UPDATE - 1))
+        return;
+    BUF_LIT(b, "<x xmlns='" NS_UPDATE "'><photo>");
+    xml_put_escaped(b, hash);
+    BUF_LIT(b, "</photo></x>");
+}
+
+/* ---- sending, go on ---- */
+
+static void put_to(struct talk *t, struct buf *b, struct str text, struct str to)
+{
+    static const char closing[] = "</presence>";
+    struct str        rest = to, viewer = str_split(&rest, '/');
+
     buf_put(b, OPENING, OPENING_BYTES);
     xml_put_attr(b, "to", to);
-    buf_put(b, text.p + OPENING_BYTES, text.len - OPENING_BYTES);
+    if (!str_ends(text, STR("</presence>"))) {
+        buf_put(b, text.p + OPENING_BYTES, text.len - OPENING_BYTES);
+        return;
+    }
+    buf_put(b, text.p + OPENING_BYTES, text.len - OPENING_BYTES - (sizeof closing - 1));
+    put_photo(t, b, text, viewer);
+    BUF_LIT(b, "</presence>");
 }
 
 static void send_to_session(struct session *s, struct str text)
@@ -108,7 +169,7 @@ static void send_to_session(struct session *s, struct str text)
     struct buf b;
 
     buf_init(&b, 0);
-    put_to(&b, text, s->guest ? s->jid.full : s->jid.bare);
+    put_to(s->talk, &b, text, s->guest ? s->jid.full : s->jid.bare);
     session_send(s, buf_str(&b));
     metric_add(&presences_out, 1);
     buf_done(&b);
@@ -127,7 +188,7 @@ static bool send_away(struct talk *t, struct str jid, struct str text)
     if (!federate_reaches(t, domain))
         return false;
     buf_init(&b, 0);
-    put_to(&b, text, jid);
+    put_to(t, &b, text, jid);
     federate_send(t, buf_str(&b));
     metric_add(&presences_out, 1);
     buf_done(&b);
@@ -327,6 +388,7 @@ void presence_show(struct person *of, struct person *to)
         send_far(of->talk, to->jid.bare, STR_NULL, str_of(s->presence));
     }
     ask_far(of->talk, EVENT_SHOW, of->jid.bare, to->jid.bare);
+    pep_show(of, to);
 }
 
 void presence_show_guest(struct person *of, struct str to_bare, bool show)
@@ -354,6 +416,19 @@ void presence_hide(struct person *of, struct person *to)
     }
     ask_far(of->talk, EVENT_HIDE, of->jid.bare, to->jid.bare);
     buf_done(&b);
+}
+
+void presence_again(struct person *p)
+{
+    uint64_t ids[ROSTER_SESSIONS_MAX];
+    int      n = roster_sessions(p, ids);
+
+    for (int i = 0; i < n; i++) {
+        struct session *s = session_find(p->talk, ids[i]);
+
+        if (s && session_available(s) && !s->closing)
+            broadcast(s, str_of(s->presence));
+    }
 }
 
 /* ---- becoming available (§4.2) ---- */
@@ -459,7 +534,7 @@ static void become_available(struct session *s, const struct stanza *p)
         return;
     }
     buf_init(&b, 0);
-    stanza_forward(&b, p, s->jid.full, STR_NULL);
+    put_presence(&b, p, s->jid.full, STR_NULL);
     free(s->presence);
     s->presence = str_dup(buf_str(&b));
     buf_done(&b);
@@ -564,6 +639,17 @@ static bool stages_pass(struct session *s, const struct stanza *p, struct person
     return true;
 }
 
+/* Directed presence shows the photo too (XEP-0398 §3). */
+static void put_directed(struct session *s, struct buf *b, const struct stanza *p)
+{
+    struct buf text;
+
+    buf_init(&text, 0);
+    put_presence(&text, p, s->jid.full, STR_NULL);
+    put_to(s->talk, b, buf_str(&text), p->to.full);
+    buf_done(&text);
+}
+
 static bool note_directed(struct session *s, const struct stanza *p)
 {
     if (s->guest)
@@ -586,7 +672,7 @@ static void directed(struct session *s, const struct stanza *p, struct person *t
     if (!stages_pass(s, p, to) || !note_directed(s, p))
         return;
     b = talk_scratch(s->talk);
-    stanza_forward(b, p, s->jid.full, p->to.full);
+    put_directed(s, b, p);
     route_presence(s->talk, to, p->to.resource, buf_str(b));
 }
 
@@ -633,7 +719,7 @@ static void leaves(struct session *s, const struct stanza *p)
     if (!note_directed(s, p))
         return;
     b = talk_scratch(s->talk);
-    stanza_forward(b, p, s->jid.full, p->to.full);
+    put_directed(s, b, p);
     federate_send(s->talk, buf_str(b));
 }
 

@@ -15,6 +15,8 @@ void presence_directed_free(struct session *s);
 /* The presence of every available session of `of`, to the available sessions of `to`. */
 void presence_show(struct person *of, struct person *to);
 void presence_hide(struct person *of, struct person *to);
+/* What presence shows besides what the client said is another thing now: it is broadcast again. */
+void presence_again(struct person *p);
 /* The same to somebody of another server. */
 void presence_show_guest(struct person *of, struct str to_bare, bool show);
 /* A person in memory who has sessions, by bare JID; NULL: nobody to send to. */

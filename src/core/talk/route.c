@@ -11,6 +11,7 @@
 #include "talk/message.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
+#include "talk/xep/xep0357_push.h"
 #include "talk/xep/xep0191_blocking.h"
 #include <stdlib.h>
 
@@ -126,8 +127,12 @@ static void iq_handle(struct session *s, const struct stanza *iq, enum iq_to who
 {
     const struct iq_handler *h;
 
-    if (iq->type != TYPE_GET && iq->type != TYPE_SET)
-        return;     /* an answer to us; what we asked (pings, pushes) needs none looked at */
+    if (iq->type != TYPE_GET && iq->type != TYPE_SET) {
+        for (size_t i = 0; i < feature_count && whom == IQ_TO_SERVER; i++)
+            if (features[i]->iq_answer)
+                features[i]->iq_answer(s, iq);
+        return;
+    }
     h = features_iq(iq->payload->name, iq->payload->ns);
     if (h && s->guest && !(h->to & IQ_FROM_GUEST))
         h = NULL;
@@ -221,6 +226,8 @@ static void iq_to_person(struct session *s, const struct stanza *iq)
     if (iq->type == TYPE_RESULT || iq->type == TYPE_ERROR) {
         if (iq->to.resource.len && (!s->talk->shared || person_of(s, iq)))
             route_iq(s, iq);
+        else if (!iq->to.resource.len)
+            push_answered(s->talk, iq);
         return;
     }
     p = person_of(s, iq);   /* for a full address too: what the stages refuse must not tell who is loaded */

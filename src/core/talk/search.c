@@ -310,11 +310,13 @@ static bool full(const struct page *p) { return p->out->count >= p->limit; }
 
 enum { ROW_ID, ROW_STANZA, ROW_NAME, ROW_AHEAD, ROW_PEER };
 #define LOG_ROW "SELECT l.id, m.stanza, m.name, m.ahead_us, l.peer FROM log l CROSS JOIN message m ON m.id = l.id WHERE l.owner = ?1"
-static struct db_sql log_one = { LOG_ROW " AND l.id = ?2" };
+#define BATCH_IDS "?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25"
+static struct db_sql log_some = { LOG_ROW " AND l.id IN (" BATCH_IDS ") ORDER BY l.id" };
+static struct db_sql log_some_back = { LOG_ROW " AND l.id IN (" BATCH_IDS ") ORDER BY l.id DESC" };
 static struct db_sql log_back = { LOG_ROW " AND l.id > ?2 AND l.id < ?3 ORDER BY l.id DESC LIMIT ?4" };
 #define TAIL_ROW "SELECT id, stanza, name, ahead_us, CASE sender WHEN ?1 THEN recipient ELSE sender END FROM message" \
     " WHERE ((sender = ?1 AND (keeps & 1) <> 0) OR (recipient = ?1 AND (keeps & 2) <> 0))"
-static struct db_sql tail_one = { TAIL_ROW " AND id = ?2" };
+static struct db_sql tail_some = { TAIL_ROW " AND id IN (" BATCH_IDS ") ORDER BY id" };
 static struct db_sql tail_back = { TAIL_ROW " AND id > ?2 AND id < ?3 ORDER BY id DESC LIMIT ?4" };
 
 /* The row at hand: is it one of those asked for? Notes what it edits in any case. */
@@ -347,15 +349,29 @@ static void row_take(struct page *p, struct db_stmt *s)
     r->stanza = arena_str(p->arena, db_text(s, ROW_STANZA));
 }
 
-static enum err take_one(struct page *p, int64_t id)
-{
-    struct db_stmt *s;
-    enum err        e = db_get(p->c, &s, id > p->settled ? &tail_one : &log_one, "ii", p->f->owner, id);
+/* So many are asked for at once: on PostgreSQL each statement is a round trip. */
+enum { BATCH = 24 };
 
-    if (!e && row_fits(p, s))
-        row_take(p, s);
-    if (s)
-        db_done(s);
+static void bind_batch(struct db_stmt *s, const int64_t *values, int count)
+{
+    for (int i = 0; i < BATCH; i++)
+        db_bind_i64(s, 2 + i, values[i < count ? i : count - 1]);
+}
+
+/* Those that fit, of up to BATCH ids in the order of reading. */
+static enum err take_batch(struct page *p, struct db_sql *sql, const int64_t *ids, int count)
+{
+    struct db_stmt *s = count ? db_prepare(p->c, sql) : NULL;
+    enum err        e;
+
+    if (!s)
+        return count ? ERR_BUG : OK;
+    db_bind_i64(s, 1, p->f->owner);
+    bind_batch(s, ids, count);
+    while ((e = db_step(s)) == OK && !full(p))
+        if (row_fits(p, s))
+            row_take(p, s);
+    db_done(s);
     return e == ERR_NOT_FOUND ? OK : e;
 }
 
@@ -412,13 +428,21 @@ static enum err scan(struct page *p, struct db_sql *sql, int64_t low, int64_t hi
     return OK;
 }
 
-/* Oldest first, for a page that is read forwards. */
+/* Oldest first, for a page that is read forwards: what is settled first, for it is older. */
 static enum err take_found(struct page *p, const struct found *found)
 {
+    int      at = found->count;
     enum err e = OK;
 
-    for (int i = found->count - 1; i >= 0 && !e && !full(p); i--)
-        e = take_one(p, found->ids[i]);
+    while (at > 0 && !e && !full(p)) {
+        int64_t ids[BATCH];
+        bool    settled = found->ids[at - 1] <= p->settled;
+        int     n = 0;
+
+        while (at > 0 && n < BATCH && (found->ids[at - 1] <= p->settled) == settled)
+            ids[n++] = found->ids[--at];
+        e = take_batch(p, settled ? &log_some : &tail_some, ids, n);
+    }
     return e;
 }
 
@@ -560,19 +584,59 @@ static int64_t last_bit(const uint64_t *bits, int64_t begin, int64_t at)       /
     return begin - 1;
 }
 
+static struct db_sql blocks_some = {
+    "SELECT at, body FROM search_chunk WHERE owner = ?1 AND segment = ?26 AND at IN (" BATCH_IDS ") ORDER BY at" };
+
+/* The ids of up to BATCH ordinals that rise or fall. */
+static enum err ids_of(struct page *p, const struct search_segment *g, const int64_t *ordinals, int count, int64_t *ids)
+{
+    struct db_stmt *s = db_prepare(p->c, &blocks_some);
+    int64_t         ats[BATCH];
+    int             found = 0;
+    enum err        e, broken = OK;
+
+    if (!s)
+        return ERR_BUG;
+    for (int i = 0; i < count; i++)
+        ats[i] = GRAM_IDS_FIRST + ordinals[i] / GRAMS_IDS_BLOCK;
+    db_bind_i64(s, 1, p->f->owner);
+    bind_batch(s, ats, count);
+    db_bind_i64(s, 26, g->segment);
+    while (!broken && (e = db_step(s)) == OK) {
+        int64_t at = db_i64(s, 0);
+
+        broken = chunk_ids(db_blob(s, 1), p->ids, &p->block_count);
+        for (int i = 0; i < count && !broken; i++)
+            if (ats[i] == at && ordinals[i] % GRAMS_IDS_BLOCK < p->block_count) {
+                ids[i] = p->ids[ordinals[i] % GRAMS_IDS_BLOCK];
+                found++;
+            }
+    }
+    db_done(s);
+    p->block_segment = 0;       /* what was at hand is not any more */
+    if (!broken && e != ERR_NOT_FOUND)
+        return e;
+    return broken || found < count ? ERR_INVALID : OK;
+}
+
 static enum err take_candidates(struct page *p, const struct search_segment *g, int64_t from, int64_t to)
 {
     int64_t at = p->backwards ? last_bit(p->all, from, to) : next_bit(p->all, from, to);
 
     while (at >= from && at < to && !full(p)) {
-        int64_t  id;
-        enum err e = id_of(p, g, at, &id);
+        int64_t  ordinals[BATCH], ids[BATCH];
+        int      n = 0;
+        enum err e;
 
+        for (; n < BATCH && n < p->limit - p->out->count && at >= from && at < to; n++) {
+            ordinals[n] = at;
+            at = p->backwards ? last_bit(p->all, from, at) : next_bit(p->all, at + 1, to);
+        }
+        e = ids_of(p, g, ordinals, n, ids);
         if (!e)
-            e = take_one(p, id);
+            e = take_batch(p, p->backwards ? &log_some_back : &log_some, ids, n);
         if (e)
             return e;
-        at = p->backwards ? last_bit(p->all, from, at) : next_bit(p->all, at + 1, to);
     }
     return OK;
 }

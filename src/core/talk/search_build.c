@@ -600,7 +600,8 @@ enum err search_forget_owner(struct db_conn *c, int64_t owner)
 enum err search_forget_before(struct db_conn *c, int64_t id)
 {
     static struct db_sql trash = {
-        "INSERT INTO search_trash(segment, owner, after_us) SELECT segment, owner, 0 FROM search_segment WHERE last < ?1" };
+        "INSERT INTO search_trash(segment, owner, after_us) SELECT segment, owner, 0 FROM search_segment WHERE last < ?1"
+        " ON CONFLICT DO NOTHING" };
     static struct db_sql whole = { "DELETE FROM search_segment WHERE last < ?1" };
     static struct db_sql partly = { "UPDATE search_segment SET made = 0 WHERE first < ?1" };
     enum err e = db_run(c, &trash, "i", id);

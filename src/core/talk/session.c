@@ -14,8 +14,10 @@
 #include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/stream.h"
+#include "talk/xep/xep0115_clients.h"
 #include "talk/xep/xep0198_sm.h"
 #include "talk/xep/xep0352_csi.h"
+#include "talk/xep/xep0357_push.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -215,7 +217,7 @@ struct iq_later iq_keep(const struct session *s, const struct stanza *iq)
     };
 }
 
-static void later_answer(struct talk *t, struct iq_later *k, const char *type, struct str payload)
+void iq_later_answer(struct talk *t, struct iq_later *k, const char *type, struct str payload)
 {
     struct session *s = session_find(t, k->session_id);
     struct buf      b;
@@ -235,7 +237,7 @@ static void later_answer(struct talk *t, struct iq_later *k, const char *type, s
 
 void iq_later_result(struct talk *t, struct iq_later *k, struct str payload)
 {
-    later_answer(t, k, "result", payload);
+    iq_later_answer(t, k, "result", payload);
 }
 
 void iq_later_error(struct talk *t, struct iq_later *k, enum err e)
@@ -244,7 +246,7 @@ void iq_later_error(struct talk *t, struct iq_later *k, enum err e)
     char                   text[256];
 
     snprintf(text, sizeof text, "<error type='%s'><%s xmlns='" NS_STANZA_ERRORS "'/></error>", i->type, i->condition);
-    later_answer(t, k, "error", str_of(text));
+    iq_later_answer(t, k, "error", str_of(text));
 }
 
 /* ---- waiting and order ---- */
@@ -461,6 +463,7 @@ void session_free(struct session *s)
 
     entered(s);
     login_free(s);
+    caps_forget(s);
     sm_free(s);
     csi_free(s);
     presence_directed_free(s);
@@ -535,6 +538,7 @@ void session_lost(struct session *s, enum err why)
         s->received -= s->unhandled;    /* nobody handled it: the client sends it again when it resumes */
         s->held = s->dirty_read = s->unhandled = false;
         LOG_INFO("session.detached", LF_I64("session", (int64_t)s->id), LF_ERR(why));
+        push_device_lost(s);
         csi_free(s);
         sm_detached(s);
         return;

@@ -59,6 +59,7 @@ struct session {
     bool              xml_open : 1;     /* our stream header is out */
     bool              closing : 1;
     bool              reached : 1;      /* its device row says that it takes messages */
+    bool              pep_due : 1;      /* may have missed news of its contacts' nodes (xep0163_pep.c) */
     bool              dirty_read : 1;   /* input is left over from the rate limit */
     uint32_t          received;      /* stanzas taken from the client (for XEP-0198) */
     uint32_t          commits;       /* of them, operations still in a batch */
@@ -67,6 +68,8 @@ struct session {
     int64_t           bound_us, reached_us;    /* in a cluster: reached_us, since when messages come here, 0: unknown */
     int32_t           rate_stanzas, rate_bytes;  /* what is left in this second's allowance */
     struct strset    *directed;      /* who got directed presence (RFC 6121 §4.6); NULL: nobody */
+    struct caps      *caps;          /* what the client can do (xep0115_clients.h); NULL: it has not said */
+    int64_t           caps_question; /* it is being asked; 0: it is not */
     char             *lang;          /* default language of the stream; NULL: none */
 };
 
@@ -113,6 +116,8 @@ struct iq_later iq_keep(const struct session *s, const struct stanza *iq);
 /* Answers (if the session still exists) and frees the parts. `payload` p NULL: empty result. */
 void     iq_later_result(struct talk *t, struct iq_later *k, struct str payload);
 void     iq_later_error(struct talk *t, struct iq_later *k, enum err e);
+/* `type`: "result" or "error"; `payload`: for an error, the whole <error/>. */
+void     iq_later_answer(struct talk *t, struct iq_later *k, const char *type, struct str payload);
 
 /* ---- waiting and order ---- */
 

@@ -30,6 +30,9 @@ const struct setting talk_settings[] = {
     { "talk.stanzas_per_second_max", SETTING_INT, "200", 1, 1000000, true,
       "What one client may send; beyond it we read more slowly." },
     { "talk.bytes_per_second_max", SETTING_BYTES, "512k", 10000, 1024 * 1024 * 1024, true, "The same in bytes." },
+    { "talk.rate_classes", SETTING_TEXT, "", 0, 0, true,
+      "Other bounds for some accounts: \"slow 5 16k, bot 1000 4M\" is a name, stanzas and bytes a second. Administrators put accounts"
+      " into a class from their client." },
     { "talk.out_bytes_max", SETTING_BYTES, "2M", 65536, 64 * 1024 * 1024, false,
       "Output that may wait for a slow client before it is disconnected." },
     { "talk.roster_items_max", SETTING_INT, "2000", 1, 100000, true, "Contacts of one account." },
@@ -40,18 +43,31 @@ const struct setting talk_settings[] = {
       "Lets clients log in without TLS. For measurements on one machine only." },
     { "talk.registration", SETTING_BOOL, "no", 0, 0, true,
       "Lets clients make accounts (XEP-0077). ident.registration must allow it too." },
+    { "talk.exports_url", SETTING_TEXT, "", 0, 0, true,
+      "What the links to people's own exports begin with, when a proxy stands before web: \"https://town.example/exports/\". Empty:"
+      " https://domain:port of web.listen." },
     { "talk.sasl_sha_256", SETTING_BOOL, "yes", 0, 0, true,
       "Offers SCRAM-SHA-256. \"no\" for a time after `bongsu import` has brought accounts that have only SCRAM-SHA-1 credentials: clients"
       " take the strongest that is offered, and could not log in. Those come back when people change their passwords." },
     { "talk.invitations", SETTING_BOOL, "no", 0, 0, true,
       "Lets everyone invite others to make an account here (XEP-0401); else their invitations only make contacts. The"
       " operator (`bongsu user invite`) and administrators always may." },
+    { "talk.invite_page", SETTING_TEXT, "", 0, 0, true,
+      "The page that links of invitations lead to, such as https://town.example/invite.html, which the app brings along; empty:"
+      " invitations are xmpp: links only." },
     { "talk.admins", SETTING_TEXT, "", 0, 0, true,
       "Accounts that may administer the service from their client (XEP-0133), separated by commas; `bongsu user admin` names"
       " others. What they do is written down: `bongsu audit`." },
     { "talk.log_messages", SETTING_BOOL, "no", 0, 0, true,
       "Writes one log line for each message: its ids, both sides and what became of it, never its text. Failed"
       " and repeated ones are logged in any case." },
+    { "turn.host", SETTING_TEXT, "", 0, 0, true,
+      "The relay for calls (TURN, STUN): the name or address that clients reach it by. Empty: none is offered." },
+    { "turn.port", SETTING_INT, "3478", 0, 65535, true, "Its port for UDP and TCP; 0: not offered." },
+    { "turn.tls_port", SETTING_INT, "0", 0, 65535, true, "Its port for TLS; 0: not offered." },
+    { "turn.secret", SETTING_TEXT, "", 0, 0, true,
+      "What it shares with us (coturn: static-auth-secret). Each account gets credentials made of it, which expire. Empty: STUN only." },
+    { "turn.lifetime", SETTING_DURATION_MS, "12h", 60000, 604800000, true, "How long such credentials are good." },
     { 0 },
 };
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "talk/feature.h"
+#include "talk/rates.h"
 #include "talk/invite.h"
 #include "talk/login.h"
 #include "talk/route.h"
@@ -490,6 +491,7 @@ void stream_tick(struct session *s, int64_t now_ms)
 {
     struct talk_limits *l = &s->talk->limits;
     int64_t             silent_ms = now_ms - s->heard_ms;
+    int                 stanzas, bytes;
 
     if (!s->conn)
         return;
@@ -506,12 +508,9 @@ void stream_tick(struct session *s, int64_t now_ms)
     } else if (silent_ms > l->idle_ms_max && silent_ms - 1000 <= l->idle_ms_max) {
         ask_for_life(s);
     }
-    s->rate_stanzas += l->stanzas_per_second_max;
-    if (s->rate_stanzas > l->stanzas_per_second_max)
-        s->rate_stanzas = l->stanzas_per_second_max;
-    s->rate_bytes += l->bytes_per_second_max;
-    if (s->rate_bytes > l->bytes_per_second_max)
-        s->rate_bytes = l->bytes_per_second_max;
+    rates_of(s, &stanzas, &bytes);
+    s->rate_stanzas = s->rate_stanzas + stanzas > stanzas ? stanzas : s->rate_stanzas + stanzas;
+    s->rate_bytes = s->rate_bytes + bytes > bytes ? bytes : s->rate_bytes + bytes;
     if (s->dirty_read && s->rate_stanzas > 0 && s->rate_bytes > 0) {
         s->dirty_read = false;
         if (!s->held)

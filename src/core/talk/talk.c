@@ -25,6 +25,7 @@
 #include "talk/settings.h"
 #include "talk/stream.h"
 #include "talk/xep/xep0198_sm.h"
+#include "talk/xep/xep0357_push.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -518,11 +519,13 @@ void talk_free(struct talk **tp)
     federate_done(t);
     archive_done(t);
     jids_done(t);
+    push_done(t);
     persons_done(t);
     nodes_done(t);
     deliver_done(t);
     bus_free(&t->wide);
     strmap_done(&t->streams);
+    strmap_done(&t->caps);
     addresses_done(t);
     intmap_done(&t->sessions);
     buf_done(&t->scratch);

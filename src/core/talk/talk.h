@@ -22,6 +22,7 @@ enum talk_transport { TALK_STARTTLS, TALK_DIRECT_TLS, TALK_WEBSOCKET, TALK_WEBSO
 struct session;
 struct person;
 struct nodes;
+struct push_state;
 struct search;
 struct host;
 struct federate;
@@ -74,6 +75,7 @@ struct talk {
     struct intmap           recent;          /* archive.c: origin-ids not settled yet */
     int                     tail_count;      /* messages not settled yet */
     bool                    settling;
+    struct push_state      *push;            /* xep0357_inner.h */
     int                     invite_look_in_s, invite_expire_in_s;    /* invite.c */
     bool                    invites_busy, invites_again;
     struct search          *search;          /* search_run.c */
@@ -96,6 +98,8 @@ struct talk {
     struct strmap           loads;           /* person.c: persons being read */
     struct intmap           persons_by_id;   /* loaded ones */
 
+    int64_t                 pep_since_us;    /* xep0163_pep.c: devices may have missed what was published since then; 0: nothing */
+    struct strmap           caps;            /* xep0115_clients.c: what versions of clients can do, those that are here */
     struct strmap           jids;            /* jids.c */
     int64_t                 last_jid_id;
     struct strmap           persons;         /* by local part, loaded ones */
@@ -120,6 +124,8 @@ struct talk {
     int                     entering;        /* log-ins that wait for us */
     int                     admission_rate, admitted;   /* new connections a second, and those of the window that runs */
     struct banners         *banners;         /* banner.c: announcements in force */
+    struct list             exports;         /* xep0227_export.c: under way */
+    int                     exports_sweep_in_s;
     struct list             forgetting;      /* forget.c: deletions under way */
     struct commands        *commands;        /* xep0050_commands.c: those under way; NULL: never one */
     struct timer            tick;            /* one a second: dead streams, expiry */

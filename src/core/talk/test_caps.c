@@ -3,6 +3,8 @@
 #include "base/test.h"
 #include "talk/feature.h"
 #include "talk/xep/xep0115_caps.h"
+#include "talk/xep/xep0115_clients.h"
+#include "wire/base64.h"
 
 /* XEP-0115 §5.2. */
 static void the_simple_example(struct test *t)
@@ -13,6 +15,83 @@ static void the_simple_example(struct test *t)
 
     caps_hash("client/pc//Exodus 0.9.1", vars, 4, ver);
     CHECK_STR(t, "QgayPKawpkPSDYmwT/WM94uAlu0=", str_of(ver));
+}
+
+static bool hash_of(struct arena *a, const char *query, struct caps_wants *w, struct str *ver)
+{
+    struct xml_node *n;
+    struct buf       text, out;
+    uint8_t          hash[20];
+    bool             fine;
+
+    buf_init(&text, 0);
+    buf_init(&out, 0);
+    fine = xml_parse(a, arena_str(a, str_of(query)), NULL, &n) == XML_FINE && caps_read(a, n, &text, w);
+    digest(DIGEST_SHA1, buf_str(&text), hash);
+    base64_put(&out, str_make((char *)hash, sizeof hash));
+    *ver = arena_str(a, buf_str(&out));
+    buf_done(&text);
+    buf_done(&out);
+    return fine;
+}
+
+/* XEP-0115 §5.3. */
+static void the_complex_example(struct test *t)
+{
+    static const char query[] =
+        "<query xmlns='http://jabber.org/protocol/disco#info'>"
+        "<identity xml:lang='en' category='client' name='Psi 0.11' type='pc'/>"
+        "<identity xml:lang='el' category='client' name='\xce\xa8 0.11' type='pc'/>"
+        "<feature var='http://jabber.org/protocol/caps'/><feature var='http://jabber.org/protocol/disco#info'/>"
+        "<feature var='http://jabber.org/protocol/disco#items'/><feature var='http://jabber.org/protocol/muc'/>"
+        "<x xmlns='jabber:x:data' type='result'>"
+        "<field var='FORM_TYPE' type='hidden'><value>urn:xmpp:dataforms:softwareinfo</value></field>"
+        "<field var='ip_version'><value>ipv4</value><value>ipv6</value></field><field var='os'><value>Mac</value></field>"
+        "<field var='os_version'><value>10.5.1</value></field><field var='software'><value>Psi</value></field>"
+        "<field var='software_version'><value>0.11</value></field></x></query>";
+    struct arena      a;
+    struct caps_wants w;
+    struct str        ver;
+
+    arena_init(&a);
+    CHECK(t, hash_of(&a, query, &w, &ver));
+    CHECK_STR(t, "q07IKJEyjvHSyhy//CH0CxmKi8w=", ver);
+    CHECK_INT(t, 0, w.count);
+    arena_done(&a);
+}
+
+static void what_a_client_wants_is_read(struct test *t)
+{
+    struct arena      a;
+    struct caps_wants w;
+    struct str        ver;
+
+    arena_init(&a);
+    CHECK(t, hash_of(&a, "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='client' type='pc'/>"
+                         "<feature var='urn:a+notify'/><feature var='+notify'/><feature var='urn:b'/></query>", &w, &ver));
+    CHECK_INT(t, 1, w.count);
+    CHECK_STR(t, "urn:a", w.nodes[0]);
+    arena_done(&a);
+}
+
+/* §5.4: what is there twice, or holds what separates the parts, is no answer. */
+static void an_ill_formed_answer_is_none(struct test *t)
+{
+    static const char *const wrong[] = {
+        "<query xmlns='http://jabber.org/protocol/disco#info'><feature var='a'/><feature var='a'/></query>",
+        "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='c' type='t'/><identity category='c' type='t'/></query>",
+        "<query xmlns='http://jabber.org/protocol/disco#info'><feature var='a&lt;b'/></query>",
+        "<query xmlns='http://jabber.org/protocol/disco#info'><x xmlns='jabber:x:data'><field var='FORM_TYPE' type='hidden'><value>u</value></field></x>"
+        "<x xmlns='jabber:x:data'><field var='FORM_TYPE' type='hidden'><value>u</value></field></x></query>",
+        "<other xmlns='http://jabber.org/protocol/disco#info'/>", NULL };
+    struct arena      a;
+    struct caps_wants w;
+    struct str        ver;
+
+    arena_init(&a);
+    for (int i = 0; wrong[i]; i++)
+        CHECK(t, !hash_of(&a, wrong[i], &w, &ver));
+    arena_done(&a);
 }
 
 static void every_row_names_its_specification(struct test *t)
@@ -38,4 +117,5 @@ static void the_doap_lists_each_specification_once(struct test *t)
     buf_done(&b);
 }
 
-TEST_MAIN(TEST(the_simple_example), TEST(every_row_names_its_specification), TEST(the_doap_lists_each_specification_once))
+TEST_MAIN(TEST(the_simple_example), TEST(the_complex_example), TEST(what_a_client_wants_is_read), TEST(an_ill_formed_answer_is_none),
+          TEST(every_row_names_its_specification), TEST(the_doap_lists_each_specification_once))

@@ -62,6 +62,7 @@ struct db_shared {
     _Atomic int64_t need;             /* reads must see at least this */
     _Atomic int64_t timeline;         /* the highest seen: an older primary is none any more */
     _Atomic int     primary;          /* 1 + the host that the writer heard of last; 0: it is looking for one, or waits for an answer */
+    _Atomic int     primary_last;     /* the same, for as long as no newer one is found */
     _Atomic int64_t give_up_ms;       /* the database is being closed: wait for a primary until then; 0: for ever */
     _Atomic bool    full;             /* the primary has no room, and a batch waits for it */
 };

@@ -126,6 +126,8 @@ static void primary_found(struct pg_conn *c, PGconn *pg, int host, int64_t timel
     timeline_seen(c, timeline);
     metric_add(&metric_primaries, 1);
     primary_is(c, host);
+    if (c->use == PG_WRITER && c->base.shared)
+        atomic_store(&c->base.shared->primary_last, host + 1);
     if (c->use == PG_WRITER)
         LOG_INFO("db.primary", LF_Z("database", c->base.path), LF_Z("host", pg_hosts_name(c->hosts, host)),
                  LF_I64("timeline", timeline), LF_I64("searched_ms", (pg_now_us() - since_us) / 1000));
@@ -227,6 +229,10 @@ static bool is_fresh(const struct pg_conn *c, const int64_t answer[3])
         return true;
     if (primary && answer[1] < atomic_load(&h->timeline))
         return false;                    /* a primary that was: it has not noticed yet */
+    /* One that has noticed, and was started again as a replica of nobody, shows what it had on its own: transactions that no other
+     * server got, whose writers were never told that they are done. The next primary will not have them. */
+    if (!primary && c->host + 1 == atomic_load(&h->primary_last) && answer[1] <= atomic_load(&h->timeline))
+        return false;
     position = atomic_load(&h->position);
     need = atomic_load(&h->need) > position ? atomic_load(&h->need) : position;
     need_timeline = need >> PG_PLACE_BITS;

@@ -670,6 +670,27 @@ static void the_nearest_replica_answers_what_it_has(struct test *t)
     closed(&f);
 }
 
+/* What a primary that lost its place has on its own was never acknowledged. */
+static void a_primary_that_was_is_not_read(struct test *t)
+{
+    struct fixture f;
+    struct where_read w;
+
+    if (!has_replica(t))
+        return;
+    f = opened_at(t, REPLICA_PRIMARY);
+    count_once(t, &f);
+    CHECK_INT(t, 2, f.d->shared.primary_last);
+    f.d->shared.primary_last = 1;                    /* as if the first had been it, and came back as a replica */
+    for (int i = 2; i <= 10; i++) {
+        count_once(t, &f);
+        w = read_where(t, &f);
+        CHECK_INT(t, i, w.counted);
+        CHECK(t, !w.replica);
+    }
+    closed(&f);
+}
+
 /* The first server dies with a batch in flight, the second is promoted, the first comes back and still thinks that it is
  * the primary. */
 static void the_writer_follows_a_promotion(struct test *t)
@@ -728,4 +749,4 @@ DB_TEST_MAIN(TEST(a_batch_lands_once_though_its_answer_is_lost), TEST(an_old_sen
              TEST(a_killed_session_is_no_failure), TEST(a_cancelled_wait_is_no_acknowledgement),
              TEST(the_primary_may_go_and_come_back), TEST(closing_does_not_wait_for_a_dead_primary),
              TEST(whatever_happens_each_happens_once), TEST(a_read_waits_for_its_position), TEST(a_read_goes_on_after_a_cut), TEST(what_is_no_text_is_refused),
-             TEST(the_nearest_replica_answers_what_it_has), TEST(the_writer_follows_a_promotion))
+             TEST(the_nearest_replica_answers_what_it_has), TEST(a_primary_that_was_is_not_read), TEST(the_writer_follows_a_promotion))

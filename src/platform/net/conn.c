@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -27,6 +28,8 @@ enum {
     SHARED_BYTES_MAX = 512 * 1024,      /* a shared buffer that grew beyond is given back */
     DRAIN_MS = 5000,
     HANDSHAKE_MS = 10000,
+    FILE_PIECE_BYTES = 64 * 1024,       /* through TLS; a slow reader keeps that much of our memory */
+    FILE_SHARE_BYTES = 512 * 1024,      /* per connection and round */
 };
 
 enum deadline { DEADLINE_NONE, DEADLINE_HANDSHAKE, DEADLINE_DRAIN, DEADLINE_STALL };
@@ -37,6 +40,9 @@ struct busy {
     struct buf   plain;         /* to be encrypted at the end of the round */
     struct buf   out;           /* for the socket */
     size_t       out_sent;      /* how much of `out` the kernel has */
+    int          file;          /* behind `out`, while file_left; see conn_send_file */
+    int64_t      file_at, file_left;
+    bool         file_gone;     /* `sent` is to be called */
     struct timer deadline;
 };
 
@@ -59,7 +65,7 @@ struct conn {
 
 _Static_assert(sizeof(struct conn) <= 128, "tens of thousands of these are idle");
 
-static __thread char       read_space[READ_BYTES];
+static __thread char       read_space[READ_BYTES], file_space[FILE_PIECE_BYTES];
 static __thread struct buf plain_space, wire_space;
 
 static void flush_now(struct loop_task *task);
@@ -84,12 +90,23 @@ static struct busy *busy(struct conn *c)
 static size_t out_bytes(const struct conn *c) { return c->busy ? c->busy->out.len - c->busy->out_sent : 0; }
 static size_t plain_bytes(const struct conn *c) { return c->busy ? c->busy->plain.len : 0; }
 
-size_t conn_pending_bytes(const struct conn *c) { return out_bytes(c) + plain_bytes(c); }
+static int64_t file_left(const struct conn *c) { return c->busy ? c->busy->file_left : 0; }
+
+size_t conn_pending_bytes(const struct conn *c) { return out_bytes(c) + plain_bytes(c) + (size_t)file_left(c); }
+
+static void file_drop(struct conn *c)
+{
+    if (file_left(c))
+        close(c->busy->file);
+    if (c->busy)
+        c->busy->file_left = 0;
+}
 
 static void busy_free(struct conn *c)
 {
     if (!c->busy)
         return;
+    file_drop(c);
     timer_stop(c->loop, &c->busy->deadline);
     buf_done(&c->busy->in);
     buf_done(&c->busy->plain);
@@ -172,7 +189,7 @@ static void handshake_deadline(struct conn *c)
 
 static void want(struct conn *c)
 {
-    unsigned events = (c->paused || c->eof ? 0u : LOOP_READ) | (out_bytes(c) || c->connecting ? LOOP_WRITE : 0u);
+    unsigned events = (c->paused || c->eof ? 0u : LOOP_READ) | (out_bytes(c) || file_left(c) || c->connecting ? LOOP_WRITE : 0u);
 
     if (!c->parked && !c->dead)
         loop_fd_set(c->loop, &c->fd, events);
@@ -201,7 +218,7 @@ static void watch_stall(struct conn *c, bool progress)
 {
     if (c->dead || c->limits->stall_ms_max <= 0)
         return;
-    if (out_bytes(c) == 0)
+    if (out_bytes(c) == 0 && !file_left(c))
         deadline_clear(c, DEADLINE_STALL);
     else if (c->deadline == DEADLINE_NONE || (c->deadline == DEADLINE_STALL && progress))
         deadline_set(c, DEADLINE_STALL, c->limits->stall_ms_max);
@@ -258,6 +275,87 @@ static void encrypt_and_send(struct conn *c)
         send_wire(c, buf_str(wire));
 }
 
+/* ---- a file on its way ---- */
+
+/* Returns whether the kernel took any. */
+static bool file_as_it_is(struct conn *c, int64_t bytes_max)
+{
+    struct busy *b = c->busy;
+    off_t        at = (off_t)b->file_at;
+    ssize_t      n = sendfile(c->fd.fd, b->file, &at, (size_t)bytes_max);
+
+    if (n > 0) {
+        b->file_at += n;
+        b->file_left -= n;
+    } else if (n == 0) {
+        die(c, ERR_IO);         /* it has become shorter */
+    } else if (errno != EAGAIN && errno != EINTR) {
+        die(c, errno == EPIPE || errno == ECONNRESET ? ERR_CLOSED : err_from_errno(errno));
+    }
+    return n > 0;
+}
+
+static bool file_through_tls(struct conn *c, int64_t bytes_max)
+{
+    struct busy *b = c->busy;
+    struct buf  *wire = shared(&wire_space);
+    ssize_t      n = pread(b->file, file_space, bytes_max < FILE_PIECE_BYTES ? (size_t)bytes_max : FILE_PIECE_BYTES, (off_t)b->file_at);
+
+    if (n <= 0 || tls_write(c->tls, str_make(file_space, (size_t)n), wire) != OK) {
+        die(c, ERR_IO);
+        return false;
+    }
+    b->file_at += n;
+    b->file_left -= n;
+    send_wire(c, buf_str(wire));
+    return !out_bytes(c);
+}
+
+static void send_file(struct conn *c)
+{
+    int64_t share = FILE_SHARE_BYTES;
+    bool    progress = false;
+
+    while (file_left(c) && share > 0 && !c->dead && !out_bytes(c) && !plain_bytes(c)) {
+        int64_t was = file_left(c), bytes_max = was < share ? was : share;
+        bool    more = c->tls ? file_through_tls(c, bytes_max) : file_as_it_is(c, bytes_max);
+
+        share -= was - file_left(c);
+        progress = progress || was != file_left(c);
+        if (!file_left(c)) {
+            close(c->busy->file);
+            c->busy->file_gone = true;
+        }
+        if (!more)
+            break;
+    }
+    if (progress || file_left(c))
+        watch_stall(c, progress);
+}
+
+static void tell_sent(struct conn *c)
+{
+    if (!c->busy || !c->busy->file_gone || c->closing || c->dead)
+        return;
+    c->busy->file_gone = false;
+    if (c->h->sent)
+        c->h->sent(c->arg, c);
+}
+
+void conn_send_file(struct conn *c, int fd, int64_t from, int64_t bytes)
+{
+    if (c->dead || c->closing) {
+        close(fd);
+        return;
+    }
+    if (bytes > FILE_SHARE_BYTES)
+        posix_fadvise(fd, (off_t)from, (off_t)bytes, POSIX_FADV_SEQUENTIAL);
+    busy(c)->file = fd;
+    c->busy->file_at = from;
+    c->busy->file_left = bytes;
+    later(c);
+}
+
 static void tell_writable(struct conn *c)
 {
     if (!c->refused || c->closing || conn_pending_bytes(c) > c->limits->out_bytes_max / 2)
@@ -309,12 +407,15 @@ static void flush_now(struct loop_task *task)
     send_out(c);
     if (c->tls && c->tls_told)
         encrypt_and_send(c);
+    if (file_left(c) && (!c->tls || c->tls_told))
+        send_file(c);
     if (c->dead)
         return;
     want(c);
     if (c->closing && conn_pending_bytes(c) == 0)
         drained(c);
     tell_writable(c);
+    tell_sent(c);
     if (!c->dead)
         busy_free_if_idle(c);
 }
@@ -471,6 +572,10 @@ static void hung_up(struct conn *c)
     } else if (!c->paused) {
         die(c, conn_pending_bytes(c) ? ERR_CLOSED : OK);
     } else if (poll(&now, 1, 0) > 0) {      /* else another callback of this round paused it before its event came up */
+        if (file_left(c)) {
+            die(c, ERR_CLOSED);
+            return;
+        }
         loop_fd_remove(c->loop, &c->fd);
         c->parked = true;
     }
@@ -633,6 +738,7 @@ void conn_close(struct conn *c)
         die(c, OK);
         return;
     }
+    file_drop(c);
     c->paused = false;      /* to see the peer's end; bytes are dropped */
     unpark(c);
     if (c->busy)

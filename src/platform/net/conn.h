@@ -27,6 +27,8 @@ struct conn_handlers {
     void   (*tls_ready)(void *arg, struct conn *c);
     /* Output fell below half of out_bytes_max after conn_write had refused. May be NULL. */
     void   (*writable)(void *arg, struct conn *c);
+    /* The file of conn_send_file has left. May be NULL. */
+    void   (*sent)(void *arg, struct conn *c);
     /* The end. OK: the peer closed in order, or our conn_close has drained. conn_peer, conn_peer_key and
      * conn_tls still answer. */
     void   (*closed)(void *arg, struct conn *c, enum err why);
@@ -61,7 +63,10 @@ struct tls *conn_tls(const struct conn *c);   /* NULL without TLS; for channel b
  *   ERR_LIMIT   out_bytes_max would be passed; nothing was appended
  *   ERR_CLOSED  closing or closed */
 enum err conn_write(struct conn *c, struct str bytes);
-size_t   conn_pending_bytes(const struct conn *c);   /* written and not yet taken by the kernel */
+size_t   conn_pending_bytes(const struct conn *c);   /* written and not yet taken by the kernel, what is left of a file included */
+/* Behind what has been written sends `bytes` of the file `fd` from `from` on, as fast as the peer reads: by sendfile, or
+ * through TLS in large writes. Takes `fd` over. Nothing may be written until `sent` has been called; conn_close drops what is left. */
+void     conn_send_file(struct conn *c, int fd, int64_t from, int64_t bytes);
 void     conn_pause(struct conn *c);                 /* stop reading: back-pressure; the peer's end waits too */
 void     conn_resume(struct conn *c);                /* shows kept input again too */
 void     conn_close(struct conn *c);                 /* in order; what still arrives is dropped, and `data` not called */

@@ -1,4 +1,4 @@
-/* fuzz_http.c: any bytes as a request head and as a chunked body: what is accepted lies inside
+/* fuzz_http.c: any bytes as a request head, an answer's head and a chunked body: what is accepted lies inside
  * the input and has one meaning.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdlib.h>
@@ -38,6 +38,21 @@ static void chunks(const uint8_t *data, size_t size)
     buf_done(&cut);
 }
 
+/* The head of another server's answer. */
+static void answers(const uint8_t *data, size_t size)
+{
+    struct http_request r;
+    int                 status;
+    size_t              used;
+
+    if (http_parse_answer(str_make((const char *)data, size), &r, &status, &used))
+        return;
+    if (used > size || status < 100 || status > 599 || r.content_bytes < -1)
+        abort();
+    for (int i = 0; i < r.header_count; i++)
+        stay_inside(r.headers[i].value, data, size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct http_request r, again;
@@ -46,6 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0)
         return 0;
+    answers(data, size);
     e = http_parse_head(str_make((const char *)data, size), &r, &used);
 
     chunks(data, size);

@@ -2,7 +2,8 @@
  * connection has its small struct and nothing else.
  *
  *   idle ─bytes─▶ head ─read_head─▶ body ─request_complete─▶ answering ─http_answer─▶ idle, or close
- *     └────── too slow: 408 or close ──────┘                    └─http_take_over─▶ another's
+ *     └─ too slow: 408 or close ─┘ └─http_receive─▶ streaming ─▶ ┘  │  └─http_answer_file─▶ sending ─▶ idle, or close
+ *                                                                └─http_take_over─▶ another's
  *
  * While a request is being answered its connection is paused, so pipelined requests
  * wait in order, in the kernel, and one client has one request at work.
@@ -13,8 +14,9 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { IDLE_MS = 60000, REQUEST_MS = 15000 };
+enum { IDLE_MS = 60000, REQUEST_MS = 15000, PACE_MS = 30000 };
 
 /* A request whose body is not all there. */
 struct http_upload {
@@ -33,6 +35,10 @@ struct http_exchange {
     bool                begun;          /* bytes of a request have come */
     bool                answering;      /* `request` has been called, http_answer has not */
     bool                keep_alive, head_only, http10, closing, in_data;
+    bool                expects, unread, held, sending;
+    const struct http_sink *sink;       /* while a body streams */
+    void               *sink_arg;
+    int64_t             left, left_at_pace;
 };
 
 static void upload_free(struct http_upload **up)
@@ -106,6 +112,15 @@ static void put_connection(struct buf *b, const struct http_exchange *x)
     BUF_LIT(b, "\r\n");
 }
 
+static void sink_break(struct http_exchange *x, enum err why)
+{
+    const struct http_sink *sink = x->sink;
+
+    x->sink = NULL;
+    if (sink)
+        sink->broken(x->sink_arg, why);
+}
+
 /* The request cannot be understood, so neither can what follows it. */
 static void refuse(struct http_exchange *x, int status)
 {
@@ -115,6 +130,7 @@ static void refuse(struct http_exchange *x, int status)
     x->keep_alive = false;
     timer_stop(x->server->loop, &x->deadline);
     upload_free(&x->upload);
+    sink_break(x, ERR_TIMEOUT);
     buf_init(&b, 0);
     put_head(&b, status, STR_NULL, STR_NULL, 0);
     put_connection(&b, x);
@@ -145,30 +161,155 @@ static void wait_for_request(struct http_exchange *x)
     timer_start(s->loop, &x->deadline, s->idle_ms_max > 0 ? s->idle_ms_max : IDLE_MS, too_slow);
 }
 
-/* From its first byte a request has so long, however slowly it drips. */
-static void request_begins(struct http_exchange *x)
+static void request_continues(struct http_exchange *x)
 {
     struct http_server *s = x->server;
 
-    if (x->begun)
-        return;
-    x->begun = true;
     timer_start(s->loop, &x->deadline, s->request_ms_max > 0 ? s->request_ms_max : REQUEST_MS, too_slow);
 }
 
+/* From its first byte a request has so long, however slowly it drips. */
+static void request_begins(struct http_exchange *x)
+{
+    if (x->begun)
+        return;
+    x->begun = true;
+    request_continues(x);
+}
+
+/* The answer is written: the connection waits for the next request, or ends. */
+static void answer_ends(struct http_exchange *x)
+{
+    x->answering = false;
+    x->unread = false;
+    if (!x->keep_alive) {
+        x->closing = true;
+        conn_close(x->conn);
+        return;
+    }
+    wait_for_request(x);
+    if (!x->in_data)
+        conn_resume(x->conn);
+}
+
 /* ---- requests ---- */
+
+static void answer_begins(struct http_exchange *x, const struct http_request *r)
+{
+    timer_stop(x->server->loop, &x->deadline);
+    x->answering = true;
+    x->keep_alive = r->keep_alive;
+    x->http10 = r->minor == 0;
+    x->head_only = str_is(r->method, "HEAD");
+}
 
 static void request_complete(struct http_exchange *x, const struct http_request *r)
 {
     struct http_server *s = x->server;
 
-    timer_stop(s->loop, &x->deadline);
-    x->answering = true;
-    x->keep_alive = r->keep_alive;
-    x->http10 = r->minor == 0;
-    x->head_only = str_is(r->method, "HEAD");
+    answer_begins(x, r);
     if (!(s->upgrade && http_header_has_token(r, "Connection", "Upgrade") && s->upgrade(s->arg, x, r)))
         s->request(s->arg, x, r);
+}
+
+static const char go_ahead[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+static bool waits_to_be_told(const struct http_request *r, bool body_has_begun)
+{
+    return r->minor >= 1 && !body_has_begun && http_header_has_token(r, "Expect", "100-continue");
+}
+
+/* ---- bodies that stream ---- */
+
+static void pace(struct timer *t);
+
+static void watch_pace(struct http_exchange *x)
+{
+    struct http_server *s = x->server;
+
+    x->left_at_pace = x->left;
+    timer_start(s->loop, &x->deadline, s->pace_ms_max > 0 ? s->pace_ms_max : PACE_MS, pace);
+}
+
+static void pace(struct timer *t)
+{
+    struct http_exchange *x = LIST_ITEM(t, struct http_exchange, deadline);
+
+    if (!x->held && x->left_at_pace - x->left < HTTP_PACE_BYTES) {
+        refuse(x, 408);
+        return;
+    }
+    watch_pace(x);
+}
+
+static void stream_ended(struct http_exchange *x)
+{
+    const struct http_sink *sink = x->sink;
+
+    timer_stop(x->server->loop, &x->deadline);
+    x->sink = NULL;
+    x->unread = false;
+    x->answering = true;
+    sink->end(x->sink_arg, x);
+}
+
+static enum err read_stream(struct http_exchange *x, struct str in, size_t *used)
+{
+    *used = in.len < (size_t)x->left ? in.len : (size_t)x->left;
+    if (*used == 0)
+        return ERR_AGAIN;
+    x->left -= (int64_t)*used;
+    x->sink->bytes(x->sink_arg, x, str_make(in.p, *used));
+    if (x->conn && x->sink && x->left == 0)
+        stream_ended(x);
+    return OK;
+}
+
+void http_receive(struct http_exchange *x, const struct http_sink *sink, void *arg)
+{
+    assert(x->answering && x->left >= 0);
+    x->answering = false;
+    x->held = false;
+    x->sink = sink;
+    x->sink_arg = arg;
+    if (x->expects && x->left)
+        conn_write(x->conn, STR(go_ahead));
+    watch_pace(x);
+}
+
+void http_hold(struct http_exchange *x)
+{
+    x->held = true;
+    if (x->conn)
+        conn_pause(x->conn);
+}
+
+void http_go_on(struct http_exchange *x)
+{
+    x->held = false;
+    if (x->conn)
+        conn_resume(x->conn);
+}
+
+/* Offers a head to `stream`. */
+static bool is_streamed(struct http_exchange *x, const struct http_request *r, bool body_has_begun)
+{
+    struct http_server *s = x->server;
+
+    if (!s->stream || str_is(r->method, "GET") || str_is(r->method, "HEAD"))
+        return false;
+    answer_begins(x, r);
+    x->expects = waits_to_be_told(r, body_has_begun);
+    x->left = r->content_bytes;
+    x->unread = r->content_bytes != 0;
+    if (!s->stream(s->arg, x, r)) {
+        x->answering = x->unread = false;
+        request_continues(x);
+        return false;
+    }
+    if (x->sink && x->left == 0)
+        stream_ended(x);
+    return true;
 }
 
 static int refusal_status(enum err e, const struct http_request *r)
@@ -186,19 +327,25 @@ static enum err read_head(struct http_exchange *x, struct str in, size_t *used)
 
     if (e == ERR_AGAIN)
         return e;
-    if (e || r.content_bytes > HTTP_BODY_BYTES_MAX) {
-        refuse(x, e ? refusal_status(e, &r) : 413);
+    if (e) {
+        refuse(x, refusal_status(e, &r));
         return ERR_INVALID;
     }
     *used = head;
+    if (is_streamed(x, &r, in.len > head))
+        return OK;
+    if (r.content_bytes > HTTP_BODY_BYTES_MAX) {
+        refuse(x, 413);
+        return ERR_INVALID;
+    }
     if (r.content_bytes >= 0 && in.len - head >= (size_t)r.content_bytes) {
         *used += (size_t)r.content_bytes;
         r.body = str_make(in.p + head, (size_t)r.content_bytes);
         request_complete(x, &r);
         return OK;
     }
-    if (r.minor >= 1 && in.len == head && http_header_has_token(&r, "Expect", "100-continue"))
-        conn_write(x->conn, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+    if (waits_to_be_told(&r, in.len > head))
+        conn_write(x->conn, STR(go_ahead));
     x->upload = NEW(struct http_upload);
     x->upload->head = mem_copy(in.p, head);
     x->upload->head_bytes = head;
@@ -243,12 +390,15 @@ static size_t server_data(void *arg, struct conn *c, struct str in)
     size_t                at = 0;
 
     x->in_data = true;
-    while (at < in.len && x->conn && !x->answering && !x->closing) {
+    while (at < in.len && x->conn && !x->answering && !x->closing && !(x->sink && x->held)) {
         struct str rest = str_make(in.p + at, in.len - at);
         size_t     used = 0;
 
         request_begins(x);
-        if (!x->upload && rest.len >= 2 && memcmp(rest.p, "\r\n", 2) == 0)
+        if (x->sink) {
+            if (read_stream(x, rest, &used) != OK)
+                break;
+        } else if (!x->upload && rest.len >= 2 && memcmp(rest.p, "\r\n", 2) == 0)
             used = 2;       /* an empty line before a request is skipped (§2.2) */
         else if ((x->upload ? read_body(x, rest, &used) : read_head(x, rest, &used)) != OK)
             break;
@@ -268,11 +418,21 @@ static void server_closed(void *arg, struct conn *c, enum err why)
     (void)why;
     x->conn = NULL;
     timer_stop(x->server->loop, &x->deadline);
-    if (!x->answering)
+    sink_break(x, ERR_CLOSED);
+    if (!x->answering || x->sending)
         exchange_free(x);       /* else http_answer finds it gone */
 }
 
-static const struct conn_handlers server_handlers = { .data = server_data, .closed = server_closed };
+static void server_sent(void *arg, struct conn *c)
+{
+    struct http_exchange *x = arg;
+
+    (void)c;
+    x->sending = false;
+    answer_ends(x);
+}
+
+static const struct conn_handlers server_handlers = { .data = server_data, .closed = server_closed, .sent = server_sent };
 
 void http_serve(struct http_server *s, int fd)
 {
@@ -285,16 +445,27 @@ void http_serve(struct http_server *s, int fd)
         conn_abort(x->conn, ERR_BUG);
 }
 
+/* False: the connection is gone, and `x` with it. */
+static bool answer_starts(struct http_exchange *x)
+{
+    assert((x->answering && !x->sending) || x->sink);
+    x->answering = true;
+    x->sink = NULL;
+    timer_stop(x->server->loop, &x->deadline);
+    if (x->unread)
+        x->keep_alive = false;
+    if (x->conn)
+        return true;
+    exchange_free(x);
+    return false;
+}
+
 void http_answer(struct http_exchange *x, int status, struct str content_type, struct str headers, struct str body)
 {
     struct buf b;
 
-    assert(x->answering);
-    x->answering = false;
-    if (!x->conn) {
-        exchange_free(x);
+    if (!answer_starts(x))
         return;
-    }
     buf_init(&b, 0);
     put_head(&b, status, content_type, headers, body.len);
     put_connection(&b, x);
@@ -303,14 +474,31 @@ void http_answer(struct http_exchange *x, int status, struct str content_type, s
     if (b.overflow || conn_write(x->conn, buf_str(&b)) == ERR_LIMIT)
         conn_abort(x->conn, ERR_LIMIT);     /* it does not read its answers */
     buf_done(&b);
-    if (!x->keep_alive) {
-        x->closing = true;
-        conn_close(x->conn);
+    answer_ends(x);
+}
+
+void http_answer_file(struct http_exchange *x, int status, struct str content_type, struct str headers,
+                      int fd, int64_t from, int64_t bytes)
+{
+    struct buf b;
+
+    if (!answer_starts(x)) {
+        close(fd);
         return;
     }
-    wait_for_request(x);
-    if (!x->in_data)
-        conn_resume(x->conn);
+    buf_init(&b, 0);
+    put_head(&b, status, content_type, headers, (size_t)bytes);
+    put_connection(&b, x);
+    if (b.overflow || conn_write(x->conn, buf_str(&b)) == ERR_LIMIT)
+        conn_abort(x->conn, ERR_LIMIT);
+    buf_done(&b);
+    if (x->head_only || bytes == 0) {
+        close(fd);
+        answer_ends(x);
+        return;
+    }
+    x->sending = true;
+    conn_send_file(x->conn, fd, from, bytes);
 }
 
 struct conn *http_conn(struct http_exchange *x) { return x->conn; }

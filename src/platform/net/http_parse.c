@@ -211,6 +211,46 @@ enum err http_parse_head(struct str in, struct http_request *r, size_t *used)
     return e;
 }
 
+static enum err read_status_line(struct str line, struct http_request *r, int *status)
+{
+    enum err e = read_version(str_split(&line, ' '), r);
+    uint64_t code;
+
+    if (e)
+        return e;
+    if (!str_to_u64(str_split(&line, ' '), &code) || code < 100 || code > 599)
+        return ERR_INVALID;
+    *status = (int)code;
+    return OK;
+}
+
+enum err http_parse_answer(struct str in, struct http_request *r, int *status, size_t *used)
+{
+    struct str rest = in, line;
+    enum err   e = line_take(&rest, &line);
+
+    r->minor = 1;
+    r->header_count = 0;
+    r->method = r->target = r->path = r->query = r->body = STR_NULL;
+    r->keep_alive = false;
+    r->content_bytes = 0;
+    *used = 0;
+    if (!e)
+        e = read_status_line(line, r, status);
+    while (!e) {
+        e = line_take(&rest, &line);
+        if (e || line.len == 0)
+            break;
+        e = read_header(line, r);
+    }
+    if (e == ERR_AGAIN && in.len > HTTP_HEAD_BYTES_MAX)
+        return ERR_LIMIT;
+    if (e)
+        return e;
+    *used = in.len - rest.len;
+    return read_framing(r);
+}
+
 struct str http_header(const struct http_request *r, const char *name)
 {
     for (int i = 0; i < r->header_count; i++)

@@ -183,3 +183,15 @@ struct str uri_query_get(struct arena *a, struct str query, const char *name)
     }
     return STR_NULL;
 }
+
+void uri_put_segment(struct buf *out, struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.p[i];
+
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c)))
+            buf_put_c(out, c);
+        else
+            buf_printf(out, "%%%02X", (unsigned char)c);
+    }
+}

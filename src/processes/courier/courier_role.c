@@ -11,12 +11,12 @@ static int doors_find(const struct role *r, struct courier_listen out[PROC_FDS_M
     for (int tls = 0; tls < 2; tls++)
         for (int number = 0; number < PROC_FDS_MAX && count < PROC_FDS_MAX; number++) {
             char name[32];
-            int fd;
+            int  fd;
 
             snprintf(name, sizeof name, "%s%d", tls ? "servertls" : "server", number);
             fd = role_fd(r, name);
             if (fd >= 0)
-                out[count++] = (struct courier_listen){fd, tls};
+                out[count++] = (struct courier_listen){ fd, tls };
         }
     return count;
 }
@@ -24,7 +24,7 @@ static int doors_find(const struct role *r, struct courier_listen out[PROC_FDS_M
 static enum err start(struct role *r, struct arena *a, struct str *why)
 {
     struct courier_listen doors[PROC_FDS_MAX];
-    int count = doors_find(r, doors);
+    int                   count = doors_find(r, doors);
 
     return courier_new(r->loop, r->bus, r->settings, doors, count, (struct courier **)&r->own, a, why);
 }

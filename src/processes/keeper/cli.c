@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "courier/settings.h"
+#include "files/settings.h"
 #include "id/settings.h"
 #include "keeper/prepare.h"
 #include "proc/control.h"
@@ -123,6 +124,8 @@ struct str cli_database(const struct settings *s, struct arena *a, const char *r
         return ident_database_path(s, a);
     if (strcmp(role, "courier") == 0)
         return str_of(courier_database(s, a).path);
+    if (strcmp(role, "web") == 0)
+        return files_index_path(s, a);
     name = settings_text(s, "talk.database");
     return name[0] == '/' ? arena_printf(a, "%s", name) : arena_printf(a, "%s/%s", settings_text(s, "data_dir"), name);
 }

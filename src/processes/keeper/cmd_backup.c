@@ -1,7 +1,8 @@
 /* cmd_backup.c: backup, restore, `db check` and `db move`.
  *
- * A restore is decided before anything is touched: both copies lie checked beside the databases, then
- * the old ones move aside and the new ones take their places.
+ * A restore is decided before anything is touched: the copies lie checked beside the databases, then
+ * the old ones move aside and the new ones take their places. Files are named by their content: those of the backup join those
+ * that are there, and web throws away what its index then does not name.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,12 +13,14 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "files/blobs.h"
 #include "keeper/cli.h"
 #include "proc/control.h"
 
-/* What courier holds is on its way out: a copy of it would be sent twice, so backups are of the others. */
-static const char *const roles[] = { "talk", "ident", "courier" };
-enum { ROLES = 2, ROLES_CHECKED = 3 };
+/* What courier holds is on its way out: a copy of it would be sent twice, so backups are of the others. The index of files is of
+ * this machine's disk, and stays with it, whatever db.server says. */
+static const char *const roles[] = { "talk", "ident", "web", "courier" };
+enum { WEB = 2, ROLES = 3, ROLES_CHECKED = 4 };
 
 /* Where the settings name PostgreSQL, files are not the databases. */
 static bool on_server(const struct settings *s)
@@ -93,7 +96,7 @@ int cmd_db_check(struct invocation *v)
     for (int i = 0; i < ROLES_CHECKED; i++) {
         struct str path = cli_database(s, &a, roles[i]);
 
-        if (on_server(s))
+        if (on_server(s) && i != WEB)
             status = cli_role(roles[i], "--check-server", ".") != 0 ? CLI_FAILED : status;
         else if (!exists(path.p))
             status = cli_fail("there is no database \"%s\" yet", path.p);
@@ -109,11 +112,11 @@ int cmd_db_check(struct invocation *v)
 
 static int move_all(const struct settings *s, struct arena *a)
 {
-    for (int i = 0; i < ROLES; i++)
+    for (int i = 0; i < WEB; i++)
         if (!exists(cli_database(s, a, roles[i]).p))
             return cli_fail("there is no database \"%s\" to move", cli_database(s, a, roles[i]).p);
     for (int i = 0; i < ROLES_CHECKED; i++)
-        if ((i < ROLES || exists(cli_database(s, a, roles[i]).p)) && cli_role(roles[i], "--move", cli_database(s, a, roles[i]).p) != 0)
+        if (i != WEB && (i < WEB || exists(cli_database(s, a, roles[i]).p)) && cli_role(roles[i], "--move", cli_database(s, a, roles[i]).p) != 0)
             return i == 0 ? CLI_FAILED
                           : cli_fail("%s has been moved, %s has not: when that is mended, `DROP SCHEMA %s CASCADE` in PostgreSQL and"
                                      " move again", roles[0], roles[i], roles[0]);
@@ -205,6 +208,8 @@ static int bring(struct restore *r, const char *dir)
     for (int i = 0; i < ROLES; i++) {
         struct str from = arena_printf(&r->arena, "%s/%s.db", dir, roles[i]);
 
+        if (i == WEB && !exists(from.p))
+            continue;           /* a backup of before there were files */
         r->place[i] = cli_database(r->s, &r->arena, roles[i]);
         r->fresh[i] = arena_printf(&r->arena, "%s.restoring", r->place[i].p);
         if (copy_file(from.p, r->fresh[i].p) != CLI_OK)
@@ -251,14 +256,51 @@ static int swap(struct restore *r)
     int status = make_aside(r);
 
     for (int i = 0; i < ROLES && !status; i++)
-        status = move_aside(r, r->place[i].p);
+        if (r->place[i].p)
+            status = move_aside(r, r->place[i].p);
     for (int i = 0; i < ROLES && !status; i++)
-        if (rename(r->fresh[i].p, r->place[i].p) != 0)
+        if (r->place[i].p && rename(r->fresh[i].p, r->place[i].p) != 0)
             status = cli_fail("could not put \"%s\" in place: %s; the old databases are in \"%s\"", r->fresh[i].p,
                               strerror(errno), r->aside);
     sync_dir(r->aside);
     sync_dir(settings_text(r->s, "data_dir"));
     return status;
+}
+
+/* ---- files ---- */
+
+struct blobs_bring {
+    struct blobs from, to;
+    enum err     e;
+};
+
+static bool bring_blob(void *arg, const uint8_t hash[BLOB_HASH_BYTES])
+{
+    struct blobs_bring *k = arg;
+
+    k->e = blob_copy(&k->from, &k->to, hash);
+    return !k->e;
+}
+
+/* Before the databases change places: what the new index names is there then. */
+static int bring_files(struct restore *r, const char *dir)
+{
+    struct blobs_bring k = { .from = { -1, -1 }, .to = { -1, -1 } };
+    struct str         from = arena_printf(&r->arena, "%s/files", dir), why = STR_NULL;
+
+    if (!exists(from.p))
+        return CLI_OK;
+    k.e = blobs_open_copy(&k.from, from.p, false, &r->arena, &why);
+    if (!k.e)
+        k.e = blobs_open_copy(&k.to, settings_text(r->s, "files.folder"), true, &r->arena, &why);
+    if (!k.e)
+        blobs_each(&k.from, bring_blob, &k);
+    if (!k.e)
+        k.e = blobs_sync(&k.to);
+    blobs_close(&k.from);
+    blobs_close(&k.to);
+    return k.e ? cli_fail("could not bring the uploaded files back: %.*s", STR_ARG(why.len ? why : str_of(err_info(k.e)->sentence)))
+               : CLI_OK;
 }
 
 int cmd_restore(struct invocation *v)
@@ -275,6 +317,8 @@ int cmd_restore(struct invocation *v)
                                    " takes away"));
     arena_init(&r.arena);
     status = cli_offline(r.s) ? CLI_FAILED : bring(&r, v->args[0]);
+    if (!status)
+        status = bring_files(&r, v->args[0]);
     if (!status)
         status = swap(&r);
     for (int i = 0; i < ROLES && status && r.fresh[i].p; i++)

@@ -176,7 +176,8 @@ int cmd_user_invite(struct invocation *v)
         return CLI_FAILED;
     if (server_runs(s, &runs) || (!runs && cli_offline(s)))
         return leave(s, CLI_FAILED);
-    return leave(s, cli_own(s, "talk", "invite", (const char *const[]){ name, from ? from : "-", days ? days : "7", NULL }));
+    return leave(s, cli_own(s, "talk", "invite", (const char *const[]){ name, from ? from : "-", days ? days : "7",
+                                                                        settings_text(s, "talk.invite_page"), NULL }));
 }
 
 /* ---- the search index ---- */

@@ -81,8 +81,35 @@ static void print_roles(const json_t *answer)
                number(role, "restarts"), json_string_value(json_object_get(role, "says")));
 }
 
+/* 93784000 → "93.8 MB" */
+static const char *size(int64_t bytes, char out[32])
+{
+    static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB" };
+    double                   n = (double)bytes;
+    int                      unit = 0;
+
+    while (n >= 1000 && unit < 5) {
+        n /= 1000;
+        unit++;
+    }
+    snprintf(out, 32, unit ? "%.1f %s" : "%.0f %s", n, units[unit]);
+    return out;
+}
+
+static void print_files(const json_t *files)
+{
+    char bytes[32], on_disk[32];
+
+    printf("%" PRId64 " files, %s (%s on the disk); %" PRId64 " are being uploaded", number(files, "count"),
+           size(number(files, "bytes"), bytes), size(number(files, "bytes_on_disk"), on_disk), number(files, "coming"));
+    if (number(files, "owed"))
+        printf("; %" PRId64 " have yet to go to another site", number(files, "owed"));
+    printf("\n");
+}
+
 static int print_status(const json_t *answer)
 {
+    const json_t *files = json_object_get(answer, "files");
     const json_t *talk = json_object_get(answer, "talk"), *cluster = json_object_get(answer, "cluster");
 
     printf("Bongsu %s, %s\n\n", json_string_value(json_object_get(answer, "version")),
@@ -92,6 +119,8 @@ static int print_status(const json_t *answer)
         printf("\n%" PRId64 " sessions; disk: %s; %" PRId64 " writes wait; %" PRId64 " commits since the start\n",
                number(talk, "sessions"), json_string_value(json_object_get(talk, "disk")), number(talk, "commits_waiting"),
                number(talk, "batches"));
+    if (files)
+        print_files(files);
     if (cluster)
         cluster_print(cluster);
     return verdict(answer);

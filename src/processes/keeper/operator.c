@@ -195,6 +195,20 @@ static void talk_answered(struct ask *k, enum err e, struct str payload)
     json_object_set_new(json_object_get(k->g->answer, "workers"), k->about, worker);
 }
 
+/* What web keeps of files. */
+static void files_answered(struct ask *k, enum err e, struct str payload)
+{
+    static const char *const names[] = { "count", "bytes", "bytes_on_disk", "coming", "owed" };
+    struct codec_reader      r = codec_open(payload, CODEC_VERSION);
+    json_t                  *files = json_object();
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        json_object_set_new(files, names[i], json_integer(codec_i64(&r)));
+    if (!e && !r.failed)
+        json_object_set(k->g->answer, "files", files);
+    json_decref(files);
+}
+
 static void do_status(struct operator *o, struct control_request *rq, const json_t *args)
 {
     struct gather *g = gather_new(o, rq);
@@ -210,6 +224,8 @@ static void do_status(struct operator *o, struct control_request *rq, const json
             o->describe(o->arg, o->roles[i], role_object(g, o->roles[i]));
         snprintf(subject, sizeof subject, "%s.ready", o->roles[i]);
         gather_ask(g, subject, o->roles[i], NULL, ASK_STATUS_MS_MAX, ready_answered);
+        if (strcmp(o->roles[i], "web") == 0)
+            gather_ask(g, "web.files.status", o->roles[i], NULL, ASK_STATUS_MS_MAX, files_answered);
         if (!common_worker_number(o->roles[i]))
             continue;
         snprintf(subject, sizeof subject, "%s.status", o->roles[i]);
@@ -381,7 +397,8 @@ static void do_user_list(struct operator *o, struct control_request *rq, const j
     gather_release(g);
 }
 
-/* ---- backup: messages first, accounts after them, so that everyone in the messages exists ---- */
+/* ---- backup: messages first, accounts after them, so that everyone in the messages exists, then files, so that what the
+ * messages name is there ---- */
 
 struct backup {
     struct gather *g;
@@ -410,23 +427,34 @@ static void backup_failed(struct gather *g, const char *role, enum err e, struct
     gather_fail(g, e, "the backup of %s failed: %.*s", role, STR_ARG(says));
 }
 
-static void ident_copied(struct ask *k, enum err e, struct str payload)
+static void web_copied(struct ask *k, enum err e, struct str payload)
 {
     if (e)
-        backup_failed(k->g, "ident", e, payload);
+        backup_failed(k->g, "web", e, payload);
     LOG_INFO("backup.done", LF_Z("dir", k->about), LF_ERR(k->g->worst));
 }
 
-static void talk_copied(struct ask *k, enum err e, struct str payload)
+static void backup_next(struct ask *k, const char *copied, const char *next,
+                        void (*answered)(struct ask *k, enum err e, struct str payload), enum err e, struct str payload)
 {
     struct backup b = { .g = k->g };
 
     if (e) {
-        backup_failed(k->g, "talk", e, payload);
+        backup_failed(k->g, copied, e, payload);
         return;
     }
     snprintf(b.dir, sizeof b.dir, "%s", k->about);
-    backup_ask(&b, "ident", ident_copied);
+    backup_ask(&b, next, answered);
+}
+
+static void ident_copied(struct ask *k, enum err e, struct str payload)
+{
+    backup_next(k, "ident", "web", web_copied, e, payload);
+}
+
+static void talk_copied(struct ask *k, enum err e, struct str payload)
+{
+    backup_next(k, "talk", "ident", ident_copied, e, payload);
 }
 
 /* A fresh folder that the roles' user may write into. */

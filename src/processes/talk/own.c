@@ -157,6 +157,10 @@ static int run_invite(struct own *o)
         return own_fail("the invitation could not be stored: %s", err_info(e)->sentence);
     buf_init(&uri, 0);
     invite_put_uri(&uri, &i, o->domain, str_of(token));
+    if (o->arg_count > 3 && *o->args[3]) {
+        buf_put_c(&uri, '\n');
+        invite_put_page(&uri, o->args[3], &i, o->domain, str_of(token));
+    }
     printf("%.*s\ngood once, until %.*s\n", STR_ARG(buf_str(&uri)), STR_ARG(clock_format(i.expires_us, when)));
     buf_done(&uri);
     return 0;

@@ -7,7 +7,7 @@
  *   prove USER SECONDS     waits so long for a deletion to be through, and prints what remains: nothing
  *   import PATH            from another server (talk/import.h); no messenger runs
  *   reports COUNT          prints what people reported
- *   invite NAME|- INVITER|- DAYS    prints the link
+ *   invite NAME|- INVITER|- DAYS [PAGE]    prints the link, and the page's
  *   reindex here|server    makes the search index anew, or has the running server make it and watches
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once

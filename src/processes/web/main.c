@@ -1,8 +1,14 @@
-/* main.c: bongsu-web: HTTPS. Links no database: it cannot read a message if it wanted to.
+/* main.c: bongsu-web: HTTPS, and the files that people upload. Links neither messages nor accounts: it cannot read one if it wanted to.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "check.h"
+#include "files/catalog.h"
 #include "web/web_role.h"
 
 int main(int argc, char **argv)
 {
+    int status;
+
+    if (check_asked(argc, argv, "web", catalog_migrations, &status))
+        return status;
     return role_main(&web_role, argc, argv);
 }

@@ -7,7 +7,9 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "crypto/tls.h"
+#include "files/store.h"
 #include "net/http.h"
+#include "web/exports.h"
 #include "web/files.h"
 #include "wire/json.h"
 #include "wire/uri.h"
@@ -26,6 +28,7 @@ struct web {
     struct listener   *listeners[LISTENERS_MAX];
     int                listener_count;
     struct files       files;
+    struct store      *store;        /* what people upload */
     char              *websocket_url;       /* "wss://one.example/xmpp-websocket", or several: one for each site */
     int                https_port;
     int                local_port;          /* of the WebSocket without TLS; 0: none */
@@ -287,6 +290,8 @@ static void answer_path(struct web *w, struct http_exchange *x, const struct htt
     bool               is_root = str_is(path, "/");
     const struct file *f = files_find(&w->files, is_root ? STR("/index.html") : path);
 
+    if (exports_answer(x, rq, path, settings_text(w->role->settings, "data_dir")))
+        return;
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
         if (str_is(path, pages[i].path)) {
             pages[i].answer(w, x, rq);
@@ -309,6 +314,8 @@ static void asked(void *arg, struct http_exchange *x, const struct http_request 
     struct str   path;
 
     metric_add(&requests, 1);
+    if (store_request(w->store, x, rq))
+        return;
     arena_init(&a);
     if (!str_is(rq->method, "GET") && !str_is(rq->method, "HEAD"))
         http_answer(x, 405, STR("text/plain"), STR("Allow: GET, HEAD\r\n"), STR("only GET and HEAD are answered here\n"));
@@ -317,6 +324,11 @@ static void asked(void *arg, struct http_exchange *x, const struct http_request 
     else
         answer_path(w, x, rq, path);
     arena_done(&a);
+}
+
+static bool streamed(void *arg, struct http_exchange *x, const struct http_request *rq)
+{
+    return store_stream(((struct web *)arg)->store, x, rq);
 }
 
 /* ---- the role ---- */
@@ -366,12 +378,14 @@ static enum err start(struct role *r, struct arena *a, struct str *why)
     if (e)
         LOG_WARN("web.files", LF_STR("why", *why));     /* the page says how to build it */
     e = tls_read(r->settings, &w->tls, a, why);
+    if (!e)
+        e = store_new(r->loop, r->bus, r->settings, &w->store, a, why);
     if (e)
         return e;
     urls_set(w, r->settings);
     w->limits = (struct conn_limits){ .in_bytes_max = HTTP_HEAD_BYTES_MAX + HTTP_BODY_BYTES_MAX,
                                       .out_bytes_max = OUT_BYTES_MAX, .stall_ms_max = 30000 };
-    w->server = (struct http_server){ .loop = r->loop, .limits = &w->limits, .request = asked, .arg = w,
+    w->server = (struct http_server){ .loop = r->loop, .limits = &w->limits, .request = asked, .stream = streamed, .arg = w,
                                       .tls = w->tls ? &w->tls : NULL };
     w->local = w->server;
     w->local.tls = NULL;
@@ -395,7 +409,13 @@ static enum err reload(struct role *r, const struct settings *fresh, struct aren
         tls_ctx_unref(&tls);        /* from plain to TLS takes a restart */
     }
     urls_set(w, fresh);
+    store_reload(w->store, fresh);
     return OK;
+}
+
+static const char *trouble(struct role *r)
+{
+    return store_trouble(((struct web *)r->own)->store);
 }
 
 static void finish(struct role *r)
@@ -406,6 +426,7 @@ static void finish(struct role *r)
         return;
     for (int i = 0; i < w->listener_count; i++)
         listener_free(&w->listeners[i]);
+    store_free(&w->store);
     tls_ctx_unref(&w->tls);
     files_done(&w->files);
     free(w->websocket_url);
@@ -416,7 +437,9 @@ static void finish(struct role *r)
 struct role web_role = {
     .name = "web",
     .rights = PROC_MAY_ACCEPT | PROC_MAY_FILES | PROC_MAY_CONNECT,
+    .rights_clustered = PROC_MAY_REACH,      /* other sites' web, for files */
     .start = start,
     .reload = reload,
+    .trouble = trouble,
     .finish = finish,
 };

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/feature.h"
 #include "talk/host.h"
+#include "talk/xep/xep0060_pubsub.h"
 #include "talk/xep/xep0115_caps.h"
 
 #define NS_INFO  "http://jabber.org/protocol/disco#info"
@@ -52,6 +53,12 @@ static enum err node_get(struct session *s, const struct stanza *iq, struct str 
     return e == ERR_UNSUPPORTED ? ERR_NOT_FOUND : e;
 }
 
+/* An account's own nodes are those of its eventing (xep0060_pubsub.c). */
+static struct person *asked_person(struct session *s, const struct stanza *iq)
+{
+    return iq->has_to ? person_known(s->talk, iq->to.local) : s->person;
+}
+
 static enum err info_get(struct session *s, const struct stanza *iq)
 {
     bool        server = to_server(iq);
@@ -60,14 +67,17 @@ static enum err info_get(struct session *s, const struct stanza *iq)
 
     if (!may_ask(s, iq))
         return iq_error_condition(s, iq, "cancel", "service-unavailable", NULL);
-    if (node.len && !(server && caps_node_is_ours(s->talk, node)))
-        return node_get(s, iq, node, false);
+    if (node.len && !(server && caps_node_is_ours(s->talk, node))) {
+        enum err e = node_get(s, iq, node, false);
+
+        return e == ERR_NOT_FOUND && !server ? pubsub_account_info(s, iq, asked_person(s, iq)) : e;
+    }
     b = talk_scratch(s->talk);
     BUF_LIT(b, "<query xmlns='" NS_INFO "'");
     if (node.len)
         xml_put_attr(b, "node", node);
     buf_put_z(b, server ? "><identity category='server' type='im' name='Bongsu'/>"
-                        : "><identity category='account' type='registered'/>");
+                        : "><identity category='account' type='registered'/><identity category='pubsub' type='pep'/>");
     buf_put_str(b, buf_str(server ? &s->talk->disco_server : &s->talk->disco_account));
     BUF_LIT(b, "</query>");
     return iq_result_str(s, iq, buf_str(b));
@@ -79,9 +89,14 @@ static enum err items_get(struct session *s, const struct stanza *iq)
 
     if (!may_ask(s, iq))
         return iq_error_condition(s, iq, "cancel", "service-unavailable", NULL);
-    if (xml_attr(iq->payload, "node").len)
-        return node_get(s, iq, xml_attr(iq->payload, "node"), true);
-    if (!to_server(iq) || s->talk->host_count == 0)
+    if (xml_attr(iq->payload, "node").len) {
+        enum err e = node_get(s, iq, xml_attr(iq->payload, "node"), true);
+
+        return e == ERR_NOT_FOUND && !to_server(iq) ? pubsub_account_items(s, iq, asked_person(s, iq)) : e;
+    }
+    if (!to_server(iq))
+        return pubsub_account_items(s, iq, asked_person(s, iq));
+    if (s->talk->host_count == 0)
         return iq_result(s, iq, "<query xmlns='" NS_ITEMS "'/>");
     b = talk_scratch(s->talk);
     BUF_LIT(b, "<query xmlns='" NS_ITEMS "'>");

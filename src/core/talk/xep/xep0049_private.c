@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/xep/xep0402_bookmarks.h"
 #include "talk/import.h"
 #include "talk/owned.h"
 #include <stdlib.h>
@@ -85,6 +86,8 @@ static enum err private_get(struct session *s, const struct stanza *iq)
         return ERR_DENIED;
     if (!want || xml_next(want) || want->ns.len == 0)
         return iq_error_condition(s, iq, "modify", "bad-request", "ask for one element");
+    if (xml_is(want, "storage", NS_STORAGE))
+        return bookmarks_private_get(s, iq);
     b = talk_scratch(s->talk);
     BUF_LIT(b, "<query xmlns='" NS_PRIVATE "'>");
     if (db_get(db_loop_conn(s->talk->db), &row, &private_select, "is", s->person->id, element_key(iq->arena, want)) == OK) {
@@ -122,6 +125,12 @@ static const char *read_elements(struct private_op *o, const struct stanza *iq)
     return o->count ? NULL : "bad-request";
 }
 
+/* Those are kept elsewhere (xep0402_bookmarks.c). */
+static bool holds_bookmarks(const struct xml_node *query)
+{
+    return xml_child(query, "storage", NS_STORAGE) != NULL;
+}
+
 static enum err private_set(struct session *s, const struct stanza *iq)
 {
     struct private_op *o;
@@ -130,6 +139,9 @@ static enum err private_set(struct session *s, const struct stanza *iq)
 
     if (!is_own(s, iq))
         return ERR_DENIED;
+    if (holds_bookmarks(iq->payload))
+        return xml_next(xml_first(iq->payload)) ? iq_error_condition(s, iq, "modify", "not-acceptable", "bookmarks come alone")
+                                                : bookmarks_private_set(s, iq);
     o = NEW(struct private_op);
     arena_init(&o->arena);
     fault = read_elements(o, iq);

@@ -1,11 +1,11 @@
-/* XEP-0054 vcard-temp 1.3.0: one's own card to write, everyone's to read.
+/* XEP-0054 vcard-temp 1.3.0: one's own card to write, everyone's to read: what each reader gets is talk/profile.h's to say. The
+ * picture of the card is the account's avatar (xep0398_avatars.c) and is kept only there.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
-#include "base/mem.h"
 #include "talk/export.h"
-#include "talk/feature.h"
 #include "talk/import.h"
 #include "talk/owned.h"
-#include <stdlib.h>
+#include "talk/pubsub/inner.h"
+#include "talk/xep/xep0398_avatars.h"
 
 #define NS_VCARD "vcard-temp"
 
@@ -21,125 +21,137 @@ static struct db_sql vcard_write = {
 static struct db_sql vcard_select = { "SELECT xml FROM vcard WHERE owner = ?1" };
 static struct db_sql vcard_delete = { "DELETE FROM vcard WHERE owner = ?1" };
 
-/* ---- reading, on a worker: a card may be large ---- */
+/* ---- reading ---- */
 
-struct vcard_read {
-    struct db_read  read;
-    struct talk    *talk;
-    struct iq_later iq;
-    int64_t         owner;
-    bool            own;
-    struct arena    arena;
-    struct str      xml;
-};
-
-static enum err vcard_work(struct db_conn *c, struct db_read *self)
+static void put_without_photo(struct buf *b, const struct xml_node *card, bool keep_photo)
 {
-    struct vcard_read *r = (struct vcard_read *)self;
-    struct db_stmt    *row;
-    enum err           e = db_get(c, &row, &vcard_select, "i", r->owner);
-
-    if (!e)
-        r->xml = arena_str(&r->arena, db_text(row, 0));
-    if (row)
-        db_done(row);
-    return e;
+    BUF_LIT(b, "<vCard xmlns='" NS_VCARD "'>");
+    for (const struct xml_node *x = xml_first(card); x; x = xml_next(x))
+        if (keep_photo || !xml_is(x, "PHOTO", NS_VCARD))
+            xml_put_node(b, x, STR(NS_VCARD));
 }
 
-static void vcard_answer(struct db_read *self, enum err e)
+/* The basic card: what is kept, and the avatar if the reader may see that (its node's access model). Cards from before the avatar
+ * was kept apart still have their picture inside. */
+static enum err basic_card(struct job *j, struct db_conn *c)
 {
-    struct vcard_read *r = (struct vcard_read *)self;
-    struct session    *s = session_find(r->talk, r->iq.session_id);
-
-    if (e == ERR_NOT_FOUND && r->own)
-        iq_later_result(r->talk, &r->iq, STR("<vCard xmlns='" NS_VCARD "'/>"));     /* §3.1 */
-    else if (e)
-        iq_later_error(r->talk, &r->iq, e);
-    else
-        iq_later_result(r->talk, &r->iq, r->xml);
-    if (s && s->state != SESSION_CLOSED)
-        session_continue(s);
-    arena_done(&r->arena);
-    free(r);
-}
-
-static void vcard_start(struct talk *t, void *arg)
-{
-    struct vcard_read *r = arg;
-    enum err           e = db_read_start(t->db, &r->read);
+    struct db_stmt  *row = NULL;
+    struct xml_node *card = NULL;
+    struct avatar    av;
+    bool             there;
+    enum err         e = avatar_read(j, c, &av, &there);
 
     if (e)
-        vcard_answer(&r->read, e);
+        return e;
+    e = db_get(c, &row, &vcard_select, "i", j->service.owner);
+    if (!e && xml_parse(&j->work, arena_str(&j->work, db_text(row, 0)), NULL, &card) != XML_FINE)
+        card = NULL;
+    if (row)
+        db_done(row);
+    if (e && e != ERR_NOT_FOUND)
+        return e;
+    if (!card && !av.data.len && !j->asker.self)
+        return job_fail(j, &fault_not_found);
+    if (card)
+        put_without_photo(&j->out, card, !there);
+    else
+        BUF_LIT(&j->out, "<vCard xmlns='" NS_VCARD "'>");
+    if (av.data.len)
+        avatar_put_photo(&j->out, &av);
+    BUF_LIT(&j->out, "</vCard>");
+    return OK;
+}
+
+static enum err verb_card(struct job *j, struct db_conn *c)
+{
+    struct profile_view v = profile_of_job(j, c);
+    struct profile      p;
+    enum err            e;
+
+    if (v.kind == PROFILE_OWN || v.kind == PROFILE_BASIC) {
+        e = basic_card(j, c);
+        if (e || profile_still(c, &v))
+            return e;
+        buf_clear(&j->out);
+        j->fault = NULL;
+        v.kind = PROFILE_MINIMAL;
+    }
+    profile_read(c, &j->work, &v, &p);
+    profile_put_vcard(&j->out, &p);
+    return OK;
+}
+
+static void card_late(const struct job *j, struct buf *out)
+{
+    struct str          rest = j->service.bare;
+    struct profile_view v = { .local = str_split(&rest, '@') };
+    struct profile      p;
+
+    profile_minimal(&v, &p);
+    profile_put_vcard(out, &p);
+}
+
+static struct job *job_for(struct session *s, const struct stanza *iq, struct person *p, verb_fn *run)
+{
+    struct service at = { .owner = person_number(p), .pep = true, .bare = p->jid.bare, .person = p };
+    struct job    *j = job_new(s->talk, &at);
+
+    job_asker(j, s->jid.bare, s->jid.full, str_eq(s->jid.domain, s->talk->domain));
+    j->iq = iq_keep(s, iq);
+    j->run = run;
+    return j;
 }
 
 static enum err vcard_get(struct session *s, const struct stanza *iq)
 {
-    struct person     *p = iq->has_to ? person_known(s->talk, iq->to.local) : s->person;
-    struct vcard_read *r;
+    struct person *p = iq->has_to ? person_known(s->talk, iq->to.local) : s->person;
+    struct job    *j;
 
     if (!p)
         return ERR_NOT_FOUND;
-    r = NEW(struct vcard_read);
-    r->read = (struct db_read){ .work = vcard_work, .done = vcard_answer };
-    r->talk = s->talk;
-    r->iq = iq_keep(s, iq);
-    r->owner = p->id;
-    r->own = p == s->person;
-    arena_init(&r->arena);
-    session_hold(s);        /* one read at a time per client */
-    session_after_commits(s, vcard_start, r);
+    j = job_for(s, iq, p, verb_card);
+    if (s->talk->shared && !j->asker.self) {
+        j->late = card_late;
+        job_change(j, s);       /* where the newest is seen */
+    } else {
+        job_read(j, s);
+    }
     return OK;
 }
 
 /* ---- writing ---- */
 
-struct vcard_op {
-    struct change   change;
-    struct iq_later iq;
-    int64_t         owner;
-    char           *xml;
-};
-
-static enum err vcard_apply(struct db_conn *c, struct change *ch)
+static enum err verb_write(struct job *j, struct db_conn *c)
 {
-    struct vcard_op *o = (struct vcard_op *)ch;
+    struct buf b;
+    enum err   e;
 
-    return db_run(c, &vcard_write, "is", o->owner, str_of(o->xml));
-}
-
-static void vcard_done(struct talk *t, struct change *ch, enum err e)
-{
-    struct vcard_op *o = (struct vcard_op *)ch;
-
-    if (e)
-        iq_later_error(t, &o->iq, e);
-    else
-        iq_later_result(t, &o->iq, STR_NULL);
-    free(o->xml);
-    free(o);
+    buf_init(&b, 0);
+    put_without_photo(&b, j->payload, false);
+    BUF_LIT(&b, "</vCard>");
+    e = db_run(c, &vcard_write, "is", j->service.owner, buf_str(&b));
+    buf_done(&b);
+    return e ? e : avatar_from_card(j, c, xml_child(j->payload, "PHOTO", NS_VCARD));
 }
 
 static enum err vcard_set(struct session *s, const struct stanza *iq)
 {
-    struct vcard_op *o;
-    struct buf      *b;
-    enum err         e;
+    struct job *j;
+    struct buf *b;
 
-    if (iq->has_to && !str_eq(iq->to.full, s->jid.bare))
+    if (!s->person || (iq->has_to && !str_eq(iq->to.full, s->jid.bare)))
         return ERR_DENIED;      /* §3.3 */
     b = talk_scratch(s->talk);
     xml_put_node(b, iq->payload, STR_NULL);
     if (b->len > VCARD_BYTES_MAX)
         return iq_error_condition(s, iq, "modify", "resource-constraint", "the card is larger than 128 KiB");
-    o = NEW(struct vcard_op);
-    o->change.apply = vcard_apply;
-    o->change.done = vcard_done;
-    o->xml = str_dup(buf_str(b));
-    o->owner = person_number(s->person);
-    o->iq = iq_keep(s, iq);
-    e = session_change(s, s->talk, &o->change);
-    if (e)
-        vcard_done(s->talk, &o->change, e);
+    j = job_for(s, iq, s->person, verb_write);
+    if (job_payload(j, buf_str(b)) != OK) {
+        job_free(j);
+        return ERR_INVALID;
+    }
+    j->done = avatar_changed;
+    job_change(j, s);
     return OK;
 }
 

@@ -48,6 +48,11 @@ static const struct form_row announce_rows[] = {
     { 0 },
 };
 static const struct form_row report_rows[] = { { "reports", FORM_LIST_MULTI, "Dealt with", .required = true }, { 0 } };
+static const struct form_row rate_rows[] = {
+    { "accountjids", FORM_JID_MULTI, "The accounts' addresses", .required = true },
+    { "class", FORM_LIST, "Class", .required = true },
+    { 0 },
+};
 static const struct form_row admin_rows[] = { { "adminjids", FORM_JID_MULTI, "The administrators" }, { 0 } };
 
 /* ---- the table: a command and its deed in the same place of both lists ---- */
@@ -78,6 +83,7 @@ static const struct command admin_commands[] = {
     DEED("edit-admin", "Edit Admin List"),
     OURS("reports", "Show Reports"),
     OURS("resolve-reports", "Resolve Reports"),
+    OURS("rate-class", "Set Rate Class"),
     { 0 },
 };
 static const struct deed_kind kinds[] = {
@@ -107,6 +113,8 @@ static const struct deed_kind kinds[] = {
     { "show-reports", .act = deed_reports },
     { "resolve-reports", "Resolve Reports", "Those that have been dealt with go.", report_rows, .fill = deed_fill_reports,
       .act = deed_resolve_reports },
+    { "rate-class", "Set Rate Class", "What clients of the accounts may send in a second; the classes are in the settings.", rate_rows,
+      .fill = deed_fill_rates, .act = deed_set_rates },
 };
 
 /* ---- the way of a deed ---- */

@@ -50,4 +50,4 @@ void deed_add_user(struct deed *d), deed_delete_users(struct deed *d), deed_disa
     deed_stats(struct deed *d), deed_count_registered(struct deed *d), deed_count_disabled(struct deed *d),
     deed_count_online(struct deed *d), deed_list_registered(struct deed *d), deed_list_disabled(struct deed *d),
     deed_announce(struct deed *d), deed_take_down(struct deed *d), deed_reports(struct deed *d), deed_fill_reports(struct deed *d),
-    deed_resolve_reports(struct deed *d), deed_list_online(struct deed *d), deed_fill_admins(struct deed *d), deed_edit_admins(struct deed *d);
+    deed_resolve_reports(struct deed *d), deed_fill_rates(struct deed *d), deed_set_rates(struct deed *d), deed_list_online(struct deed *d), deed_fill_admins(struct deed *d), deed_edit_admins(struct deed *d);

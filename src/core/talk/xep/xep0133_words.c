@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "talk/banner.h"
+#include "talk/rates.h"
 #include "talk/xep/xep0133_admin.h"
 #include "talk/xep/xep0377_reporting.h"
 #include <stdlib.h>
@@ -195,4 +196,55 @@ void deed_resolve_reports(struct deed *d)
     e = session_change(NULL, d->talk, &r->change);
     if (e)
         resolved(d->talk, &r->change, e);
+}
+
+/* ---- rate classes ---- */
+
+void deed_fill_rates(struct deed *d)
+{
+    struct rate_class  all[RATE_CLASSES_MAX];
+    struct form_option options[RATE_CLASSES_MAX + 2] = { { "default", "as everybody" } };
+    struct form_row    row = d->kind->rows[1];
+    int                n = rates_read(settings_text(d->talk->settings, "talk.rate_classes"), all);
+    struct buf         b;
+
+    for (int i = 0; i < n; i++)
+        options[i + 1] = (struct form_option){ all[i].name, arena_printf(d->arena, "%s: %d stanzas, %d bytes a second", all[i].name,
+                                                                         all[i].stanzas, all[i].bytes).p };
+    row.options = options;
+    buf_init(&b, 0);
+    form_open(&b, FORM_EMPTY, NS_ADMIN, d->kind->title, d->kind->instructions);
+    form_put(&b, FORM_EMPTY, &d->kind->rows[0], STR_NULL);
+    form_put(&b, FORM_EMPTY, &row, STR("default"));
+    form_close(&b);
+    deed_ask(d, buf_str(&b));
+    buf_done(&b);
+}
+
+static void rate_was_set(struct talk *t, enum err e, void *arg)
+{
+    (void)t;
+    deed_next(arg, e);
+}
+
+static void set_one(struct deed *d, const struct jid *account)
+{
+    struct str class = form_value(&d->run->form, "class");
+
+    rates_set(d->talk, account->local, str_is(class, "default") ? STR("") : class, rate_was_set, d);
+}
+
+void deed_set_rates(struct deed *d)
+{
+    struct rate_class all[RATE_CLASSES_MAX];
+    struct str        class = form_value(&d->run->form, "class");
+    int               n = rates_read(settings_text(d->talk->settings, "talk.rate_classes"), all);
+    bool              known = str_is(class, "default");
+
+    for (int i = 0; i < n; i++)
+        known |= str_is(class, all[i].name);
+    if (known)
+        deed_each(d, set_one, NULL);
+    else
+        deed_failed_why(d, "there is no such class in talk.rate_classes");
 }

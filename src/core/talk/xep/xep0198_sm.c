@@ -18,6 +18,7 @@
 #include "talk/presence.h"
 #include "talk/stream.h"
 #include "talk/xep/xep0198_move.h"
+#include "talk/xep/xep0115_clients.h"
 #include "talk/xep/xep0352_csi.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,6 +110,8 @@ static void ask(struct session *s)
     m->since_ask = 0;
     session_send_nonza(s, STR("<r xmlns='" NS_SM "'/>"));
 }
+
+void sm_ask(struct session *s) { ask(s); }
 
 static void wrote_one(struct session *s)
 {
@@ -1171,6 +1174,7 @@ struct session *sm_import(struct talk *t, struct person *p, int64_t key, struct 
     flags_take(s, flags);
     s->priority = (int8_t)priority;
     s->presence = presence.p ? str_dup(presence) : NULL;
+    caps_restored(s);
     s->bound_us = bound_us;
     s->key = device;
     return s;
@@ -1245,6 +1249,7 @@ static bool restore_one(struct talk *t, struct db_stmt *row)
     flags_take(s, (uint64_t)db_i64(row, 7));
     s->priority = (int8_t)db_i64(row, 8);
     s->presence = presence.p ? str_dup(presence) : NULL;
+    caps_restored(s);
     s->bound_us = clock_us();
     return true;
 }

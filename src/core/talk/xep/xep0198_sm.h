@@ -69,6 +69,7 @@ void sm_expect(struct session *s, int64_t log_id, enum delivery how);
 /* Durable already, with its place in the log (a shared database). */
 void sm_send_logged(struct session *s, int64_t log_id, enum delivery how, struct str stanza);
 void sm_fill(struct session *s, int64_t log_id, struct str stanza);         /* p NULL: give the place up */
+void sm_ask(struct session *s);                                             /* <r/> now, unless one is unanswered */
 void sm_received(struct session *s);                                        /* a stanza that changed something durable was taken */
 void sm_row_changed(struct session *s);                                     /* presence, carbons, roster interest: the row follows */
 /* Has the stream a row that a later process of ours would resume it from? Then what the client asked to be told of has to be in it

@@ -45,14 +45,21 @@ static void making_free(struct making *m)
 
 static void tell(struct making *m)
 {
-    char       when[CLOCK_TEXT_BYTES];
-    struct buf b, uri;
+    char        when[CLOCK_TEXT_BYTES];
+    const char *page;
+    struct buf  b, uri;
 
     buf_init(&b, 0);
     buf_init(&uri, 0);
     invite_put_uri(&uri, &m->invite, m->run->talk->domain, str_of(m->token));
     form_open(&b, FORM_RESULT, NS_INVITE "#invitation", NULL, NULL);
     form_put(&b, FORM_RESULT, &(struct form_row){ "uri", FORM_TEXT, "The invitation, as a link" }, buf_str(&uri));
+    page = settings_text(m->run->talk->settings, "talk.invite_page");
+    buf_clear(&uri);
+    if (*page) {
+        invite_put_page(&uri, page, &m->invite, m->run->talk->domain, str_of(m->token));
+        form_put(&b, FORM_RESULT, &(struct form_row){ "landing-url", FORM_TEXT, "The same, as a page" }, buf_str(&uri));
+    }
     form_put(&b, FORM_RESULT, &(struct form_row){ "expire", FORM_TEXT, "Good until" }, clock_format(m->invite.expires_us, when));
     form_close(&b);
     command_done(m->run, buf_str(&b), NULL);
@@ -191,7 +198,7 @@ static const struct owned xep0401_invitations_owned[] = { { "invite", "inviter =
 const struct feature xep0401_invitations = {
     .spec = "XEP-0401 0.6.0",
     .title = "Ad-hoc Account Invitation Generation",
-    .note = "no landing page: the link is an xmpp: URI",
+    .note = "the landing page is static: what it needs is in its fragment",
     .commands = invite_commands,
     .migrations = invite_migrations,
     .tick = invite_tick,

@@ -13,7 +13,7 @@ bool fulltext_is_field(struct str var)
 
 static const char *const fulltext_disco[] = { NS_FULLTEXT, NULL };
 
-static const struct owned xep0431_fulltext_owned[] = { { "search_segment" }, { "search_chunk" }, { "search_trash" }, { 0 } };
+static const struct owned xep0431_fulltext_owned[] = { { "search_segment" }, { "search_chunk" }, { 0 } };
 
 const struct feature xep0431_fulltext = {
     .spec = "XEP-0431 0.2.0",

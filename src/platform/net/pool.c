@@ -1,7 +1,7 @@
-/* hashpool.c: the password hashing threads. `waiting` and `finished` are under
+/* pool.c: see pool.h. `waiting` and `finished` are under
  * the lock; jobs come back through one posted event that empties `finished`.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
-#include "id/hashpool.h"
+#include "net/pool.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,11 +10,11 @@
 /* On the heap by itself: the loop may still hold it when the pool is gone. */
 struct pool_event {
     struct loop_post post;
-    struct hashpool *pool;              /* NULL: the pool is gone */
+    struct pool *pool;              /* NULL: the pool is gone */
     bool             pending;           /* under the pool's lock while there is a pool */
 };
 
-struct hashpool {
+struct pool {
     struct loop       *loop;
     pthread_mutex_t    lock;
     pthread_cond_t     work;
@@ -23,22 +23,22 @@ struct hashpool {
     bool               ending;
     struct pool_event *event;
     int                thread_count;
-    pthread_t          threads[HASHPOOL_THREADS_MAX];
+    pthread_t          threads[POOL_THREADS_MAX];
 };
 
-static struct hash_job *pop(struct list *l)
+static struct pool_job *pop(struct list *l)
 {
     struct list *n = l->next;
 
     if (list_empty(l))
         return NULL;
     list_remove(n);
-    return LIST_ITEM(n, struct hash_job, link);
+    return LIST_ITEM(n, struct pool_job, link);
 }
 
-static struct hash_job *finished_pop(struct hashpool *p)
+static struct pool_job *finished_pop(struct pool *p)
 {
-    struct hash_job *j;
+    struct pool_job *j;
 
     pthread_mutex_lock(&p->lock);
     j = pop(&p->finished);
@@ -49,8 +49,8 @@ static struct hash_job *finished_pop(struct hashpool *p)
 static void deliver(struct loop_post *post)
 {
     struct pool_event *ev = (struct pool_event *)((char *)post - offsetof(struct pool_event, post));
-    struct hashpool   *p = ev->pool;
-    struct hash_job   *j;
+    struct pool   *p = ev->pool;
+    struct pool_job   *j;
 
     if (!p) {
         free(ev);
@@ -64,7 +64,7 @@ static void deliver(struct loop_post *post)
 }
 
 /* With the lock held. */
-static void finish(struct hashpool *p, struct hash_job *j)
+static void finish(struct pool *p, struct pool_job *j)
 {
     list_append(&p->finished, &j->link);
     if (p->event->pending)
@@ -75,11 +75,11 @@ static void finish(struct hashpool *p, struct hash_job *j)
 
 static void *worker(void *arg)
 {
-    struct hashpool *p = arg;
+    struct pool *p = arg;
 
     pthread_mutex_lock(&p->lock);
     while (!p->ending) {
-        struct hash_job *j = pop(&p->waiting);
+        struct pool_job *j = pop(&p->waiting);
 
         if (!j) {
             pthread_cond_wait(&p->work, &p->lock);
@@ -96,7 +96,7 @@ static void *worker(void *arg)
 }
 
 /* Signals belong to the loop thread. */
-static bool start_thread(struct hashpool *p)
+static bool start_thread(struct pool *p)
 {
     sigset_t all, old;
     int      rc;
@@ -111,9 +111,9 @@ static bool start_thread(struct hashpool *p)
     return true;
 }
 
-enum err hashpool_new(struct loop *l, int threads, struct hashpool **out)
+enum err pool_new(struct loop *l, int threads, struct pool **out)
 {
-    struct hashpool *p = NEW(struct hashpool);
+    struct pool *p = NEW(struct pool);
 
     p->loop = l;
     pthread_mutex_init(&p->lock, NULL);
@@ -125,11 +125,11 @@ enum err hashpool_new(struct loop *l, int threads, struct hashpool **out)
     p->event->pool = p;
     if (threads < 1)
         threads = 1;
-    if (threads > HASHPOOL_THREADS_MAX)
-        threads = HASHPOOL_THREADS_MAX;
+    if (threads > POOL_THREADS_MAX)
+        threads = POOL_THREADS_MAX;
     while (p->thread_count < threads) {
         if (!start_thread(p)) {
-            hashpool_free(&p);
+            pool_free(&p);
             return ERR_LIMIT;
         }
     }
@@ -137,10 +137,10 @@ enum err hashpool_new(struct loop *l, int threads, struct hashpool **out)
     return OK;
 }
 
-void hashpool_free(struct hashpool **pp)
+void pool_free(struct pool **pp)
 {
-    struct hashpool *p = *pp;
-    struct hash_job *j;
+    struct pool *p = *pp;
+    struct pool_job *j;
 
     if (!p)
         return;
@@ -162,12 +162,12 @@ void hashpool_free(struct hashpool **pp)
     free(p);
 }
 
-enum err hashpool_add(struct hashpool *p, struct hash_job *j)
+enum err pool_add(struct pool *p, struct pool_job *j)
 {
     enum err e = OK;
 
     pthread_mutex_lock(&p->lock);
-    if (p->ending || p->waiting_count >= HASHPOOL_QUEUE_MAX) {
+    if (p->ending || p->waiting_count >= POOL_QUEUE_MAX) {
         e = p->ending ? ERR_CLOSED : ERR_LIMIT;
     } else {
         list_append(&p->waiting, &j->link);

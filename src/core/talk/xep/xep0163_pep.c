@@ -1,0 +1,440 @@
+/* XEP-0163 Personal Eventing Protocol 1.2.2: each account is a pubsub service (pubsub/pubsub.h) whose nodes come into being when
+ * something is published, and whose subscribers are the contacts that want to hear of them.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "talk/xep/xep0163_pep.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "talk/nodes.h"
+#include "talk/owned.h"
+#include "talk/pubsub/inner.h"
+#include "talk/roster.h"
+#include "talk/xep/xep0115_clients.h"
+#include <stdlib.h>
+
+/* ---- requests ---- */
+
+static enum err pep_iq(struct session *s, const struct stanza *iq)
+{
+    struct person *p = iq->has_to ? person_known(s->talk, iq->to.local) : s->person;
+    struct service at = {.pep = true, .person = p};
+
+    if (!p)
+        return ERR_NOT_FOUND;
+    at.owner = person_number(p);
+    at.bare = p->jid.bare;
+    return pubsub_ask(s, iq, &at);
+}
+
+/* ---- the last items, for a device that has come ---- */
+
+/* The nodes of those whose presence ?1 sees and who let them (?3: the bare JID of ?1, ?4: its full one, ?5:
+ * the domain). */
+static struct db_sql contacts_nodes = {
+    "SELECT r.jid, p.id, n.name FROM roster r"
+    " CROSS JOIN person p ON p.user = CASE WHEN length(r.jid) > length(?2) THEN substr(r.jid, 1, "
+    "length(r.jid) - length(?2)) ELSE '' END"
+    " CROSS JOIN roster o ON o.owner = p.id AND o.jid = ?3 AND (o.subscription & 2) <> 0"
+    " CROSS JOIN pubsub_node n ON n.owner = p.id AND n.items > 0"
+    " WHERE r.owner = ?1 AND (r.subscription & 1) <> 0 AND r.jid = p.user || ?2"
+    " AND NOT EXISTS (SELECT 1 FROM blocked b WHERE b.owner = p.id AND b.jid IN (?3, ?4, ?5))"
+    " AND NOT EXISTS (SELECT 1 FROM blocked b WHERE b.owner = ?1 AND b.jid IN (r.jid, ?5))"
+    " ORDER BY r.jid, n.name"};
+static struct db_sql own_nodes = {
+    "SELECT name FROM pubsub_node WHERE owner = ?1 AND items > 0 ORDER BY name"};
+
+struct wanted {
+    int64_t owner;
+    struct str bare, node;
+};
+
+struct last {
+    struct job *job;
+    uint64_t session_id;
+    int64_t person;          /* of the device */
+    bool ordinary, profiles; /* which kinds of nodes */
+    int64_t since_us;        /* only what was published after that */
+    struct str wants, only;  /* `only`: of this account alone */
+    struct str bare, full, suffix, domain;
+    int count, cap;
+    struct wanted *wanted;
+    struct ids messages;
+};
+
+static bool wants(struct str list, struct str node)
+{
+    while (list.len)
+        if (str_eq(str_split(&list, '\n'), node))
+            return true;
+    return false;
+}
+
+static bool is_wanted(const struct last *l, struct str bare, struct str node)
+{
+    for (int i = 0; i < l->count; i++)
+        if (str_eq(l->wanted[i].bare, bare) && str_eq(l->wanted[i].node, node))
+            return true;
+    return false;
+}
+
+static void want(struct job *j, struct last *l, int64_t owner, struct str bare, struct str node)
+{
+    bool profile = profile_is_node(node) && !str_eq(bare, l->bare);
+
+    if (!wants(l->wants, node) || (l->only.len && !str_eq(l->only, bare)) ||
+        !(profile ? l->profiles : l->ordinary))
+        return;
+    if (l->count == l->cap) {
+        struct wanted *more;
+
+        l->cap = l->cap ? l->cap * 2 : 16;
+        more = arena_alloc(&j->work, sizeof *more * (size_t)l->cap);
+        if (l->count)
+            memcpy(more, l->wanted, sizeof *more * (size_t)l->count);
+        l->wanted = more;
+    }
+    l->wanted[l->count++] = (struct wanted){owner, arena_str(&j->work, bare), arena_str(&j->work, node)};
+}
+
+static enum err find_own(struct job *j, struct db_conn *c, struct last *l)
+{
+    struct db_stmt *row = db_prepare(c, &own_nodes);
+    enum err e;
+
+    if (!row)
+        return ERR_IO;
+    db_bind_i64(row, 1, l->person);
+    while ((e = db_step(row)) == OK)
+        want(j, l, l->person, l->bare, db_text(row, 0));
+    db_done(row);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static enum err find_contacts(struct job *j, struct db_conn *c, struct last *l)
+{
+    struct db_stmt *row = db_prepare(c, &contacts_nodes);
+    enum err e;
+
+    if (!row)
+        return ERR_IO;
+    db_bind_i64(row, 1, l->person);
+    db_bind_str(row, 2, l->suffix);
+    db_bind_str(row, 3, l->bare);
+    db_bind_str(row, 4, l->full);
+    db_bind_str(row, 5, l->domain);
+    while ((e = db_step(row)) == OK)
+        want(j, l, db_i64(row, 1), db_text(row, 0), db_text(row, 2));
+    db_done(row);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+/* Those who show this account another profile than the basic one: they need no node for that. */
+static struct db_sql shown_to = {
+    "SELECT p.user, v.owner FROM profile_viewer v CROSS JOIN person p ON p.id = v.owner"
+    " CROSS JOIN roster r ON r.owner = v.owner AND r.jid = ?1 AND (r.subscription & 2) <> 0"
+    " WHERE v.jid = ?1"
+    " AND NOT EXISTS (SELECT 1 FROM blocked b WHERE b.owner = v.owner AND b.jid IN (?1, ?3, ?4))"
+    " AND NOT EXISTS (SELECT 1 FROM blocked b WHERE b.owner = ?5 AND b.jid IN (p.user || ?2, ?4))"
+    " ORDER BY p.user"};
+
+static enum err find_shown(struct job *j, struct db_conn *c, struct last *l)
+{
+    static const char *const nodes[] = {NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL};
+    struct db_stmt *row = db_prepare(c, &shown_to);
+    enum err e;
+
+    if (!row)
+        return ERR_IO;
+    db_bind_str(row, 1, l->bare);
+    db_bind_str(row, 2, l->suffix);
+    db_bind_str(row, 3, l->full);
+    db_bind_str(row, 4, l->domain);
+    db_bind_i64(row, 5, l->person);
+    while ((e = db_step(row)) == OK) {
+        struct str bare = arena_printf(&j->work, "%.*s%.*s", STR_ARG(db_text(row, 0)), STR_ARG(l->suffix));
+
+        for (int i = 0; nodes[i]; i++)
+            if (!is_wanted(l, bare, str_of(nodes[i])))
+                want(j, l, db_i64(row, 1), bare, str_of(nodes[i]));
+    }
+    db_done(row);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static enum err add_item(struct job *j, struct last *l, const struct node *n, const struct item *i)
+{
+    struct buf b;
+
+    buf_init(&b, 0);
+    last_item_put(&b, j, n, i, l->full);
+    ids_add(&j->work, &l->messages, buf_str(&b));
+    buf_done(&b);
+    return OK;
+}
+
+static enum err add_basic(struct job *j, struct db_conn *c, struct last *l, const struct wanted *w)
+{
+    const struct fault *why;
+    struct node n;
+    struct item i;
+    enum err e = node_read(j, c, w->node, false, &n);
+
+    if (!e)
+        e = access_to(j, c, &n, &why);
+    if (e || why || n.config.send_last != LAST_ON_SUB_AND_PRESENCE || !n.config.notifications ||
+        !n.config.persist)
+        return e == ERR_NOT_FOUND ? OK : e;
+    e = item_last(j, c, &n, &i);
+    if (e || i.us < l->since_us)
+        return e == ERR_NOT_FOUND ? OK : e;
+    return add_item(j, l, &n, &i);
+}
+
+/* Of who shows us another profile than the basic one, or perhaps does, that one (profile.h). */
+static enum err add_profile(struct job *j, struct db_conn *c, struct last *l, const struct wanted *w)
+{
+    struct profile_view v = profile_of_job(j, c);
+    struct node n = {.name = w->node, .config.payloads = true};
+    int before = l->messages.count;
+    struct profile p;
+    struct item i = {.us = clock_us()};
+    enum err e;
+
+    if (v.kind == PROFILE_BASIC) {
+        e = add_basic(j, c, l, w);
+        if (e || profile_still(c, &v))
+            return e;
+        l->messages.count = before;
+        v.kind = PROFILE_MINIMAL;
+    }
+    profile_read(c, &j->work, &v, &p);
+    i.publisher = j->service.bare;
+    return profile_put_item(&j->work, &p, w->node, &i.id, &i.xml) ? add_item(j, l, &n, &i) : OK;
+}
+
+static enum err add_message(struct job *j, struct db_conn *c, struct last *l, const struct wanted *w)
+{
+    j->service = (struct service){.owner = w->owner, .pep = true, .bare = w->bare};
+    j->asker.self = str_eq(w->bare, l->bare);
+    return !j->asker.self && profile_is_node(w->node) ? add_profile(j, c, l, w) : add_basic(j, c, l, w);
+}
+
+static enum err last_run(struct job *j, struct db_conn *c)
+{
+    struct last *l = j->arg;
+    enum err e;
+
+    l->count = l->cap = 0;
+    l->messages = (struct ids){0};
+    e = l->only.len && !str_eq(l->only, l->bare) ? OK : find_own(j, c, l);
+    if (!e)
+        e = find_contacts(j, c, l);
+    if (!e && l->profiles)
+        e = find_shown(j, c, l);
+    for (int i = 0; i < l->count && !e; i++)
+        e = add_message(j, c, l, &l->wanted[i]);
+    return e;
+}
+
+static void last_done(struct job *j, enum err e)
+{
+    struct last *l = j->arg;
+
+    for (int i = 0; i < l->messages.count && !e; i++) {
+        struct session *s = session_find(j->talk, l->session_id);
+
+        if (s && session_available(s))
+            session_send(s, l->messages.ids[i]);
+    }
+}
+
+static bool wants_profiles(struct str list)
+{
+    while (list.len)
+        if (profile_is_node(str_split(&list, '\n')))
+            return true;
+    return false;
+}
+
+static void start_last(struct session *s, struct str only, int64_t since_us, bool ordinary, bool profiles)
+{
+    struct service at = {.pep = true, .bare = s->jid.bare};
+    struct job *j;
+    struct last *l;
+
+    j = job_new(s->talk, &at);
+    job_asker(j, s->jid.bare, s->jid.full, true);
+    l = arena_zalloc(&j->arena, sizeof *l);
+    *l = (struct last){.session_id = s->id,
+                       .person = s->person->id,
+                       .wants = arena_str(&j->arena, caps_list(s)),
+                       .ordinary = ordinary,
+                       .profiles = profiles,
+                       .since_us = since_us,
+                       .only = arena_str(&j->arena, only),
+                       .bare = j->asker.bare,
+                       .full = j->asker.full,
+                       .domain = arena_str(&j->arena, s->talk->domain),
+                       .suffix = arena_printf(&j->arena, "@%.*s", STR_ARG(s->talk->domain))};
+    j->arg = l;
+    j->run = last_run;
+    j->done = last_done;
+    if (profiles && s->talk->shared)
+        job_change(j, NULL); /* where the newest is seen */
+    else
+        job_read(j, NULL);
+}
+
+static void send_last(struct session *s, struct str only, int64_t since_us)
+{
+    bool profiles = s->person && caps_known(s) && wants_profiles(caps_list(s));
+
+    if (!s->person || !session_available(s) || !caps_known(s))
+        return;
+    start_last(s, only, since_us, true, profiles && !s->talk->shared);
+    if (profiles && s->talk->shared)
+        start_last(s, only, since_us, false, true);
+}
+
+void pep_interested(struct session *s)
+{
+    send_last(s, STR_NULL, 0);
+}
+
+void pep_show_here(struct person *to, struct str of_bare)
+{
+    uint64_t ids[ROSTER_SESSIONS_MAX];
+    int n = roster_sessions(to, ids);
+
+    for (int i = 0; i < n; i++) {
+        struct session *s = session_find(to->talk, ids[i]);
+
+        if (s)
+            send_last(s, of_bare, 0);
+    }
+}
+
+void pep_show(struct person *of, struct person *to)
+{
+    pep_show_here(to, of->jid.bare);
+    event_send(to->talk,
+               &(struct event){.kind = EVENT_PEP_SHOW, .local = to->jid.local, .jid = of->jid.bare});
+}
+
+/* ---- after a break ---- */
+
+enum {
+    PEP_AGAIN_PER_SECOND = 200,
+    PEP_MARGIN_US = 30 * 1000000
+}; /* clocks differ, and a commit takes its time */
+
+void pep_missed(struct talk *t, int64_t since_us)
+{
+    if (!since_us)
+        return;
+    if (!t->pep_since_us || since_us - PEP_MARGIN_US < t->pep_since_us)
+        t->pep_since_us = since_us - PEP_MARGIN_US;
+    LIST_EACH(it, &t->sessions_all)
+    {
+        struct session *s = LIST_ITEM(it, struct session, in_talk);
+
+        s->pep_due = s->caps != NULL;
+    }
+}
+
+static void pep_tick(struct talk *t)
+{
+    int n = 0;
+
+    if (!t->pep_since_us)
+        return;
+    LIST_EACH(it, &t->sessions_all)
+    {
+        struct session *s = LIST_ITEM(it, struct session, in_talk);
+
+        if (!s->pep_due)
+            continue;
+        if (n++ == PEP_AGAIN_PER_SECOND)
+            return;
+        s->pep_due = false;
+        send_last(s, STR_NULL, t->pep_since_us);
+    }
+    t->pep_since_us = 0;
+}
+
+/* ---- the rows ---- */
+
+static void pep_deleted(struct person *p, struct db_conn *c)
+{
+    pubsub_delete_all(c, p->id, p->jid.bare);
+}
+
+static const struct owned pep_owned[] = {
+    {"pubsub_node", "owner = ?1 OR (owner = 0 AND creator = ?3)"},
+    {"pubsub_item", "node IN (SELECT id FROM pubsub_node WHERE owner = ?1 OR (owner = 0 AND creator = ?3))"},
+    {"pubsub_affiliation", "jid = ?3"},
+    {"pubsub_subscription", "bare = ?3"},
+    {0},
+};
+
+static const struct iq_handler pep_iqs[] = {
+    {"pubsub", NS_PUBSUB, IQ_TO_SELF | IQ_TO_OTHER | IQ_FROM_GUEST, pep_iq, pep_iq},
+    {"pubsub", NS_PUBSUB_OWNER, IQ_TO_SELF | IQ_TO_OTHER | IQ_FROM_GUEST, pep_iq, pep_iq},
+    {0},
+};
+
+static const char *const pep_disco[] = {
+    NS_PUBSUB,
+    NS_PUBSUB_OWNER,
+    NS_PUBSUB_EVENT,
+    NS_PUBSUB "#pubsub-on-a-jid",
+    NS_PUBSUB "#access-authorize",
+    NS_PUBSUB "#access-open",
+    NS_PUBSUB "#access-presence",
+    NS_PUBSUB "#access-roster",
+    NS_PUBSUB "#access-whitelist",
+    NS_PUBSUB "#auto-create",
+    NS_PUBSUB "#auto-subscribe",
+    NS_PUBSUB "#config-node",
+    NS_PUBSUB "#config-node-max",
+    NS_PUBSUB "#create-and-configure",
+    NS_PUBSUB "#create-nodes",
+    NS_PUBSUB "#delete-items",
+    NS_PUBSUB "#delete-nodes",
+    NS_PUBSUB "#filtered-notifications",
+    NS_PUBSUB "#instant-nodes",
+    NS_PUBSUB "#item-ids",
+    NS_PUBSUB "#last-published",
+    NS_PUBSUB "#manage-subscriptions",
+    NS_PUBSUB "#member-affiliation",
+    NS_PUBSUB "#meta-data",
+    NS_PUBSUB "#modify-affiliations",
+    NS_PUBSUB "#multi-items",
+    NS_PUBSUB "#outcast-affiliation",
+    NS_PUBSUB "#persistent-items",
+    NS_PUBSUB "#presence-notifications",
+    NS_PUBSUB "#presence-subscribe",
+    NS_PUBSUB "#publish",
+    NS_PUBSUB "#publish-only-affiliation",
+    NS_PUBSUB "#publish-options",
+    NS_PUBSUB "#publisher-affiliation",
+    NS_PUBSUB "#purge-nodes",
+    NS_PUBSUB "#retract-items",
+    NS_PUBSUB "#retrieve-affiliations",
+    NS_PUBSUB "#retrieve-default",
+    NS_PUBSUB "#retrieve-items",
+    NS_PUBSUB "#retrieve-subscriptions",
+    NS_PUBSUB "#rsm",
+    NS_PUBSUB "#subscribe",
+    NULL,
+};
+
+const struct feature xep0163_pep = {
+    .spec = "XEP-0163 1.2.2",
+    .title = "Personal Eventing Protocol",
+    .disco_account = pep_disco,
+    .iqs = pep_iqs,
+    .available = pep_interested,
+    .person_deleted = pep_deleted,
+    .owned = pep_owned,
+    .tick = pep_tick,
+};

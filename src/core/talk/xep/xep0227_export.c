@@ -1,0 +1,318 @@
+/* XEP-0227 Portable Import/Export Format 1.1: the owner's own export, through a command of the account: made on a worker, packed
+ * into one file, and a link to it sent as a message. Web serves it from data_dir/exports for EXPORT_KEEP_S.
+ *
+ *   command ─told: it is being made─▶ step, step … (export.h) ─▶ packed ─▶ message with the link
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "crypto/digest.h"
+#include "talk/command.h"
+#include "talk/export.h"
+#include "talk/feature.h"
+#include "talk/message.h"
+#include "talk/zip.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { EXPORTS_MAX = 20 /* under way */, EXPORT_KEEP_S = 24 * 3600, TOKEN_CHARS = 43, SWEEP_S = 600 };
+
+struct making {
+    struct db_read  read;
+    struct list     in_talk;
+    struct talk    *talk;
+    char           *user;
+    char            token[TOKEN_CHARS + 1];
+    char            folder[4096], dir[4200], packed[4200];
+    struct export   export;
+    struct arena    arena;
+    struct str      why;
+    bool            open, done, is_packed;
+};
+
+static void folder_of(const struct talk *t, char out[4096])
+{
+    snprintf(out, 4096, "%s/exports", settings_text(t->settings, "data_dir"));
+}
+
+static void remove_folder(const char *dir)
+{
+    DIR           *d = opendir(dir);
+    struct dirent *entry;
+    char           path[4600];
+
+    while (d && (entry = readdir(d)))
+        if (entry->d_name[0] != '.' && snprintf(path, sizeof path, "%s/%s", dir, entry->d_name) < (int)sizeof path)
+            unlink(path);
+    if (d)
+        closedir(d);
+    rmdir(dir);
+}
+
+/* ---- on the worker ---- */
+
+static enum err pack(struct making *m)
+{
+    struct zip    *z;
+    enum err       e = zip_begin(m->packed, &z);
+    DIR           *d = opendir(m->dir);
+    struct dirent *entry;
+    char           path[4600];
+
+    while (d && !e && (entry = readdir(d))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "%s/%s", m->dir, entry->d_name);
+        e = zip_add(z, path, entry->d_name);
+    }
+    if (d)
+        closedir(d);
+    e = zip_end(&z, e);
+    remove_folder(m->dir);
+    return e;
+}
+
+static enum err begin(struct making *m, struct db_conn *c)
+{
+    if ((mkdir(m->folder, 0700) != 0 && errno != EEXIST) || mkdir(m->dir, 0700) != 0)
+        return err_from_errno(errno);
+    m->open = true;
+    return export_open(&m->export, c, m->dir, str_of(m->user), m->talk->domain, &m->arena, &m->why);
+}
+
+/* One part at a time, so that nobody's history waits for long. */
+static enum err making_work(struct db_conn *c, struct db_read *self)
+{
+    struct making *m = (struct making *)self;
+
+    if (m->done) {
+        m->is_packed = true;
+        return pack(m);
+    }
+    if (!m->open) {
+        enum err e = begin(m, c);
+
+        if (e)
+            return e;
+    }
+    m->export.conn = c;
+    return export_step(&m->export, &m->done);
+}
+
+/* ---- in the loop ---- */
+
+static void making_free(struct making *m)
+{
+    list_remove(&m->in_talk);
+    if (m->open)
+        export_close(&m->export);
+    arena_done(&m->arena);
+    free(m->user);
+    free(m);
+}
+
+/* "https://town.example:5280/exports/" */
+static void put_url(struct buf *b, const struct talk *t)
+{
+    const char *given = settings_text(t->settings, "talk.exports_url");
+    struct str  listen = str_of(settings_text(t->settings, "web.listen")), first = str_trim(str_split(&listen, ','));
+    size_t      port = first.len;
+
+    if (*given) {
+        buf_put_z(b, given);
+        return;
+    }
+    while (port > 0 && first.p[port - 1] != ':')
+        port--;
+    buf_printf(b, "https://%.*s:%.*s/exports/", STR_ARG(t->domain), (int)(first.len - port), first.p + port);
+}
+
+static void post(struct talk *t, struct person *p, enum err e, void *arg)
+{
+    struct buf      *text = arg;
+    struct xml_node *n = NULL;
+    struct stanza    st;
+    const char      *condition;
+
+    arena_reset(&t->round);
+    if (!e && p && xml_parse(&t->round, buf_str(text), NULL, &n) == XML_FINE && stanza_read(&t->round, n, &t->server, &st, &condition) == OK)
+        message_post(p, &st, NULL, NULL);
+    buf_done(text);
+    free(text);
+}
+
+/* What became of it, to the owner, wherever they are. */
+static void tell(struct making *m, enum err e)
+{
+    struct buf *b = NEW(struct buf);
+    struct buf  url;
+
+    buf_init(b, 0);
+    buf_init(&url, 0);
+    put_url(&url, m->talk);
+    buf_printf(&url, "%s", m->token);
+    BUF_LIT(b, "<message xmlns='" NS_CLIENT "' type='normal'");
+    xml_put_attr(b, "to", arena_printf(&m->arena, "%s@%.*s", m->user, STR_ARG(m->talk->domain)));
+    BUF_LIT(b, "><subject>Your data</subject><body>");
+    if (e) {
+        buf_printf(b, "The export of your data could not be made: %s.", err_info(e)->sentence);
+    } else {
+        BUF_LIT(b, "Everything that is kept of your account, for 24 hours: ");
+        xml_put_escaped(b, buf_str(&url));
+    }
+    BUF_LIT(b, "</body>");
+    if (!e) {
+        BUF_LIT(b, "<x xmlns='jabber:x:oob'><url>");
+        xml_put_escaped(b, buf_str(&url));
+        BUF_LIT(b, "</url></x>");
+    }
+    BUF_LIT(b, "</message>");
+    buf_done(&url);
+    person_find(m->talk, str_of(m->user), post, b);
+}
+
+static void making_stepped(struct db_read *self, enum err e)
+{
+    struct making *m = (struct making *)self;
+
+    if (!e && !m->is_packed) {
+        m->read = (struct db_read){ .work = making_work, .done = making_stepped };
+        e = db_read_start(m->talk->db, &m->read);
+        if (!e)
+            return;
+    }
+    LOG_INFO("account.exported", LF_Z("user", m->user), LF_ERR(e));
+    if (!m->talk->stopping)
+        tell(m, e);
+    making_free(m);
+}
+
+static bool is_under_way(struct talk *t, const char *user, int *count)
+{
+    bool found = false;
+
+    *count = 0;
+    LIST_EACH(it, &t->exports) {
+        found |= strcmp(LIST_ITEM(it, struct making, in_talk)->user, user) == 0;
+        ++*count;
+    }
+    return found;
+}
+
+static void export_now(struct command_run *r, struct session *s)
+{
+    struct making *m = NEW(struct making);
+    enum err       e;
+
+    m->read = (struct db_read){ .work = making_work, .done = making_stepped };
+    m->talk = r->talk;
+    m->user = str_dup(s->jid.local);
+    arena_init(&m->arena);
+    random_token(m->token, TOKEN_CHARS);
+    folder_of(r->talk, m->folder);
+    snprintf(m->dir, sizeof m->dir, "%s/%s.d", m->folder, m->token);
+    snprintf(m->packed, sizeof m->packed, "%s/%s.zip", m->folder, m->token);
+    list_append(&r->talk->exports, &m->in_talk);
+    e = db_read_start(r->talk->db, &m->read);
+    if (!e) {
+        command_done(r, STR_NULL, "It is being made. A message with the link follows.");
+        return;
+    }
+    making_free(m);
+    command_error(r, e);
+}
+
+static void ask(struct command_run *r)
+{
+    struct buf b;
+
+    buf_init(&b, 0);
+    form_open(&b, FORM_EMPTY, NULL, "Export my data",
+              "Everything that is kept of your account, as one file: readable, and in a form that other servers take (XEP-0227)."
+              " You are sent a link that is good for 24 hours; whoever has it can read the file.");
+    form_close(&b);
+    command_ask(r, buf_str(&b), true);
+    buf_done(&b);
+}
+
+static void export_command(struct command_run *r)
+{
+    struct session *s = session_find(r->talk, r->session_id);
+    char           *user;
+    int             count;
+    bool            twice;
+
+    if (r->stage == 0) {
+        ask(r);
+        return;
+    }
+    if (!s) {
+        command_error(r, ERR_CLOSED);
+        return;
+    }
+    user = str_dup(s->jid.local);
+    twice = is_under_way(r->talk, user, &count);
+    free(user);
+    if (twice)
+        command_failed(r, "an export of your data is being made already");
+    else if (count >= EXPORTS_MAX)
+        command_error(r, ERR_LIMIT);
+    else
+        export_now(r, s);
+}
+
+/* ---- what is too old goes ---- */
+
+static void sweep(struct talk *t)
+{
+    char           folder[4096], path[4600];
+    DIR           *d;
+    struct dirent *entry;
+    struct stat    st;
+
+    folder_of(t, folder);
+    d = opendir(folder);
+    while (d && (entry = readdir(d))) {
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (entry->d_name[0] == '.' || lstat(path, &st) != 0 || st.st_mtime + EXPORT_KEEP_S > clock_us() / 1000000)
+            continue;
+        if (S_ISDIR(st.st_mode))
+            remove_folder(path);
+        else
+            unlink(path);
+    }
+    if (d)
+        closedir(d);
+}
+
+static void export_tick(struct talk *t)
+{
+    if (t->exports_sweep_in_s-- > 0)
+        return;
+    t->exports_sweep_in_s = SWEEP_S;
+    sweep(t);
+}
+
+static void export_init(struct talk *t)
+{
+    list_init(&t->exports);
+}
+
+static const struct command export_commands[] = {
+    { "urn:bongsu:own:0#export", "Export my data", COMMAND_ON_ACCOUNT, false, export_command, NULL },
+    { 0 },
+};
+
+const struct feature xep0227_export = {
+    .spec = "XEP-0227 1.1",
+    .title = "Portable Import/Export Format for XMPP-IM Servers",
+    .note = "`bongsu user export`, `bongsu import`, and a command for people's own data",
+    .commands = export_commands,
+    .tick = export_tick,
+    .init = export_init,
+};

@@ -1,0 +1,523 @@
+/* XEP-0292 vCard4 Over XMPP 0.12.0 and XEP-0172 User Nickname 1.1 are nodes of an account, which need no code of their own; and
+ * multi-profile: how an owner keeps up to three profiles besides the basic one and says who sees which (docs/profiles.md). What
+ * everyone gets of them is decided in talk/profile.h.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "crypto/digest.h"
+#include "talk/owned.h"
+#include "talk/pubsub/inner.h"
+#include "talk/xep/xep0398_avatars.h"
+#include "wire/base64.h"
+
+static const struct db_migration profile_migrations[] = {
+    {1, "profile",
+     "CREATE TABLE profile(owner INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT, status TEXT, "
+     "photo_type TEXT, photo TEXT,"
+     " photo_id TEXT, photo_bytes INTEGER NOT NULL, background_type TEXT, background TEXT, PRIMARY "
+     "KEY(owner, number)) WITHOUT ROWID;"
+     "CREATE TABLE profile_viewer(owner INTEGER NOT NULL, jid TEXT NOT NULL, number INTEGER NOT NULL,"
+     " PRIMARY KEY(owner, jid)) WITHOUT ROWID;"
+     "CREATE INDEX profile_viewer_jid ON profile_viewer(jid);"
+     "CREATE TABLE profile_head(owner INTEGER PRIMARY KEY, version INTEGER NOT NULL);"},
+    {0},
+};
+
+static struct db_sql profile_write = {
+    "INSERT INTO profile(owner, number, name, status, photo_type, photo, photo_id, photo_bytes, "
+    "background_type, background)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+    " ON CONFLICT(owner, number) DO UPDATE SET name = excluded.name, status = excluded.status, photo_type = "
+    "excluded.photo_type,"
+    " photo = excluded.photo, photo_id = excluded.photo_id, photo_bytes = excluded.photo_bytes,"
+    " background_type = excluded.background_type, background = excluded.background"};
+static struct db_sql profile_remove = {"DELETE FROM profile WHERE owner = ?1 AND number = ?2"};
+static struct db_sql viewer_write = {"INSERT INTO profile_viewer(owner, jid, number) VALUES (?1, ?2, ?3) ON "
+                                     "CONFLICT(owner, jid) DO UPDATE SET number = excluded.number"};
+static struct db_sql viewer_remove = {"DELETE FROM profile_viewer WHERE owner = ?1 AND jid = ?2"};
+static struct db_sql viewers_of = {"SELECT count(*) FROM profile_viewer WHERE owner = ?1 AND number = ?2"};
+static struct db_sql listed_select = {"SELECT 1 FROM roster WHERE owner = ?1 AND jid = ?2"};
+static struct db_sql version_bump = {"INSERT INTO profile_head(owner, version) VALUES (?1, 1) ON "
+                                     "CONFLICT(owner) DO UPDATE SET version = profile_head.version + 1"};
+static struct db_sql delete_profiles = {"DELETE FROM profile WHERE owner = ?1"};
+static struct db_sql delete_viewers = {"DELETE FROM profile_viewer WHERE owner = ?1"};
+static struct db_sql delete_viewings = {"DELETE FROM profile_viewer WHERE jid = ?1"};
+static struct db_sql delete_head = {"DELETE FROM profile_head WHERE owner = ?1"};
+static struct db_sql card_select = {"SELECT xml FROM vcard WHERE owner = ?1"};
+
+static const struct fault no_number = {"bad-request", NULL, NULL, "number is 0, 1, 2 or 3"};
+static const struct fault basic_has_others = {
+    "bad-request", NULL, NULL, "the basic profile has its name and photo in the vCard and the avatar"};
+static const struct fault bad_picture = {"bad-request", NULL, NULL, "a picture is base64"};
+static const struct fault too_large = {"not-acceptable", NULL, NULL, "a text or a picture is too large"};
+static const struct fault has_viewers = {"conflict", NULL, NULL,
+                                         "somebody sees this profile: let them see another one first"};
+static const struct fault malformed = {"jid-malformed", NULL, NULL, NULL};
+
+/* ---- writing one out ---- */
+
+static void put_element(struct buf *b, const char *name, struct str text)
+{
+    if (text.len == 0)
+        return;
+    buf_printf(b, "<%s>", name);
+    xml_put_escaped(b, text);
+    buf_printf(b, "</%s>", name);
+}
+
+static void put_picture(struct buf *b, const char *name, struct str type, struct str id, struct str data,
+                        bool whole)
+{
+    if (data.len == 0)
+        return;
+    buf_printf(b, "<%s", name);
+    xml_put_attr(b, "type", type);
+    if (id.len)
+        xml_put_attr(b, "id", id);
+    buf_put_c(b, '>');
+    if (whole)
+        buf_put_str(b, data);
+    buf_printf(b, "</%s>", name);
+}
+
+static void put_profile(struct buf *b, const struct profile *p, int number, bool whole)
+{
+    BUF_LIT(b, "<profile xmlns='" NS_PROFILES "'");
+    if (number >= 0)
+        buf_printf(b, " number='%d'", number);
+    buf_put_c(b, '>');
+    put_element(b, "name", p->name);
+    put_element(b, "status", p->status);
+    put_picture(b, "photo", p->photo_type, p->photo_id, p->photo, whole);
+    put_picture(b, "background", p->background_type, STR_NULL, p->background, whole);
+    BUF_LIT(b, "</profile>");
+}
+
+/* ---- the basic one, put together from where plain clients have it ---- */
+
+static enum err nick_of(struct job *j, struct db_conn *c, struct str *out)
+{
+    const struct fault *why;
+    struct xml_node *x;
+    struct node n;
+    struct item i;
+    enum err e = node_read(j, c, STR(NODE_NICK), false, &n);
+
+    if (!e)
+        e = access_to(j, c, &n, &why);
+    if (e || why)
+        return e == ERR_NOT_FOUND ? OK : e;
+    e = item_last(j, c, &n, &i);
+    if (!e && xml_parse(&j->work, i.xml, NULL, &x) == XML_FINE && xml_is(x, "nick", NODE_NICK))
+        *out = xml_text(&j->work, x);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static enum err card_name(struct job *j, struct db_conn *c, struct str *out)
+{
+    struct db_stmt *row = NULL;
+    struct xml_node *x;
+    enum err e = db_get(c, &row, &card_select, "i", j->service.owner);
+
+    if (!e && xml_parse(&j->work, arena_str(&j->work, db_text(row, 0)), NULL, &x) == XML_FINE)
+        *out = xml_child_text(&j->work, x, "FN", "vcard-temp");
+    if (row)
+        db_done(row);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static enum err read_basic(struct job *j, struct db_conn *c, struct profile *p)
+{
+    struct avatar av;
+    bool there;
+    enum err e = profile_load(c, &j->work, j->service.owner, 0, p);
+
+    e = e == ERR_NOT_FOUND ? OK : e;
+    if (!e)
+        e = nick_of(j, c, &p->name);
+    if (!e && !p->name.len)
+        e = card_name(j, c, &p->name);
+    if (!e)
+        e = avatar_read(j, c, &av, &there);
+    if (e)
+        return e;
+    p->photo = av.data;
+    p->photo_type = av.type;
+    p->photo_id = av.id;
+    return OK;
+}
+
+/* ---- a viewer's door ---- */
+
+static enum err verb_view(struct job *j, struct db_conn *c)
+{
+    struct profile_view v = profile_of_job(j, c);
+    struct profile p = {0};
+
+    if (v.kind == PROFILE_BASIC || v.kind == PROFILE_OWN) {
+        if (read_basic(j, c, &p) != OK || !profile_still(c, &v))
+            profile_minimal(&v, &p);
+        if (!p.name.len)
+            p.name = v.local;
+    } else {
+        profile_read(c, &j->work, &v, &p);
+    }
+    put_profile(&j->out, &p, -1, true);
+    return OK;
+}
+
+static void view_late(const struct job *j, struct buf *out)
+{
+    struct str rest = j->service.bare;
+    struct profile_view v = {.local = str_split(&rest, '@')};
+    struct profile p;
+
+    profile_minimal(&v, &p);
+    put_profile(out, &p, -1, true);
+}
+
+/* ---- the owner's list ---- */
+
+static enum err put_one(struct job *j, struct db_conn *c, int number, bool whole)
+{
+    struct profile p;
+    enum err e = profile_load(c, &j->work, j->service.owner, number, &p);
+
+    if (!e)
+        put_profile(&j->out, &p, number, whole);
+    return e;
+}
+
+static enum err verb_list(struct job *j, struct db_conn *c)
+{
+    struct profile_viewer *v;
+    int count;
+    enum err e = profile_viewers(c, &j->work, j->service.owner, &count, &v);
+
+    BUF_LIT(&j->out, "<profiles xmlns='" NS_PROFILES "'>");
+    for (int n = 0; n <= PROFILES_MAX && !e; n++) {
+        e = put_one(j, c, n, false);
+        e = e == ERR_NOT_FOUND ? OK : e;
+    }
+    for (int i = 0; i < count && !e; i++) {
+        BUF_LIT(&j->out, "<viewer");
+        xml_put_attr(&j->out, "jid", v[i].jid);
+        buf_printf(&j->out, " number='%d'/>", v[i].number);
+    }
+    BUF_LIT(&j->out, "</profiles>");
+    return e;
+}
+
+static bool number_of(const struct xml_node *x, int *out)
+{
+    int64_t n;
+
+    if (!str_to_i64(xml_attr(x, "number"), &n) || n < 0 || n > PROFILES_MAX)
+        return false;
+    *out = (int)n;
+    return true;
+}
+
+static enum err verb_get_one(struct job *j, struct db_conn *c)
+{
+    int n;
+    enum err e = number_of(j->payload, &n) ? put_one(j, c, n, true) : job_fail(j, &no_number);
+
+    return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
+}
+
+/* ---- the owner changes one ---- */
+
+static struct str without_space(struct arena *a, struct str text)
+{
+    char *out = arena_alloc(a, text.len + 1);
+    size_t n = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        if (!strchr(" \t\r\n", text.p[i]))
+            out[n++] = text.p[i];
+    return str_make(out, n);
+}
+
+/* False: not base64, or no type. `bytes` gets what is inside. */
+static bool read_picture(struct job *j, const char *name, struct str *type, struct str *data,
+                         struct str *bytes)
+{
+    const struct xml_node *x = xml_child(j->payload, name, NS_PROFILES);
+
+    if (!x || !(*data = without_space(&j->work, xml_text(&j->work, x))).len)
+        return true;
+    *type = xml_attr(x, "type");
+    return type->len && str_starts(*type, STR("image/")) && base64_decode(&j->work, *data, bytes) == OK;
+}
+
+static const struct fault *read_one(struct job *j, int number, struct profile *p)
+{
+    struct str bytes = STR_NULL, ignored;
+    uint8_t hash[20];
+    struct buf id;
+
+    *p = (struct profile){.name = xml_child_text(&j->work, j->payload, "name", NS_PROFILES),
+                          .status = xml_child_text(&j->work, j->payload, "status", NS_PROFILES)};
+    if (!read_picture(j, "photo", &p->photo_type, &p->photo, &bytes) ||
+        !read_picture(j, "background", &p->background_type, &p->background, &ignored))
+        return &bad_picture;
+    if (number == 0 && (p->name.len || p->photo.len))
+        return &basic_has_others;
+    if (p->name.len > PROFILE_NAME_BYTES_MAX || p->status.len > PROFILE_STATUS_BYTES_MAX ||
+        p->photo.len > PROFILE_IMAGE_BYTES_MAX || p->background.len > PROFILE_IMAGE_BYTES_MAX ||
+        p->photo_type.len > 64 || p->background_type.len > 64)
+        return &too_large;
+    if (!p->photo.len)
+        return NULL;
+    digest(DIGEST_SHA1, bytes, hash);
+    buf_init(&id, 0);
+    hex_put(&id, str_make((char *)hash, sizeof hash));
+    p->photo_id = arena_str(&j->work, buf_str(&id));
+    p->photo_bytes = (int64_t)bytes.len;
+    buf_done(&id);
+    return NULL;
+}
+
+static enum err tell_viewers(struct job *j, struct db_conn *c, int number, const struct profile *p)
+{
+    struct profile_viewer *v;
+    struct profile shown = *p;
+    struct str rest = j->service.bare;
+    int count;
+    enum err e = profile_viewers(c, &j->work, j->service.owner, &count, &v);
+
+    if (!shown.name.len)
+        shown.name = str_split(&rest, '@');
+    for (int i = 0; i < count && !e; i++)
+        if (v[i].number == number)
+            e = profile_tell(j, v[i].jid, &shown);
+    return e;
+}
+
+static enum err verb_set_one(struct job *j, struct db_conn *c)
+{
+    const struct fault *why;
+    struct profile p;
+    int n;
+    enum err e;
+
+    if (!number_of(j->payload, &n))
+        return job_fail(j, &no_number);
+    why = read_one(j, n, &p);
+    if (why)
+        return job_fail(j, why);
+    e = profile_lock(c, j->service.owner);
+    if (!e)
+        e = db_run(c, &profile_write, "iisssssiss", j->service.owner, (int64_t)n, p.name, p.status,
+                   p.photo_type, p.photo, p.photo_id, p.photo_bytes, p.background_type, p.background);
+    return e || n == 0 ? e : tell_viewers(j, c, n, &p);
+}
+
+static enum err verb_remove(struct job *j, struct db_conn *c)
+{
+    struct db_stmt *row = NULL;
+    int64_t viewers = 0;
+    int n;
+    enum err e;
+
+    if (!number_of(j->payload, &n) || n == 0)
+        return job_fail(j, &no_number);
+    e = profile_lock(c, j->service.owner);
+    if (!e)
+        e = db_get(c, &row, &viewers_of, "ii", j->service.owner, (int64_t)n);
+    if (!e)
+        viewers = db_i64(row, 0);
+    if (row)
+        db_done(row);
+    if (e || viewers)
+        return e ? e : job_fail(j, &has_viewers); /* nobody falls back to one that was not meant for them */
+    return db_run(c, &profile_remove, "ii", j->service.owner, (int64_t)n);
+}
+
+/* ---- the owner changes who sees it ---- */
+
+static enum err judge_viewers(struct job *j, struct db_conn *c)
+{
+    for (const struct xml_node *x = xml_first(j->payload); x; x = xml_next(x)) {
+        struct db_stmt *row = NULL;
+        struct jid who;
+        enum err e;
+
+        if (!xml_is(x, "viewer", NS_PROFILES))
+            return job_fail(j, &fault_bad_request);
+        if (jid_parse(&j->work, xml_attr(x, "jid"), &who) != OK || who.resource.len)
+            return job_fail(j, &malformed);
+        e = db_get(c, &row, &listed_select, "is", j->service.owner, who.bare);
+        if (row)
+            db_done(row);
+        if (e)
+            return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
+    }
+    return OK;
+}
+
+/* Who is back in the basic profile's audience is shown that. */
+static enum err tell_basic(struct job *j, struct db_conn *c, const struct jid *who)
+{
+    static const char *const nodes[] = {NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL};
+    struct asker owner = j->asker;
+    enum err e = OK;
+
+    j->asker = (struct asker){.bare = who->bare, .full = who->full};
+    for (int i = 0; nodes[i] && !e; i++) {
+        const struct fault *why;
+        struct node n;
+        struct item item;
+
+        e = node_read(j, c, str_of(nodes[i]), false, &n);
+        if (!e)
+            e = access_to(j, c, &n, &why);
+        if (!e && !why)
+            e = item_last(j, c, &n, &item);
+        if (!e && !why)
+            profile_tell_item(j, who->bare, &n, &item);
+        e = e == ERR_NOT_FOUND ? OK : e;
+    }
+    j->asker = owner;
+    return e;
+}
+
+static enum err move_viewer(struct job *j, struct db_conn *c, const struct jid *who, int number,
+                            const struct profile *p)
+{
+    enum err e = number ? db_run(c, &viewer_write, "isi", j->service.owner, who->bare, (int64_t)number)
+                        : db_run(c, &viewer_remove, "is", j->service.owner, who->bare);
+
+    if (e)
+        return e;
+    return number ? profile_tell(j, who->bare, p) : tell_basic(j, c, who);
+}
+
+static enum err verb_audience(struct job *j, struct db_conn *c)
+{
+    struct profile_viewer *v;
+    struct str rest = j->service.bare;
+    struct profile p = {0};
+    int n, count;
+    enum err e;
+
+    if (!number_of(j->payload, &n))
+        return job_fail(j, &no_number);
+    e = profile_lock(c, j->service.owner);
+    if (!e && n)
+        e = profile_load(c, &j->work, j->service.owner, n, &p);
+    if (e)
+        return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
+    if (!p.name.len)
+        p.name = str_split(&rest, '@');
+    e = judge_viewers(j, c);
+    if (!e && !j->fault)
+        e = profile_viewers(c, &j->work, j->service.owner, &count, &v);
+    if (e || j->fault)
+        return e;
+    if (n && count >= PROFILE_VIEWERS_MAX)
+        return job_fail(j, &fault_limit);
+    for (const struct xml_node *x = xml_first(j->payload); x && !e; x = xml_next(x)) {
+        struct jid who;
+
+        if (jid_parse(&j->work, xml_attr(x, "jid"), &who) == OK)
+            e = move_viewer(j, c, &who, n, &p);
+    }
+    return e ? e : db_run(c, &version_bump, "i", j->service.owner);
+}
+
+/* ---- the protocol ---- */
+
+static struct job *start(struct session *s, const struct stanza *iq, struct person *p, verb_fn *run)
+{
+    struct service at = {.owner = person_number(p), .pep = true, .bare = p->jid.bare, .person = p};
+    struct job *j = job_new(s->talk, &at);
+    struct buf *b = talk_scratch(s->talk);
+
+    job_asker(j, s->jid.bare, s->jid.full, str_eq(s->jid.domain, s->talk->domain));
+    xml_put_node(b, iq->payload, STR_NULL);
+    if (job_payload(j, buf_str(b)) != OK) {
+        job_free(j);
+        return NULL;
+    }
+    j->iq = iq_keep(s, iq);
+    j->run = run;
+    return j;
+}
+
+static enum err profiles_get(struct session *s, const struct stanza *iq)
+{
+    struct person *p = iq->has_to ? person_known(s->talk, iq->to.local) : s->person;
+    bool own = p && p == s->person;
+    const char *name = xml_attr(iq->payload, "number").p ? "one" : "view";
+    verb_fn *run = NULL;
+    struct job *j;
+
+    if (!p)
+        return ERR_NOT_FOUND;
+    if (str_is(iq->payload->name, "profile"))
+        run = name[0] == 'v' ? verb_view : own ? verb_get_one : NULL;
+    else if (str_is(iq->payload->name, "profiles") && own)
+        run = verb_list;
+    if (!run)
+        return own ? ERR_INVALID : ERR_DENIED;
+    j = start(s, iq, p, run);
+    if (!j)
+        return ERR_INVALID;
+    if (s->talk->shared && !own) {
+        j->late = view_late;
+        job_change(j, s); /* where the newest is seen */
+    } else {
+        job_read(j, s);
+    }
+    return OK;
+}
+
+static enum err profiles_set(struct session *s, const struct stanza *iq)
+{
+    static const struct {
+        const char *name;
+        verb_fn *run;
+    } sets[] = {{"profile", verb_set_one}, {"remove", verb_remove}, {"audience", verb_audience}};
+    struct job *j = NULL;
+
+    if (!s->person || (iq->has_to && !str_eq(iq->to.full, s->jid.bare)))
+        return ERR_DENIED;
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0] && !j; i++)
+        if (str_is(iq->payload->name, sets[i].name))
+            j = start(s, iq, s->person, sets[i].run);
+    if (!j)
+        return ERR_INVALID;
+    j->done = avatar_changed;
+    job_change(j, s);
+    return OK;
+}
+
+static void profiles_deleted(struct person *p, struct db_conn *c)
+{
+    db_run(c, &delete_profiles, "i", p->id);
+    db_run(c, &delete_viewers, "i", p->id);
+    db_run(c, &delete_head, "i", p->id);
+    if (p->jid.bare.len)
+        db_run(c, &delete_viewings, "s", p->jid.bare);
+}
+
+static const struct owned profiles_owned[] = {
+    {"profile"}, {"profile_head"}, {"profile_viewer", "owner = ?1 OR jid = ?3"}, {0}};
+
+static const struct iq_handler profiles_iqs[] = {
+    {NULL, NS_PROFILES, IQ_TO_SELF | IQ_TO_OTHER | IQ_FROM_GUEST, profiles_get, profiles_set},
+    {0},
+};
+static const char *const profiles_disco[] = {NS_PROFILES, NULL};
+
+const struct feature xep0292_profiles = {
+    .spec = "XEP-0292 0.12.0",
+    .title = "vCard4 Over XMPP",
+    .note = "a contact sees the profile that is meant for it: docs/profiles.md",
+    .disco_account = profiles_disco,
+    .iqs = profiles_iqs,
+    .migrations = profile_migrations,
+    .person_deleted = profiles_deleted,
+    .owned = profiles_owned,
+};
+const struct feature xep0172_nick = {.spec = "XEP-0172 1.1", .title = "User Nickname"};
