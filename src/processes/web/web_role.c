@@ -30,6 +30,7 @@ struct web {
     struct files       files;
     struct store      *store;        /* what people upload */
     char              *websocket_url;       /* "wss://one.example/xmpp-websocket", or several: one for each site */
+    const char        *files_url;           /* what links to files begin with, when not with us */
     int                https_port;
     int                local_port;          /* of the WebSocket without TLS; 0: none */
     bool               registration;
@@ -70,6 +71,7 @@ static void urls_set(struct web *w, const struct settings *s)
     w->local_port = door_port(door_first(s, "talk.listen_websocket_local"));
     w->registration = settings_bool(s, "talk.registration") && settings_bool(s, "ident.registration");
     w->demo = settings_text(s, "web.demo");
+    w->files_url = settings_text(s, "files.url");
     w->https_port = door_port(door_first(s, "web.listen"));
     buf_done(&b);
 }
@@ -162,7 +164,7 @@ static void app_json(struct web *w, struct http_exchange *x, const struct http_r
     n = urls_for(w, x, &a, urls);
     for (int i = 0; i < n; i++)
         json_array_append_new(all, json_stringn(urls[i].p, urls[i].len));
-    base = arena_printf(&a, "https://%.*s:%d", STR_ARG(w->domain), w->https_port);
+    base = *w->files_url ? str_of(w->files_url) : arena_printf(&a, "https://%.*s:%d", STR_ARG(w->domain), w->https_port);
     answer_json(x, json_pack("{s:s%,s:s%,s:o,s:s%,s:b,s:o}", "domain", w->domain.p, w->domain.len, "websocket", n ? urls[0].p : "",
                              n ? urls[0].len : 0, "websockets", all, "base", base.p, base.len, "registration", w->registration,
                              "demo", demo_accounts(w, x)),

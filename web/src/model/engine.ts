@@ -406,5 +406,5 @@ export class Engine {
 /** The server names itself by its domain; this page may have reached it under another name. */
 export function here(url: string, place: device.Place): string {
   if (!place.base || !url.startsWith(place.base)) return url;
-  return location.origin + url.slice(place.base.length);
+  return location.origin + url.slice(place.base.replace(/\/$/, "").length);
 }
