@@ -51,7 +51,10 @@ export function Messages({ w, onReply, onEdit }: { w: MessageWindow; onReply(m: 
   useLayoutEffect(() => {
     const b = box.current;
     if (!b || !rows) return;
-    if (goal.current) {
+    if (goal.current === "end") {
+      goal.current = null;
+      b.scrollTop = b.scrollHeight;
+    } else if (goal.current) {
       const e = b.querySelector(goal.current === "unread" ? ".unread-line" : `[data-key="${CSS.escape(goal.current)}"]`);
       if (e) {
         b.scrollTop += e.getBoundingClientRect().top - b.getBoundingClientRect().top - b.clientHeight / 3;
@@ -126,7 +129,7 @@ export function Messages({ w, onReply, onEdit }: { w: MessageWindow; onReply(m: 
 
   function toEnd(): void {
     stick.current = true;
-    goal.current = null;
+    goal.current = "end"; // whatever scrolls meanwhile
     void w.toEnd();
   }
 
@@ -143,6 +146,7 @@ export function Messages({ w, onReply, onEdit }: { w: MessageWindow; onReply(m: 
       row?.focus();
       row?.scrollIntoView({ block: "nearest" });
     } else if (e.key === "End") {
+      e.preventDefault();
       toEnd();
     }
   }
