@@ -39,7 +39,7 @@ static struct tally *tallies;
 static pid_t         workers[PROCS_MAX];
 
 static const struct scenario *const scenarios[] = {
-    &scenario_pairs, &scenario_open, &scenario_idle, &scenario_login, &scenario_archive,
+    &scenario_pairs, &scenario_open, &scenario_idle, &scenario_login, &scenario_archive, &scenario_room, &scenario_enter,
 };
 
 uint64_t now_ns(void)
@@ -224,6 +224,8 @@ static void coordinate(const struct scenario *s, int sessions)
     }
     shared->target = (uint64_t)sessions;
     wait_until(offsetof(struct tally, ready), (uint64_t)sessions);
+    if (s->gathers)
+        wait_until(offsetof(struct tally, done), 1);
     say_sessions("ready", sessions);
     step();
     if (s != &scenario_idle)
@@ -345,7 +347,7 @@ static void options_check(const struct scenario *s, int sessions)
         die("a number is out of range");
     if (opt.count && opt.count < opt.window)
         die("--count must not be below --window");
-    if (s == &scenario_archive || s == &scenario_login)
+    if (s == &scenario_archive || s == &scenario_login || s->gathers)
         opt.presence = false;
 }
 

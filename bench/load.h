@@ -103,6 +103,7 @@ struct text { const char *p; size_t len; };
 
 struct scenario {
     const char *name, *help;
+    bool gathers;                                     /* ready only when it says so (tally->done) */
     void (*begin)(void);                              /* in the worker, before any client */
     void (*ready)(struct client *c);                  /* log-in finished */
     void (*stanza)(struct client *c, struct text t);  /* one stanza of a ready session */
@@ -158,6 +159,6 @@ bool text_attr(struct text t, const char *name, struct text *out);
 
 /* ---- scenarios.c ---- */
 
-extern const struct scenario scenario_pairs, scenario_open, scenario_idle, scenario_login, scenario_archive;
+extern const struct scenario scenario_pairs, scenario_open, scenario_idle, scenario_login, scenario_archive, scenario_room, scenario_enter;
 extern struct client *clients;    /* this worker's */
 extern int            client_count;

@@ -177,6 +177,9 @@ max_archive_query_results = 100
 ssl = {{ key = "{key}", certificate = "{crt}", protocol = "tlsv1_2+" }}
 log = {{ error = "*console" }}
 VirtualHost "{domain}"
+Component "rooms.{domain}" "muc"
+    modules_enabled = {{ {muc_mam} }}
+    muc_log_by_default = true
 """
 
 
@@ -196,7 +199,7 @@ class Prosody(Server):
         wal_database(os.path.join(self.dir, "archive.sqlite"))
         config = self.write("prosody.cfg.lua", PROSODY_CONFIG.format(
             dir=self.dir, port=self.port, tls_port=self.tls_port, key=key, crt=crt, domain=DOMAIN,
-            mam="" if self.mode == "off" else ', "mam"',
+            mam="" if self.mode == "off" else ', "mam"', muc_mam="" if self.mode == "off" else '"muc_mam"',
             archive_store="sql" if self.mode == "synced" else "internal"))
         self.spawn(["prosody", "--config", config, "-F"])
         self.wait_ports()
@@ -247,6 +250,15 @@ modules:
   mod_blocking: {{}}
   mod_offline: {{}}
   mod_stream_mgmt: {{}}
+  mod_muc:
+    host: "rooms.@HOST@"
+    max_users: 5000
+    max_users_presence: 5000
+    min_presence_interval: 0
+    min_message_interval: 0
+    default_room_options:
+      mam: {room_mam}
+      max_users: 5000
   mod_pubsub:
     plugins: [flat, pep]
 {mam}
@@ -291,7 +303,8 @@ class Ejabberd(Server):
             wal_database(path, "/usr/share/ejabberd/sql/lite.sql")
             sql = f'sql_type: sqlite\nsql_database: "{path}"\nsql_pool_size: 1\n'
         config = self.write("ejabberd.yml", EJABBERD_CONFIG.format(
-            dir=self.dir, port=self.port, tls_port=self.tls_port, domain=DOMAIN, sql=sql, mam=mam))
+            dir=self.dir, port=self.port, tls_port=self.tls_port, domain=DOMAIN, sql=sql, mam=mam,
+            room_mam="false" if self.mode == "off" else "true"))
         stored, server = (base64.b64encode(k).decode() for k in scram_keys())
         program = EJABBERD_ACCOUNTS.format(
             prefix=PREFIX, domain=DOMAIN, stored=stored, server=server, salt=base64.b64encode(SALT).decode(),

@@ -498,6 +498,10 @@ ssl = {{ key = "{key}", certificate = "{crt}" }}
 log = {{ warn = "*console" }}
 {extra}
 VirtualHost "{domain}"
+Component "rooms.{domain}" "muc"
+    modules_enabled = {{ "muc_mam", "vcard_muc" }}
+    muc_log_by_default = true
+    muc_room_default_public = false
 """
 
 
@@ -573,6 +577,7 @@ modules:
   mod_register: {{ ip_access: all }}
   mod_pubsub: {{ plugins: [flat, pep] }}
   mod_mam: {{ default: always, request_activates_archiving: false }}
+  mod_muc: {{ host: "rooms.@HOST@", max_user_conferences: 100, default_room_options: {{ mam: true, public: false }} }}
 """
 
 

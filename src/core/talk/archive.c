@@ -37,7 +37,7 @@ const struct db_migration archive_migrations[] = {
 
 /* ---- writing ---- */
 
-static struct db_sql resend_one = { "SELECT 1 FROM resend WHERE sender = ?1 AND origin = ?2" };
+static struct db_sql resend_one = { "SELECT id FROM resend WHERE sender = ?1 AND origin = ?2" };
 static struct db_sql message_insert = {
     "INSERT INTO message(id, sender, recipient, keeps, origin, stanza) VALUES (?1, ?2, ?3, ?4, ?5, ?6)" };
 static struct db_sql offline_insert = { "INSERT INTO offline(owner, id) VALUES (?1, ?2)" };
@@ -48,6 +48,7 @@ static enum err is_resent(struct db_conn *c, struct archive_put *p)
     enum err        e = db_get(c, &s, &resend_one, "ii", p->sender, p->origin);
 
     p->duplicate = e == OK;
+    p->original = e ? 0 : db_i64(s, 0);
     if (s)
         db_done(s);
     return e == ERR_NOT_FOUND ? OK : e;
@@ -439,13 +440,13 @@ int64_t archive_origin_hash(struct talk *t, struct str origin_id)
     " AND ((sender = ?1 AND (keeps & 1) <> 0 AND (?5 = 0 OR recipient = ?5)) OR (recipient = ?1 AND (keeps & 2) <> 0 AND (?5 = 0 OR sender = ?5)))"
 
 static struct db_sql page_forward = {
-    "SELECT l.id, m.stanza, m.name, m.ahead_us FROM log l CROSS JOIN message m ON m.id = l.id"
+    "SELECT l.id, m.stanza, m.name, m.ahead_us, m.sender FROM log l CROSS JOIN message m ON m.id = l.id"
     " WHERE l.owner = ?1 AND l.id > ?2 AND l.id < ?3 AND (?5 = 0 OR l.peer = ?5) ORDER BY l.id LIMIT ?4" };
 static struct db_sql page_backward = {
-    "SELECT l.id, m.stanza, m.name, m.ahead_us FROM log l CROSS JOIN message m ON m.id = l.id"
+    "SELECT l.id, m.stanza, m.name, m.ahead_us, m.sender FROM log l CROSS JOIN message m ON m.id = l.id"
     " WHERE l.owner = ?1 AND l.id > ?2 AND l.id < ?3 AND (?5 = 0 OR l.peer = ?5) ORDER BY l.id DESC LIMIT ?4" };
-static struct db_sql tail_forward = { "SELECT id, stanza, name, ahead_us" TAIL_WHERE " ORDER BY id LIMIT ?4" };
-static struct db_sql tail_backward = { "SELECT id, stanza, name, ahead_us" TAIL_WHERE " ORDER BY id DESC LIMIT ?4" };
+static struct db_sql tail_forward = { "SELECT id, stanza, name, ahead_us, sender" TAIL_WHERE " ORDER BY id LIMIT ?4" };
+static struct db_sql tail_backward = { "SELECT id, stanza, name, ahead_us, sender" TAIL_WHERE " ORDER BY id DESC LIMIT ?4" };
 static struct db_sql tail_count = { "SELECT count(*)" TAIL_WHERE };
 static struct db_sql tail_first = { "SELECT min(id)" TAIL_WHERE };
 static struct db_sql tail_last = { "SELECT max(id)" TAIL_WHERE };
@@ -453,7 +454,7 @@ static struct db_sql log_one = { "SELECT peer FROM log WHERE owner = ?1 AND id =
 static struct db_sql tail_one = {
     "SELECT CASE sender WHEN ?1 THEN recipient ELSE sender END FROM message WHERE id = ?2"
     " AND ((sender = ?1 AND (keeps & 1) <> 0) OR (recipient = ?1 AND (keeps & 2) <> 0))" };
-static struct db_sql message_one = { "SELECT id, stanza, name, ahead_us FROM message WHERE id = ?1" };
+static struct db_sql message_one = { "SELECT id, stanza, name, ahead_us, sender FROM message WHERE id = ?1" };
 static struct db_sql log_first = { "SELECT id FROM log WHERE owner = ?1 ORDER BY id LIMIT 1" };
 static struct db_sql log_last = { "SELECT id FROM log WHERE owner = ?1 ORDER BY id DESC LIMIT 1" };
 static struct db_sql log_count = {
@@ -489,6 +490,7 @@ static void row_read(struct db_stmt *s, struct arena *a, struct archive_row *out
     out->stanza = arena_str(a, db_text(s, 1));
     out->shown = db_i64(s, 2) ? db_i64(s, 2) : out->id;
     out->went_ahead = db_i64(s, 3) != 0;
+    out->sender = db_i64(s, 4);
 }
 
 bool archive_has_place(struct db_conn *c, int64_t id)
@@ -821,6 +823,13 @@ enum err archive_get(struct db_conn *c, struct arena *a, int64_t id, struct arch
     if (s)
         db_done(s);
     return e;
+}
+
+enum err archive_find(struct db_conn *c, struct arena *a, int64_t owner, int64_t shown, struct archive_row *out)
+{
+    int64_t id = archive_place(c, shown), peer;
+
+    return id && log_has(c, owner, id, &peer) ? archive_get(c, a, id, out) : ERR_NOT_FOUND;
 }
 
 enum err archive_ends_of(struct person *p, int64_t *first_id, int64_t *last_id)

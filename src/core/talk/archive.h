@@ -39,7 +39,7 @@ struct archive_filter {
     struct search_query *search;/* words that are in the text (search.h); NULL: any text */
 };
 /* `id` is the place in the log, `shown` the id that clients know it by: the same in a database of our own. */
-struct archive_row { int64_t id, shown; bool went_ahead; struct str stanza; };
+struct archive_row { int64_t id, shown, sender; bool went_ahead; struct str stanza; };
 struct archive_page {
     int                 count;      /* in chronological order */
     struct archive_row *rows;       /* in the arena given */
@@ -52,6 +52,8 @@ enum err archive_read(struct db_conn *c, struct arena *a, const struct archive_f
 /* Counts to 10,000. ERR_NOT_FOUND: an id is not in this archive. */
 enum err archive_count(struct db_conn *c, const struct archive_filter *f, int64_t *out);
 enum err archive_ends(struct db_conn *c, int64_t owner, int64_t *first_id, int64_t *last_id); /* 0 when empty */
+/* By the id it is shown under, if it is in that log. */
+enum err archive_find(struct db_conn *c, struct arena *a, int64_t owner, int64_t shown, struct archive_row *out);
 enum err archive_get(struct db_conn *c, struct arena *a, int64_t id, struct archive_row *out);
 enum err archive_ends_of(struct person *p, int64_t *first_id, int64_t *last_id);    /* of a person in memory, in the loop; as shown */
 /* What the owner exchanged with the peer, newest first, settled or not, until `fn` says false. */
@@ -89,6 +91,7 @@ struct archive_put {
     bool       offline;                    /* the recipient is away */
     struct str stanza;
     bool       duplicate;                  /* out: it was here already; nothing was written */
+    int64_t    original;                   /* out, without `order`: which one that is */
     /* with `order`: */
     int64_t    ahead_us;                   /* when it went out ahead, 0: it did not; may be set while it waits */
     int64_t    ahead_written;              /* out: what the row says of that */

@@ -17,6 +17,7 @@
 #include "talk/forget.h"
 #include "talk/import.h"
 #include "talk/nodes.h"
+#include "talk/rooms/room_leave.h"
 #include "talk/roster.h"
 #include <stdlib.h>
 
@@ -150,7 +151,8 @@ static void first_done(struct talk *t, struct change *ch, enum err e)
 {
     struct forget *f = (struct forget *)ch;
 
-    (void)t;
+    if (!e)
+        rooms_person_gone(t, f->person->jid.bare);
     person_unref(f->person);
     f->person = NULL;
     if (e)

@@ -17,6 +17,8 @@
 #include "talk/devices.h"
 #include "talk/follow.h"
 #include "talk/xep/xep0163_pep.h"
+#include "talk/rooms/room_far.h"
+#include "talk/rooms/room_message.h"
 #include "talk/xep/xep0198_move.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -343,6 +345,7 @@ static void repair_done(struct db_read *self, enum err e)
         n->read_upto = r->rows[i].id;
         if (p)
             follow_to(p, r->rows[i].id);
+        room_follow_to(t, r->rows[i].recipient, r->rows[i].id);
         p = intmap_get(&t->persons_by_id, r->rows[i].sender);
         if (p)
             follow_to(p, r->rows[i].id);
@@ -455,7 +458,7 @@ struct sweep {
     int64_t        nodes[SWEEP_MAX];
 };
 
-static struct db_sql nodes_in_table = { "SELECT node FROM device GROUP BY node LIMIT 64" };
+static struct db_sql nodes_in_table = { "SELECT node FROM device UNION SELECT node FROM room_occupant LIMIT 64" };
 
 static enum err sweep_work(struct db_conn *c, struct db_read *self)
 {
@@ -657,6 +660,7 @@ static void bury(struct nodes *n, int64_t now)
         if (d->beat_ms && now - d->beat_ms > BURY_AFTER_MS) {
             d->has_rows = false;
             devices_delete_node(n->talk, d->id, d->beat);
+            rooms_node_buried(n->talk, d->id);
         } else if (now - d->asked_ms > COUNT_MS) {
             count(n, d, now);
         }

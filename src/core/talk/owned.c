@@ -15,7 +15,7 @@ static const struct owned core[] = {
 };
 
 /* Of nobody: numbers of addresses, what is counted by owned_others, what the server needs for itself. */
-static const char *const nobodys[] = { "jid", "message", "settled", "secret", "push_key", "log_order", "node", "audit", "banner", "search_wanted", "caps",
+static const char *const nobodys[] = { "jid", "message", "settled", "secret", "push_key", "log_order", "node", "audit", "banner", "search_wanted", "caps", "room", "room_vcard",
                                        "outbox" /* on its way to other servers */,
                                        "search_trash" /* numbers of segments, swept within minutes */, "db_migration", "db_probe",
                                        "db_writer", NULL };

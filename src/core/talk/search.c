@@ -346,6 +346,7 @@ static void row_take(struct page *p, struct db_stmt *s)
     r->id = db_i64(s, ROW_ID);
     r->shown = db_i64(s, ROW_NAME) ? db_i64(s, ROW_NAME) : r->id;
     r->went_ahead = db_i64(s, ROW_AHEAD) != 0;
+    r->sender = db_i64(s, ROW_PEER);        /* of a message in a room's log, whose it is */
     r->stanza = arena_str(p->arena, db_text(s, ROW_STANZA));
 }
 

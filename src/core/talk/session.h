@@ -93,7 +93,7 @@ void session_send_nonza(struct session *s, struct str xml);
 
 /* Logged messages: the place in the client's stream is taken when the message joins the batch,
  * and filled or given up when the batch is decided. */
-enum delivery { DELIVERY_DIRECT, DELIVERY_CARBON_RECEIVED, DELIVERY_CARBON_SENT };
+enum delivery { DELIVERY_DIRECT, DELIVERY_CARBON_RECEIVED, DELIVERY_CARBON_SENT, DELIVERY_ROOM };
 void session_expect(struct session *s, int64_t log_id, enum delivery how);
 /* `stanza` is the complete text to send; p == NULL: it did not happen (failed or a duplicate). */
 void session_fill(struct session *s, int64_t log_id, struct str stanza);

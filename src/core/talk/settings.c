@@ -46,6 +46,12 @@ const struct setting talk_settings[] = {
     { "talk.exports_url", SETTING_TEXT, "", 0, 0, true,
       "What the links to people's own exports begin with, when a proxy stands before web: \"https://town.example/exports/\". Empty:"
       " https://domain:port of web.listen." },
+    { "talk.rooms_create", SETTING_BOOL, "yes", 0, 0, true, "Lets clients make rooms (XEP-0045) at rooms.DOMAIN." },
+    { "talk.rooms_per_account_max", SETTING_INT, "100", 0, 100000, true, "Rooms that one account may own." },
+    { "talk.rooms_per_session_max", SETTING_INT, "500", 1, 10000, true, "Rooms that one device may be in at a time." },
+    { "talk.room_occupants_max", SETTING_INT, "10000", 1, 1000000, true,
+      "Devices inside one room; its owners may set it lower. Admins and owners find twenty places more." },
+    { "talk.room_affiliations_max", SETTING_INT, "20000", 1, 1000000, true, "Members, admins, owners and banned addresses of one room." },
     { "talk.sasl_sha_256", SETTING_BOOL, "yes", 0, 0, true,
       "Offers SCRAM-SHA-256. \"no\" for a time after `bongsu import` has brought accounts that have only SCRAM-SHA-1 credentials: clients"
       " take the strongest that is offered, and could not log in. Those come back when people change their passwords." },
@@ -95,5 +101,10 @@ void talk_limits_read(const struct settings *s, struct talk_limits *l)
         .no_sha_256 = !settings_bool(s, "talk.sasl_sha_256"),
         .invitations = settings_bool(s, "talk.invitations"),
         .log_messages = settings_bool(s, "talk.log_messages"),
+        .rooms_create = settings_bool(s, "talk.rooms_create"),
+        .rooms_per_account_max = (int)settings_int(s, "talk.rooms_per_account_max"),
+        .rooms_per_session_max = (int)settings_int(s, "talk.rooms_per_session_max"),
+        .room_occupants_max = (int)settings_int(s, "talk.room_occupants_max"),
+        .room_affiliations_max = (int)settings_int(s, "talk.room_affiliations_max"),
     };
 }

@@ -21,6 +21,8 @@
 #include "talk/jids.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
+#include "talk/rooms/room.h"
+#include "talk/rooms/room_leave.h"
 #include "talk/search.h"
 #include "talk/settings.h"
 #include "talk/stream.h"
@@ -400,6 +402,7 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
             features[i]->init(t);
     federate_init(t);
     sm_restore(t);
+    rooms_restore(t);
     websocket_init(t);
     bus_subscribe(b, "ident.link", account_deleted, t);     /* never published: it keeps the link to ident, which tells of account.* */
     bus_subscribe(b, "account.deleted", account_deleted, t);
@@ -497,6 +500,7 @@ void talk_free(struct talk **tp)
     *tp = NULL;
     timer_stop(t->loop, &t->tick);
     timer_stop(t->loop, &t->ahead_look);
+    timer_stop(t->loop, &t->admission_look);
     for (int i = 0; i < t->listener_count; i++)
         listener_free(&t->listeners[i]);
     if (t->db)
@@ -512,6 +516,7 @@ void talk_free(struct talk **tp)
         }
         session_free(s);
     }
+    rooms_done(t);
     search_done(t);
     commands_done(t);
     forget_done(t);

@@ -23,6 +23,7 @@ struct session;
 struct person;
 struct nodes;
 struct push_state;
+struct rooms;
 struct search;
 struct host;
 struct federate;
@@ -49,6 +50,8 @@ struct talk_limits {                 /* from the settings; see talk/settings.c f
     bool     no_sha_256;             /* SCRAM-SHA-256 is not offered */
     bool     invitations;            /* everyone may invite others to make an account */
     bool     log_messages;
+    bool     rooms_create;
+    int      rooms_per_account_max, rooms_per_session_max, room_occupants_max, room_affiliations_max;
     int      accepts_per_second_max; /* new connections; 0: no bound */
 };
 
@@ -100,6 +103,8 @@ struct talk {
 
     int64_t                 pep_since_us;    /* xep0163_pep.c: devices may have missed what was published since then; 0: nothing */
     struct strmap           caps;            /* xep0115_clients.c: what versions of clients can do, those that are here */
+    struct rooms           *rooms;           /* rooms/room.h */
+
     struct strmap           jids;            /* jids.c */
     int64_t                 last_jid_id;
     struct strmap           persons;         /* by local part, loaded ones */

@@ -4,14 +4,13 @@
 #include "talk/pubsub/pubsub.h"
 #include "talk/pubsub/inner.h"
 
-static const struct fault outcast = {"forbidden", NULL, NULL, NULL};
-static const struct fault needs_presence = {"not-authorized", "presence-subscription-required", NULL, NULL};
-static const struct fault needs_group = {"not-authorized", "not-in-roster-group", NULL, NULL};
-static const struct fault needs_whitelist = {"not-allowed", "closed-node", NULL, NULL};
-static const struct fault needs_subscription = {"not-authorized", "not-subscribed", NULL, NULL};
+static const struct fault outcast = { "forbidden", NULL, NULL, NULL };
+static const struct fault needs_presence = { "not-authorized", "presence-subscription-required", NULL, NULL };
+static const struct fault needs_group = { "not-authorized", "not-in-roster-group", NULL, NULL };
+static const struct fault needs_whitelist = { "not-allowed", "closed-node", NULL, NULL };
+static const struct fault needs_subscription = { "not-authorized", "not-subscribed", NULL, NULL };
 
-static struct db_sql contact_select = {
-    "SELECT item_groups FROM roster WHERE owner = ?1 AND jid = ?2 AND (subscription & 2) <> 0"};
+static struct db_sql contact_select = { "SELECT item_groups FROM roster WHERE owner = ?1 AND jid = ?2 AND (subscription & 2) <> 0" };
 
 bool is_owner(const struct node *n)
 {
@@ -22,7 +21,7 @@ bool groups_meet(struct str have, int count, const struct str *want)
 {
     for (int i = 0; i < count; i++) {
         struct buf b;
-        bool found;
+        bool       found;
 
         buf_init(&b, 0);
         BUF_LIT(&b, "<group>");
@@ -39,17 +38,15 @@ bool groups_meet(struct str have, int count, const struct str *want)
 static enum err by_contact(struct job *j, struct db_conn *c, const struct node *n, const struct fault **why)
 {
     struct db_stmt *row = NULL;
-    enum err e;
+    enum err        e;
 
     *why = &needs_presence;
     if (!j->service.pep)
         return OK;
     e = db_get(c, &row, &contact_select, "is", j->service.owner, j->asker.bare);
     if (!e)
-        *why = n->config.access == ACCESS_ROSTER &&
-                       !groups_meet(db_text(row, 0), n->config.group_count, n->config.groups)
-                   ? &needs_group
-                   : NULL;
+        *why = n->config.access == ACCESS_ROSTER && !groups_meet(db_text(row, 0), n->config.group_count, n->config.groups) ? &needs_group
+                                                                                                                           : NULL;
     if (row)
         db_done(row);
     return e == ERR_NOT_FOUND ? OK : e;

@@ -8,24 +8,24 @@
 enum kind { KIND_BOOL, KIND_CHOICE, KIND_COUNT, KIND_TEXT, KIND_LIST };
 
 struct field {
-    const char *var, *label;
-    enum kind kind;
-    size_t at;                  /* in struct node_config */
+    const char        *var, *label;
+    enum kind          kind;
+    size_t             at;      /* in struct node_config */
     const char *const *choices; /* CHOICE */
-    int64_t max;                /* COUNT: "max" means this; TEXT: bytes */
+    int64_t            max;     /* COUNT: "max" means this; TEXT: bytes */
 };
 
-static const char *const accesses[] = {"open", "presence", "roster", "authorize", "whitelist", NULL};
-static const char *const publish_models[] = {"publishers", "subscribers", "open", NULL};
-static const char *const lasts[] = {"never", "on_sub", "on_sub_and_presence", NULL};
-static const char *const notifications[] = {"headline", "normal", NULL};
-static const char *const fulls[] = {"retract-oldest", "discard-oldest", "reject", NULL};
+static const char *const accesses[] = { "open", "presence", "roster", "authorize", "whitelist", NULL };
+static const char *const publish_models[] = { "publishers", "subscribers", "open", NULL };
+static const char *const lasts[] = { "never", "on_sub", "on_sub_and_presence", NULL };
+static const char *const notifications[] = { "headline", "normal", NULL };
+static const char *const fulls[] = { "retract-oldest", "discard-oldest", "reject", NULL };
 
 enum { EXPIRE_S_MAX = 10 * 366 * 86400, PAYLOAD_BYTES_MAX = 1024 * 1024 };
 
-#define FIELD(name, kind, member, label, ...)                                                                \
-    {                                                                                                        \
-        "pubsub#" name, label, KIND_##kind, offsetof(struct node_config, member), __VA_ARGS__                \
+#define FIELD(name, kind, member, label, ...)                                                                                              \
+    {                                                                                                                                      \
+        "pubsub#" name, label, KIND_##kind, offsetof(struct node_config, member), __VA_ARGS__                                              \
     }
 static const struct field fields[] = {
     FIELD("title", TEXT, title, "A short name", NULL, 256),
@@ -37,15 +37,12 @@ static const struct field fields[] = {
     FIELD("persist_items", BOOL, persist, "Keep what is published", NULL, 0),
     FIELD("max_items", COUNT, max_items, "How many items are kept", NULL, PUBSUB_ITEMS_MAX),
     FIELD("item_expire", COUNT, expire_s, "Seconds after which an item goes; 0: never", NULL, EXPIRE_S_MAX),
-    FIELD("publish_node_full", CHOICE, when_full, "What happens when there is no room for another item",
-          fulls, 0),
-    FIELD("max_payload_size", COUNT, payload_bytes_max, "Bytes of one item; 0: as large as a stanza may be",
-          NULL, PAYLOAD_BYTES_MAX),
+    FIELD("publish_node_full", CHOICE, when_full, "What happens when there is no room for another item", fulls, 0),
+    FIELD("max_payload_size", COUNT, payload_bytes_max, "Bytes of one item; 0: as large as a stanza may be", NULL, PAYLOAD_BYTES_MAX),
     FIELD("send_last_published_item", CHOICE, send_last, "When the last item is sent", lasts, 0),
     FIELD("deliver_notifications", BOOL, notifications, "Tell subscribers of new items", NULL, 0),
     FIELD("deliver_payloads", BOOL, payloads, "Notifications hold the item", NULL, 0),
-    FIELD("notification_type", CHOICE, notification, "As what kind of message they are sent", notifications,
-          0),
+    FIELD("notification_type", CHOICE, notification, "As what kind of message they are sent", notifications, 0),
     FIELD("presence_based_delivery", BOOL, presence_based, "Only to who is available", NULL, 0),
     FIELD("notify_config", BOOL, notify_config, "Tell of a new configuration", NULL, 0),
     FIELD("notify_delete", BOOL, notify_delete, "Tell when the node is deleted", NULL, 0),
@@ -82,12 +79,12 @@ static struct str *as_text(const struct node_config *c, const struct field *f)
  * does no harm. */
 static const struct {
     const char *node;
-    int64_t max_items;
+    int64_t     max_items;
 } private_nodes[] = {
-    {"urn:xmpp:bookmarks:1", PUBSUB_ITEMS_MAX},
-    {"urn:xmpp:mds:displayed:0", PUBSUB_ITEMS_MAX},
-    {"storage:bookmarks", 1},
-    {0},
+    { "urn:xmpp:bookmarks:1", PUBSUB_ITEMS_MAX },
+    { "urn:xmpp:mds:displayed:0", PUBSUB_ITEMS_MAX },
+    { "storage:bookmarks", 1 },
+    { 0 },
 };
 
 void config_defaults(struct node_config *c, bool pep, struct str node)
@@ -118,10 +115,9 @@ void config_defaults(struct node_config *c, bool pep, struct str node)
 
 /* ---- from a form ---- */
 
-static const struct fault not_acceptable = {"not-acceptable", NULL, NULL, NULL};
-static const struct fault bad_access = {"not-acceptable", "unsupported-access-model", NULL, NULL};
-static const struct fault bad_value = {"not-acceptable", NULL, NULL,
-                                       "a field has a value that it cannot have"};
+static const struct fault not_acceptable = { "not-acceptable", NULL, NULL, NULL };
+static const struct fault bad_access = { "not-acceptable", "unsupported-access-model", NULL, NULL };
+static const struct fault bad_value = { "not-acceptable", NULL, NULL, "a field has a value that it cannot have" };
 
 static int choice_of(const struct field *f, struct str value)
 {
@@ -153,7 +149,7 @@ static bool read_groups(struct node_config *c, const struct form_field *v)
 static bool read_value(struct node_config *c, const struct field *f, const struct form_field *v)
 {
     struct str value = v->value_count ? v->values[0] : STR("");
-    int choice;
+    int        choice;
 
     switch (f->kind) {
     case KIND_BOOL:
@@ -248,7 +244,7 @@ bool config_meets(const struct node_config *c, const struct form *f)
 {
     for (int i = 0; i < f->count; i++) {
         const struct field *field = field_named(f->fields[i].var);
-        struct node_config want = *c;
+        struct node_config  want = *c;
 
         if (!field && !known_elsewhere(&f->fields[i]))
             return false;
@@ -306,8 +302,7 @@ static void put_options(struct buf *b, const struct field *f, bool pep)
             field_put_option(b, str_of(f->choices[i]));
 }
 
-static void put_field(struct buf *b, const struct node_config *c, const struct field *f, bool asking,
-                      bool pep)
+static void put_field(struct buf *b, const struct node_config *c, const struct field *f, bool asking, bool pep)
 {
     field_open(b, type_of(f), f->var, asking ? f->label : NULL);
     put_value(b, c, f);
@@ -327,13 +322,11 @@ void config_put(struct buf *b, const struct node_config *c, bool pep, const char
     fields_close(b);
 }
 
-void config_put_meta(struct buf *b, const struct node_config *c, struct str creator, struct str owner,
-                     int64_t items)
+void config_put_meta(struct buf *b, const struct node_config *c, struct str creator, struct str owner, int64_t items)
 {
-    static const char *const shown[] = {
-        "pubsub#title",         "pubsub#description", "pubsub#type", "pubsub#access_model",
-        "pubsub#publish_model", "pubsub#max_items",   NULL};
-    char number[24];
+    static const char *const shown[] = { "pubsub#title",         "pubsub#description", "pubsub#type", "pubsub#access_model",
+                                         "pubsub#publish_model", "pubsub#max_items",   NULL };
+    char                     number[24];
 
     fields_open(b, "result", NS_PUBSUB "#meta-data");
     for (int i = 0; shown[i]; i++)
@@ -364,14 +357,13 @@ void config_write(struct buf *b, const struct node_config *c, bool pep, struct s
 
 void config_read(struct arena *a, struct str kept, bool pep, struct str node, struct node_config *c)
 {
-    struct str text = arena_str(a, kept);
-    struct xml_node *x;
-    struct form f;
+    struct str          text = arena_str(a, kept);
+    struct xml_node    *x;
+    struct form         f;
     const struct fault *why;
 
     config_defaults(c, pep, node);
-    if (xml_parse(a, text, NULL, &x) != XML_FINE || form_read(a, x, &f) != OK ||
-        !config_take(c, &f, pep, false, &why)) {
+    if (xml_parse(a, text, NULL, &x) != XML_FINE || form_read(a, x, &f) != OK || !config_take(c, &f, pep, false, &why)) {
         /* somebody else has been at our rows: nobody but the owner sees it */
         c->access = ACCESS_WHITELIST;
         c->publish_model = PUBLISH_PUBLISHERS;

@@ -4,32 +4,30 @@
 #include "talk/pubsub/inner.h"
 #include "talk/xep/xep0402_bookmarks.h"
 
-static struct db_sql page_forwards = {"SELECT sequence, us, id, publisher, xml FROM pubsub_item WHERE node = "
-                                      "?1 AND us >= ?2 AND sequence > ?3 AND sequence < ?4"
-                                      " ORDER BY sequence LIMIT ?5"};
-static struct db_sql page_backwards = {"SELECT sequence, us, id, publisher, xml FROM pubsub_item WHERE node "
-                                       "= ?1 AND us >= ?2 AND sequence > ?3 AND sequence < ?4"
-                                       " ORDER BY sequence DESC LIMIT ?5"};
-static struct db_sql sequence_select = {"SELECT sequence FROM pubsub_item WHERE node = ?1 AND id = ?2"};
-static struct db_sql count_before = {
-    "SELECT count(*) FROM pubsub_item WHERE node = ?1 AND us >= ?2 AND sequence < ?3"};
+static struct db_sql page_forwards = { "SELECT sequence, us, id, publisher, xml FROM pubsub_item WHERE node = "
+                                       "?1 AND us >= ?2 AND sequence > ?3 AND sequence < ?4"
+                                       " ORDER BY sequence LIMIT ?5" };
+static struct db_sql page_backwards = { "SELECT sequence, us, id, publisher, xml FROM pubsub_item WHERE node "
+                                        "= ?1 AND us >= ?2 AND sequence > ?3 AND sequence < ?4"
+                                        " ORDER BY sequence DESC LIMIT ?5" };
+static struct db_sql sequence_select = { "SELECT sequence FROM pubsub_item WHERE node = ?1 AND id = ?2" };
+static struct db_sql count_before = { "SELECT count(*) FROM pubsub_item WHERE node = ?1 AND us >= ?2 AND sequence < ?3" };
 static struct db_sql my_subscriptions = {
     "SELECT n.name, s.jid, s.state FROM pubsub_subscription s CROSS JOIN pubsub_node n ON n.id = s.node"
-    " WHERE s.bare = ?1 AND n.owner = ?2 ORDER BY n.name, s.jid"};
-static struct db_sql my_affiliations = {
-    "SELECT n.name, a.affiliation FROM pubsub_affiliation a CROSS JOIN pubsub_node n ON n.id = a.node"
-    " WHERE a.jid = ?1 AND n.owner = ?2 ORDER BY n.name"};
-static struct db_sql own_nodes = {"SELECT name FROM pubsub_node WHERE owner = ?1 ORDER BY name"};
+    " WHERE s.bare = ?1 AND n.owner = ?2 ORDER BY n.name, s.jid"
+};
+static struct db_sql my_affiliations = { "SELECT n.name, a.affiliation FROM pubsub_affiliation a CROSS JOIN pubsub_node n ON n.id = a.node"
+                                         " WHERE a.jid = ?1 AND n.owner = ?2 ORDER BY n.name" };
+static struct db_sql own_nodes = { "SELECT name FROM pubsub_node WHERE owner = ?1 ORDER BY name" };
 
-static const struct fault bad_max = {"bad-request", NULL, NULL, "max_items is no number"};
-static const struct fault no_persistence = {"feature-not-implemented", "unsupported", "persistent-items",
-                                            NULL};
+static const struct fault bad_max = { "bad-request", NULL, NULL, "max_items is no number" };
+static const struct fault no_persistence = { "feature-not-implemented", "unsupported", "persistent-items", NULL };
 
 /* ---- which ones ---- */
 
 struct page {
     int64_t after, before, max; /* sequences, exclusive */
-    bool backwards, rsm;
+    bool    backwards, rsm;
 };
 
 static bool read_number(struct str text, int64_t *out)
@@ -42,7 +40,7 @@ static bool read_number(struct str text, int64_t *out)
 static enum err border(struct job *j, struct db_conn *c, const struct node *n, struct str id, int64_t *out)
 {
     struct db_stmt *row = NULL;
-    enum err e = db_get(c, &row, &sequence_select, "is", n->id, id);
+    enum err        e = db_get(c, &row, &sequence_select, "is", n->id, id);
 
     if (!e)
         *out = db_i64(row, 0);
@@ -51,11 +49,9 @@ static enum err border(struct job *j, struct db_conn *c, const struct node *n, s
     return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
 }
 
-static enum err read_rsm(struct job *j, struct db_conn *c, const struct node *n, const struct xml_node *set,
-                         struct page *p)
+static enum err read_rsm(struct job *j, struct db_conn *c, const struct node *n, const struct xml_node *set, struct page *p)
 {
-    struct str max = xml_child_text(&j->work, set, "max", NS_RSM),
-               after = xml_child_text(&j->work, set, "after", NS_RSM),
+    struct str max = xml_child_text(&j->work, set, "max", NS_RSM), after = xml_child_text(&j->work, set, "after", NS_RSM),
                before = xml_child_text(&j->work, set, "before", NS_RSM);
     enum err e = OK;
 
@@ -73,9 +69,9 @@ static enum err read_rsm(struct job *j, struct db_conn *c, const struct node *n,
 static enum err read_page(struct job *j, struct db_conn *c, const struct node *n, struct page *p)
 {
     const struct xml_node *set = xml_child(j->payload, "set", NS_RSM);
-    struct str max = xml_attr(j->verb, "max_items");
+    struct str             max = xml_attr(j->verb, "max_items");
 
-    *p = (struct page){.before = INT64_MAX, .max = PUBSUB_ITEMS_MAX};
+    *p = (struct page){ .before = INT64_MAX, .max = PUBSUB_ITEMS_MAX };
     if (set)
         return read_rsm(j, c, n, set, p);
     if (max.p) {
@@ -89,16 +85,16 @@ static enum err read_page(struct job *j, struct db_conn *c, const struct node *n
 /* ---- writing them ---- */
 
 struct shown {
-    int64_t sequence;
+    int64_t    sequence;
     struct str id;
-    size_t at, end;
+    size_t     at, end;
 };
 
 struct listing {
-    struct buf text; /* items, as they came */
-    int count, cap;
+    struct buf    text; /* items, as they came */
+    int           count, cap;
     struct shown *items;
-    bool cut; /* there are more, but no more room */
+    bool          cut; /* there are more, but no more room */
 };
 
 static void listing_add(struct job *j, struct listing *l, const struct item *i)
@@ -112,17 +108,16 @@ static void listing_add(struct job *j, struct listing *l, const struct item *i)
             memcpy(more, l->items, sizeof *more * (size_t)l->count);
         l->items = more;
     }
-    l->items[l->count] = (struct shown){.sequence = i->sequence, .id = i->id, .at = l->text.len};
+    l->items[l->count] = (struct shown){ .sequence = i->sequence, .id = i->id, .at = l->text.len };
     item_put(&l->text, i, true, shows_publisher(j, i));
     l->items[l->count++].end = l->text.len;
 }
 
-static enum err list_items(struct job *j, struct db_conn *c, const struct node *n, const struct page *p,
-                           struct listing *l)
+static enum err list_items(struct job *j, struct db_conn *c, const struct node *n, const struct page *p, struct listing *l)
 {
     struct db_stmt *row = db_prepare(c, p->backwards ? &page_backwards : &page_forwards);
-    struct item i;
-    enum err e;
+    struct item     i;
+    enum err        e;
 
     if (!row)
         return ERR_IO;
@@ -153,14 +148,13 @@ static void put_listing(struct buf *b, const struct listing *l, bool backwards)
 }
 
 /* XEP-0059: where this page lies among all. */
-static enum err put_set(struct job *j, struct db_conn *c, const struct node *n, const struct page *p,
-                        const struct listing *l)
+static enum err put_set(struct job *j, struct db_conn *c, const struct node *n, const struct page *p, const struct listing *l)
 {
     const struct shown *first = l->count ? &l->items[p->backwards ? l->count - 1 : 0] : NULL,
                        *last = l->count ? &l->items[p->backwards ? 0 : l->count - 1] : NULL;
     struct db_stmt *row = NULL;
-    int64_t index = 0;
-    enum err e = OK;
+    int64_t         index = 0;
+    enum err        e = OK;
 
     BUF_LIT(&j->out, "<set xmlns='" NS_RSM "'>");
     if (first) {
@@ -181,9 +175,9 @@ static enum err put_set(struct job *j, struct db_conn *c, const struct node *n, 
 
 static enum err answer_page(struct job *j, struct db_conn *c, const struct node *n)
 {
-    struct page p;
-    struct listing l = {0};
-    enum err e = read_page(j, c, n, &p);
+    struct page    p;
+    struct listing l = { 0 };
+    enum err       e = read_page(j, c, n, &p);
 
     if (e || j->fault)
         return e;
@@ -202,7 +196,7 @@ static enum err answer_ids(struct job *j, struct db_conn *c, const struct node *
 {
     for (const struct xml_node *x = xml_first(j->verb); x; x = xml_next(x)) {
         struct item i;
-        enum err e;
+        enum err    e;
 
         if (!xml_is(x, "item", NS_PUBSUB))
             continue;
@@ -218,10 +212,10 @@ static enum err answer_ids(struct job *j, struct db_conn *c, const struct node *
 
 enum err items_as_they_are(struct job *j, struct db_conn *c)
 {
-    struct str name = xml_attr(j->verb, "node");
+    struct str          name = xml_attr(j->verb, "node");
     const struct fault *why;
-    struct node n;
-    enum err e;
+    struct node         n;
+    enum err            e;
 
     e = node_read(j, c, name, false, &n);
     if (e)
@@ -268,9 +262,9 @@ static void put_subscriptions(struct job *j, struct db_stmt *row, struct str nod
 static enum err list_mine(struct job *j, struct db_conn *c, struct db_sql *sql, const char *element,
                           void (*put)(struct job *j, struct db_stmt *row, struct str node, enum err *e))
 {
-    struct str node = xml_attr(j->verb, "node");
+    struct str      node = xml_attr(j->verb, "node");
     struct db_stmt *row = db_prepare(c, sql);
-    enum err e;
+    enum err        e;
 
     if (!row)
         return ERR_IO;
@@ -297,7 +291,7 @@ static void put_affiliation(struct job *j, struct str node, enum affiliation a)
 {
     BUF_LIT(&j->out, "<affiliation");
     xml_put_attr(&j->out, "node", node);
-    xml_put_attr(&j->out, "affiliation", str_of(affiliation_name(a)));
+    xml_put_attr(&j->out, "affiliation", str_of(pubsub_affiliation_name(a)));
     BUF_LIT(&j->out, "/>");
 }
 
@@ -311,9 +305,9 @@ static void put_affiliations(struct job *j, struct db_stmt *row, struct str node
 /* One owns all of one's own account. */
 static enum err put_owned(struct job *j, struct db_conn *c)
 {
-    struct str node = xml_attr(j->verb, "node");
+    struct str      node = xml_attr(j->verb, "node");
     struct db_stmt *row = db_prepare(c, &own_nodes);
-    enum err e;
+    enum err        e;
 
     if (!row)
         return ERR_IO;
@@ -338,7 +332,7 @@ enum err verb_affiliations(struct job *j, struct db_conn *c)
 /* §6.4: there are no subscription options. */
 enum err verb_default(struct job *j, struct db_conn *c)
 {
-    static const struct fault none = {"feature-not-implemented", "unsupported", "retrieve-default-sub", NULL};
+    static const struct fault none = { "feature-not-implemented", "unsupported", "retrieve-default-sub", NULL };
 
     (void)c;
     return job_fail(j, &none);

@@ -11,41 +11,41 @@ METRIC_COUNTER(questions, "bongsu_talk_pubsub_reads", "PubSub requests that only
 METRIC_COUNTER(changes, "bongsu_talk_pubsub_changes", "PubSub requests that change something.");
 METRIC_COUNTER(refusals, "bongsu_talk_pubsub_refused", "PubSub requests answered with an error.");
 
-const struct fault fault_bad_request = {"bad-request", NULL, NULL, NULL};
-const struct fault fault_not_found = {"item-not-found", NULL, NULL, NULL};
-const struct fault fault_forbidden = {"forbidden", NULL, NULL, NULL};
-const struct fault fault_conflict = {"conflict", NULL, NULL, NULL};
-const struct fault fault_limit = {"resource-constraint", NULL, NULL, "a limit of this account was reached"};
-const struct fault fault_nodeid_required = {"bad-request", "nodeid-required", NULL, NULL};
-const struct fault fault_item_required = {"bad-request", "item-required", NULL, NULL};
-const struct fault fault_too_big = {"not-acceptable", "payload-too-big", NULL, NULL};
+const struct fault fault_bad_request = { "bad-request", NULL, NULL, NULL };
+const struct fault fault_not_found = { "item-not-found", NULL, NULL, NULL };
+const struct fault fault_forbidden = { "forbidden", NULL, NULL, NULL };
+const struct fault fault_conflict = { "conflict", NULL, NULL, NULL };
+const struct fault fault_limit = { "resource-constraint", NULL, NULL, "a limit of this account was reached" };
+const struct fault fault_nodeid_required = { "bad-request", "nodeid-required", NULL, NULL };
+const struct fault fault_item_required = { "bad-request", "item-required", NULL, NULL };
+const struct fault fault_too_big = { "not-acceptable", "payload-too-big", NULL, NULL };
 
 static const struct {
     const char *name, *ns;
-    bool set;
-    verb_fn *run;
+    bool        set;
+    verb_fn    *run;
 } verbs[] = {
-    {"items", NS_PUBSUB, false, verb_items},
-    {"subscriptions", NS_PUBSUB, false, verb_subscriptions},
-    {"affiliations", NS_PUBSUB, false, verb_affiliations},
-    {"default", NS_PUBSUB, false, verb_default},
-    {"options", NS_PUBSUB, false, verb_options},
-    {"options", NS_PUBSUB, true, verb_options},
-    {"publish", NS_PUBSUB, true, verb_publish},
-    {"retract", NS_PUBSUB, true, verb_retract},
-    {"create", NS_PUBSUB, true, verb_create},
-    {"subscribe", NS_PUBSUB, true, verb_subscribe},
-    {"unsubscribe", NS_PUBSUB, true, verb_unsubscribe},
-    {"configure", NS_PUBSUB_OWNER, false, verb_configure_get},
-    {"configure", NS_PUBSUB_OWNER, true, verb_configure_set},
-    {"default", NS_PUBSUB_OWNER, false, verb_owner_default},
-    {"delete", NS_PUBSUB_OWNER, true, verb_delete},
-    {"purge", NS_PUBSUB_OWNER, true, verb_purge},
-    {"subscriptions", NS_PUBSUB_OWNER, false, verb_owner_subscriptions_get},
-    {"subscriptions", NS_PUBSUB_OWNER, true, verb_owner_subscriptions_set},
-    {"affiliations", NS_PUBSUB_OWNER, false, verb_owner_affiliations_get},
-    {"affiliations", NS_PUBSUB_OWNER, true, verb_owner_affiliations_set},
-    {0},
+    { "items", NS_PUBSUB, false, verb_items },
+    { "subscriptions", NS_PUBSUB, false, verb_subscriptions },
+    { "affiliations", NS_PUBSUB, false, verb_affiliations },
+    { "default", NS_PUBSUB, false, verb_default },
+    { "options", NS_PUBSUB, false, verb_options },
+    { "options", NS_PUBSUB, true, verb_options },
+    { "publish", NS_PUBSUB, true, verb_publish },
+    { "retract", NS_PUBSUB, true, verb_retract },
+    { "create", NS_PUBSUB, true, verb_create },
+    { "subscribe", NS_PUBSUB, true, verb_subscribe },
+    { "unsubscribe", NS_PUBSUB, true, verb_unsubscribe },
+    { "configure", NS_PUBSUB_OWNER, false, verb_configure_get },
+    { "configure", NS_PUBSUB_OWNER, true, verb_configure_set },
+    { "default", NS_PUBSUB_OWNER, false, verb_owner_default },
+    { "delete", NS_PUBSUB_OWNER, true, verb_delete },
+    { "purge", NS_PUBSUB_OWNER, true, verb_purge },
+    { "subscriptions", NS_PUBSUB_OWNER, false, verb_owner_subscriptions_get },
+    { "subscriptions", NS_PUBSUB_OWNER, true, verb_owner_subscriptions_set },
+    { "affiliations", NS_PUBSUB_OWNER, false, verb_owner_affiliations_get },
+    { "affiliations", NS_PUBSUB_OWNER, true, verb_owner_affiliations_set },
+    { 0 },
 };
 
 /* ---- life ---- */
@@ -112,10 +112,8 @@ static const char *type_of(const char *condition)
     static const struct {
         const char *condition, *type;
     } types[] = {
-        {"bad-request", "modify"},    {"not-acceptable", "modify"},
-        {"jid-malformed", "modify"},  {"forbidden", "auth"},
-        {"not-authorized", "auth"},   {"resource-constraint", "wait"},
-        {"policy-violation", "wait"}, {NULL, NULL},
+        { "bad-request", "modify" },  { "not-acceptable", "modify" },    { "jid-malformed", "modify" },  { "forbidden", "auth" },
+        { "not-authorized", "auth" }, { "resource-constraint", "wait" }, { "policy-violation", "wait" }, { NULL, NULL },
     };
 
     for (int i = 0; types[i].condition; i++)
@@ -128,8 +126,8 @@ static void put_fault(struct buf *b, const struct fault *f)
 {
     /* Profanity makes a first OMEMO device list only if it is told by a number of before RFC 6120 that there
      * is none (XEP-0086). */
-    buf_printf(b, "<error%s type='%s'><%s xmlns='" NS_STANZA_ERRORS "'/>",
-               f == &fault_not_found ? " code='404'" : "", type_of(f->condition), f->condition);
+    buf_printf(b, "<error%s type='%s'><%s xmlns='" NS_STANZA_ERRORS "'/>", f == &fault_not_found ? " code='404'" : "",
+               type_of(f->condition), f->condition);
     if (f->text)
         buf_printf(b, "<text xmlns='" NS_STANZA_ERRORS "' xml:lang='en'>%s</text>", f->text);
     if (f->specific && f->feature)
@@ -177,7 +175,7 @@ static enum err run(struct job *j, struct db_conn *c)
 static enum err read_work(struct db_conn *c, struct db_read *self)
 {
     struct job *j = LIST_ITEM(self, struct job, read);
-    enum err e = run(j, c);
+    enum err    e = run(j, c);
 
     return e ? e : db_conn_state(c);
 }
@@ -225,7 +223,7 @@ void job_read(struct job *j, struct session *s)
 {
     metric_add(&questions, 1);
     j->newest = !j->talk->shared;
-    j->read = (struct db_read){.work = read_work, .done = read_done};
+    j->read = (struct db_read){ .work = read_work, .done = read_done };
     if (!s) {
         read_start(j->talk, j);
         return;
@@ -240,7 +238,7 @@ void job_read(struct job *j, struct session *s)
 static void too_late(struct timer *timer)
 {
     struct job *j = LIST_ITEM(timer, struct job, patience);
-    struct buf b;
+    struct buf  b;
 
     buf_init(&b, 0);
     j->late(j, &b);
@@ -270,15 +268,14 @@ static int verb_of(const struct stanza *iq)
     const struct xml_node *x = xml_first(iq->payload);
 
     for (int i = 0; x && verbs[i].name; i++)
-        if (xml_is(x, verbs[i].name, verbs[i].ns) && verbs[i].set == (iq->type == TYPE_SET) &&
-            str_is(iq->payload->ns, verbs[i].ns))
+        if (xml_is(x, verbs[i].name, verbs[i].ns) && verbs[i].set == (iq->type == TYPE_SET) && str_is(iq->payload->ns, verbs[i].ns))
             return i;
     return -1;
 }
 
 enum err pubsub_ask(struct session *s, const struct stanza *iq, const struct service *at)
 {
-    int v = verb_of(iq);
+    int         v = verb_of(iq);
     struct job *j;
     struct buf *b;
 
@@ -296,8 +293,7 @@ enum err pubsub_ask(struct session *s, const struct stanza *iq, const struct ser
     j->iq = iq_keep(s, iq);
     if (at->person)
         person_number(at->person);
-    if (s->talk->shared && verbs[v].run == verb_items && !j->asker.self &&
-        shows_profile(at, xml_attr(j->verb, "node")))
+    if (s->talk->shared && verbs[v].run == verb_items && !j->asker.self && shows_profile(at, xml_attr(j->verb, "node")))
         j->late = profile_items_late; /* read where the newest is */
     if (verbs[v].set && shows_profile(at, xml_attr(j->verb, "node")))
         j->done = avatar_changed;

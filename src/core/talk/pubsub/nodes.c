@@ -4,17 +4,15 @@
 #include "talk/pubsub/inner.h"
 #include "crypto/digest.h"
 
-static const struct fault misplaced_configure = {"bad-request", NULL, NULL,
-                                                 "configure names no node of its own here"};
-static const struct fault bad_form = {"bad-request", NULL, NULL, "a form of type submit or cancel is needed"};
-static const struct fault no_persistence = {"feature-not-implemented", "unsupported", "persistent-items",
-                                            NULL};
-static const struct fault too_long = {"bad-request", NULL, NULL, "the name is too long"};
+static const struct fault misplaced_configure = { "bad-request", NULL, NULL, "configure names no node of its own here" };
+static const struct fault bad_form = { "bad-request", NULL, NULL, "a form of type submit or cancel is needed" };
+static const struct fault no_persistence = { "feature-not-implemented", "unsupported", "persistent-items", NULL };
+static const struct fault too_long = { "bad-request", NULL, NULL, "the name is too long" };
 
 enum err node_of_owner(struct job *j, struct db_conn *c, bool take, struct node *n)
 {
     struct str name = xml_attr(j->verb, "node");
-    enum err e;
+    enum err   e;
 
     if (!name_fits(name))
         return job_fail(j, &fault_nodeid_required);
@@ -29,7 +27,7 @@ static bool read_form(struct job *j, const struct xml_node *configure, struct fo
 {
     const struct xml_node *x = xml_child(configure, "x", NS_DATA);
 
-    *f = (struct form){0};
+    *f = (struct form){ 0 };
     return x && form_read(&j->work, x, f) == OK && (f->kind == FORM_SUBMIT || f->kind == FORM_CANCEL) &&
            (!f->type.len || str_is(f->type, NS_PUBSUB "#node_config"));
 }
@@ -39,8 +37,8 @@ static bool read_form(struct job *j, const struct xml_node *configure, struct fo
 static enum err read_new_config(struct job *j, struct str name, struct node_config *config)
 {
     const struct xml_node *configure = xml_child(j->payload, "configure", NS_PUBSUB);
-    const struct fault *why;
-    struct form f;
+    const struct fault    *why;
+    struct form            f;
 
     config_defaults(config, j->service.pep, name);
     if (!configure)
@@ -56,11 +54,11 @@ static enum err read_new_config(struct job *j, struct str name, struct node_conf
 
 enum err verb_create(struct job *j, struct db_conn *c)
 {
-    struct str name = xml_attr(j->verb, "node");
-    char token[17];
+    struct str         name = xml_attr(j->verb, "node");
+    char               token[17];
     struct node_config config;
-    struct node n;
-    enum err e;
+    struct node        n;
+    enum err           e;
 
     if (j->service.pep ? !j->asker.self : !j->asker.local)
         return job_fail(j, &fault_forbidden);
@@ -85,7 +83,7 @@ enum err verb_create(struct job *j, struct db_conn *c)
 enum err verb_configure_get(struct job *j, struct db_conn *c)
 {
     struct node n;
-    enum err e = node_of_owner(j, c, false, &n);
+    enum err    e = node_of_owner(j, c, false, &n);
 
     if (e || j->fault)
         return e;
@@ -100,7 +98,7 @@ enum err verb_configure_get(struct job *j, struct db_conn *c)
 static enum err tell_config(struct job *j, struct db_conn *c, const struct node *n)
 {
     struct buf b;
-    enum err e;
+    enum err   e;
 
     buf_init(&b, 0);
     BUF_LIT(&b, "<configuration");
@@ -117,9 +115,9 @@ static enum err tell_config(struct job *j, struct db_conn *c, const struct node 
 enum err verb_configure_set(struct job *j, struct db_conn *c)
 {
     const struct fault *why;
-    struct form f;
-    struct node n;
-    enum err e = node_of_owner(j, c, true, &n);
+    struct form         f;
+    struct node         n;
+    enum err            e = node_of_owner(j, c, true, &n);
 
     if (e || j->fault)
         return e;
@@ -166,7 +164,7 @@ static struct str element_of(struct job *j, const char *name, struct str node)
 enum err verb_delete(struct job *j, struct db_conn *c)
 {
     struct node n;
-    enum err e = node_of_owner(j, c, true, &n);
+    enum err    e = node_of_owner(j, c, true, &n);
 
     if (e || j->fault)
         return e;
@@ -178,7 +176,7 @@ enum err verb_delete(struct job *j, struct db_conn *c)
 enum err verb_purge(struct job *j, struct db_conn *c)
 {
     struct node n;
-    enum err e = node_of_owner(j, c, true, &n);
+    enum err    e = node_of_owner(j, c, true, &n);
 
     if (e || j->fault)
         return e;

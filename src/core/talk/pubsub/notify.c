@@ -32,8 +32,7 @@ struct note *note_new(struct job *j, const struct node *n)
 
     note->node = n->name;
     note->normal = n->config.notification == NOTIFY_NORMAL;
-    note->contacts =
-        j->service.pep && n->config.access != ACCESS_AUTHORIZE && n->config.access != ACCESS_WHITELIST;
+    note->contacts = j->service.pep && n->config.access != ACCESS_AUTHORIZE && n->config.access != ACCESS_WHITELIST;
     note->own = j->service.pep;
     note->group_count = -1;
     if (n->config.access == ACCESS_ROSTER) {
@@ -84,11 +83,10 @@ static void put_to(struct buf *b, struct str message, struct str to)
     buf_put(b, message.p + OPENING_BYTES, message.len - OPENING_BYTES);
 }
 
-void last_item_put(struct buf *b, const struct job *j, const struct node *n, const struct item *i,
-                   struct str to)
+void last_item_put(struct buf *b, const struct job *j, const struct node *n, const struct item *i, struct str to)
 {
-    struct buf items, content, message;
-    struct note note = {.us = i->us};
+    struct buf  items, content, message;
+    struct note note = { .us = i->us };
 
     buf_init(&items, 0);
     buf_init(&content, 0);
@@ -107,8 +105,8 @@ void last_item_put(struct buf *b, const struct job *j, const struct node *n, con
 
 void pep_to_devices(struct person *p, struct str node, struct str message)
 {
-    uint64_t ids[ROSTER_SESSIONS_MAX];
-    int n = roster_sessions(p, ids);
+    uint64_t   ids[ROSTER_SESSIONS_MAX];
+    int        n = roster_sessions(p, ids);
     struct buf b;
 
     buf_init(&b, 0);
@@ -134,22 +132,22 @@ static struct str local_of(const struct talk *t, struct str bare)
 
 static void to_account(struct talk *t, struct str bare, struct str node, struct str message)
 {
-    struct str local = local_of(t, bare);
+    struct str     local = local_of(t, bare);
     struct person *p = presence_person(t, bare);
 
     if (!local.p)
         return;
     if (p)
         pep_to_devices(p, node, message);
-    event_send(t, &(struct event){.kind = EVENT_PEP, .local = local, .jid = node, .text = message});
+    event_send(t, &(struct event){ .kind = EVENT_PEP, .local = local, .jid = node, .text = message });
 }
 
 static bool apart(struct person *me, struct str bare)
 {
     struct person *other = presence_person(me->talk, bare);
-    struct arena a;
-    struct jid j;
-    bool yes = other && blocking_has(other, &me->jid);
+    struct arena   a;
+    struct jid     j;
+    bool           yes = other && blocking_has(other, &me->jid);
 
     if (yes || me->blocked_count == 0)
         return yes;
@@ -176,19 +174,19 @@ struct posting {
 
 static void post_found(struct talk *t, struct person *p, enum err e, void *arg)
 {
-    struct posting *g = arg;
-    struct xml_node *n;
-    struct stanza st;
-    struct jid from;
-    struct arena a;
-    const char *condition;
-    static const struct xml_scope scope = {.default_ns = {NS_CLIENT, sizeof NS_CLIENT - 1}};
+    struct posting               *g = arg;
+    struct xml_node              *n;
+    struct stanza                 st;
+    struct jid                    from;
+    struct arena                  a;
+    const char                   *condition;
+    static const struct xml_scope scope = { .default_ns = { NS_CLIENT, sizeof NS_CLIENT - 1 } };
 
     (void)e;
     (void)t;
     arena_init(&a);
-    if (p && xml_parse(&a, str_of(g->text), &scope, &n) == XML_FINE &&
-        jid_parse(&a, xml_attr(n, "from"), &from) == OK && stanza_read(&a, n, &from, &st, &condition) == OK)
+    if (p && xml_parse(&a, str_of(g->text), &scope, &n) == XML_FINE && jid_parse(&a, xml_attr(n, "from"), &from) == OK &&
+        stanza_read(&a, n, &from, &st, &condition) == OK)
         message_post(p, &st, NULL, NULL);
     arena_done(&a);
     free(g->text);
@@ -211,7 +209,7 @@ static void post(struct talk *t, const struct jid *to, struct str text)
 static void to_names(struct job *j, const struct note *n, struct str message)
 {
     struct arena a;
-    struct buf b;
+    struct buf   b;
 
     arena_init(&a);
     buf_init(&b, 0);

@@ -3,27 +3,21 @@
 #include "talk/pubsub/pubsub.h"
 #include "talk/pubsub/inner.h"
 
-static struct db_sql subscriptions_list = {
-    "SELECT jid, state FROM pubsub_subscription WHERE node = ?1 AND state >= 2 ORDER BY jid"};
-static struct db_sql drop_outcast = {"DELETE FROM pubsub_subscription WHERE node = ?1 AND bare = ?2"};
-static struct db_sql pending_of = {
-    "SELECT jid FROM pubsub_subscription WHERE node = ?1 AND bare = ?2 AND state = 1"};
-static struct db_sql affiliations_list = {
-    "SELECT jid, affiliation FROM pubsub_affiliation WHERE node = ?1 ORDER BY jid"};
-static struct db_sql affiliation_select = {
-    "SELECT affiliation FROM pubsub_affiliation WHERE node = ?1 AND jid = ?2"};
-static struct db_sql affiliation_put = {
-    "INSERT INTO pubsub_affiliation(node, jid, affiliation) VALUES (?1, ?2, ?3)"
-    " ON CONFLICT(node, jid) DO UPDATE SET affiliation = excluded.affiliation"};
-static struct db_sql affiliation_delete = {"DELETE FROM pubsub_affiliation WHERE node = ?1 AND jid = ?2"};
-static struct db_sql affiliations_count = {"SELECT count(*) FROM pubsub_affiliation WHERE node = ?1"};
-static const struct fault not_acceptable = {"not-acceptable", NULL, NULL, NULL};
-static const struct fault malformed = {"jid-malformed", NULL, NULL, NULL};
+static struct db_sql      subscriptions_list = { "SELECT jid, state FROM pubsub_subscription WHERE node = ?1 AND state >= 2 ORDER BY jid" };
+static struct db_sql      drop_outcast = { "DELETE FROM pubsub_subscription WHERE node = ?1 AND bare = ?2" };
+static struct db_sql      pending_of = { "SELECT jid FROM pubsub_subscription WHERE node = ?1 AND bare = ?2 AND state = 1" };
+static struct db_sql      affiliations_list = { "SELECT jid, affiliation FROM pubsub_affiliation WHERE node = ?1 ORDER BY jid" };
+static struct db_sql      affiliation_select = { "SELECT affiliation FROM pubsub_affiliation WHERE node = ?1 AND jid = ?2" };
+static struct db_sql      affiliation_put = { "INSERT INTO pubsub_affiliation(node, jid, affiliation) VALUES (?1, ?2, ?3)"
+                                                   " ON CONFLICT(node, jid) DO UPDATE SET affiliation = excluded.affiliation" };
+static struct db_sql      affiliation_delete = { "DELETE FROM pubsub_affiliation WHERE node = ?1 AND jid = ?2" };
+static struct db_sql      affiliations_count = { "SELECT count(*) FROM pubsub_affiliation WHERE node = ?1" };
+static const struct fault not_acceptable = { "not-acceptable", NULL, NULL, NULL };
+static const struct fault malformed = { "jid-malformed", NULL, NULL, NULL };
 
-static const char *const affiliation_names[] = {"none",         "outcast",   "member",
-                                                "publish-only", "publisher", "owner"};
+static const char *const affiliation_names[] = { "none", "outcast", "member", "publish-only", "publisher", "owner" };
 
-const char *affiliation_name(enum affiliation a)
+const char *pubsub_affiliation_name(enum affiliation a)
 {
     return affiliation_names[a];
 }
@@ -42,9 +36,9 @@ bool affiliation_named(struct str name, enum affiliation *out)
 
 enum err verb_owner_subscriptions_get(struct job *j, struct db_conn *c)
 {
-    struct node n;
+    struct node     n;
     struct db_stmt *row;
-    enum err e = node_of_owner(j, c, false, &n);
+    enum err        e = node_of_owner(j, c, false, &n);
 
     if (e || j->fault)
         return e;
@@ -77,11 +71,10 @@ static enum err judge_states(struct job *j, struct db_conn *c, const struct node
 {
     for (const struct xml_node *x = xml_first(j->verb); x; x = xml_next(x)) {
         enum sub_state s, now;
-        struct jid who;
-        enum err e;
+        struct jid     who;
+        enum err       e;
 
-        if (!xml_is(x, "subscription", NS_PUBSUB_OWNER) ||
-            jid_parse(&j->work, xml_attr(x, "jid"), &who) != OK)
+        if (!xml_is(x, "subscription", NS_PUBSUB_OWNER) || jid_parse(&j->work, xml_attr(x, "jid"), &who) != OK)
             return job_fail(j, &fault_bad_request);
         if (!xml_attr(x, "subscription").p || state_named(xml_attr(x, "subscription"), &s))
             continue;
@@ -101,16 +94,15 @@ static enum err judge_states(struct job *j, struct db_conn *c, const struct node
 enum err verb_owner_subscriptions_set(struct job *j, struct db_conn *c)
 {
     struct node n;
-    enum err e = node_of_owner(j, c, true, &n);
+    enum err    e = node_of_owner(j, c, true, &n);
 
     if (!e && !j->fault)
         e = judge_states(j, c, &n);
     for (const struct xml_node *x = e || j->fault ? NULL : xml_first(j->verb); x && !e; x = xml_next(x)) {
         enum sub_state s;
-        struct jid who;
+        struct jid     who;
 
-        if (state_named(xml_attr(x, "subscription"), &s) &&
-            jid_parse(&j->work, xml_attr(x, "jid"), &who) == OK)
+        if (state_named(xml_attr(x, "subscription"), &s) && jid_parse(&j->work, xml_attr(x, "jid"), &who) == OK)
             e = subscription_set(j, c, &n, &who, s);
     }
     return e;
@@ -122,7 +114,7 @@ static void put_affiliation(struct buf *b, struct str jid, enum affiliation a)
 {
     BUF_LIT(b, "<affiliation");
     xml_put_attr(b, "jid", jid);
-    xml_put_attr(b, "affiliation", str_of(affiliation_name(a)));
+    xml_put_attr(b, "affiliation", str_of(pubsub_affiliation_name(a)));
     BUF_LIT(b, "/>");
 }
 
@@ -135,9 +127,9 @@ static void put_affiliations_open(struct buf *b, struct str node)
 
 enum err verb_owner_affiliations_get(struct job *j, struct db_conn *c)
 {
-    struct node n;
+    struct node     n;
     struct db_stmt *row;
-    enum err e = node_of_owner(j, c, false, &n);
+    enum err        e = node_of_owner(j, c, false, &n);
 
     if (e || j->fault)
         return e;
@@ -156,15 +148,14 @@ enum err verb_owner_affiliations_get(struct job *j, struct db_conn *c)
 }
 
 struct wanted {
-    struct jid who;
+    struct jid       who;
     enum affiliation now, then;
 };
 
-static enum err affiliation_now(struct job *j, struct db_conn *c, const struct node *n, struct str bare,
-                                enum affiliation *out)
+static enum err affiliation_now(struct job *j, struct db_conn *c, const struct node *n, struct str bare, enum affiliation *out)
 {
     struct db_stmt *row = NULL;
-    enum err e = db_get(c, &row, &affiliation_select, "is", n->id, bare);
+    enum err        e = db_get(c, &row, &affiliation_select, "is", n->id, bare);
 
     *out = e ? AFFILIATION_NONE : (enum affiliation)db_i64(row, 0);
     if (j->service.pep && str_eq(bare, j->service.bare))
@@ -174,14 +165,13 @@ static enum err affiliation_now(struct job *j, struct db_conn *c, const struct n
     return e == ERR_NOT_FOUND ? OK : e;
 }
 
-static enum err read_wanted(struct job *j, struct db_conn *c, const struct node *n, struct wanted *w,
-                            int *n_wanted)
+static enum err read_wanted(struct job *j, struct db_conn *c, const struct node *n, struct wanted *w, int *n_wanted)
 {
     *n_wanted = 0;
     for (const struct xml_node *x = xml_first(j->verb); x; x = xml_next(x)) {
         struct wanted *one = &w[*n_wanted];
-        struct str name = xml_attr(x, "affiliation");
-        enum err e;
+        struct str     name = xml_attr(x, "affiliation");
+        enum err       e;
 
         if (!xml_is(x, "affiliation", NS_PUBSUB_OWNER) || !xml_attr(x, "jid").p)
             return job_fail(j, &fault_bad_request);
@@ -202,19 +192,17 @@ static enum err read_wanted(struct job *j, struct db_conn *c, const struct node 
 }
 
 /* §8.9.2.4: a node has an owner. An account's node has that one, always, and no other. */
-static enum err keeps_an_owner(struct job *j, struct db_conn *c, const struct node *n, const struct wanted *w,
-                               int count_wanted)
+static enum err keeps_an_owner(struct job *j, struct db_conn *c, const struct node *n, const struct wanted *w, int count_wanted)
 {
-    struct ids owners = {0};
+    struct ids           owners = { 0 };
     const struct wanted *worst = NULL;
-    int left;
-    enum err e = node_owners(j, c, n, &owners);
+    int                  left;
+    enum err             e = node_owners(j, c, n, &owners);
 
     left = owners.count;
     for (int i = 0; i < count_wanted; i++) {
         left += (w[i].then == AFFILIATION_OWNER) - (w[i].now == AFFILIATION_OWNER);
-        if (w[i].then != w[i].now &&
-            (w[i].now == AFFILIATION_OWNER || (j->service.pep && w[i].then == AFFILIATION_OWNER)))
+        if (w[i].then != w[i].now && (w[i].now == AFFILIATION_OWNER || (j->service.pep && w[i].then == AFFILIATION_OWNER)))
             worst = &w[i];
     }
     if (e || !worst || (left > 0 && !j->service.pep))
@@ -229,8 +217,8 @@ static enum err keeps_an_owner(struct job *j, struct db_conn *c, const struct no
 static enum err settle_pending(struct job *j, struct db_conn *c, const struct node *n, const struct wanted *w)
 {
     struct db_stmt *row = db_prepare(c, &pending_of);
-    struct ids who = {0};
-    enum err e;
+    struct ids      who = { 0 };
+    enum err        e;
 
     if (!row)
         return ERR_IO;
@@ -244,32 +232,29 @@ static enum err settle_pending(struct job *j, struct db_conn *c, const struct no
         struct jid full;
 
         if (jid_parse(&j->work, who.ids[i], &full) == OK)
-            e = subscription_set(j, c, n, &full,
-                                 w->then == AFFILIATION_OUTCAST ? SUBSTATE_NONE : SUBSTATE_SUBSCRIBED);
+            e = subscription_set(j, c, n, &full, w->then == AFFILIATION_OUTCAST ? SUBSTATE_NONE : SUBSTATE_SUBSCRIBED);
     }
     return e || w->then != AFFILIATION_OUTCAST ? e : db_run(c, &drop_outcast, "is", n->id, w->who.bare);
 }
 
-static enum err set_affiliation(struct job *j, struct db_conn *c, const struct node *n,
-                                const struct wanted *w)
+static enum err set_affiliation(struct job *j, struct db_conn *c, const struct node *n, const struct wanted *w)
 {
     enum err e;
 
     if (w->then == w->now)
         return OK;
-    e = w->then == AFFILIATION_NONE
-            ? db_run(c, &affiliation_delete, "is", n->id, w->who.bare)
-            : db_run(c, &affiliation_put, "isi", n->id, w->who.bare, (int64_t)w->then);
+    e = w->then == AFFILIATION_NONE ? db_run(c, &affiliation_delete, "is", n->id, w->who.bare)
+                                    : db_run(c, &affiliation_put, "isi", n->id, w->who.bare, (int64_t)w->then);
     return e || w->then == AFFILIATION_NONE ? e : settle_pending(j, c, n, w);
 }
 
 enum err verb_owner_affiliations_set(struct job *j, struct db_conn *c)
 {
     struct wanted *w;
-    struct node n;
-    int64_t there;
-    int wanted = 0;
-    enum err e = node_of_owner(j, c, true, &n);
+    struct node    n;
+    int64_t        there;
+    int            wanted = 0;
+    enum err       e = node_of_owner(j, c, true, &n);
 
     if (e || j->fault)
         return e;

@@ -27,8 +27,8 @@ static bool asked_for(const struct job *j, struct str id)
 
 static void put_view(struct buf *b, const struct job *j, struct arena *a, const struct profile *p)
 {
-    struct str node = xml_attr(j->verb, "node");
-    struct item i = {0};
+    struct str  node = xml_attr(j->verb, "node");
+    struct item i = { 0 };
 
     BUF_LIT(b, "<pubsub xmlns='" NS_PUBSUB "'><items");
     xml_put_attr(b, "node", node);
@@ -41,8 +41,8 @@ static void put_view(struct buf *b, const struct job *j, struct arena *a, const 
 enum err profile_items(struct job *j, struct db_conn *c)
 {
     struct profile_view v = profile_of_job(j, c);
-    struct profile p;
-    enum err e;
+    struct profile      p;
+    enum err            e;
 
     if (v.kind == PROFILE_OWN)
         return items_as_they_are(j, c);
@@ -61,10 +61,10 @@ enum err profile_items(struct job *j, struct db_conn *c)
 
 void profile_items_late(const struct job *j, struct buf *out)
 {
-    struct str rest = j->service.bare;
-    struct profile_view v = {.local = str_split(&rest, '@')};
-    struct arena a;
-    struct profile p;
+    struct str          rest = j->service.bare;
+    struct profile_view v = { .local = str_split(&rest, '@') };
+    struct arena        a;
+    struct profile      p;
 
     arena_init(&a);
     profile_minimal(&v, &p);
@@ -91,8 +91,8 @@ static bool is_viewer(const struct profile_viewer *v, int count, struct str bare
 enum err profile_except(struct job *j, struct db_conn *c, struct note *note)
 {
     struct profile_viewer *v;
-    int count, kept = 0;
-    enum err e = j->talk->shared ? profile_lock(c, j->service.owner) : OK;
+    int                    count, kept = 0;
+    enum err               e = j->talk->shared ? profile_lock(c, j->service.owner) : OK;
 
     if (!e)
         e = profile_viewers(c, &j->work, j->service.owner, &count, &v);
@@ -116,8 +116,8 @@ enum err profile_except(struct job *j, struct db_conn *c, struct note *note)
 void profile_tell_item(struct job *j, struct str viewer, const struct node *n, const struct item *i)
 {
     struct note *note = note_new(j, n);
-    struct ids to = {0};
-    struct buf b;
+    struct ids   to = { 0 };
+    struct buf   b;
 
     buf_init(&b, 0);
     items_event_put(&b, n->name, i, true, false);
@@ -133,11 +133,11 @@ void profile_tell_item(struct job *j, struct str viewer, const struct node *n, c
 /* What viewers of another profile hear of it. */
 enum err profile_tell(struct job *j, struct str viewer, const struct profile *p)
 {
-    static const char *const nodes[] = {NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL};
+    static const char *const nodes[] = { NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL };
 
     for (int i = 0; nodes[i]; i++) {
-        struct node n = {.name = str_of(nodes[i])};
-        struct item item = {.publisher = j->service.bare};
+        struct node n = { .name = str_of(nodes[i]) };
+        struct item item = { .publisher = j->service.bare };
 
         if (profile_put_item(&j->work, p, n.name, &item.id, &item.xml))
             profile_tell_item(j, viewer, &n, &item);

@@ -6,16 +6,14 @@
 #include "crypto/digest.h"
 #include "talk/xep/xep0402_bookmarks.h"
 
-static const struct fault precondition = {"conflict", "precondition-not-met", NULL, NULL};
-static const struct fault bad_options = {"bad-request", NULL, NULL,
-                                         "publish-options need a form of their type"};
-static const struct fault payload_required = {"bad-request", "payload-required", NULL, NULL};
-static const struct fault item_forbidden = {"bad-request", "item-forbidden", NULL, NULL};
-static const struct fault invalid_payload = {"bad-request", "invalid-payload", NULL, NULL};
-static const struct fault node_full = {"conflict", "node-full", NULL, NULL};
-static const struct fault no_persistence = {"feature-not-implemented", "unsupported", "persistent-items",
-                                            NULL};
-static const struct fault bad_notify = {"bad-request", NULL, NULL, "notify is true or false"};
+static const struct fault precondition = { "conflict", "precondition-not-met", NULL, NULL };
+static const struct fault bad_options = { "bad-request", NULL, NULL, "publish-options need a form of their type" };
+static const struct fault payload_required = { "bad-request", "payload-required", NULL, NULL };
+static const struct fault item_forbidden = { "bad-request", "item-forbidden", NULL, NULL };
+static const struct fault invalid_payload = { "bad-request", "invalid-payload", NULL, NULL };
+static const struct fault node_full = { "conflict", "node-full", NULL, NULL };
+static const struct fault no_persistence = { "feature-not-implemented", "unsupported", "persistent-items", NULL };
+static const struct fault bad_notify = { "bad-request", NULL, NULL, "notify is true or false" };
 
 /* ---- the node ---- */
 
@@ -24,7 +22,7 @@ static bool read_options(struct job *j, struct form *f)
 {
     const struct xml_node *options = xml_child(j->payload, "publish-options", NS_PUBSUB), *x;
 
-    *f = (struct form){0};
+    *f = (struct form){ 0 };
     if (!options)
         return true;
     x = xml_child(options, "x", NS_DATA);
@@ -39,7 +37,7 @@ static enum err plan_new(struct job *j, struct str name, const struct form *opti
 
     if (!j->service.pep || !j->asker.self)
         return job_fail(j, &fault_not_found);
-    *n = (struct node){.name = name, .mine = AFFILIATION_OWNER};
+    *n = (struct node){ .name = name, .mine = AFFILIATION_OWNER };
     config_defaults(&n->config, true, name);
     return config_take(&n->config, options, true, true, &why) ? OK : job_fail(j, why);
 }
@@ -54,7 +52,7 @@ static enum err judge_node(struct job *j, const struct form *options, const stru
 static enum err node_for(struct job *j, struct db_conn *c, struct node *n, struct form *options)
 {
     struct str name = xml_attr(j->verb, "node");
-    enum err e;
+    enum err   e;
 
     if (!name_fits(name))
         return job_fail(j, &fault_nodeid_required);
@@ -69,7 +67,7 @@ static enum err node_for(struct job *j, struct db_conn *c, struct node *n, struc
 static enum err make_planned(struct job *j, struct db_conn *c, struct node *n, const struct form *options)
 {
     struct node_config config = n->config;
-    enum err e;
+    enum err           e;
 
     if (n->id)
         return OK;
@@ -83,8 +81,7 @@ static enum err make_planned(struct job *j, struct db_conn *c, struct node *n, c
 
 /* ---- the item ---- */
 
-static const struct fault *judge_payload(const struct node *n, const struct xml_node *item,
-                                         const struct xml_node **payload)
+static const struct fault *judge_payload(const struct node *n, const struct xml_node *item, const struct xml_node **payload)
 {
     const struct node_config *k = &n->config;
 
@@ -102,11 +99,11 @@ static const struct fault *judge_payload(const struct node *n, const struct xml_
 static const struct fault *read_item(struct job *j, const struct node *n, struct item *i)
 {
     const struct xml_node *item = xml_child(j->verb, "item", NS_PUBSUB), *payload;
-    const struct fault *why;
-    struct buf b;
-    char token[17];
+    const struct fault    *why;
+    struct buf             b;
+    char                   token[17];
 
-    *i = (struct item){.us = clock_us(), .publisher = j->asker.bare};
+    *i = (struct item){ .us = clock_us(), .publisher = j->asker.bare };
     if (!item)
         return n->config.persist ? &fault_item_required : n->config.payloads ? &payload_required : NULL;
     if (xml_next(item))
@@ -123,8 +120,7 @@ static const struct fault *read_item(struct job *j, const struct node *n, struct
         xml_put_node(&b, payload, STR_NULL);
     i->xml = arena_str(&j->work, buf_str(&b));
     buf_done(&b);
-    return n->config.payload_bytes_max && i->xml.len > (size_t)n->config.payload_bytes_max ? &fault_too_big
-                                                                                           : NULL;
+    return n->config.payload_bytes_max && i->xml.len > (size_t)n->config.payload_bytes_max ? &fault_too_big : NULL;
 }
 
 /* ---- the news ---- */
@@ -155,8 +151,8 @@ static struct str taken(struct job *j, struct buf *b)
 enum err node_tell(struct job *j, struct db_conn *c, const struct node *n, struct str event, bool pending_too)
 {
     struct note *note;
-    struct ids to;
-    enum err e = subscribers_read(j, c, n, pending_too, &to);
+    struct ids   to;
+    enum err     e = subscribers_read(j, c, n, pending_too, &to);
 
     if (e)
         return e;
@@ -200,7 +196,7 @@ static enum err tell_removed(struct job *j, struct db_conn *c, const struct node
 static enum err has_room(struct job *j, struct db_conn *c, const struct node *n, const struct item *i)
 {
     struct item there;
-    enum err e;
+    enum err    e;
 
     if (n->config.when_full != FULL_REJECT || n->items < n->config.max_items)
         return OK;
@@ -210,8 +206,8 @@ static enum err has_room(struct job *j, struct db_conn *c, const struct node *n,
 
 static enum err publish(struct job *j, struct db_conn *c, struct node *n, const struct item *i)
 {
-    struct ids removed = {0};
-    enum err e = OK;
+    struct ids removed = { 0 };
+    enum err   e = OK;
 
     if (n->config.persist) {
         e = has_room(j, c, n, i);
@@ -222,8 +218,7 @@ static enum err publish(struct job *j, struct db_conn *c, struct node *n, const 
         return e;
     e = tell_published(j, c, n, i);
     /* where one item takes the place of another, the new one is news enough */
-    if (!e && n->config.notify_retract && n->config.when_full == FULL_RETRACT_OLDEST &&
-        n->config.max_items > 1)
+    if (!e && n->config.notify_retract && n->config.when_full == FULL_RETRACT_OLDEST && n->config.max_items > 1)
         e = tell_removed(j, c, n, &removed);
     return e;
 }
@@ -235,11 +230,11 @@ static bool is_bookmarks(const struct job *j, const struct node *n)
 
 enum err verb_publish(struct job *j, struct db_conn *c)
 {
-    struct form options;
-    struct node n;
-    struct item i;
+    struct form         options;
+    struct node         n;
+    struct item         i;
     const struct fault *why;
-    enum err e;
+    enum err            e;
 
     if (j->service.pep && str_is(xml_attr(j->verb, "node"), NS_STORAGE))
         return bookmarks_node_publish(j, c);
@@ -263,13 +258,12 @@ enum err verb_publish(struct job *j, struct db_conn *c)
     return is_bookmarks(j, &n) ? bookmarks_tell(j, c) : OK;
 }
 
-enum err publish_own(struct job *j, struct db_conn *c, struct str node, struct str id, struct str payload,
-                     enum access access)
+enum err publish_own(struct job *j, struct db_conn *c, struct str node, struct str id, struct str payload, enum access access)
 {
-    struct item i = {.us = clock_us(), .id = id, .publisher = j->asker.bare, .xml = payload};
-    struct form none = {0};
+    struct item i = { .us = clock_us(), .id = id, .publisher = j->asker.bare, .xml = payload };
+    struct form none = { 0 };
     struct node n;
-    enum err e = node_read(j, c, node, true, &n);
+    enum err    e = node_read(j, c, node, true, &n);
 
     if (e == ERR_NOT_FOUND) {
         e = plan_new(j, node, &none, &n);
@@ -285,7 +279,7 @@ enum err publish_own(struct job *j, struct db_conn *c, struct str node, struct s
 static enum err may_retract(struct job *j, struct db_conn *c, const struct node *n, struct str id)
 {
     struct item i;
-    enum err e = item_get(j, c, n, id, &i);
+    enum err    e = item_get(j, c, n, id, &i);
 
     if (e)
         return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
@@ -294,8 +288,8 @@ static enum err may_retract(struct job *j, struct db_conn *c, const struct node 
 
 enum err retract_own(struct job *j, struct db_conn *c, struct node *n, struct str id, bool notify)
 {
-    struct ids gone = {0};
-    enum err e = item_remove(j, c, n, id);
+    struct ids gone = { 0 };
+    enum err   e = item_remove(j, c, n, id);
 
     if (e || !notify)
         return e;
@@ -305,11 +299,11 @@ enum err retract_own(struct job *j, struct db_conn *c, struct node *n, struct st
 
 enum err verb_retract(struct job *j, struct db_conn *c)
 {
-    struct str name = xml_attr(j->verb, "node"), notify = xml_attr(j->verb, "notify");
+    struct str             name = xml_attr(j->verb, "node"), notify = xml_attr(j->verb, "notify");
     const struct xml_node *item = xml_child(j->verb, "item", NS_PUBSUB);
-    bool told = false;
-    struct node n;
-    enum err e;
+    bool                   told = false;
+    struct node            n;
+    enum err               e;
 
     if (!name_fits(name))
         return job_fail(j, &fault_nodeid_required);

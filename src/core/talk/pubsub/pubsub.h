@@ -23,9 +23,9 @@
 #define NS_RSM "http://jabber.org/protocol/rsm"
 
 enum {
-    PUBSUB_NODES_MAX = 500,       /* of one account, in its own service or made by it in the public one */
-    PUBSUB_NAME_BYTES_MAX = 1023, /* of a node, of an item's id */
-    PUBSUB_ITEMS_MAX = 10000,     /* in one node: "max" */
+    PUBSUB_NODES_MAX = 500,              /* of one account, in its own service or made by it in the public one */
+    PUBSUB_NAME_BYTES_MAX = 1023,        /* of a node, of an item's id */
+    PUBSUB_ITEMS_MAX = 10000,            /* in one node: "max" */
     PUBSUB_BYTES_MAX = 16 * 1024 * 1024, /* items of one account */
     PUBSUB_PAGE_BYTES_MAX = 512 * 1024,  /* of one answer; the rest is for the next page */
     PUBSUB_SUBSCRIBERS_MAX = 10000,      /* of one node */
@@ -47,11 +47,10 @@ enum when_full { FULL_RETRACT_OLDEST, FULL_DISCARD_OLDEST, FULL_REJECT };
 
 struct node_config {
     struct str title, description, type;
-    int access, publish_model, send_last, notification, when_full;
-    bool persist, payloads, notifications, notify_config, notify_delete, notify_retract, notify_sub,
-        presence_based, subscribe;
-    int64_t max_items, expire_s, payload_bytes_max; /* 0: none */
-    int group_count;
+    int        access, publish_model, send_last, notification, when_full;
+    bool       persist, payloads, notifications, notify_config, notify_delete, notify_retract, notify_sub, presence_based, subscribe;
+    int64_t    max_items, expire_s, payload_bytes_max; /* 0: none */
+    int        group_count;
     struct str groups[PUBSUB_GROUPS_MAX]; /* roster_groups_allowed */
 };
 
@@ -61,15 +60,12 @@ void config_defaults(struct node_config *c, bool pep, struct str node);
 struct fault;
 /* Takes the fields of a submitted form. `strict`: an unknown field is wrong. False: *why says what is wrong.
  */
-bool config_take(struct node_config *c, const struct form *f, bool pep, bool strict,
-                 const struct fault **why);
+bool config_take(struct node_config *c, const struct form *f, bool pep, bool strict, const struct fault **why);
 /* Whether each field of the form says what the configuration says (publish-options). An unknown field is not
  * met. */
 bool config_meets(const struct node_config *c, const struct form *f);
-void config_put(struct buf *b, const struct node_config *c, bool pep, const char *form_type,
-                const char *type /* "form", "result" */);
-void config_put_meta(struct buf *b, const struct node_config *c, struct str creator, struct str owner,
-                     int64_t items);
+void config_put(struct buf *b, const struct node_config *c, bool pep, const char *form_type, const char *type /* "form", "result" */);
+void config_put_meta(struct buf *b, const struct node_config *c, struct str creator, struct str owner, int64_t items);
 /* As it is kept: what differs from the defaults. */
 void config_write(struct buf *b, const struct node_config *c, bool pep, struct str node);
 void config_read(struct arena *a, struct str kept, bool pep, struct str node, struct node_config *c);
@@ -77,16 +73,16 @@ void config_read(struct arena *a, struct str kept, bool pep, struct str node, st
 /* ---- who asks whom ---- */
 
 struct service {
-    int64_t owner; /* 0: the public one */
-    bool pep;
-    struct str bare;       /* its address */
+    int64_t        owner; /* 0: the public one */
+    bool           pep;
+    struct str     bare;   /* its address */
     struct person *person; /* PEP: its owner */
 };
 
 struct asker {
     struct str bare, full;
-    bool self; /* PEP: the owner of the account */
-    bool local;
+    bool       self; /* PEP: the owner of the account */
+    bool       local;
 };
 
 /* ---- what is wrong ---- */
@@ -108,31 +104,31 @@ enum affiliation {
 enum sub_state { SUBSTATE_NONE, SUBSTATE_PENDING, SUBSTATE_SUBSCRIBED };
 
 struct node {
-    int64_t id, sequence, bytes, items;
-    struct str name, creator;
+    int64_t            id, sequence, bytes, items;
+    struct str         name, creator;
     struct node_config config;
-    enum affiliation mine;     /* of who asks */
-    enum sub_state subscribed; /* the best of who asks, by its bare JID */
+    enum affiliation   mine;       /* of who asks */
+    enum sub_state     subscribed; /* the best of who asks, by its bare JID */
 };
 
 /* ---- who is to be told ---- */
 
 struct note {
     struct note *next;
-    struct str node, event; /* the content of <event/>, without xmlns of a stanza; `node` also when it is one
+    struct str   node, event; /* the content of <event/>, without xmlns of a stanza; `node` also when it is one
                                of a deleted node */
-    int64_t us;             /* when it was published, if that is not now */
-    bool normal;            /* kept for who is away */
-    bool interested;        /* those of `to` are accounts, of which only interested devices are told */
-    bool own;               /* PEP: the account's own devices that are interested */
-    bool contacts;          /* PEP: those who may see it by presence, and are interested */
-    int group_count;        /* …in these groups of the roster; -1: all */
-    struct str *groups;
-    int count;
-    struct str *to;   /* subscribers, and others who are told by name */
-    struct str raw;   /* p set: a whole content of a message instead of an event, to `to` only */
-    int except_count; /* contacts who are told otherwise or not at all */
-    struct str *except;
+    int64_t      us;          /* when it was published, if that is not now */
+    bool         normal;      /* kept for who is away */
+    bool         interested;  /* those of `to` are accounts, of which only interested devices are told */
+    bool         own;         /* PEP: the account's own devices that are interested */
+    bool         contacts;    /* PEP: those who may see it by presence, and are interested */
+    int          group_count; /* …in these groups of the roster; -1: all */
+    struct str  *groups;
+    int          count;
+    struct str  *to;           /* subscribers, and others who are told by name */
+    struct str   raw;          /* p set: a whole content of a message instead of an event, to `to` only */
+    int          except_count; /* contacts who are told otherwise or not at all */
+    struct str  *except;
 };
 
 /* ---- the request ---- */
@@ -141,27 +137,27 @@ struct job;
 typedef enum err verb_fn(struct job *j, struct db_conn *c);
 
 struct job {
-    struct db_read read;
-    struct change change;
-    struct talk *talk;
-    struct iq_later iq;
-    struct service service;
-    struct asker asker;
-    struct arena arena, work;       /* of the request; of one run of the verb */
-    const struct xml_node *payload; /* <pubsub/>, parsed anew in `arena` */
-    const struct xml_node *verb;    /* the first child */
-    verb_fn *run;
-    bool held;   /* the client's next stanza waits */
-    bool newest; /* it runs where the newest is seen (profile.h) */
+    struct db_read         read;
+    struct change          change;
+    struct talk           *talk;
+    struct iq_later        iq;
+    struct service         service;
+    struct asker           asker;
+    struct arena           arena, work; /* of the request; of one run of the verb */
+    const struct xml_node *payload;     /* <pubsub/>, parsed anew in `arena` */
+    const struct xml_node *verb;        /* the first child */
+    verb_fn               *run;
+    bool                   held;   /* the client's next stanza waits */
+    bool                   newest; /* it runs where the newest is seen (profile.h) */
     /* What is answered if that takes longer than PROFILE_PATIENCE_MS; NULL: the client waits. Looks only at
      * what does not change. */
     void (*late)(const struct job *j, struct buf *out);
     struct timer patience;
     /* set by the verb: */
-    struct buf out; /* the payload of the result; empty: an empty result */
+    struct buf          out; /* the payload of the result; empty: an empty result */
     const struct fault *fault;
-    struct buf fault_extra; /* put before <error/>, when not empty */
-    struct note *notes, **notes_end;
+    struct buf          fault_extra; /* put before <error/>, when not empty */
+    struct note        *notes, **notes_end;
     /* the caller's, may be NULL: called in the loop when all is done */
     void (*done)(struct job *j, enum err e);
     void *arg;
@@ -169,83 +165,74 @@ struct job {
 
 /* Answers an iq of the two namespaces. */
 enum err pubsub_ask(struct session *s, const struct stanza *iq, const struct service *at);
-void pubsub_delete_all(struct db_conn *c, int64_t owner, struct str bare); /* in an apply: the account goes */
+void     pubsub_delete_all(struct db_conn *c, int64_t owner, struct str bare); /* in an apply: the account goes */
 
 /* A request of our own: job_new, job_asker, job_payload if there is one; set `run`, and `iq` if it is to be
  * answered; then one of the last two, which take it. `s` may be NULL. */
 struct job *job_new(struct talk *t, const struct service *at);
-void job_asker(struct job *j, struct str bare, struct str full, bool local);
-enum err job_payload(struct job *j, struct str xml);
-void job_free(struct job *j);
-void job_read(struct job *j, struct session *s);
-void job_change(struct job *j, struct session *s);
+void        job_asker(struct job *j, struct str bare, struct str full, bool local);
+enum err    job_payload(struct job *j, struct str xml);
+void        job_free(struct job *j);
+void        job_read(struct job *j, struct session *s);
+void        job_change(struct job *j, struct session *s);
 
 /* In a verb: ends it. */
-enum err job_fail(struct job *j, const struct fault *f);
-extern const struct fault fault_bad_request, fault_not_found, fault_forbidden, fault_conflict, fault_limit,
-    fault_nodeid_required, fault_item_required, fault_too_big;
+enum err                  job_fail(struct job *j, const struct fault *f);
+extern const struct fault fault_bad_request, fault_not_found, fault_forbidden, fault_conflict, fault_limit, fault_nodeid_required,
+    fault_item_required, fault_too_big;
 
 /* ---- store.c ---- */
 /* OK, ERR_NOT_FOUND. `take`: the row is ours until the commit (a change). Fills what the asker is to the
  * node. */
 enum err node_read(struct job *j, struct db_conn *c, struct str name, bool take, struct node *out);
-enum err node_insert(struct job *j, struct db_conn *c, struct str name, const struct node_config *config,
-                     struct node *out);
+enum err node_insert(struct job *j, struct db_conn *c, struct str name, const struct node_config *config, struct node *out);
 enum err node_write_config(struct job *j, struct db_conn *c, const struct node *n);
 enum err node_delete(struct db_conn *c, int64_t id);
-bool name_fits(struct str name);
+bool     name_fits(struct str name);
 
 struct item {
-    int64_t sequence, us;
+    int64_t    sequence, us;
     struct str id, publisher, xml;
 }; /* xml: the payload; may be empty */
 /* The newest item; ERR_NOT_FOUND. In j->work. */
 enum err item_last(struct job *j, struct db_conn *c, const struct node *n, struct item *out);
 enum err item_get(struct job *j, struct db_conn *c, const struct node *n, struct str id, struct item *out);
-void item_put(struct buf *b, const struct item *i, bool payload, bool publisher);
+void     item_put(struct buf *b, const struct item *i, bool payload, bool publisher);
 /* Puts it in the place of the one with its id, behind all others. Removes what is too many; `removed` (may be
  * NULL) gets their ids. */
 struct ids {
-    int count, cap;
+    int         count, cap;
     struct str *ids;
 };
-enum err item_store(struct job *j, struct db_conn *c, struct node *n, const struct item *i,
-                    struct ids *removed);
+enum err item_store(struct job *j, struct db_conn *c, struct node *n, const struct item *i, struct ids *removed);
 enum err item_remove(struct job *j, struct db_conn *c, struct node *n, struct str id); /* ERR_NOT_FOUND */
 enum err items_purge(struct job *j, struct db_conn *c, struct node *n);
-enum err items_trim(struct job *j, struct db_conn *c,
-                    struct node *n); /* after its configuration has changed */
-enum err subscribers_read(struct job *j, struct db_conn *c, const struct node *n, bool pending_too,
-                          struct ids *out);
-void ids_add(struct arena *a, struct ids *l, struct str id);
+enum err items_trim(struct job *j, struct db_conn *c, struct node *n); /* after its configuration has changed */
+enum err subscribers_read(struct job *j, struct db_conn *c, const struct node *n, bool pending_too, struct ids *out);
+void     ids_add(struct arena *a, struct ids *l, struct str id);
 
 /* ---- access.c ---- */
 /* NULL: may read its items, or subscribe to it. */
 enum err access_to(struct job *j, struct db_conn *c, const struct node *n, const struct fault **why);
-bool may_publish(const struct node *n);
-bool is_owner(const struct node *n);
+bool     may_publish(const struct node *n);
+bool     is_owner(const struct node *n);
 
 /* ---- the verbs ---- */
-verb_fn verb_items, verb_subscriptions, verb_affiliations, verb_default; /* items.c */
-verb_fn verb_publish, verb_retract;                                      /* publish.c */
-verb_fn verb_create, verb_configure_get, verb_configure_set, verb_delete, verb_purge,
-    verb_owner_default;                                                 /* nodes.c */
-verb_fn verb_subscribe, verb_unsubscribe, verb_options, verb_authorize; /* subscribe.c */
-verb_fn verb_owner_affiliations_get, verb_owner_affiliations_set, verb_owner_subscriptions_get,
-    verb_owner_subscriptions_set; /* owner.c */
+verb_fn verb_items, verb_subscriptions, verb_affiliations, verb_default;                                  /* items.c */
+verb_fn verb_publish, verb_retract;                                                                       /* publish.c */
+verb_fn verb_create, verb_configure_get, verb_configure_set, verb_delete, verb_purge, verb_owner_default; /* nodes.c */
+verb_fn verb_subscribe, verb_unsubscribe, verb_options, verb_authorize;                                   /* subscribe.c */
+verb_fn verb_owner_affiliations_get, verb_owner_affiliations_set, verb_owner_subscriptions_get, verb_owner_subscriptions_set; /* owner.c */
 
 /* Publishes one item as the service's owner would: for what the server itself publishes. `access`: of the
  * node, if it is made. */
-enum err publish_own(struct job *j, struct db_conn *c, struct str node, struct str id, struct str payload,
-                     enum access access);
+enum err publish_own(struct job *j, struct db_conn *c, struct str node, struct str id, struct str payload, enum access access);
 enum err retract_own(struct job *j, struct db_conn *c, struct node *n, struct str id, bool notify);
 /* Tells everybody who may see the node. `event`: in j->work. */
-enum err node_tell(struct job *j, struct db_conn *c, const struct node *n, struct str event,
-                   bool pending_too);
+enum err node_tell(struct job *j, struct db_conn *c, const struct node *n, struct str event, bool pending_too);
 
 /* ---- notify.c ---- */
 struct note *note_new(struct job *j, const struct node *n);
-void notes_send(struct job *j);
+void         notes_send(struct job *j);
 /* The whole message that brings `to` the last item. */
-void last_item_put(struct buf *b, const struct job *j, const struct node *n, const struct item *i,
-                   struct str to);
+void last_item_put(struct buf *b, const struct job *j, const struct node *n, const struct item *i, struct str to);

@@ -11,73 +11,68 @@
  * the highest that was given out. `items` and `bytes` are sums over its items, so that bounds cost one row.
  */
 const struct db_migration pubsub_migrations[] = {
-    {1, "pubsub",
-     "CREATE TABLE pubsub_node(id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, creator "
-     "TEXT NOT NULL,"
-     " config TEXT NOT NULL, sequence INTEGER NOT NULL, items INTEGER NOT NULL, bytes INTEGER NOT NULL);"
-     "CREATE UNIQUE INDEX pubsub_node_name ON pubsub_node(owner, name);"
-     "CREATE INDEX pubsub_node_creator ON pubsub_node(owner, creator);"
-     "CREATE TABLE pubsub_item(node INTEGER NOT NULL, sequence INTEGER NOT NULL, id TEXT NOT NULL, us "
-     "INTEGER NOT NULL,"
-     " publisher TEXT NOT NULL, xml TEXT NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY(node, sequence)) "
-     "WITHOUT ROWID;"
-     "CREATE UNIQUE INDEX pubsub_item_id ON pubsub_item(node, id);"
-     "CREATE TABLE pubsub_affiliation(node INTEGER NOT NULL, jid TEXT NOT NULL, affiliation INTEGER NOT NULL,"
-     " PRIMARY KEY(node, jid)) WITHOUT ROWID;"
-     "CREATE INDEX pubsub_affiliation_jid ON pubsub_affiliation(jid);"
-     "CREATE TABLE pubsub_subscription(node INTEGER NOT NULL, bare TEXT NOT NULL, jid TEXT NOT NULL, state "
-     "INTEGER NOT NULL,"
-     " PRIMARY KEY(node, bare, jid)) WITHOUT ROWID;"
-     "CREATE INDEX pubsub_subscription_bare ON pubsub_subscription(bare);"},
-    {0},
+    { 1, "pubsub",
+      "CREATE TABLE pubsub_node(id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, creator "
+      "TEXT NOT NULL,"
+      " config TEXT NOT NULL, sequence INTEGER NOT NULL, items INTEGER NOT NULL, bytes INTEGER NOT NULL);"
+      "CREATE UNIQUE INDEX pubsub_node_name ON pubsub_node(owner, name);"
+      "CREATE INDEX pubsub_node_creator ON pubsub_node(owner, creator);"
+      "CREATE TABLE pubsub_item(node INTEGER NOT NULL, sequence INTEGER NOT NULL, id TEXT NOT NULL, us "
+      "INTEGER NOT NULL,"
+      " publisher TEXT NOT NULL, xml TEXT NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY(node, sequence)) "
+      "WITHOUT ROWID;"
+      "CREATE UNIQUE INDEX pubsub_item_id ON pubsub_item(node, id);"
+      "CREATE TABLE pubsub_affiliation(node INTEGER NOT NULL, jid TEXT NOT NULL, affiliation INTEGER NOT NULL,"
+      " PRIMARY KEY(node, jid)) WITHOUT ROWID;"
+      "CREATE INDEX pubsub_affiliation_jid ON pubsub_affiliation(jid);"
+      "CREATE TABLE pubsub_subscription(node INTEGER NOT NULL, bare TEXT NOT NULL, jid TEXT NOT NULL, state "
+      "INTEGER NOT NULL,"
+      " PRIMARY KEY(node, bare, jid)) WITHOUT ROWID;"
+      "CREATE INDEX pubsub_subscription_bare ON pubsub_subscription(bare);" },
+    { 0 },
 };
 
-static struct db_sql node_select = {
-    "SELECT id, creator, config, sequence, items, bytes FROM pubsub_node WHERE owner = ?1 AND name = ?2"};
-static struct db_sql node_take = {"UPDATE pubsub_node SET sequence = sequence WHERE owner = ?1 AND name = ?2"
-                                  " RETURNING id, creator, config, sequence, items, bytes"};
-static struct db_sql nodes_of_account = {"SELECT count(*) FROM pubsub_node WHERE owner = ?1"};
-static struct db_sql nodes_of_creator = {"SELECT count(*) FROM pubsub_node WHERE owner = 0 AND creator = ?1"};
-static struct db_sql bytes_of_account = {
-    "SELECT CAST(coalesce(sum(bytes), 0) AS BIGINT) FROM pubsub_node WHERE owner = ?1"};
+static struct db_sql node_select = { "SELECT id, creator, config, sequence, items, bytes FROM pubsub_node WHERE owner = ?1 AND name = ?2" };
+static struct db_sql node_take = { "UPDATE pubsub_node SET sequence = sequence WHERE owner = ?1 AND name = ?2"
+                                   " RETURNING id, creator, config, sequence, items, bytes" };
+static struct db_sql nodes_of_account = { "SELECT count(*) FROM pubsub_node WHERE owner = ?1" };
+static struct db_sql nodes_of_creator = { "SELECT count(*) FROM pubsub_node WHERE owner = 0 AND creator = ?1" };
+static struct db_sql bytes_of_account = { "SELECT CAST(coalesce(sum(bytes), 0) AS BIGINT) FROM pubsub_node WHERE owner = ?1" };
 static struct db_sql bytes_of_creator = {
-    "SELECT CAST(coalesce(sum(bytes), 0) AS BIGINT) FROM pubsub_node WHERE owner = 0 AND creator = ?1"};
-static struct db_sql node_put = {"INSERT INTO pubsub_node(id, owner, name, creator, config, sequence, items, "
-                                 "bytes) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0)"
-                                 " ON CONFLICT(owner, name) DO NOTHING RETURNING id"};
-static struct db_sql node_config_write = {"UPDATE pubsub_node SET config = ?2 WHERE id = ?1"};
-static struct db_sql node_sums_write = {
-    "UPDATE pubsub_node SET sequence = ?2, items = ?3, bytes = ?4 WHERE id = ?1"};
-static struct db_sql affiliation_select = {
-    "SELECT affiliation FROM pubsub_affiliation WHERE node = ?1 AND jid = ?2"};
-static struct db_sql affiliation_put = {
-    "INSERT INTO pubsub_affiliation(node, jid, affiliation) VALUES (?1, ?2, ?3)"
-    " ON CONFLICT(node, jid) DO UPDATE SET affiliation = excluded.affiliation"};
-static struct db_sql subscribed_select = {
-    "SELECT coalesce(max(state), 0) FROM pubsub_subscription WHERE node = ?1 AND bare = ?2"};
-static struct db_sql item_newest = {"SELECT sequence, us, id, publisher, xml FROM pubsub_item WHERE node = "
-                                    "?1 AND us >= ?2 ORDER BY sequence DESC LIMIT 1"};
-static struct db_sql item_select = {
-    "SELECT sequence, us, id, publisher, xml FROM pubsub_item WHERE node = ?1 AND id = ?2 AND us >= ?3"};
-static struct db_sql item_delete = {"DELETE FROM pubsub_item WHERE node = ?1 AND id = ?2 RETURNING bytes"};
-static struct db_sql item_put_sql = {"INSERT INTO pubsub_item(node, sequence, id, us, publisher, xml, bytes) "
-                                     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"};
+    "SELECT CAST(coalesce(sum(bytes), 0) AS BIGINT) FROM pubsub_node WHERE owner = 0 AND creator = ?1"
+};
+static struct db_sql node_put = { "INSERT INTO pubsub_node(id, owner, name, creator, config, sequence, items, "
+                                  "bytes) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0)"
+                                  " ON CONFLICT(owner, name) DO NOTHING RETURNING id" };
+static struct db_sql node_config_write = { "UPDATE pubsub_node SET config = ?2 WHERE id = ?1" };
+static struct db_sql node_sums_write = { "UPDATE pubsub_node SET sequence = ?2, items = ?3, bytes = ?4 WHERE id = ?1" };
+static struct db_sql affiliation_select = { "SELECT affiliation FROM pubsub_affiliation WHERE node = ?1 AND jid = ?2" };
+static struct db_sql affiliation_put = { "INSERT INTO pubsub_affiliation(node, jid, affiliation) VALUES (?1, ?2, ?3)"
+                                         " ON CONFLICT(node, jid) DO UPDATE SET affiliation = excluded.affiliation" };
+static struct db_sql subscribed_select = { "SELECT coalesce(max(state), 0) FROM pubsub_subscription WHERE node = ?1 AND bare = ?2" };
+static struct db_sql item_newest = { "SELECT sequence, us, id, publisher, xml FROM pubsub_item WHERE node = "
+                                     "?1 AND us >= ?2 ORDER BY sequence DESC LIMIT 1" };
+static struct db_sql item_select = { "SELECT sequence, us, id, publisher, xml FROM pubsub_item WHERE node = ?1 AND id = ?2 AND us >= ?3" };
+static struct db_sql item_delete = { "DELETE FROM pubsub_item WHERE node = ?1 AND id = ?2 RETURNING bytes" };
+static struct db_sql item_put_sql = { "INSERT INTO pubsub_item(node, sequence, id, us, publisher, xml, bytes) "
+                                      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)" };
 static struct db_sql items_too_many = {
     "DELETE FROM pubsub_item WHERE node = ?1 AND sequence <= (SELECT max(x.sequence) FROM (SELECT sequence "
     "FROM pubsub_item"
-    " WHERE node = ?1 ORDER BY sequence LIMIT ?2) AS x) RETURNING id, bytes"};
-static struct db_sql items_expired = {
-    "DELETE FROM pubsub_item WHERE node = ?1 AND us < ?2 RETURNING id, bytes"};
-static struct db_sql items_delete = {"DELETE FROM pubsub_item WHERE node = ?1"};
+    " WHERE node = ?1 ORDER BY sequence LIMIT ?2) AS x) RETURNING id, bytes"
+};
+static struct db_sql items_expired = { "DELETE FROM pubsub_item WHERE node = ?1 AND us < ?2 RETURNING id, bytes" };
+static struct db_sql items_delete = { "DELETE FROM pubsub_item WHERE node = ?1" };
 /* With each, whether the account's owner lets it see their presence, and what it is to the node. */
 static struct db_sql subscribers_select = {
     "SELECT s.jid, s.bare, r.jid, r.item_groups, coalesce(a.affiliation, 0) FROM pubsub_subscription s"
     " LEFT JOIN roster r ON r.owner = ?3 AND r.jid = s.bare AND (r.subscription & 2) <> 0"
     " LEFT JOIN pubsub_affiliation a ON a.node = s.node AND a.jid = s.bare"
-    " WHERE s.node = ?1 AND s.state >= ?2 ORDER BY s.jid"};
-static struct db_sql delete_subscriptions = {"DELETE FROM pubsub_subscription WHERE node = ?1"};
-static struct db_sql delete_affiliations = {"DELETE FROM pubsub_affiliation WHERE node = ?1"};
-static struct db_sql delete_node = {"DELETE FROM pubsub_node WHERE id = ?1"};
+    " WHERE s.node = ?1 AND s.state >= ?2 ORDER BY s.jid"
+};
+static struct db_sql delete_subscriptions = { "DELETE FROM pubsub_subscription WHERE node = ?1" };
+static struct db_sql delete_affiliations = { "DELETE FROM pubsub_affiliation WHERE node = ?1" };
+static struct db_sql delete_node = { "DELETE FROM pubsub_node WHERE id = ?1" };
 
 bool name_fits(struct str name)
 {
@@ -112,8 +107,8 @@ static enum err number_of(struct db_stmt *row, enum err e, int64_t *out)
 static enum err relation(struct job *j, struct db_conn *c, struct node *n)
 {
     struct db_stmt *row = NULL;
-    int64_t v = 0;
-    enum err e;
+    int64_t         v = 0;
+    enum err        e;
 
     n->mine = AFFILIATION_OWNER;
     if (!j->asker.self) {
@@ -133,9 +128,9 @@ static enum err relation(struct job *j, struct db_conn *c, struct node *n)
 enum err node_read(struct job *j, struct db_conn *c, struct str name, bool take, struct node *n)
 {
     struct db_stmt *row = NULL;
-    enum err e = db_get(c, &row, take ? &node_take : &node_select, "is", j->service.owner, name);
+    enum err        e = db_get(c, &row, take ? &node_take : &node_select, "is", j->service.owner, name);
 
-    *n = (struct node){.name = name};
+    *n = (struct node){ .name = name };
     if (!e) {
         n->id = db_i64(row, 0);
         n->creator = arena_str(&j->work, db_text(row, 1));
@@ -152,27 +147,26 @@ enum err node_read(struct job *j, struct db_conn *c, struct str name, bool take,
 static enum err count_nodes(struct job *j, struct db_conn *c, int64_t *n)
 {
     struct db_stmt *row = NULL;
-    enum err e = j->service.pep ? db_get(c, &row, &nodes_of_account, "i", j->service.owner)
-                                : db_get(c, &row, &nodes_of_creator, "s", j->asker.bare);
+    enum err        e =
+        j->service.pep ? db_get(c, &row, &nodes_of_account, "i", j->service.owner) : db_get(c, &row, &nodes_of_creator, "s", j->asker.bare);
 
     return number_of(row, e, n);
 }
 
-enum err node_insert(struct job *j, struct db_conn *c, struct str name, const struct node_config *config,
-                     struct node *n)
+enum err node_insert(struct job *j, struct db_conn *c, struct str name, const struct node_config *config, struct node *n)
 {
     struct db_stmt *row = NULL;
-    struct buf kept;
-    int64_t count;
-    enum err e = count_nodes(j, c, &count);
+    struct buf      kept;
+    int64_t         count;
+    enum err        e = count_nodes(j, c, &count);
 
     if (e || count >= PUBSUB_NODES_MAX)
         return e ? e : job_fail(j, &fault_limit);
-    *n = (struct node){.id = (int64_t)(random_u64() >> 1) | 1,
-                       .name = name,
-                       .config = *config,
-                       .mine = AFFILIATION_OWNER,
-                       .creator = j->service.pep ? STR("") : j->asker.bare};
+    *n = (struct node){ .id = (int64_t)(random_u64() >> 1) | 1,
+                        .name = name,
+                        .config = *config,
+                        .mine = AFFILIATION_OWNER,
+                        .creator = j->service.pep ? STR("") : j->asker.bare };
     buf_init(&kept, 0);
     config_write(&kept, config, j->service.pep, name);
     e = db_get(c, &row, &node_put, "iisss", n->id, j->service.owner, name, n->creator, buf_str(&kept));
@@ -181,15 +175,13 @@ enum err node_insert(struct job *j, struct db_conn *c, struct str name, const st
         db_done(row);
     if (e) /* somebody has made it meanwhile */
         return e == ERR_NOT_FOUND ? job_fail(j, &fault_conflict) : e;
-    return j->service.pep
-               ? OK
-               : db_run(c, &affiliation_put, "isi", n->id, j->asker.bare, (int64_t)AFFILIATION_OWNER);
+    return j->service.pep ? OK : db_run(c, &affiliation_put, "isi", n->id, j->asker.bare, (int64_t)AFFILIATION_OWNER);
 }
 
 enum err node_write_config(struct job *j, struct db_conn *c, const struct node *n)
 {
     struct buf kept;
-    enum err e;
+    enum err   e;
 
     buf_init(&kept, 0);
     config_write(&kept, &n->config, j->service.pep, n->name);
@@ -214,8 +206,7 @@ static bool still_may(const struct job *j, const struct node *n, struct db_stmt 
 {
     enum affiliation a = (enum affiliation)db_i64(row, 4);
 
-    if ((j->service.pep && str_eq(db_text(row, 1), j->service.bare)) || a >= AFFILIATION_PUBLISHER ||
-        a == AFFILIATION_MEMBER)
+    if ((j->service.pep && str_eq(db_text(row, 1), j->service.bare)) || a >= AFFILIATION_PUBLISHER || a == AFFILIATION_MEMBER)
         return true;
     switch (n->config.access) {
     case ACCESS_PRESENCE:
@@ -229,13 +220,12 @@ static bool still_may(const struct job *j, const struct node *n, struct db_stmt 
     }
 }
 
-enum err subscribers_read(struct job *j, struct db_conn *c, const struct node *n, bool pending_too,
-                          struct ids *out)
+enum err subscribers_read(struct job *j, struct db_conn *c, const struct node *n, bool pending_too, struct ids *out)
 {
     struct db_stmt *row = db_prepare(c, &subscribers_select);
-    enum err e;
+    enum err        e;
 
-    *out = (struct ids){0};
+    *out = (struct ids){ 0 };
     if (!row)
         return ERR_IO;
     db_bind_i64(row, 1, n->id);
@@ -269,7 +259,7 @@ void item_fill(struct job *j, struct db_stmt *row, struct item *out)
 enum err item_last(struct job *j, struct db_conn *c, const struct node *n, struct item *out)
 {
     struct db_stmt *row = NULL;
-    enum err e = db_get(c, &row, &item_newest, "ii", n->id, node_oldest_us(n));
+    enum err        e = db_get(c, &row, &item_newest, "ii", n->id, node_oldest_us(n));
 
     if (!e)
         item_fill(j, row, out);
@@ -281,7 +271,7 @@ enum err item_last(struct job *j, struct db_conn *c, const struct node *n, struc
 enum err item_get(struct job *j, struct db_conn *c, const struct node *n, struct str id, struct item *out)
 {
     struct db_stmt *row = NULL;
-    enum err e = db_get(c, &row, &item_select, "isi", n->id, id, node_oldest_us(n));
+    enum err        e = db_get(c, &row, &item_select, "isi", n->id, id, node_oldest_us(n));
 
     if (!e)
         item_fill(j, row, out);
@@ -334,8 +324,7 @@ static enum err remove_expired(struct job *j, struct db_conn *c, struct node *n)
     return take_away(j, n, row, NULL);
 }
 
-static enum err make_room(struct job *j, struct db_conn *c, struct node *n, int64_t too_many,
-                          struct ids *removed)
+static enum err make_room(struct job *j, struct db_conn *c, struct node *n, int64_t too_many, struct ids *removed)
 {
     struct db_stmt *row;
 
@@ -352,9 +341,9 @@ static enum err make_room(struct job *j, struct db_conn *c, struct node *n, int6
 static enum err fits(struct job *j, struct db_conn *c, const struct node *n, int64_t more)
 {
     struct db_stmt *row = NULL;
-    int64_t sum;
-    enum err e = j->service.pep ? db_get(c, &row, &bytes_of_account, "i", j->service.owner)
-                                : db_get(c, &row, &bytes_of_creator, "s", n->creator);
+    int64_t         sum;
+    enum err        e =
+        j->service.pep ? db_get(c, &row, &bytes_of_account, "i", j->service.owner) : db_get(c, &row, &bytes_of_creator, "s", n->creator);
 
     e = number_of(row, e, &sum);
     return e ? e : sum + more > PUBSUB_BYTES_MAX ? job_fail(j, &fault_limit) : OK;
@@ -363,8 +352,8 @@ static enum err fits(struct job *j, struct db_conn *c, const struct node *n, int
 static enum err replace(struct db_conn *c, struct node *n, struct str id)
 {
     struct db_stmt *row = NULL;
-    int64_t bytes;
-    enum err e = db_get(c, &row, &item_delete, "is", n->id, id);
+    int64_t         bytes;
+    enum err        e = db_get(c, &row, &item_delete, "is", n->id, id);
 
     if (!e)
         n->items--;
@@ -378,10 +367,9 @@ static enum err sums(struct db_conn *c, const struct node *n)
     return db_run(c, &node_sums_write, "iiii", n->id, n->sequence, n->items, n->bytes);
 }
 
-enum err item_store(struct job *j, struct db_conn *c, struct node *n, const struct item *i,
-                    struct ids *removed)
+enum err item_store(struct job *j, struct db_conn *c, struct node *n, const struct item *i, struct ids *removed)
 {
-    int64_t bytes = (int64_t)(i->xml.len + i->id.len + i->publisher.len);
+    int64_t  bytes = (int64_t)(i->xml.len + i->id.len + i->publisher.len);
     enum err e = fits(j, c, n, bytes);
 
     if (e || j->fault)
@@ -395,22 +383,20 @@ enum err item_store(struct job *j, struct db_conn *c, struct node *n, const stru
     n->items++;
     n->bytes += bytes;
     if (!e)
-        e = db_run(c, &item_put_sql, "iisissi", n->id, n->sequence, i->id, i->us, i->publisher, i->xml,
-                   bytes);
+        e = db_run(c, &item_put_sql, "iisissi", n->id, n->sequence, i->id, i->us, i->publisher, i->xml, bytes);
     return e ? e : sums(c, n);
 }
 
 enum err items_trim(struct job *j, struct db_conn *c, struct node *n)
 {
-    enum err e =
-        n->config.persist ? make_room(j, c, n, n->items - n->config.max_items, NULL) : items_purge(j, c, n);
+    enum err e = n->config.persist ? make_room(j, c, n, n->items - n->config.max_items, NULL) : items_purge(j, c, n);
 
     return e ? e : sums(c, n);
 }
 
 enum err item_remove(struct job *j, struct db_conn *c, struct node *n, struct str id)
 {
-    int64_t before = n->items;
+    int64_t  before = n->items;
     enum err e = replace(c, n, id);
 
     (void)j;
@@ -430,17 +416,16 @@ enum err items_purge(struct job *j, struct db_conn *c, struct node *n)
 
 /* ---- the account goes ---- */
 
-static struct db_sql owned_items = {"DELETE FROM pubsub_item WHERE node IN (SELECT id FROM pubsub_node WHERE "
-                                    "owner = ?1 OR (owner = 0 AND creator = ?2))"};
-static struct db_sql owned_subscriptions = {"DELETE FROM pubsub_subscription WHERE node IN (SELECT id FROM "
-                                            "pubsub_node WHERE owner = ?1 OR (owner = 0 AND creator = ?2))"};
-static struct db_sql owned_affiliations = {"DELETE FROM pubsub_affiliation WHERE node IN (SELECT id FROM "
-                                           "pubsub_node WHERE owner = ?1 OR (owner = 0 AND creator = ?2))"};
-static struct db_sql owned_nodes = {
-    "DELETE FROM pubsub_node WHERE owner = ?1 OR (owner = 0 AND creator = ?2)"};
+static struct db_sql owned_items = { "DELETE FROM pubsub_item WHERE node IN (SELECT id FROM pubsub_node WHERE "
+                                     "owner = ?1 OR (owner = 0 AND creator = ?2))" };
+static struct db_sql owned_subscriptions = { "DELETE FROM pubsub_subscription WHERE node IN (SELECT id FROM "
+                                             "pubsub_node WHERE owner = ?1 OR (owner = 0 AND creator = ?2))" };
+static struct db_sql owned_affiliations = { "DELETE FROM pubsub_affiliation WHERE node IN (SELECT id FROM "
+                                            "pubsub_node WHERE owner = ?1 OR (owner = 0 AND creator = ?2))" };
+static struct db_sql owned_nodes = { "DELETE FROM pubsub_node WHERE owner = ?1 OR (owner = 0 AND creator = ?2)" };
 
-static struct db_sql subscriptions_elsewhere = {"DELETE FROM pubsub_subscription WHERE bare = ?1"};
-static struct db_sql affiliations_elsewhere = {"DELETE FROM pubsub_affiliation WHERE jid = ?1"};
+static struct db_sql subscriptions_elsewhere = { "DELETE FROM pubsub_subscription WHERE bare = ?1" };
+static struct db_sql affiliations_elsewhere = { "DELETE FROM pubsub_affiliation WHERE jid = ?1" };
 
 /* What it was to others goes too: whoever gets its name next is somebody else. */
 void pubsub_delete_all(struct db_conn *c, int64_t owner, struct str bare)

@@ -4,27 +4,22 @@
 #include "talk/pubsub/inner.h"
 #include "crypto/digest.h"
 
-static struct db_sql subscription_select = {
-    "SELECT state FROM pubsub_subscription WHERE node = ?1 AND bare = ?2 AND jid = ?3"};
-static struct db_sql subscription_write = {
-    "INSERT INTO pubsub_subscription(node, bare, jid, state) VALUES (?1, ?2, ?3, ?4)"
-    " ON CONFLICT(node, bare, jid) DO UPDATE SET state = excluded.state"};
-static struct db_sql subscription_delete = {
-    "DELETE FROM pubsub_subscription WHERE node = ?1 AND bare = ?2 AND jid = ?3"};
-static struct db_sql subscriptions_of = {"SELECT count(*) FROM pubsub_subscription WHERE bare = ?1"};
-static struct db_sql subscriptions_to = {"SELECT count(*) FROM pubsub_subscription WHERE node = ?1"};
-static struct db_sql owners_list = {
-    "SELECT jid FROM pubsub_affiliation WHERE node = ?1 AND affiliation = 5 ORDER BY jid"};
+static struct db_sql subscription_select = { "SELECT state FROM pubsub_subscription WHERE node = ?1 AND bare = ?2 AND jid = ?3" };
+static struct db_sql subscription_write = { "INSERT INTO pubsub_subscription(node, bare, jid, state) VALUES (?1, ?2, ?3, ?4)"
+                                            " ON CONFLICT(node, bare, jid) DO UPDATE SET state = excluded.state" };
+static struct db_sql subscription_delete = { "DELETE FROM pubsub_subscription WHERE node = ?1 AND bare = ?2 AND jid = ?3" };
+static struct db_sql subscriptions_of = { "SELECT count(*) FROM pubsub_subscription WHERE bare = ?1" };
+static struct db_sql subscriptions_to = { "SELECT count(*) FROM pubsub_subscription WHERE node = ?1" };
+static struct db_sql owners_list = { "SELECT jid FROM pubsub_affiliation WHERE node = ?1 AND affiliation = 5 ORDER BY jid" };
 
-static const struct fault invalid_jid = {"bad-request", "invalid-jid", NULL, NULL};
-static const struct fault no_subscribing = {"feature-not-implemented", "unsupported", "subscribe", NULL};
-static const struct fault no_options = {"feature-not-implemented", "unsupported", "subscription-options",
-                                        NULL};
-static const struct fault too_many = {"policy-violation", "too-many-subscriptions", NULL, NULL};
-static const struct fault pending = {"not-authorized", "pending-subscription", NULL, NULL};
-static const struct fault not_subscribed = {"unexpected-request", "not-subscribed", NULL, NULL};
+static const struct fault invalid_jid = { "bad-request", "invalid-jid", NULL, NULL };
+static const struct fault no_subscribing = { "feature-not-implemented", "unsupported", "subscribe", NULL };
+static const struct fault no_options = { "feature-not-implemented", "unsupported", "subscription-options", NULL };
+static const struct fault too_many = { "policy-violation", "too-many-subscriptions", NULL, NULL };
+static const struct fault pending = { "not-authorized", "pending-subscription", NULL, NULL };
+static const struct fault not_subscribed = { "unexpected-request", "not-subscribed", NULL, NULL };
 
-static const char *const state_names[] = {"none", "pending", "subscribed"};
+static const char *const state_names[] = { "none", "pending", "subscribed" };
 
 const char *sub_state_name(enum sub_state s)
 {
@@ -36,7 +31,7 @@ const char *sub_state_name(enum sub_state s)
 enum err pubsub_count(struct db_conn *c, struct db_sql *sql, int64_t node, struct str bare, int64_t *out)
 {
     struct db_stmt *row = NULL;
-    enum err e = bare.p ? db_get(c, &row, sql, "s", bare) : db_get(c, &row, sql, "i", node);
+    enum err        e = bare.p ? db_get(c, &row, sql, "s", bare) : db_get(c, &row, sql, "i", node);
 
     *out = e ? 0 : db_i64(row, 0);
     if (row)
@@ -44,11 +39,10 @@ enum err pubsub_count(struct db_conn *c, struct db_sql *sql, int64_t node, struc
     return e;
 }
 
-enum err subscription_state(struct db_conn *c, const struct node *n, const struct jid *who,
-                            enum sub_state *out)
+enum err subscription_state(struct db_conn *c, const struct node *n, const struct jid *who, enum sub_state *out)
 {
     struct db_stmt *row = NULL;
-    enum err e = db_get(c, &row, &subscription_select, "iss", n->id, who->bare, who->full);
+    enum err        e = db_get(c, &row, &subscription_select, "iss", n->id, who->bare, who->full);
 
     *out = e ? SUBSTATE_NONE : (enum sub_state)db_i64(row, 0);
     if (row)
@@ -70,7 +64,7 @@ void subscription_put(struct buf *b, struct str node, struct str jid, enum sub_s
 struct note *note_named(struct job *j, const struct node *n, struct buf *b, struct str to)
 {
     struct note *note = note_new(j, n);
-    struct ids ids = {0};
+    struct ids   ids = { 0 };
 
     note->contacts = note->own = false;
     note->event = arena_str(&j->work, buf_str(b));
@@ -94,10 +88,10 @@ static void tell_state(struct job *j, const struct node *n, struct str jid, enum
 
 enum err subscriber_send_last(struct job *j, struct db_conn *c, const struct node *n, struct str jid)
 {
-    struct item i;
+    struct item  i;
     struct note *note;
-    struct buf b;
-    enum err e;
+    struct buf   b;
+    enum err     e;
 
     if (n->config.send_last == LAST_NEVER || !n->config.notifications || !n->config.persist)
         return OK;
@@ -118,7 +112,7 @@ enum err subscriber_send_last(struct job *j, struct db_conn *c, const struct nod
 enum err node_owners(struct job *j, struct db_conn *c, const struct node *n, struct ids *out)
 {
     struct db_stmt *row;
-    enum err e;
+    enum err        e;
 
     if (j->service.pep) {
         ids_add(&j->work, out, j->service.bare);
@@ -137,10 +131,10 @@ enum err node_owners(struct job *j, struct db_conn *c, const struct node *n, str
 /* §8.6: the owners are asked. */
 static enum err ask_owners(struct job *j, struct db_conn *c, const struct node *n, struct str jid)
 {
-    struct ids owners = {0};
+    struct ids   owners = { 0 };
     struct note *note;
-    struct buf b;
-    enum err e = node_owners(j, c, n, &owners);
+    struct buf   b;
+    enum err     e = node_owners(j, c, n, &owners);
 
     buf_init(&b, 0);
     BUF_LIT(&b, "<body>");
@@ -161,13 +155,12 @@ static enum err ask_owners(struct job *j, struct db_conn *c, const struct node *
     return e;
 }
 
-static enum err tell_owners(struct job *j, struct db_conn *c, const struct node *n, struct str jid,
-                            enum sub_state s)
+static enum err tell_owners(struct job *j, struct db_conn *c, const struct node *n, struct str jid, enum sub_state s)
 {
-    struct ids owners = {0};
+    struct ids   owners = { 0 };
     struct note *note;
-    struct buf b;
-    enum err e = node_owners(j, c, n, &owners);
+    struct buf   b;
+    enum err     e = node_owners(j, c, n, &owners);
 
     buf_init(&b, 0);
     subscription_put(&b, n->name, jid, s);
@@ -200,8 +193,8 @@ static void answer_state(struct job *j, const struct node *n, struct str jid, en
 static enum err judge_new(struct job *j, struct db_conn *c, const struct node *n, enum sub_state *s)
 {
     const struct fault *why;
-    int64_t mine, all;
-    enum err e = access_to(j, c, n, &why);
+    int64_t             mine, all;
+    enum err            e = access_to(j, c, n, &why);
 
     *s = SUBSTATE_SUBSCRIBED;
     if (why && n->config.access == ACCESS_AUTHORIZE && n->mine != AFFILIATION_OUTCAST) {
@@ -213,14 +206,13 @@ static enum err judge_new(struct job *j, struct db_conn *c, const struct node *n
     e = pubsub_count(c, &subscriptions_of, 0, j->asker.bare, &mine);
     if (!e)
         e = pubsub_count(c, &subscriptions_to, n->id, STR_NULL, &all);
-    return e || (mine < PUBSUB_SUBSCRIPTIONS_MAX && all < PUBSUB_SUBSCRIBERS_MAX) ? e
-                                                                                  : job_fail(j, &too_many);
+    return e || (mine < PUBSUB_SUBSCRIPTIONS_MAX && all < PUBSUB_SUBSCRIBERS_MAX) ? e : job_fail(j, &too_many);
 }
 
 static enum err subscribe(struct job *j, struct db_conn *c, const struct node *n, const struct jid *who)
 {
     enum sub_state s;
-    enum err e = judge_new(j, c, n, &s);
+    enum err       e = judge_new(j, c, n, &s);
 
     if (!e && !j->fault)
         e = db_run(c, &subscription_write, "issi", n->id, who->bare, who->full, (int64_t)s);
@@ -235,11 +227,11 @@ static enum err subscribe(struct job *j, struct db_conn *c, const struct node *n
 
 enum err verb_subscribe(struct job *j, struct db_conn *c)
 {
-    struct str name = xml_attr(j->verb, "node");
+    struct str     name = xml_attr(j->verb, "node");
     enum sub_state s;
-    struct node n;
-    struct jid who;
-    enum err e;
+    struct node    n;
+    struct jid     who;
+    enum err       e;
 
     if (!name_fits(name))
         return job_fail(j, &fault_nodeid_required);
@@ -264,11 +256,11 @@ enum err verb_subscribe(struct job *j, struct db_conn *c)
 
 enum err verb_unsubscribe(struct job *j, struct db_conn *c)
 {
-    struct str name = xml_attr(j->verb, "node");
+    struct str     name = xml_attr(j->verb, "node");
     enum sub_state s;
-    struct node n;
-    struct jid who;
-    enum err e;
+    struct node    n;
+    struct jid     who;
+    enum err       e;
 
     if (!name_fits(name))
         return job_fail(j, &fault_nodeid_required);
@@ -292,11 +284,10 @@ enum err verb_options(struct job *j, struct db_conn *c)
 
 /* ---- an owner decides ---- */
 
-enum err subscription_set(struct job *j, struct db_conn *c, const struct node *n, const struct jid *who,
-                          enum sub_state s)
+enum err subscription_set(struct job *j, struct db_conn *c, const struct node *n, const struct jid *who, enum sub_state s)
 {
     enum sub_state before;
-    enum err e = subscription_state(c, n, who, &before);
+    enum err       e = subscription_state(c, n, who, &before);
 
     if (e || before == s)
         return e;
@@ -312,22 +303,18 @@ enum err subscription_set(struct job *j, struct db_conn *c, const struct node *n
 enum err verb_authorize(struct job *j, struct db_conn *c)
 {
     enum sub_state s;
-    struct form f;
-    struct node n;
-    struct jid who;
-    bool allow;
-    enum err e;
+    struct form    f;
+    struct node    n;
+    struct jid     who;
+    bool           allow;
+    enum err       e;
 
-    if (form_read(&j->work, j->payload, &f) != OK || f.kind != FORM_SUBMIT ||
-        !fields_bool(form_value(&f, "pubsub#allow"), &allow) ||
-        jid_parse(&j->work, form_value(&f, "pubsub#subscriber_jid"), &who) != OK ||
-        !name_fits(form_value(&f, "pubsub#node")))
+    if (form_read(&j->work, j->payload, &f) != OK || f.kind != FORM_SUBMIT || !fields_bool(form_value(&f, "pubsub#allow"), &allow) ||
+        jid_parse(&j->work, form_value(&f, "pubsub#subscriber_jid"), &who) != OK || !name_fits(form_value(&f, "pubsub#node")))
         return OK;
     e = node_read(j, c, form_value(&f, "pubsub#node"), true, &n);
     if (e || !is_owner(&n))
         return e == ERR_NOT_FOUND ? OK : e;
     e = subscription_state(c, &n, &who, &s);
-    return e || s != SUBSTATE_PENDING
-               ? e
-               : subscription_set(j, c, &n, &who, allow ? SUBSTATE_SUBSCRIBED : SUBSTATE_NONE);
+    return e || s != SUBSTATE_PENDING ? e : subscription_set(j, c, &n, &who, allow ? SUBSTATE_SUBSCRIBED : SUBSTATE_NONE);
 }

@@ -16,6 +16,8 @@
 #include "talk/login.h"
 #include "talk/message.h"
 #include "talk/presence.h"
+#include "talk/rooms/room_message.h"
+#include "talk/rooms/room_move.h"
 #include "talk/stream.h"
 #include "talk/xep/xep0198_move.h"
 #include "talk/xep/xep0115_clients.h"
@@ -79,6 +81,7 @@ static void entries_drop(struct sm *m, int n)
         entry_text_free(m, entry_at(m, i));
     m->head = m->cap ? (m->head + n) % m->cap : 0;
     m->count -= n;
+    m->restored_count = m->restored_count > n ? m->restored_count - n : 0;
     if (m->count == 0) {
         free(m->entries);
         m->entries = NULL;
@@ -161,6 +164,7 @@ void sm_send(struct session *s, struct str stanza)
         return;
     e = entry_add(m);
     e->ready = true;
+    m->volatile_since = true;
     entry_text_set(m, e, stanza);
     flush(s);
 }
@@ -178,7 +182,10 @@ void sm_expect(struct session *s, int64_t log_id, enum delivery how)
     e->how = (uint8_t)how;
     if (!s->sm->restored)
         s->sm->log_pos = log_id;    /* else the log is still to be read from the old place on */
-    mark_dirty(s);
+    if (how == DELIVERY_ROOM && !s->sm->volatile_since)
+        s->sm->moved_on = true;     /* the tick writes it, now and then */
+    else
+        mark_dirty(s);
 }
 
 void sm_send_logged(struct session *s, int64_t log_id, enum delivery how, struct str stanza)
@@ -205,6 +212,7 @@ void sm_send_logged(struct session *s, int64_t log_id, enum delivery how, struct
 static void entry_remove(struct sm *m, int at)
 {
     entry_text_free(m, entry_at(m, at));
+    m->restored_count -= at < m->restored_count;
     for (int i = at; i + 1 < m->count; i++)
         *entry_at(m, i) = *entry_at(m, i + 1);
     m->count--;
@@ -370,6 +378,7 @@ static void row_queue(struct session *s)
     o->received = s->received - s->unhandled;
     o->acked = m->acked;
     o->log_pos = m->log_pos;
+    m->volatile_since = false;
     put_entries(m, &o->entries);
     if (o->whole) {
         o->user = str_dup(s->jid.local);
@@ -442,6 +451,7 @@ static void mark_dirty_now(struct session *s)
 }
 
 void sm_received(struct session *s) { mark_dirty(s); }
+
 
 void sm_row_changed(struct session *s)
 {
@@ -705,7 +715,7 @@ struct replay {
     uint32_t            from;           /* number of the first entry looked at */
     int64_t             owner, log_pos; /* log_pos > 0: what came after it as well */
     struct jid          jid;            /* copies of the session's */
-    bool                carbons, reachable;
+    bool                carbons, reachable, rooms;
     struct arena        arena;
     int                 count;
     struct replay_item *items;
@@ -718,6 +728,11 @@ static bool route_again(const struct replay *r, struct str kept, uint8_t *how)
     struct buf esc_full, esc_bare;
     struct str from = kept_attr(kept, "from"), to = kept_attr(kept, "to"), full, bare;
     bool       wanted = true;
+
+    if (str_is(kept_attr(kept, "type"), "groupchat")) {
+        *how = DELIVERY_ROOM;
+        return true;
+    }
 
     buf_init(&esc_full, 0);
     buf_init(&esc_bare, 0);
@@ -751,19 +766,22 @@ static enum err replay_work(struct db_conn *c, struct db_read *self)
         if (e)
             r->items[i].row.stanza = STR_NULL;      /* withdrawn: it never happened */
     }
-    return r->log_pos ? archive_read(c, &r->arena, &f, ARCHIVE_PAGE_MAX, false, &r->later) : OK;
+    e = r->log_pos ? archive_read(c, &r->arena, &f, ARCHIVE_PAGE_MAX, false, &r->later) : OK;
+    return !e && r->log_pos && r->rooms ? rooms_missed(c, &r->arena, r->jid.full, r->log_pos, &r->later) : e;
 }
 
 static void put_delivery(struct buf *b, struct session *s, const struct archive_row *row, uint8_t how)
 {
     buf_clear(b);
-    if (how == DELIVERY_DIRECT)
+    if (how == DELIVERY_ROOM)
+        room_put_delivery(b, row->stanza, s->jid.full, row->shown, row->id);
+    else if (how == DELIVERY_DIRECT)
         message_put(b, row->stanza, s->jid.bare, row->shown, row->id, s->talk->domain);
     else
         message_put_carbon(b, row->stanza, s->jid.bare, s->jid.full, row->shown, how == DELIVERY_CARBON_SENT);
 }
 
-/* A place for a message of the log, before those that came meanwhile. NULL: it is one of them. */
+/* A place for a message of the log, before what came since the stream was restored. NULL: it is one of those. */
 static struct sm_entry *entry_insert(struct sm *m, int64_t log_id)
 {
     int at = m->count;
@@ -773,7 +791,7 @@ static struct sm_entry *entry_insert(struct sm *m, int64_t log_id)
 
         if (other == log_id)
             return NULL;
-        if (other > log_id)
+        if (other > log_id || (other == 0 && i >= m->restored_count))
             at = i;
     }
     entry_add(m);
@@ -828,6 +846,10 @@ static void replay_finish(struct session *s, struct replay *r)
         m->log_pos = r->later.rows[i].id;
         if (!route_again(r, r->later.rows[i].stanza, &how))
             continue;
+        if (how == DELIVERY_ROOM && m->rooms_seen) {
+            m->rooms_seen--;
+            continue;
+        }
         e = entry_insert(m, r->later.rows[i].id);
         if (!e)
             continue;
@@ -913,6 +935,7 @@ static void replay_start(struct session *s)
     r->log_pos = m->restored ? m->log_pos : 0;
     r->carbons = s->carbons;
     r->reachable = session_available(s) && s->priority >= 0;
+    r->rooms = !s->talk->shared;    /* there they are read when the stream moves in */
     arena_init(&r->arena);
     r->jid.full = str_make(str_dup(s->jid.full), s->jid.full.len);
     r->jid.bare = str_make(r->jid.full.p, s->jid.bare.len);
@@ -1015,6 +1038,20 @@ static enum resume_outcome wait_for_commits(struct session *s)
     return failed(s, NULL, "resource-constraint");
 }
 
+/* What came since the stream was restored stands behind, and has not been seen. */
+static void take_unknown(struct sm *m, uint32_t h)
+{
+    uint32_t newly = h - m->acked, known = (uint32_t)m->restored_count;
+
+    if (newly > known && newly < UINT32_MAX / 2) {
+        m->rooms_seen = newly - known;
+        entries_drop(m, m->restored_count);
+        m->acked = m->written = h;
+    } else {
+        m->written = m->acked + known;
+    }
+}
+
 enum resume_outcome sm_resume(struct session *s, const struct xml_node *resume)
 {
     struct sm      *m = sm_find(s, xml_attr(resume, "previd"));
@@ -1035,12 +1072,8 @@ enum resume_outcome sm_resume(struct session *s, const struct xml_node *resume)
     old->unhandled = false;
     /* After a crash the client may have seen volatile stanzas we no longer know of: they stand behind
      * everything in the list, so confirming the whole list is right. */
-    if (m->restored && h - m->acked > (uint32_t)m->count && h - m->acked < UINT32_MAX / 2) {
-        entries_drop(m, m->count);
-        m->acked = m->written = h;
-    } else if (m->restored) {
-        m->written = m->acked + (uint32_t)m->count;
-    }
+    if (m->restored)
+        take_unknown(m, h);
     if (!take_h(old, h))
         return failed(s, m, "item-not-found");
     m->received_stored = old->received;
@@ -1091,6 +1124,7 @@ enum err sm_export(struct session *s, uint32_t h, struct buf *out)
     codec_put_u64(out, (uint64_t)m->count);
     for (int i = 0; i < m->count; i++)
         export_entry(out, entry_at(m, i));
+    rooms_export(s, out);
     return out->len > SM_MOVE_BYTES_MAX ? ERR_LIMIT : OK;
 }
 
@@ -1108,7 +1142,7 @@ static void import_entries(struct sm *m, struct codec_reader *r)
             return;
         e = entry_add(m);
         e->log_id = log_id;
-        e->how = how <= DELIVERY_CARBON_SENT ? how : DELIVERY_DIRECT;
+        e->how = how <= DELIVERY_ROOM ? how : DELIVERY_DIRECT;
         e->ready = true;
         if (!log_id)
             entry_text_set(m, e, text);
@@ -1170,6 +1204,7 @@ struct session *sm_import(struct talk *t, struct person *p, int64_t key, struct 
     m->received_stored = s->received = received;
     m->acked = m->written = acked;
     import_entries(m, &r);
+    m->restored_count = m->count;
     m->log_pos = log_pos;
     flags_take(s, flags);
     s->priority = (int8_t)priority;
@@ -1177,6 +1212,7 @@ struct session *sm_import(struct talk *t, struct person *p, int64_t key, struct 
     caps_restored(s);
     s->bound_us = bound_us;
     s->key = device;
+    rooms_import(s, &r);
     return s;
 }
 
@@ -1245,6 +1281,7 @@ static bool restore_one(struct talk *t, struct db_stmt *row)
     m->received_stored = s->received = (uint32_t)db_i64(row, 3);
     m->acked = m->written = (uint32_t)db_i64(row, 4);
     restore_entries(m, db_loop_conn(t->db), db_blob(row, 5));
+    m->restored_count = m->count;
     m->log_pos = db_i64(row, 6);
     flags_take(s, (uint64_t)db_i64(row, 7));
     s->priority = (int8_t)db_i64(row, 8);

@@ -12,6 +12,10 @@
  * contains every logged message the client can have seen. What the client counts
  * beyond it was volatile. So `h` maps exactly to a place in the log.
  *
+ * Messages of rooms are too many for a row each time. They are in the rooms' logs in the same order, so between two rows they need not be told
+ * of, as long as nothing volatile comes between them: what was sent after the row is first messages of rooms, then volatile. If the client counts
+ * n beyond the row, it has seen the first n of those messages, or all.
+ *
  * With other workers on the same database (PostgreSQL) places in the log are known only after the commit, so entries
  * are made when they are delivered; the row then serves to hand the stream over: xep0198_move.h.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
@@ -38,6 +42,7 @@ struct sm {
     char             id[20];
     bool             resumable;
     bool             restored;     /* came from the database: what happened since is in the log after log_pos */
+    int              restored_count;   /* entries that it came with */
     bool             replaying;    /* entries are being read for a resume: nothing is written meanwhile */
     bool             dirty;        /* row must join the next batch */
     bool             stored;       /* row exists */
@@ -47,12 +52,14 @@ struct sm {
     bool             row_changed;  /* more than the counters: presence, carbons… */
     bool             moving;       /* another worker has asked for it */
     bool             moved_on;     /* messages were delivered since the row was written (a shared database) */
+    bool             volatile_since;   /* something volatile joined the queue since the row was written */
     bool             retry;        /* the row could not be written; the next tick tries again */
     bool             detached_stored;  /* the row of the moment of loss is under way: the log says the rest */
     uint32_t         acked;        /* number of the last entry the client has confirmed */
     uint32_t         written;      /* number of the last entry written to the connection */
     uint32_t         received_stored;  /* `received` in the durable row */
     uint32_t         since_ask;
+    uint32_t         rooms_seen;   /* of a restored stream: what its client has seen of rooms' logs behind the row */
     int64_t          log_pos;      /* highest archive id considered */
     int64_t          noted_ms;
     int64_t          lost_ms;      /* when the connection went; 0: attached */

@@ -14,6 +14,8 @@
 #include "talk/import.h"
 #include "talk/jids.h"
 #include "talk/message.h"
+#include "talk/rooms/room.h"
+#include "talk/xep/xep0313_mam.h"
 #include "talk/search.h"
 #include "talk/xep/xep0431_fulltext.h"
 #include <stdlib.h>
@@ -51,14 +53,15 @@ struct query {
     int                   max;
     bool                  backwards, flip, only_count;
     struct str            queryid;      /* p NULL: none */
-    struct str            bare, full;   /* copies of the asker's */
+    struct str            bare, full;   /* copies: whose archive it is, and who asks */
+    bool                  room, sees;   /* xep0313_mam.h */
     struct archive_page   page;
     int64_t               count;
     struct buf            out;          /* the result messages, one behind the other… */
     size_t               *ends;         /* …and where each ends */
 };
 
-static struct query *query_new(struct session *s, const struct stanza *iq)
+static struct query *query_new(struct session *s, const struct stanza *iq, const struct mam_archive *of)
 {
     struct query *q = NEW(struct query);
 
@@ -67,9 +70,11 @@ static struct query *query_new(struct session *s, const struct stanza *iq)
     q->max = ARCHIVE_PAGE_DEFAULT;
     arena_init(&q->arena);
     buf_init(&q->out, 0);
-    q->bare = arena_str(&q->arena, s->jid.bare);
+    q->bare = arena_str(&q->arena, of->bare);
     q->full = arena_str(&q->arena, s->jid.full);
-    q->filter.owner = s->person->id;
+    q->filter.owner = of->owner;
+    q->room = of->room;
+    q->sees = of->sees;
     return q;
 }
 
@@ -125,13 +130,21 @@ static struct fault field_with(struct query *q, struct session *s, struct str va
 
     if (jid_parse(&q->arena, arena_str(&q->arena, value), &j) != OK)
         return (struct fault){ "modify", "jid-malformed", NULL };
+    if (q->room && str_eq(j.bare, q->bare) && j.resource.len) {     /* an occupant: by the nickname they had */
+        q->filter.peer_full = j.full;
+        return fine;
+    }
+    if (q->room && !q->sees) {
+        q->filter.peer = -1;            /* who is behind which nickname is not told this way either */
+        return fine;
+    }
     if (s->talk->shared)
         q->filter.peer_bare = j.bare;       /* found on the worker */
     else
         q->filter.peer = jids_known(s->talk, j.bare);
     if (q->filter.peer == 0 && !s->talk->shared)
         q->filter.peer = -1;
-    if (j.resource.len)
+    if (j.resource.len && !q->room)
         q->filter.peer_full = j.full;
     return fine;
 }
@@ -265,12 +278,36 @@ static void put_head(struct buf *b, const struct query *q)
     BUF_LIT(b, " id='");
 }
 
-static void write_page(struct query *q)
+/* Who said it, for those who may know: kept as a number. */
+static struct db_sql jid_of = { "SELECT bare FROM jid WHERE id = ?1" };
+
+static struct str with_author(struct query *q, struct db_conn *c, const struct archive_row *row, struct buf *b)
 {
-    struct buf head;
+    static const char closing[] = "</message>";
+    struct db_stmt   *s = NULL;
+
+    if (db_get(c, &s, &jid_of, "i", row->sender) == OK && row->sender != q->filter.owner) {
+        buf_clear(b);
+        buf_put(b, row->stanza.p, row->stanza.len - (sizeof closing - 1));
+        BUF_LIT(b, "<x xmlns='" NS_MUC_USER "'><item");
+        xml_put_attr(b, "jid", db_text(s, 0));
+        BUF_LIT(b, "/></x></message>");
+    } else {
+        buf_clear(b);
+        buf_put_str(b, row->stanza);
+    }
+    if (s)
+        db_done(s);
+    return buf_str(b);
+}
+
+static void write_page(struct query *q, struct db_conn *c)
+{
+    struct buf head, more;
     int        n = q->page.count;
 
     buf_init(&head, 0);
+    buf_init(&more, 0);
     put_head(&head, q);
     q->ends = arena_alloc(&q->arena, sizeof *q->ends * (size_t)(n + 1));
     for (int i = 0; i < n; i++) {
@@ -279,10 +316,11 @@ static void write_page(struct query *q)
         buf_put(&q->out, head.p, head.len);
         archive_id_put(&q->out, row->shown);
         BUF_LIT(&q->out, "'>");
-        message_put_forwarded(&q->out, row->stanza, q->bare, row->id, false);
+        message_put_forwarded(&q->out, q->room && q->sees ? with_author(q, c, row, &more) : row->stanza, q->bare, row->id, false);
         BUF_LIT(&q->out, "</result></message>");
         q->ends[i] = q->out.len;
     }
+    buf_done(&more);
     buf_done(&head);
 }
 
@@ -298,7 +336,7 @@ static enum err query_work(struct db_conn *c, struct db_read *self)
         return e;
     if (q->page.missing)
         return ERR_NOT_FOUND;
-    write_page(q);
+    write_page(q, c);
     return q->out.overflow ? ERR_LIMIT : OK;
 }
 
@@ -371,15 +409,11 @@ static bool is_own(const struct session *s, const struct stanza *iq)
     return !iq->has_to || str_eq(iq->to.full, s->jid.bare);
 }
 
-static enum err query_set(struct session *s, const struct stanza *iq)
+enum err mam_query(struct session *s, const struct stanza *iq, const struct mam_archive *of)
 {
-    struct query *q;
-    struct fault  f;
+    struct query *q = query_new(s, iq, of);
+    struct fault  f = read_query(q, s, iq);
 
-    if (!is_own(s, iq))
-        return ERR_DENIED;
-    q = query_new(s, iq);
-    f = read_query(q, s, iq);
     if (f.condition) {
         query_free(q);
         return iq_error_condition(s, iq, f.type, f.condition, f.text);
@@ -393,10 +427,17 @@ static enum err query_set(struct session *s, const struct stanza *iq)
     return OK;
 }
 
-static enum err form_get(struct session *s, const struct stanza *iq)
+static struct mam_archive own(const struct session *s) { return (struct mam_archive){ .owner = s->person->id, .bare = s->jid.bare }; }
+
+static enum err query_set(struct session *s, const struct stanza *iq)
 {
-    if (!is_own(s, iq))
-        return ERR_DENIED;
+    struct mam_archive mine = own(s);
+
+    return is_own(s, iq) ? mam_query(s, iq, &mine) : ERR_DENIED;
+}
+
+enum err mam_form(struct session *s, const struct stanza *iq)
+{
     return iq_result(s, iq,
         "<query xmlns='" NS_MAM "'><x xmlns='" NS_DATA "' type='form'>"
         "<field type='hidden' var='FORM_TYPE'><value>" NS_MAM "</value></field>"
@@ -405,6 +446,8 @@ static enum err form_get(struct session *s, const struct stanza *iq)
         "<field type='list-multi' var='ids'><validate xmlns='http://jabber.org/protocol/xdata-validate' datatype='xs:string'>"
         "<open/></validate></field><field type='boolean' var='include-groupchat'/>" FULLTEXT_FIELDS "</x></query>");
 }
+
+static enum err form_get(struct session *s, const struct stanza *iq) { return is_own(s, iq) ? mam_form(s, iq) : ERR_DENIED; }
 
 /* ---- metadata (§5) ---- */
 
@@ -419,25 +462,43 @@ static void put_end(struct buf *b, const char *name, int64_t id, int64_t us)
     BUF_LIT(b, "'/>");
 }
 
-static enum err metadata_get(struct session *s, const struct stanza *iq)
+static enum err put_metadata(struct session *s, const struct stanza *iq, int64_t first, int64_t first_us, int64_t last, int64_t last_us)
 {
-    int64_t     first, last;
-    struct buf *b;
-    enum err    e;
+    struct buf *b = talk_scratch(s->talk);
 
-    if (!is_own(s, iq))
-        return ERR_DENIED;
-    e = archive_ends_of(s->person, &first, &last);
-    if (e)
-        return e;
-    b = talk_scratch(s->talk);
     BUF_LIT(b, "<metadata xmlns='" NS_MAM "'>");
     if (first) {
-        put_end(b, "start", first, s->person->talk->shared ? s->person->log_first : first);
-        put_end(b, "end", last, s->person->talk->shared ? s->person->log_last : last);
+        put_end(b, "start", first, first_us);
+        put_end(b, "end", last, last_us);
     }
     BUF_LIT(b, "</metadata>");
     return iq_result_str(s, iq, buf_str(b));
+}
+
+static enum err metadata_get(struct session *s, const struct stanza *iq)
+{
+    struct person *p = s->person;
+    int64_t        first, last;
+    enum err       e;
+
+    if (!is_own(s, iq))
+        return ERR_DENIED;
+    e = archive_ends_of(p, &first, &last);
+    if (e)
+        return e;
+    return put_metadata(s, iq, first, s->talk->shared ? p->log_first : first, last, s->talk->shared ? p->log_last : last);
+}
+
+/* Of an archive that is not in memory. */
+enum err mam_metadata(struct session *s, const struct stanza *iq, const struct mam_archive *of)
+{
+    struct db_conn *c = db_loop_conn(s->talk->db);
+    int64_t         first, last;
+    enum err        e = archive_ends(c, of->owner, &first, &last);
+
+    if (e)
+        return e;
+    return put_metadata(s, iq, archive_shown(c, first), first, archive_shown(c, last), last);
 }
 
 static const struct iq_handler mam_iqs[] = {

@@ -1,0 +1,197 @@
+/* rooms.c: the load of a room (XEP-0045): one talks and all hear; one comes and goes and all see.
+ * Client 0 makes the room; the others come in when it is open. One worker only.
+ * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "load.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool room_is_open;
+static int entered, wanted;
+static uint64_t due_ns;
+static int turn;
+
+static bool is_stanza(struct text t, const char *name)
+{
+    size_t n = strlen(name);
+
+    return t.len > n && t.p[0] == '<' && memcmp(t.p + 1, name, n) == 0;
+}
+
+static void come_in(struct client *c)
+{
+    client_sendf(c,
+                 "<presence to='room@rooms.%s/n%d'><x xmlns='http://jabber.org/protocol/muc'>"
+                 "<history maxstanzas='0'/></x></presence>",
+                 opt.domain, c->index);
+}
+
+/* The joiner of `enter` stays outside until the measurement begins. */
+static bool gathers(const struct client *c)
+{
+    return c->index < wanted;
+}
+
+static void someone_in(void)
+{
+    if (++entered == wanted)
+        tally->done = 1;
+}
+
+static void opened(void)
+{
+    room_is_open = true;
+    for (int i = 1; i < client_count; i++)
+        if (clients[i].state == CLIENT_READY && gathers(&clients[i]))
+            come_in(&clients[i]);
+}
+
+static void room_ready(struct client *c)
+{
+    if (c->index == 0 || (room_is_open && gathers(c)))
+        come_in(c);
+}
+
+static bool is_self(struct text t)
+{
+    return is_stanza(t, "presence") && (text_find(t, "code='110'") || text_find(t, "code=\"110\""));
+}
+
+static bool is_unavailable(struct text t)
+{
+    struct text type;
+
+    return text_attr(t, "type", &type) && type.len == 11;
+}
+
+/* What gathering takes; true: it was that. */
+static bool gathering(struct client *c, struct text t)
+{
+    if (is_stanza(t, "iq") && text_find(t, "setup")) {
+        someone_in();
+        opened();
+        return true;
+    }
+    if (!is_self(t) || tally->done)
+        return false;
+    if (c->index == 0)
+        client_sendf(c,
+                     "<iq type='set' id='setup' to='room@rooms.%s'><query "
+                     "xmlns='http://jabber.org/protocol/muc#owner'>"
+                     "<x xmlns='jabber:x:data' type='submit'/></query></iq>",
+                     opt.domain);
+    else
+        someone_in();
+    return true;
+}
+
+/* ---- room: everybody in turn says something, at a fixed rate ---- */
+
+static void room_begin(void)
+{
+    wanted = client_count;
+}
+
+static void say(struct client *c, uint64_t meant_ns)
+{
+    char id[64];
+
+    snprintf(id, sizeof id, "L%" PRIx64 "-%x-%x", meant_ns, (unsigned)c->account, c->sent_count++);
+    client_sendf(c,
+                 "<message to='room@rooms.%s' type='groupchat' id='%s'><body>다리 앞에서 세 시에 만나요, "
+                 "우산 꼭 챙기세요.</body>"
+                 "<origin-id xmlns='urn:xmpp:sid:0' id='%s'/></message>",
+                 opt.domain, id, id);
+    if (in_window(now_ns()))
+        tally->sent++;
+}
+
+static void room_stanza(struct client *c, struct text t)
+{
+    uint64_t now = now_ns();
+    struct text id;
+
+    if (gathering(c, t) || !is_stanza(t, "message") || !text_attr(t, "id", &id) || id.len < 2 ||
+        id.p[0] != 'L')
+        return;
+    if (text_find(t, "<error")) {
+        tally->bounced++;
+    } else if (in_window(now)) {
+        tally->received++;
+        histogram_add(&tally->latency, now - strtoull(id.p + 1, NULL, 16));
+    }
+}
+
+static int64_t room_tick(uint64_t now)
+{
+    uint64_t interval = 1000000000ULL / (uint64_t)opt.rate;
+
+    if (!shared->running)
+        return 5000000;
+    if (!due_ns)
+        due_ns = now;
+    for (; due_ns <= now; due_ns += interval)
+        say(&clients[turn++ % client_count], due_ns);
+    return (int64_t)(due_ns - now);
+}
+
+const struct scenario scenario_room = {
+    .name = "room",
+    .help = "--clients in one room, which together say --rate messages a second",
+    .gathers = true,
+    .begin = room_begin,
+    .ready = room_ready,
+    .stanza = room_stanza,
+    .tick = room_tick,
+};
+
+/* ---- enter: the last one comes in, sees all, leaves, and comes again ---- */
+
+static void enter_begin(void)
+{
+    wanted = client_count - 1;
+}
+
+static void enter_stanza(struct client *c, struct text t)
+{
+    uint64_t now = now_ns();
+
+    if (c->index < wanted) {
+        gathering(c, t);
+        return;
+    }
+    if (!is_self(t))
+        return;
+    if (is_unavailable(t)) {
+        c->asked_ns = now;
+        come_in(c);
+        return;
+    }
+    if (in_window(now)) {
+        tally->logins++;
+        histogram_add(&tally->latency, now - c->asked_ns);
+    }
+    client_sendf(c, "<presence to='room@rooms.%s/n%d' type='unavailable'/>", opt.domain, c->index);
+}
+
+static int64_t enter_tick(uint64_t now)
+{
+    struct client *c = &clients[client_count - 1];
+
+    if (shared->running && !due_ns) {
+        due_ns = c->asked_ns = now;
+        come_in(c);
+    }
+    return 5000000;
+}
+
+const struct scenario scenario_enter = {
+    .name = "enter",
+    .help = "one comes into a room of --clients less one, and goes, again and again",
+    .gathers = true,
+    .begin = enter_begin,
+    .ready = room_ready,
+    .stanza = enter_stanza,
+    .tick = enter_tick,
+};
