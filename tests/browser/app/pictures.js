@@ -51,7 +51,7 @@ await en.locator(".message").last().focus();
 await en.keyboard.press("Enter");
 await en.click("dialog .quick button >> nth=1");
 await say(en, "Found the route: https://example.org/hanyangdoseong");
-await hears(ko, "Found the route: https://example.org/hanyangdoseong");
+await ko.waitForSelector(".theirs a", WAIT);
 await en.locator("textarea").blur();
 await shot(ko, "chat-ko-light");
 await shot(en, "chat-en-dark-desktop");
