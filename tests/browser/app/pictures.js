@@ -7,6 +7,7 @@ const [, , url, folder] = process.argv;
 mkdirSync(folder, { recursive: true });
 const browser = await launch();
 const shot = async (page, name) => {
+  await page.waitForSelector(".toast span", { ...WAIT, state: "detached" });
   await page.waitForTimeout(600);
   await page.screenshot({ path: `${folder}/${name}.png` });
 };
