@@ -92,7 +92,7 @@ function merge(known: Message, m: Message, stamped: boolean): Message {
 
 function intoChat(c: Chat, m: Message): Chat {
   const next = { ...c };
-  if (m.at >= c.lastAt) Object.assign(next, { lastAt: m.at, last: lineOf(m), hidden: false });
+  if (m.at >= c.lastAt || !c.last) Object.assign(next, { lastAt: m.at, last: lineOf(m), hidden: false });
   if (m.sid && !next.first) next.first = m.sid;
   if (m.mine && m.state === "sent") next.readAt = Math.max(c.readAt, m.at);
   if (m.mine && m.state === "sent" && m.at >= c.lastAt) next.unread = 0;
