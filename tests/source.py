@@ -13,7 +13,7 @@ PLATFORM = ["base", "wire", "crypto", "net", "db", "bus", "proc"]
 CORE = ["id", "courier", "files", "talk", "ledger"]
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 CODE = (".c", ".h", ".ts", ".py", ".css", ".sh", ".js")
-NO_HEADER_NEEDED = re.compile(r"(\.md|\.json|\.doap|\.xmpp|\.dict|/LICENSE|\.gitignore|\.clang-format|\.service|meson_options\.txt|tests/operate/exports/.*\.xml)$")
+NO_HEADER_NEEDED = re.compile(r"(\.md|\.json|\.webmanifest|\.svg|\.png|\.doap|\.xmpp|\.dict|/LICENSE|\.gitignore|\.clang-format|\.service|meson_options\.txt|tests/operate/exports/.*\.xml)$")
 
 
 def files():

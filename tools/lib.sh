@@ -46,7 +46,7 @@ build_tree() {
 # web_build: the app into web/dist, if anything changed. The server runs without it.
 web_build() {
     if [ -f web/dist/index.html ] \
-       && [ -z "$(find web/src web/public web/index.html web/package-lock.json -newer web/dist/index.html -print -quit)" ]; then
+       && [ -z "$(find web/src web/public web/tools web/index.html web/package-lock.json web/vite.config.ts -newer web/dist/index.html -print -quit)" ]; then
         note "web app: up to date"
         return
     fi

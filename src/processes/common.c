@@ -50,6 +50,9 @@ const struct setting common_settings[] = {
       "Where clients connect with TLS from the first byte (XEP-0368)." },
     { "talk.listen_websocket", SETTING_ADDRESSES, "0.0.0.0:5443", 0, 0, false,
       "Where browsers connect: wss://host:port/xmpp-websocket (RFC 7395)." },
+    { "talk.listen_websocket_local", SETTING_ADDRESSES, "", 0, 0, false,
+      "The same without TLS, for a browser on this machine, which trusts localhost without a certificate. Only addresses of this"
+      " machine: 127.0.0.1:port, [::1]:port." },
     { "talk.workers", SETTING_INT, "1", 1, TALK_WORKERS_MAX, false,
       "How many processes share the clients of this machine. More than one needs a cluster: db.server and bus.servers." },
     { "talk.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5300", 0, 0, false,
@@ -62,11 +65,15 @@ const struct setting common_settings[] = {
       "The same for the keeper; its /health/ready speaks for all roles." },
     { "web.listen", SETTING_ADDRESSES, "0.0.0.0:5280", 0, 0, false,
       "HTTPS: the app, and how clients find the WebSocket (XEP-0156)." },
+    { "web.listen_local", SETTING_ADDRESSES, "", 0, 0, false,
+      "The same without TLS, for a browser on this machine. Only addresses of this machine." },
     { "web.files", SETTING_PATH, "/usr/share/bongsu/web", 0, 0, false,
       "The built app. Read once at the start and served from memory." },
+    { "web.demo", SETTING_TEXT, "", 0, 0, true,
+      "Accounts that a browser of this machine may try, \"name password, name password\"; ./setup fills it in." },
     { "web.websocket_url", SETTING_TEXT, "", 0, 0, true,
-      "The address that clients are told for the WebSocket, when a proxy stands before it. "
-      "Empty: wss://domain:port/xmpp-websocket." },
+      "The addresses that clients are told for the WebSocket, when a proxy stands before it or there are several sites: "
+      "\"wss://one.example/xmpp-websocket, wss://two.example/xmpp-websocket\". Empty: wss://domain:port/xmpp-websocket." },
     { 0 },
 };
 
@@ -76,12 +83,14 @@ const struct door common_doors[] = {
     { "talk", "talk.listen", "starttls", false },
     { "talk", "talk.listen_tls", "tls", false },
     { "talk", "talk.listen_websocket", "websocket", false },
+    { "talk", "talk.listen_websocket_local", "websocket_local", false, true },
     { "talk", "talk.metrics_listen", "metrics", true },
     { "ident", "ident.metrics_listen", "metrics", true },
     { "courier", "courier.metrics_listen", "metrics", true },
     { "courier", "federation.listen", "server", true },
     { "courier", "federation.listen_tls", "servertls", true },
     { "web", "web.listen", "https", false },
+    { "web", "web.listen_local", "http", false, true },
     { "web", "web.metrics_listen", "metrics", true },
     { "keeper", "keeper.metrics_listen", "metrics", true },
     { 0 },
@@ -277,11 +286,23 @@ static struct str port_raised(struct str address, int by, struct arena *a)
     return by ? arena_printf(a, "%.*s%d", STR_ARG(host), door_port(address) + by) : address;
 }
 
+/* "127.0.0.1:5281", "[::1]:5281", "localhost:5281" */
+static bool is_of_this_machine(struct str address)
+{
+    return str_starts(address, STR("127.")) || str_starts(address, STR("[::1]:")) || str_starts(address, STR("localhost:"));
+}
+
 static enum err door_open(const struct door *d, struct str address, int number, struct proc_fd *out, struct arena *a,
                           struct buf *report)
 {
-    enum err e = listen_socket(address, &out->fd);
+    enum err e;
 
+    if (d->local && !is_of_this_machine(address)) {
+        buf_printf(report, "%s: %.*s can be reached from other machines, and there is no TLS; use %s with a certificate\n", d->setting,
+                   STR_ARG(address), strcmp(d->role, "web") == 0 ? "web.listen" : "talk.listen_websocket");
+        return ERR_INVALID;
+    }
+    e = listen_socket(address, &out->fd);
     if (!e) {
         out->name = arena_printf(a, "%s%d", d->name, number).p;
         return OK;

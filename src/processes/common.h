@@ -43,6 +43,7 @@ struct door {
     const char *setting;    /* "talk.listen" */
     const char *name;       /* "starttls": passed as starttls0, starttls1, … */
     bool        optional;   /* metrics, federation: an address in use is told, not fatal */
+    bool        local;      /* without TLS: addresses of this machine only */
 };
 extern const struct door common_doors[];        /* ended by role NULL */
 

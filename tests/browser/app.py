@@ -1,10 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""app.py: our own app, built from web/, in headless Chromium against a real server."""
+"""app.py: our own app, built from web/, in headless Chromium against a real server: app.py [--pictures]
+
+--pictures makes the screenshots in docs/app/ instead of running the tests."""
+import http.server
 import os
+import queue
 import shutil
 import subprocess
 import sys
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
@@ -12,6 +17,16 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 import server as servers    # noqa: E402
 
 WEB = os.path.join(servers.TOP, "web")
+PEOPLE = ("alice", "bob", "carol", "dave")
+
+
+def changed_since_built():
+    built = os.path.join(WEB, "dist/index.html")
+    if not os.path.exists(built):
+        return True
+    sources = [os.path.join(folder, f) for top in ("src", "public", "tools") for folder, _, files in os.walk(os.path.join(WEB, top)) for f in files]
+    sources += [os.path.join(WEB, f) for f in ("index.html", "package-lock.json", "vite.config.ts")]
+    return max(map(os.path.getmtime, sources)) > os.path.getmtime(built)
 
 
 def prepare():
@@ -19,14 +34,51 @@ def prepare():
     for program in ("chromium", "node", "npm"):
         if not shutil.which(program):
             return f"{program} is not installed"
-    if not os.path.isdir(os.path.join(HERE, "node_modules")):
-        return "tests/browser/run.py fetches what it needs; it has not run yet"
-    if not os.path.isdir(os.path.join(WEB, "node_modules")):
-        done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=WEB, capture_output=True, text=True)
-        if done.returncode:
-            return "npm ci failed in web/: " + done.stderr.strip().split("\n")[-1]
+    for folder in (HERE, WEB):
+        if not os.path.isdir(os.path.join(folder, "node_modules")):
+            done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True)
+            if done.returncode:
+                return f"npm ci failed in {folder}: " + done.stderr.strip().split("\n")[-1]
+    if not changed_since_built():
+        return None
     done = subprocess.run(["npm", "run", "build"], cwd=WEB, capture_output=True, text=True)
     return "the app could not be built: " + (done.stdout + done.stderr)[-500:] if done.returncode else None
+
+
+def play(server, script):
+    """Runs the script, and for it kills the server and starts it again: in this thread, because a server ends with the thread
+    that started it."""
+    wanted, done = queue.Queue(), queue.Queue()
+
+    class Door(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            wanted.put(self.path[1:])
+            self.send_response(done.get())
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    def obey(what):
+        try:
+            if what == "kill" and server.process:
+                server.kill9()
+            if what == "start" and not server.process:
+                server.start()
+            return 200
+        except Exception as e:
+            print(f"      server: {e}", flush=True)
+            return 500
+
+    door = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    threading.Thread(target=door.serve_forever, daemon=True).start()
+    node = subprocess.Popen(["node", *script, f"http://127.0.0.1:{door.server_port}", *[a for a in sys.argv[1:] if not a.startswith("-")]], cwd=HERE)
+    while node.poll() is None:
+        try:
+            done.put(obey(wanted.get(timeout=0.2)))
+        except queue.Empty:
+            pass
+    return node.returncode
 
 
 def main():
@@ -34,13 +86,19 @@ def main():
     if why:
         print(f"skip  app: {why}\n0 passed, 0 failed, 1 skipped")
         return 0
-    server = servers.Bongsu(extra=f"web.files = {WEB}/dist\n")
+    pictures = "--pictures" in sys.argv
+    web, websocket = servers.free_ports(2)
+    server = servers.Bongsu(extra=f"web.files = {WEB}/dist\nweb.listen_local = 127.0.0.1:{web}\n"
+                                  f"talk.listen_websocket_local = 127.0.0.1:{websocket}\nweb.demo = carol pass-carol\n")
     try:
         server.start()
-        server.add_users({"alice": "pass-a", "bob": "pass-b"})
-        return subprocess.run(["node", "app.js", f"https://localhost:{server.web_port}/", "alice", "pass-a", "bob", "pass-b"],
-                              cwd=HERE, timeout=240).returncode
+        server.add_users({name: f"pass-{name}" for name in PEOPLE})
+        if pictures:
+            return subprocess.run(["node", "app/pictures.js", f"http://localhost:{web}/", os.path.join(servers.TOP, "docs/app")], cwd=HERE, timeout=300).returncode
+        return play(server, ["app.js", f"http://localhost:{web}/"])
     finally:
+        if os.environ.get("KEEP"):
+            print(server.tail())
         server.remove()
 
 

@@ -5,7 +5,7 @@
 #include "talk/session.h"
 
 void stream_accept(struct talk *t, int fd, enum talk_transport how);   /* TCP and direct TLS */
-void websocket_accept(struct talk *t, int fd);                          /* websocket.c */
+void websocket_accept(struct talk *t, int fd, enum talk_transport door);                        /* websocket.c */
 void websocket_init(struct talk *t);
 
 /* True when one more connection from this address is welcome; it is counted then, until stream_conn_gone. */

@@ -85,8 +85,8 @@ static void accept_one(void *arg, int fd)
 
     if (rest_ms)
         listener_pause(d->talk->listeners[d - d->talk->doors], rest_ms);
-    if (d->transport == TALK_WEBSOCKET)
-        websocket_accept(d->talk, fd);
+    if (d->transport == TALK_WEBSOCKET || d->transport == TALK_WEBSOCKET_LOCAL)
+        websocket_accept(d->talk, fd, d->transport);
     else
         stream_accept(d->talk, fd, d->transport);
 }
@@ -539,6 +539,7 @@ void talk_free(struct talk **tp)
     arena_done(&t->round);
     tls_ctx_unref(&t->tls);
     free(t->websocket);
+    free(t->websocket_local);
     free(t->doors);
     hosts_done(t);
     free((char *)t->domain.p);

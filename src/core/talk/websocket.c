@@ -122,9 +122,8 @@ const struct conn_handlers websocket_handlers = { .data = websocket_data, .close
 
 /* ---- the upgrade ---- */
 
-static bool upgrade(void *arg, struct http_exchange *x, const struct http_request *r)
+static bool upgrade_at(struct talk *t, struct http_exchange *x, const struct http_request *r, bool local)
 {
-    struct talk    *t = arg;
     struct session *s;
     struct conn    *c;
     struct buf      out;
@@ -147,12 +146,22 @@ static bool upgrade(void *arg, struct http_exchange *x, const struct http_reques
         return true;
     }
     s = session_new(t, c, TALK_WEBSOCKET);
-    s->secure = conn_tls(c) != NULL;
+    s->secure = local || conn_tls(c) != NULL;   /* what stays on this machine needs no TLS */
     s->ws = NEW(struct ws_reader);
     s->ws->expect_mask = true;
     s->ws->message_bytes_max = t->limits.stanza_bytes_max_early;
     conn_set_handlers(c, &websocket_handlers, s);
     return true;
+}
+
+static bool upgrade(void *arg, struct http_exchange *x, const struct http_request *r)
+{
+    return upgrade_at(arg, x, r, false);
+}
+
+static bool upgrade_local(void *arg, struct http_exchange *x, const struct http_request *r)
+{
+    return upgrade_at(arg, x, r, true);
 }
 
 static void request(void *arg, struct http_exchange *x, const struct http_request *r)
@@ -171,9 +180,13 @@ void websocket_init(struct talk *t)
         .loop = t->loop, .limits = &t->conn_limits, .request = request, .upgrade = upgrade, .arg = t,
         .tls = t->tls ? &t->tls : NULL,
     };
+    t->websocket_local = NEW(struct http_server);
+    *t->websocket_local = (struct http_server){
+        .loop = t->loop, .limits = &t->conn_limits, .request = request, .upgrade = upgrade_local, .arg = t,
+    };
 }
 
-void websocket_accept(struct talk *t, int fd)
+void websocket_accept(struct talk *t, int fd, enum talk_transport door)
 {
-    http_serve(t->websocket, fd);
+    http_serve(door == TALK_WEBSOCKET_LOCAL ? t->websocket_local : t->websocket, fd);
 }

@@ -45,6 +45,23 @@ static void put_etag(struct file *file)
     file->etag[len] = '\0';
 }
 
+/* "/app.js.br" beside "/app.js" is the same file in fewer bytes. */
+static void pair_up(struct files *f, struct file *file)
+{
+    bool         br = str_ends(file->path, STR(".br")), gz = str_ends(file->path, STR(".gz"));
+    struct str   plain = str_make(file->path.p, file->path.len - (br || gz ? 3 : 0));
+    struct file *other;
+
+    if (br || gz) {
+        other = strmap_get(&f->by_path, plain);
+        if (other)
+            *(br ? &other->br : &other->gz) = file;
+        return;
+    }
+    file->br = strmap_get(&f->by_path, arena_printf(&f->arena, "%.*s.br", STR_ARG(file->path)));
+    file->gz = strmap_get(&f->by_path, arena_printf(&f->arena, "%.*s.gz", STR_ARG(file->path)));
+}
+
 static enum err read_all(int fd, char *out, size_t bytes)
 {
     for (size_t done = 0; done < bytes;) {
@@ -78,6 +95,7 @@ static enum err add_file(struct files *f, int fd, size_t bytes, struct str path)
     file->lasting = str_starts(path, STR("/assets/"));
     put_etag(file);
     strmap_put(&f->by_path, file->path, file);
+    pair_up(f, file);
     return OK;
 }
 
@@ -148,5 +166,5 @@ void files_done(struct files *f)
 
 const struct file *files_find(const struct files *f, struct str path)
 {
-    return strmap_get(&f->by_path, path);
+    return str_ends(path, STR(".br")) || str_ends(path, STR(".gz")) ? NULL : strmap_get(&f->by_path, path);
 }

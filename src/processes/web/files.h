@@ -14,6 +14,7 @@ struct file {
     struct str content_type;
     char       etag[36];        /* with its quotes: a digest of the bytes */
     bool       lasting;         /* its name changes with its bytes: caches may keep it for good */
+    const struct file *br, *gz; /* the same compressed, when NAME.br and NAME.gz lie beside it; else NULL */
 };
 
 struct files {
@@ -27,4 +28,4 @@ struct files {
  * ERR_LIMIT: a bound above. `why` is in `f`'s arena. */
 enum err files_read(struct files *f, const char *dir, struct str *why);
 void     files_done(struct files *f);
-const struct file *files_find(const struct files *f, struct str path);   /* NULL if absent */
+const struct file *files_find(const struct files *f, struct str path);   /* NULL if absent; .br and .gz are no files of their own */

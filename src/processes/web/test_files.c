@@ -51,6 +51,32 @@ static void files_are_found_by_path(struct test *t)
     files_done(&f);
 }
 
+/* The order in which a folder is read does not matter. */
+static void compressed_files_stand_beside(struct test *t)
+{
+    struct files       f;
+    struct str         why;
+    const struct file *file;
+
+    put(t, "a.js.br", "b");
+    put(t, "a.js", "aaaa");
+    put(t, "a.js.gz", "g");
+    put(t, "b.css", "bbbb");
+    put(t, "lonely.br", "l");
+    if (CHECK_OK(t, files_read(&f, test_dir(t), &why))) {
+        file = files_find(&f, STR("/a.js"));
+        if (CHECK(t, file && file->br && file->gz)) {
+            CHECK_STR(t, "b", file->br->bytes);
+            CHECK_STR(t, "g", file->gz->bytes);
+            CHECK_STR(t, "text/javascript; charset=utf-8", file->content_type);
+        }
+        file = files_find(&f, STR("/b.css"));
+        CHECK(t, file && !file->br && !file->gz);
+        CHECK(t, !files_find(&f, STR("/a.js.br")) && !files_find(&f, STR("/lonely.br")));
+    }
+    files_done(&f);
+}
+
 /* A link in the folder may not show what is outside of it. */
 static void links_are_left_out(struct test *t)
 {
@@ -90,4 +116,4 @@ static void a_huge_file_is_refused(struct test *t)
     files_done(&f);
 }
 
-TEST_MAIN(TEST(files_are_found_by_path), TEST(links_are_left_out), TEST(a_missing_folder_is_told), TEST(a_huge_file_is_refused))
+TEST_MAIN(TEST(files_are_found_by_path), TEST(compressed_files_stand_beside), TEST(links_are_left_out), TEST(a_missing_folder_is_told), TEST(a_huge_file_is_refused))

@@ -22,18 +22,31 @@ enum { LISTENERS_MAX = 8, OUT_BYTES_MAX = FILE_BYTES_MAX + 64 * 1024 };
 
 struct web {
     struct role       *role;
-    struct http_server server;
+    struct http_server server, local;       /* the second without TLS, for browsers of this machine */
     struct conn_limits limits;
     struct tls_ctx    *tls;          /* current; replaced on reload; NULL: plain, behind a proxy */
     struct listener   *listeners[LISTENERS_MAX];
     int                listener_count;
     struct files       files;
     struct store      *store;        /* what people upload */
-    char              *websocket_url;
+    char              *websocket_url;       /* "wss://one.example/xmpp-websocket", or several: one for each site */
+    const char        *files_url;           /* what links to files begin with, when not with us */
+    int                https_port;
+    int                local_port;          /* of the WebSocket without TLS; 0: none */
+    bool               registration;
+    const char        *demo;                /* "name password, name password": may be tried by anyone */
     struct str         domain;
 };
 
 /* ---- where the WebSocket is ---- */
+
+enum { URLS_MAX = 8 };
+
+/* A browser of this machine, at a door without TLS. */
+static bool is_local(const struct web *w, struct http_exchange *x)
+{
+    return w->tls && !conn_tls(http_conn(x)) && w->local_port;
+}
 
 static void put_websocket_url(struct buf *out, const struct settings *s)
 {
@@ -55,7 +68,26 @@ static void urls_set(struct web *w, const struct settings *s)
     free(w->websocket_url);
     w->websocket_url = str_dup(buf_str(&b));
     w->domain = str_of(settings_text(s, "domain"));
+    w->local_port = door_port(door_first(s, "talk.listen_websocket_local"));
+    w->registration = settings_bool(s, "talk.registration") && settings_bool(s, "ident.registration");
+    w->demo = settings_text(s, "web.demo");
+    w->files_url = settings_text(s, "files.url");
+    w->https_port = door_port(door_first(s, "web.listen"));
     buf_done(&b);
+}
+
+/* The addresses that this browser may use, its own machine's door first. Answers how many. */
+static int urls_for(const struct web *w, struct http_exchange *x, struct arena *a, struct str out[URLS_MAX])
+{
+    struct str rest = str_of(w->websocket_url);
+    int        n = 0;
+
+    if (is_local(w, x))
+        out[n++] = arena_printf(a, "ws://localhost:%d/xmpp-websocket", w->local_port);
+    else
+        while (rest.len && n < URLS_MAX)
+            out[n++] = str_trim(str_split(&rest, ','));
+    return n;
 }
 
 /* ---- pages ---- */
@@ -66,13 +98,17 @@ static void urls_set(struct web *w, const struct settings *s)
 
 static void host_meta(struct web *w, struct http_exchange *x, const struct http_request *rq)
 {
+    struct str rest = str_of(w->websocket_url);
     struct buf b;
 
     buf_init(&b, 0);
-    BUF_LIT(&b, "<?xml version='1.0' encoding='utf-8'?>\n<XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'>\n"
-                "  <Link rel='" WEBSOCKET_REL "'");
-    xml_put_attr(&b, "href", str_of(w->websocket_url));
-    BUF_LIT(&b, "/>\n</XRD>\n");
+    BUF_LIT(&b, "<?xml version='1.0' encoding='utf-8'?>\n<XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'>\n");
+    while (rest.len) {
+        BUF_LIT(&b, "  <Link rel='" WEBSOCKET_REL "'");
+        xml_put_attr(&b, "href", str_trim(str_split(&rest, ',')));
+        BUF_LIT(&b, "/>\n");
+    }
+    BUF_LIT(&b, "</XRD>\n");
     http_answer(x, 200, STR("application/xrd+xml; charset=utf-8"), STR(OPEN_TO_ALL), buf_str(&b));
     buf_done(&b);
 }
@@ -90,14 +126,50 @@ static void answer_json(struct http_exchange *x, json_t *value, struct str heade
 
 static void host_meta_json(struct web *w, struct http_exchange *x, const struct http_request *rq)
 {
-    answer_json(x, json_pack("{s:[{s:s,s:s}]}", "links", "rel", WEBSOCKET_REL, "href", w->websocket_url), STR(OPEN_TO_ALL));
+    struct str rest = str_of(w->websocket_url);
+    json_t    *links = json_array();
+
+    while (rest.len) {
+        struct str url = str_trim(str_split(&rest, ','));
+
+        json_array_append_new(links, json_pack("{s:s,s:s%}", "rel", WEBSOCKET_REL, "href", url.p, url.len));
+    }
+    answer_json(x, json_pack("{s:o}", "links", links), STR(OPEN_TO_ALL));
 }
 
-/* What the app must know before anyone has logged in. */
+/* "minji abc, junho def": accounts to try with. Told to a browser of this machine alone. */
+static json_t *demo_accounts(const struct web *w, struct http_exchange *x)
+{
+    struct str rest = str_of(is_local(w, x) ? w->demo : "");
+    json_t    *all = json_array();
+
+    while (rest.len) {
+        struct str password = str_trim(str_split(&rest, ',')), name = str_split(&password, ' ');
+
+        json_array_append_new(all, json_pack("{s:s%,s:s%}", "name", name.p, name.len, "password", password.p, password.len));
+    }
+    return all;
+}
+
+/* What the app must know before anyone has logged in. `base`: where this server's own addresses begin, as they are told to others. */
 static void app_json(struct web *w, struct http_exchange *x, const struct http_request *rq)
 {
-    answer_json(x, json_pack("{s:s%,s:s}", "domain", w->domain.p, w->domain.len, "websocket", w->websocket_url),
-                STR("Cache-Control: no-cache\r\n"));
+    struct str   urls[URLS_MAX];
+    struct arena a;
+    struct str   base;
+    json_t      *all = json_array();
+    int          n;
+
+    arena_init(&a);
+    n = urls_for(w, x, &a, urls);
+    for (int i = 0; i < n; i++)
+        json_array_append_new(all, json_stringn(urls[i].p, urls[i].len));
+    base = *w->files_url ? str_of(w->files_url) : arena_printf(&a, "https://%.*s:%d", STR_ARG(w->domain), w->https_port);
+    answer_json(x, json_pack("{s:s%,s:s%,s:o,s:s%,s:b,s:o}", "domain", w->domain.p, w->domain.len, "websocket", n ? urls[0].p : "",
+                             n ? urls[0].len : 0, "websockets", all, "base", base.p, base.len, "registration", w->registration,
+                             "demo", demo_accounts(w, x)),
+                STR("Cache-Control: no-store\r\n"));
+    arena_done(&a);
 }
 
 static const char not_built[] =
@@ -149,36 +221,69 @@ static struct str host_without_port(struct str host)
 }
 
 /* The page may speak to this server only: to the name it announces, and to the name it was opened under. */
-static void put_policy(struct buf *out, const struct web *w, const struct http_request *rq)
+static void put_policy_of(struct buf *out, struct str url, struct str host)
 {
     struct uri u;
-    struct str host = http_header(rq, "Host");
 
-    BUF_LIT(out, "Content-Security-Policy: default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-                 "form-action 'none'; frame-ancestors 'none'; connect-src 'self'");
-    if (uri_parse(str_of(w->websocket_url), &u) == OK && host_is_plain(u.host)) {
-        buf_printf(out, " %.*s://%.*s", STR_ARG(u.scheme), STR_ARG(u.host));
-        if (u.port)
-            buf_printf(out, ":%d", u.port);
-        if (u.port && host_is_plain(host))
-            buf_printf(out, " wss://%.*s:%d", STR_ARG(host_without_port(host)), u.port);
-    }
+    if (uri_parse(url, &u) != OK || !host_is_plain(u.host))
+        return;
+    buf_printf(out, " %.*s://%.*s", STR_ARG(u.scheme), STR_ARG(u.host));
+    if (u.port)
+        buf_printf(out, ":%d", u.port);
+    if (u.port && host_is_plain(host))
+        buf_printf(out, " %.*s://%.*s:%d", STR_ARG(u.scheme), STR_ARG(host_without_port(host)), u.port);
+}
+
+static void put_policy(struct buf *out, const struct web *w, struct http_exchange *x, const struct http_request *rq)
+{
+    struct str   urls[URLS_MAX];
+    struct arena a;
+    int          n;
+
+    arena_init(&a);
+    n = urls_for(w, x, &a, urls);
+    BUF_LIT(out, "Content-Security-Policy: default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; "
+                 "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'");
+    for (int i = 0; i < n; i++)
+        put_policy_of(out, urls[i], http_header(rq, "Host"));
     BUF_LIT(out, "\r\n");
+    arena_done(&a);
+}
+
+/* Which of the forms that lie there this browser takes; `encoding` is NULL for the plain one. */
+static const struct file *form_of(const struct file *f, const struct http_request *rq, const char **encoding)
+{
+    *encoding = NULL;
+    if (f->br && http_header_has_token(rq, "Accept-Encoding", "br")) {
+        *encoding = "br";
+        return f->br;
+    }
+    if (f->gz && http_header_has_token(rq, "Accept-Encoding", "gzip")) {
+        *encoding = "gzip";
+        return f->gz;
+    }
+    return f;
 }
 
 static void answer_file(struct web *w, struct http_exchange *x, const struct http_request *rq, const struct file *f)
 {
-    struct buf headers;
+    const char        *encoding;
+    const struct file *form = form_of(f, rq, &encoding);
+    struct buf         headers;
 
     buf_init(&headers, 0);
-    buf_printf(&headers, "ETag: %s\r\nCache-Control: %s\r\n", f->etag,
+    if (encoding)
+        buf_printf(&headers, "Content-Encoding: %s\r\n", encoding);
+    if (f->br || f->gz)
+        BUF_LIT(&headers, "Vary: Accept-Encoding\r\n");
+    buf_printf(&headers, "ETag: %s\r\nCache-Control: %s\r\n", form->etag,
                f->lasting ? "public, max-age=31536000, immutable" : "no-cache");
     BUF_LIT(&headers, "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n");
-    put_policy(&headers, w, rq);
-    if (http_header_has_token(rq, "If-None-Match", f->etag))
+    put_policy(&headers, w, x, rq);
+    if (http_header_has_token(rq, "If-None-Match", form->etag))
         http_answer(x, 304, STR_NULL, buf_str(&headers), STR_NULL);
     else
-        http_answer(x, 200, f->content_type, buf_str(&headers), f->bytes);
+        http_answer(x, 200, f->content_type, buf_str(&headers), form->bytes);
     buf_done(&headers);
 }
 
@@ -235,6 +340,11 @@ static void accepted(void *arg, int fd)
     http_serve(&((struct web *)arg)->server, fd);
 }
 
+static void accepted_locally(void *arg, int fd)
+{
+    http_serve(&((struct web *)arg)->local, fd);
+}
+
 static enum err tls_read(const struct settings *s, struct tls_ctx **out, struct arena *a, struct str *why)
 {
     struct tls_settings ts = { .certificate_file = settings_text(s, "tls.certificate"), .key_file = settings_text(s, "tls.key"),
@@ -244,16 +354,16 @@ static enum err tls_read(const struct settings *s, struct tls_ctx **out, struct 
     return *ts.certificate_file ? tls_ctx_new(&ts, out, a, why) : OK;
 }
 
-static void doors_take(struct web *w)
+static void doors_take(struct web *w, const char *door, void (*accept)(void *arg, int fd))
 {
-    for (int i = 0; i < LISTENERS_MAX; i++) {
+    for (int i = 0; i < LISTENERS_MAX && w->listener_count < LISTENERS_MAX; i++) {
         char name[16];
         int  fd;
 
-        snprintf(name, sizeof name, "https%d", i);
+        snprintf(name, sizeof name, "%s%d", door, i);
         fd = role_fd(w->role, name);
         if (fd >= 0)
-            w->listeners[w->listener_count++] = listener_new(w->role->loop, fd, accepted, w);
+            w->listeners[w->listener_count++] = listener_new(w->role->loop, fd, accept, w);
     }
 }
 
@@ -279,7 +389,10 @@ static enum err start(struct role *r, struct arena *a, struct str *why)
                                       .out_bytes_max = OUT_BYTES_MAX, .stall_ms_max = 30000 };
     w->server = (struct http_server){ .loop = r->loop, .limits = &w->limits, .request = asked, .stream = streamed, .arg = w,
                                       .tls = w->tls ? &w->tls : NULL };
-    doors_take(w);
+    w->local = w->server;
+    w->local.tls = NULL;
+    doors_take(w, "https", accepted);
+    doors_take(w, "http", accepted_locally);
     return OK;
 }
 

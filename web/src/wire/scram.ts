@@ -56,3 +56,9 @@ export class Scram {
     return this.serverSignature !== "" && new TextDecoder().decode(unbase64(success)) === `v=${this.serverSignature}`;
   }
 }
+
+/** XEP-0484 with HT-SHA-256-NONE: name NUL HMAC(token, "Initiator"), base64. */
+export async function hashedToken(name: string, token: string): Promise<string> {
+  const mac = await hmac(utf8.encode(token), "Initiator"), head = utf8.encode(`${name}\0`);
+  return base64(new Uint8Array([...head, ...mac]));
+}

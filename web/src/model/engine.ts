@@ -1,0 +1,410 @@
+// What the leading tab does: it holds the line, keeps what comes, and sends what waits. The other parts of model/ know their
+// one thing each; here they are put together, and here alone a stanza finds its way.
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import * as device from "../store/device";
+import type { Db } from "../store/db";
+import * as store from "../store/messages";
+import type { Account, Chat, Message } from "../store/types";
+import { Client, IqError } from "../wire/client";
+import { bare, domainOf, localOf } from "../wire/jid";
+import { NS } from "../wire/ns";
+import { Sites } from "../wire/sites";
+import { Rising } from "../wire/time";
+import type { End, Socket } from "../wire/stream";
+import { El, el } from "../wire/xml";
+import { caps, disco } from "./caps";
+import type { Change } from "./bus";
+import * as compose from "./compose";
+import { Uploads } from "./files";
+import * as inbound from "./inbound";
+import { LiveState, type Abilities, type Live } from "./live";
+import { Outbox, setState } from "./outbox";
+import { People } from "./people";
+import { Profiles } from "./profiles";
+import { Push } from "./push";
+import { Rooms } from "./rooms";
+import { Archive, catchUp, keeperOf, type Archived } from "./sync";
+
+export interface EngineEvents {
+  changed(c: Change): void;
+  live(l: Live): void;
+  ended(e: End): void;
+  arrived(chat: Chat, body: string, who: string): void; // to be told to the person
+}
+
+interface Log { caughtUp: boolean; lastLive?: string }
+
+export class Engine {
+  readonly live: LiveState;
+  readonly people: People;
+  readonly rooms: Rooms;
+  readonly profiles: Profiles;
+  readonly push: Push;
+  private readonly client: Client;
+  private readonly outbox: Outbox;
+  private readonly archive: Archive;
+  private readonly uploads: Uploads;
+  private readonly logs = new Map<string, Log>();
+  private clock = 0; // the server's minus ours
+  private run = 0; // counts fresh streams
+  private readonly rising = new Rising();
+
+  constructor(private readonly db: Db, private readonly account: Account, place: device.Place, private readonly on: EngineEvents,
+    password?: string, newSocket?: (url: string) => Socket) {
+    const me = account.jid, ask = this.ask.bind(this), send = (e: El) => void this.client.send(e), changedPeople = () => on.changed({ people: true });
+    this.live = new LiveState((l) => on.live(l));
+    this.client = new Client(account.domain, new Sites(place.websockets, account.site),
+      { name: account.name, password, token: account.token, agentId: account.agentId },
+      { online: (_b, fresh) => void this.online(fresh), line: (s) => this.live.line(s), stanza: (e) => this.stanza(e), ended: (e) => on.ended(e),
+        token: (token) => device.keepAccount(Object.assign(account, { token: token ?? undefined })) }, newSocket);
+    this.people = new People(db, ask, send, changedPeople);
+    this.rooms = new Rooms({ db, ask, send, live: this.live, changed: () => on.changed({ chats: true }), myNick: () => this.nick,
+      entered: (room) => void this.entered(room), left: (room) => this.logs.delete(room) });
+    this.profiles = new Profiles(db, ask, this.live, me, changedPeople);
+    this.push = new Push(ask, `browser-${account.agentId}`);
+    this.archive = new Archive(ask);
+    this.outbox = new Outbox(db, (e, done) => this.client.send(e, done), on.changed,
+      (o) => !this.rooms.has(o.chat) || this.logs.get(o.chat)?.caughtUp === true);
+    this.uploads = new Uploads(db, ask, this.live, (url) => here(url, place), (chat) => {
+      on.changed({ messages: [chat], chats: true });
+      void this.outbox.run();
+    });
+  }
+
+  private nick = "";
+
+  start(): void {
+    this.client.start();
+  }
+
+  stop(): void {
+    this.client.stop();
+  }
+
+  hurry(): void {
+    this.client.hurry();
+  }
+
+  cut(): void {
+    this.client.cut();
+  }
+
+  ask(type: "get" | "set", payload: El, to?: string): Promise<El> {
+    return this.client.ask(type, payload, to);
+  }
+
+  /** Something new is in the outbox. */
+  flush(): void {
+    if (!this.client.online || !this.logs.get(this.account.jid)?.caughtUp) return;
+    void this.outbox.run();
+    void this.uploads.run();
+  }
+
+  // ---- a stream is up ----
+
+  private async online(fresh: boolean): Promise<void> {
+    device.keepAccount(Object.assign(this.account, { site: this.client.sites.current }));
+    if (!fresh) {
+      this.flush();
+      return;
+    }
+    const run = ++this.run;
+    this.logs.clear();
+    this.live.set({ syncing: true, rooms: {} });
+    this.nick = (await this.db.get("people", this.account.jid))?.nick || localOf(this.account.jid);
+    this.client.send(el(NS.client, "presence", {}, await caps()));
+    await Promise.all([this.people.load(), this.learnClock(), this.learnAbilities()].map((p) => p.catch(() => undefined)));
+    const done = await this.catchUp(this.account.jid);
+    if (run !== this.run) return;
+    this.live.set({ syncing: false });
+    if (!done) return;
+    await this.rooms.enterAll();
+    this.flush();
+    await this.extras();
+  }
+
+  /** What can wait until messages have moved. */
+  private async extras(): Promise<void> {
+    await this.people.loadBlocked().catch(() => undefined);
+    if (this.live.now.can.pep) await this.rooms.loadBookmarks();
+    await this.profiles.loadMine().catch(() => undefined);
+  }
+
+  private async learnClock(): Promise<void> {
+    const began = Date.now(), utc = (await this.ask("get", el(NS.time, "time"), this.account.domain)).child(NS.time, "time")?.textOf(NS.time, "utc");
+    const at = utc ? Date.parse(utc) : NaN, middle = (began + Date.now()) / 2;
+    if (Number.isFinite(at)) this.clock = Math.abs(at - middle) < 1500 ? 0 : at - middle; // its seconds are whole
+    await this.db.put("values", this.clock, "clock");
+  }
+
+  private async learnAbilities(): Promise<void> {
+    const can: Abilities = {}, info = async (to?: string) => (await this.ask("get", el(NS.discoInfo, "query"), to)).child(NS.discoInfo, "query");
+    const has = (q: El | undefined, feature: string) => Boolean(q?.elements.some((f) => f.name === "feature" && f.attr("var") === feature));
+    const [mine, items] = await Promise.all([info(this.account.jid).catch(() => undefined), this.ask("get", el(NS.discoItems, "query"), this.account.domain).catch(() => undefined)]);
+    can.pep = Boolean(mine?.elements.some((i) => i.name === "identity" && i.attr("category") === "pubsub"));
+    can.search = has(mine, NS.search);
+    for (const item of items?.child(NS.discoItems, "query")?.elements ?? []) {
+      const jid = item.attr("jid") ?? "", q = jid ? await info(jid).catch(() => undefined) : undefined;
+      if (has(q, NS.muc)) can.rooms ??= jid;
+      if (jid.startsWith("push.")) can.push ??= await this.push.key(jid);
+      if (has(q, NS.upload)) {
+        const max = q?.child(NS.data, "x")?.elements.find((f) => f.attr("var") === "max-file-size")?.elements[0]?.text;
+        can.upload ??= { host: jid, max: Number(max) || Infinity };
+      }
+    }
+    can.commands = has(await info(this.account.domain).catch(() => undefined), NS.commands);
+    this.live.set({ can });
+  }
+
+  private async entered(room: string): Promise<void> {
+    if (this.logs.has(room)) return;
+    this.logs.set(room, { caughtUp: false });
+    void this.rooms.learnName(room);
+    const done = await this.catchUp(room), log = this.logs.get(room);
+    if (!done && log && this.client.online) log.caughtUp = true; // a room without an archive can be written to all the same
+    this.flush();
+  }
+
+  // ---- the archive ----
+
+  private async catchUp(scope: string): Promise<boolean> {
+    const log: Log = { caughtUp: false };
+    this.logs.set(scope, log);
+    const mine = scope === this.account.jid;
+    const done = await catchUp(this.archive, keeperOf(this.db, `sid:${scope}`, (rows, last, name) => this.keep(rows, last, name)), mine ? undefined : scope);
+    if (!done || this.logs.get(scope) !== log) return false;
+    log.caughtUp = true;
+    if (log.lastLive) await this.db.put("values", log.lastLive, `sid:${scope}`);
+    return true;
+  }
+
+  /** Older messages of one chat. True: there are more. */
+  async history(jid: string): Promise<boolean> {
+    const c = await this.db.get("chats", jid), room = c?.kind === "room";
+    if (c?.complete) return false;
+    const page = await this.archive.page({ before: c?.first ?? "" }, room ? {} : { with: jid }, room ? jid : undefined, 50);
+    await this.keep(page.rows, undefined, null);
+    const tx = store.write(this.db), now = await store.chatOf(tx, jid, c?.kind ?? "person");
+    await tx.objectStore("chats").put({ ...now, first: page.rows[0]?.sid ?? now.first, complete: page.complete || undefined });
+    await tx.done;
+    this.on.changed({ messages: [jid] });
+    return !page.complete;
+  }
+
+  private me(): inbound.Me {
+    return { jid: this.account.jid, nickIn: (room) => this.rooms.nicks.get(room) };
+  }
+
+  private async keep(rows: Archived[], last: string | undefined, name: string | null): Promise<void> {
+    const tx = store.write(this.db), chats = new Set<string>(), said: inbound.Piece[] = [];
+    for (const row of rows)
+      for (const piece of inbound.read(row.message, this.me(), { at: row.at, sid: row.sid, now: Date.now() + this.clock })) {
+        if (await this.apply(tx, piece)) said.push(piece);
+        if ("chat" in piece) chats.add(piece.chat);
+        else if (piece.kind === "message") chats.add(piece.m.chat);
+      }
+    if (name && last) await tx.objectStore("values").put(last, name);
+    else if (name) await tx.objectStore("values").delete(name);
+    await tx.done;
+    for (const piece of said) if (name && piece.kind === "invited") await this.sideEffects(piece, false);
+    if (chats.size) this.on.changed({ messages: [...chats], chats: true });
+  }
+
+  /** Into the store. True: it was new. */
+  private async apply(tx: store.Tx, p: inbound.Piece): Promise<boolean> {
+    switch (p.kind) {
+      case "message":
+        return store.putMessage(tx, p.m, p.room ? "room" : "person", p.stamped);
+      case "note":
+        return (await store.putNote(tx, p.chat, p.note)) !== undefined;
+      case "displayed": {
+        const m = await store.findByRef(tx, p.chat, p.id), at = m?.at ?? (p.mine ? 0 : p.at);
+        if (p.mine) await store.putRead(tx, p.chat, at);
+        else await store.putTheirRead(tx, p.chat, p.who, at);
+        return true;
+      }
+      case "received": {
+        const m = await store.findByRef(tx, p.chat, p.id);
+        if (m?.mine && !m.read) await tx.objectStore("messages").put({ ...m, read: 1 });
+        return true;
+      }
+      case "subject": {
+        const c = await tx.objectStore("chats").get(p.chat);
+        if (c?.room) await tx.objectStore("chats").put({ ...c, room: { ...c.room, subject: p.subject } });
+        return true;
+      }
+      default:
+        return true;
+    }
+  }
+
+  // ---- what comes ----
+
+  private async stanza(e: El): Promise<void> {
+    if (e.name === "message") await this.message(e);
+    else if (e.name === "presence") await this.presence(e);
+    else if (e.name === "iq") await this.iq(e);
+  }
+
+  private async message(e: El): Promise<void> {
+    const from = bare(e.attr("from") ?? this.account.jid);
+    if (this.archive.take(e)) return;
+    const event = e.child(NS.pubsubEvent, "event")?.child(NS.pubsubEvent, "items");
+    if (event) {
+      if (event.attr("node") === NS.bookmarks && from === this.account.jid) void this.rooms.bookmarks(event);
+      else await this.profiles.event(from, event);
+      return;
+    }
+    if (from === this.account.jid)
+      for (const direction of ["received", "sent"]) {
+        const copy = e.child(NS.carbons, direction)?.child(NS.forward, "forwarded")?.child(NS.client, "message");
+        if (copy) return this.keepLive(copy, direction === "received");
+      }
+    await this.keepLive(e, true);
+  }
+
+  private async keepLive(e: El, tell: boolean): Promise<void> {
+    const tx = store.write(this.db), pieces = inbound.read(e, this.me(), { now: this.rising.next(Date.now() + this.clock) }), chats = new Set<string>(), fresh: inbound.Piece[] = [];
+    for (const p of pieces) {
+      if (p.kind === "typing") continue;
+      if (await this.apply(tx, p)) fresh.push(p);
+      if (p.kind === "message") chats.add(p.m.chat);
+      else if ("chat" in p) chats.add(p.chat);
+    }
+    await this.seen(tx, e);
+    await tx.done;
+    for (const p of pieces) if (p.kind === "typing" || fresh.includes(p)) await this.sideEffects(p, tell);
+    if (chats.size) this.on.changed({ messages: [...chats], chats: true });
+  }
+
+  /** While a log is caught up, what comes live moves its place on; before that, it is held beside. */
+  private async seen(tx: store.Tx, e: El): Promise<void> {
+    for (const s of e.all(NS.sid, "stanza-id")) {
+      const scope = s.attr("by") ?? "", log = this.logs.get(scope), sid = s.attr("id");
+      if (!log || !sid || (scope !== this.account.jid && scope !== bare(e.attr("from") ?? ""))) continue;
+      if (log.caughtUp) await tx.objectStore("values").put(sid, `sid:${scope}`);
+      else log.lastLive = sid;
+    }
+  }
+
+  private async sideEffects(p: inbound.Piece, tell: boolean): Promise<void> {
+    if (p.kind === "typing") {
+      this.live.typing(p.chat, p.who, p.on);
+    } else if (p.kind === "failed") {
+      await this.failed(p.chat, p.id, p.condition);
+    } else if (p.kind === "invited") {
+      await this.invited(p.room, p.by, p.password);
+    } else if (p.kind === "message" && !p.m.mine) {
+      this.live.typing(p.m.chat, p.m.from, false);
+      if (p.receipt && tell) this.client.send(compose.received(crypto.randomUUID(), p.m.id, p.m.chat));
+      const chat = await this.db.get("chats", p.m.chat);
+      if (chat && tell && (!chat.muted || p.m.mentions)) this.on.arrived(chat, p.m.body, p.m.from);
+    }
+  }
+
+  private async failed(chat: string, id: string, condition: string): Promise<void> {
+    if (await this.outbox.refused(id, condition)) return;
+    const tx = store.write(this.db), m = await store.findByRef(tx, chat, id); // counted, and refused afterwards
+    if (m?.mine) await setState(tx, m.key, "failed", condition);
+    await tx.done;
+  }
+
+  /** A friend's invitation is followed; a stranger's is left alone. */
+  private async invited(room: string, by: string, password?: string): Promise<void> {
+    const inviter = await this.db.get("people", by), known = await this.db.get("chats", room);
+    if (domainOf(room) !== this.live.now.can.rooms && !inviter?.listed) return;
+    if (!inviter?.listed || inviter.blocked || known?.room?.joined) return;
+    await this.rooms.join(room, { password });
+  }
+
+  private async presence(e: El): Promise<void> {
+    const from = bare(e.attr("from") ?? ""), type = e.attr("type");
+    if (this.rooms.has(from)) this.rooms.presence(e);
+    else if (type === "subscribe") await this.people.requested(from, e.textOf(NS.nick, "nick"));
+    else if (type === "unsubscribe") await this.people.withdrawn(from);
+    else if (type === "unavailable") this.live.presence(from, null);
+    else if (!type && from !== this.account.jid) {
+      const show = e.textOf(NS.client, "show");
+      this.live.presence(from, show === "dnd" ? "dnd" : show === "away" || show === "xa" ? "away" : "online");
+    }
+  }
+
+  private async iq(e: El): Promise<void> {
+    const from = e.attr("from"), own = !from || bare(from) === this.account.jid || from === this.account.domain, query = e.child(NS.roster, "query");
+    if (e.attr("type") === "set" && query && own) {
+      await this.people.pushed(query);
+      this.client.reply(e);
+    } else if (e.attr("type") === "set" && own && (e.child(NS.blocking, "block") || e.child(NS.blocking, "unblock"))) {
+      this.client.reply(e);
+      void this.people.loadBlocked().catch(() => undefined);
+    } else if (e.child(NS.ping, "ping")) {
+      this.client.reply(e);
+    } else if (e.attr("type") === "get" && e.child(NS.discoInfo, "query")) {
+      this.client.reply(e, disco(e.child(NS.discoInfo, "query")?.attr("node")));
+    } else {
+      this.client.reply(e, undefined, "service-unavailable");
+    }
+  }
+
+  // ---- what any tab may ask ----
+
+  readonly does = {
+    flush: async () => this.flush(),
+    hurry: async () => this.hurry(),
+    typing: async (chat: string, room: boolean, on: boolean) => void this.client.send(compose.typing({ jid: chat, room }, on)),
+    history: (chat: string) => this.history(chat),
+    addFriend: (jid: string, token?: string) => this.people.add(jid, "", token),
+    answerFriend: (jid: string, yes: boolean) => this.people.answer(jid, yes),
+    removeFriend: (jid: string) => this.people.remove(jid),
+    setFriend: async (jid: string, name: string, favourite: boolean) => void (await this.people.set(jid, name, favourite)),
+    block: (jid: string, yes: boolean) => this.people.block(jid, yes),
+    vcard: (jid: string) => this.profiles.vcard(jid),
+    saveProfile: async (nick: string, about: string, picture: string | null | undefined) => {
+      await this.profiles.save(nick, about, picture);
+      this.nick = nick || this.nick;
+    },
+    password: async (password: string) => void (await this.ask("set", el(NS.register, "query", {}, el(NS.register, "username", {}, this.account.name),
+      el(NS.register, "password", {}, password)))),
+    removeAccount: async () => void (await this.ask("set", el(NS.register, "query", {}, el(NS.register, "remove")))),
+    makeRoom: (name: string, people: string[]) => this.rooms.make(name, people),
+    leaveRoom: (room: string) => this.rooms.leave(room),
+    invite: (room: string, jid: string) => this.rooms.invite(room, jid),
+    members: (room: string) => this.rooms.members(room),
+    affiliate: async (room: string, jid: string, what: "owner" | "admin" | "member" | "none" | "outcast") => void (await this.rooms.affiliate(room, jid, what)),
+    renameRoom: async (room: string, name: string) => {
+      await this.rooms.rename(room, name);
+      await this.rooms.learnName(room);
+    },
+    moderate: async (room: string, sid: string) => void (await this.ask("set", el(NS.moderate, "moderate", { id: sid }, el(NS.retract, "retract")), room)),
+    search: (words: string) => this.search(words),
+    inviteLink: () => this.inviteLink(),
+    pushOn: (endpoint: string, keys: Record<string, string>) => this.push.enable(endpoint, keys),
+    pushOff: () => this.push.disable(),
+  };
+
+  /** In the whole archive at the server (Korean included), also what this device has never seen. Found, not kept: it has no place here. */
+  private async search(words: string): Promise<Message[]> {
+    if (!this.live.now.can.search) return [];
+    const page = await this.archive.page({ before: "" }, { words }, undefined, 50);
+    return page.rows.flatMap((r) => inbound.read(r.message, this.me(), { at: r.at, sid: r.sid, now: r.at })).flatMap((p) => (p.kind === "message" ? [p.m] : []));
+  }
+
+  /** A link, or the token (XEP-0379) from which this app makes one: whoever follows it is a friend without being asked. */
+  private async inviteLink(): Promise<string | null> {
+    const command = el(NS.commands, "command", { node: `${NS.invite}#invite`, action: "execute" });
+    const answer = await this.ask("set", command, this.account.domain).catch((e: unknown) => {
+      if (e instanceof IqError) return null;
+      throw e;
+    });
+    const form = answer?.child(NS.commands, "command")?.child(NS.data, "x");
+    const value = (name: string) => form?.elements.find((f) => f.attr("var") === name)?.elements.find((v) => v.name === "value")?.text;
+    const landing = value("landing-url"), token = /[?;]preauth=([^;&]+)/.exec(value("uri") ?? "")?.[1];
+    return landing ?? token ?? null;
+  }
+}
+
+/** The server names itself by its domain; this page may have reached it under another name. */
+export function here(url: string, place: device.Place): string {
+  if (!place.base || !url.startsWith(place.base)) return url;
+  return location.origin + url.slice(place.base.replace(/\/$/, "").length);
+}

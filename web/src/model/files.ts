@@ -1,0 +1,140 @@
+// Photos and files: made small where that helps, with a thumbnail inside the message so that text never waits; the bytes go to a
+// slot (XEP-0363) on their own, are kept on the device until they are there, and are tried again when the line is back.
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import type { Db } from "../store/db";
+import { write } from "../store/messages";
+import type { Attachment } from "../store/types";
+import { NS } from "../wire/ns";
+import { el, parse, type El } from "../wire/xml";
+import * as compose from "./compose";
+import type { LiveState } from "./live";
+import type { Ask } from "./sync";
+
+const THUMB_PX = 96, PHOTO_PX = 2048, LIMIT_WITHOUT_SCALING = 600 * 1024;
+
+// ---- in the tab that picks the file ----
+
+async function drawn(source: ImageBitmap | HTMLVideoElement, width: number, height: number, most: number, type: string, quality: number): Promise<Blob | null> {
+  const scale = Math.min(1, most / Math.max(width, height)), canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(width * scale));
+  canvas.height = Math.max(1, Math.round(height * scale));
+  canvas.getContext("2d")?.drawImage(source, 0, 0, canvas.width, canvas.height);
+  return new Promise((resolve) => canvas.toBlob(resolve, type, quality));
+}
+
+const dataUrl = (b: Blob): Promise<string> => new Promise((resolve, reject) => {
+  const r = new FileReader();
+  r.onload = () => resolve(r.result as string);
+  r.onerror = () => reject(r.error);
+  r.readAsDataURL(b);
+});
+
+/** What is said about a file, and the bytes that will be sent for it. */
+export async function prepare(file: Blob, name: string, more: Partial<Attachment> = {}): Promise<{ about: Attachment; bytes: Blob }> {
+  const about: Attachment = { name, type: file.type || "application/octet-stream", size: file.size, localId: crypto.randomUUID(), ...more };
+  if (!/^image\/(jpeg|png|webp|gif)$/.test(about.type)) return { about, bytes: file };
+  const image = await createImageBitmap(file).catch(() => null);
+  if (!image) return { about, bytes: file };
+  let bytes = file;
+  if (about.type !== "image/gif" && (file.size > LIMIT_WITHOUT_SCALING || Math.max(image.width, image.height) > PHOTO_PX)) {
+    const small = await drawn(image, image.width, image.height, PHOTO_PX, "image/jpeg", 0.85); // it also drops where the photo was taken
+    if (small && small.size < file.size) bytes = small;
+  }
+  const scale = bytes === file ? 1 : Math.min(1, PHOTO_PX / Math.max(image.width, image.height));
+  const thumb = await drawn(image, image.width, image.height, THUMB_PX, "image/jpeg", 0.6);
+  Object.assign(about, { type: bytes.type || about.type, size: bytes.size, width: Math.round(image.width * scale), height: Math.round(image.height * scale),
+    thumb: thumb ? await dataUrl(thumb) : undefined });
+  if (bytes !== file) about.name = name.replace(/\.[^.]*$/, "") + ".jpg";
+  return { about, bytes };
+}
+
+// ---- in the leading tab ----
+
+interface Slot { put: string; get: string; headers: [string, string][] }
+
+export class Uploads {
+  private readonly busy = new Set<string>();
+
+  constructor(
+    private readonly db: Db,
+    private readonly ask: Ask,
+    private readonly live: LiveState,
+    private readonly toHere: (url: string) => string, // the server's address as this page can reach it
+    private readonly sent: (chat: string) => void,
+  ) {}
+
+  /** Everything that waits for its bytes to be there. Failures stay, for the next time. */
+  async run(): Promise<void> {
+    if (!this.live.now.can.upload) return;
+    for (const o of await this.db.getAll("outbox")) {
+      if (!o.file || this.busy.has(o.file)) continue;
+      this.busy.add(o.file);
+      try {
+        await this.one(o.file, o.n as number, o.messageKey as string);
+      } catch (e) {
+        await this.failed(o.n as number, o.messageKey as string, e);
+      } finally {
+        this.busy.delete(o.file);
+        this.live.upload(o.file, null);
+      }
+    }
+  }
+
+  private async slot(name: string, size: number, type: string): Promise<Slot> {
+    const host = this.live.now.can.upload?.host as string;
+    const slot = (await this.ask("get", el(NS.upload, "request", { filename: name, size: String(size), "content-type": type }), host)).child(NS.upload, "slot");
+    const put = slot?.child(NS.upload, "put"), get = slot?.child(NS.upload, "get")?.attr("url");
+    if (!put?.attr("url") || !get) throw new Error("undefined-condition");
+    const allowed = ["authorization", "cookie", "expires"]; // XEP-0363 §7
+    return { put: put.attr("url") as string, get, headers: put.all(NS.upload, "header").map((h): [string, string] => [h.attr("name") ?? "", h.text.replace(/[\r\n]/g, "")])
+      .filter(([n]) => allowed.includes(n.toLowerCase())) };
+  }
+
+  private async one(id: string, n: number, key: string): Promise<void> {
+    const stored = await this.db.get("files", id), m = await this.db.get("messages", key);
+    if (!stored || !m?.file || m.retracted) {
+      await this.db.delete("outbox", n);
+      return;
+    }
+    this.live.upload(id, 0);
+    const slot = await this.slot(safeName(stored.name, m.file.type), stored.blob.size, m.file.type);
+    await this.put(slot, stored.blob, m.file.type, (part) => this.live.upload(id, part));
+    const tx = write(this.db), o = await tx.objectStore("outbox").get(n), fresh = await tx.objectStore("messages").get(key);
+    if (o && fresh?.file) {
+      const message = { ...fresh, file: { ...fresh.file, url: slot.get } };
+      await tx.objectStore("messages").put(message);
+      const to = parse(o.xml, NS.client);
+      await tx.objectStore("outbox").put({ ...o, file: undefined, xml: compose.message(message, { jid: o.chat, room: to.attr("type") === "groupchat" }).toString() });
+    }
+    await tx.done;
+    this.sent(m.chat);
+  }
+
+  private put(slot: Slot, body: Blob, type: string, progress: (part: number) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const x = new XMLHttpRequest(); // fetch tells no progress of what it sends
+      x.open("PUT", this.toHere(slot.put));
+      for (const [name, value] of slot.headers) x.setRequestHeader(name, value);
+      x.setRequestHeader("Content-Type", type);
+      x.upload.onprogress = (e) => progress(e.total ? e.loaded / e.total : 0);
+      x.onload = () => (x.status === 200 || x.status === 201 ? resolve() : reject(new Error(x.status === 413 || x.status === 403 ? "not-acceptable" : "again")));
+      x.onerror = x.ontimeout = () => reject(new Error("again"));
+      x.send(body);
+    });
+  }
+
+  /** What cannot be mended by another try is told; the rest waits. */
+  private async failed(n: number, key: string, e: unknown): Promise<void> {
+    const condition = (e as { condition?: string }).condition ?? (e as Error).message;
+    if (!["not-acceptable", "resource-constraint", "not-allowed", "forbidden"].includes(condition)) return;
+    const tx = write(this.db), m = await tx.objectStore("messages").get(key);
+    await tx.objectStore("outbox").delete(n);
+    if (m) await tx.objectStore("messages").put({ ...m, state: "failed", why: condition });
+    await tx.done;
+    if (m) this.sent(m.chat);
+  }
+}
+
+const safeName = (name: string, type: string): string => name.replace(/[/\\\u0000-\u001f]/g, "_").slice(-120) || `file.${type.split("/")[1] ?? "bin"}`;
+
+export type { El };

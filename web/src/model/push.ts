@@ -1,0 +1,33 @@
+// Web Push (XEP-0357): the browser's push service is told to the server; it then wakes the service worker when no tab is open.
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { NS } from "../wire/ns";
+import { el } from "../wire/xml";
+import type { Ask } from "./sync";
+
+const OURS = "urn:bongsu:push:0";
+const field = (name: string, value: string) => el(NS.data, "field", { var: name }, el(NS.data, "value", {}, value));
+
+export class Push {
+  private host: string | null = null;
+
+  constructor(private readonly ask: Ask, private readonly node: string) {}
+
+  /** The public key that a browser subscribes with, if `host` is where pushes are ordered. */
+  async key(host: string): Promise<string | undefined> {
+    const answer = await this.ask("get", el(NS.discoInfo, "query"), host).catch(() => null);
+    const form = answer?.child(NS.discoInfo, "query")?.all(NS.data, "x").find((x) => x.elements.some((f) => f.attr("var") === "FORM_TYPE" && f.elements[0]?.text === OURS));
+    const key = form?.elements.find((f) => f.attr("var") === "vapid-key")?.elements[0]?.text;
+    if (key) this.host = host;
+    return key;
+  }
+
+  async enable(endpoint: string, keys: Record<string, string>): Promise<void> {
+    if (!this.host) throw new Error("unsupported");
+    await this.ask("set", el(NS.push, "enable", { jid: this.host, node: this.node }, el(NS.data, "x", { type: "submit" },
+      field("FORM_TYPE", NS.publishOptions), field("subscription", JSON.stringify({ endpoint, keys })))));
+  }
+
+  async disable(): Promise<void> {
+    if (this.host) await this.ask("set", el(NS.push, "disable", { jid: this.host, node: this.node })).catch(() => undefined);
+  }
+}

@@ -1,0 +1,194 @@
+// Groups (XEP-0045): entering, who is there, making, inviting, roles. Which rooms we are in is kept on the device, and with
+// the account as bookmarks (XEP-0402) where it can. SPDX-License-Identifier: AGPL-3.0-or-later
+import type { Db } from "../store/db";
+import { newChat } from "../store/messages";
+import type { Chat } from "../store/types";
+import { bare, resourceOf } from "../wire/jid";
+import { NS } from "../wire/ns";
+import { El, el } from "../wire/xml";
+import type { LiveState, Occupant } from "./live";
+import * as compose from "./compose";
+import type { Ask } from "./sync";
+
+export interface RoomsHost {
+  db: Db;
+  ask: Ask;
+  send(e: El): void;
+  live: LiveState;
+  changed(): void;
+  entered(room: string): void; // messages may be read and sent now
+  left(room: string): void;
+  myNick(): string;
+}
+
+const value = (name: string, v: string, type?: string) => el(NS.data, "field", { var: name, type }, el(NS.data, "value", {}, v));
+
+export class Rooms {
+  readonly nicks = new Map<string, string>(); // room → our nick in it
+
+  constructor(private readonly h: RoomsHost) {}
+
+  /** A new stream: nobody knows that we are in. */
+  async enterAll(): Promise<void> {
+    for (const c of await this.h.db.getAll("chats")) if (c.kind === "room" && c.room?.joined) this.enter(c.jid, c.room.nick, c.room.password);
+  }
+
+  enter(room: string, nick: string, password?: string): void {
+    this.nicks.set(room, nick);
+    this.h.live.room(room, () => ({ joined: false, occupants: [] }));
+    this.h.send(el(NS.client, "presence", { to: `${room}/${nick}` }, el(NS.muc, "x", {}, el(NS.muc, "history", { maxstanzas: "0" }),
+      password ? el(NS.muc, "password", {}, password) : undefined)));
+  }
+
+  has(room: string): boolean {
+    return this.nicks.has(room);
+  }
+
+  /** Keeps that we want to be in, and goes in. */
+  async join(room: string, more: { name?: string; password?: string; bookmark?: boolean } = {}): Promise<void> {
+    const nick = this.nicks.get(room) ?? this.h.myNick(), known = await this.h.db.get("chats", room);
+    const chat: Chat = { ...(known ?? newChat(room, "room")), kind: "room", hidden: false, lastAt: known?.lastAt || Date.now(),
+      name: more.name ?? known?.name, room: { ...known?.room, nick, password: more.password ?? known?.room?.password, joined: true } };
+    await this.h.db.put("chats", chat);
+    this.h.changed();
+    if (!this.h.live.now.rooms[room]?.joined) this.enter(room, nick, more.password);
+    if (more.bookmark !== false) void this.bookmark(chat).catch(() => undefined);
+  }
+
+  presence(p: El): void {
+    const room = bare(p.attr("from") ?? ""), nick = resourceOf(p.attr("from") ?? ""), x = p.child(NS.mucUser, "x");
+    const statuses = new Set(x?.all(NS.mucUser, "status").map((s) => s.attr("code")));
+    const mine = statuses.has("110") || nick === this.nicks.get(room);
+    if (p.attr("type") === "error") {
+      void this.refused(room, p);
+      return;
+    }
+    const item = x?.child(NS.mucUser, "item"), gone = p.attr("type") === "unavailable";
+    if (gone && mine && statuses.has("303")) this.nicks.set(room, item?.attr("nick") ?? nick);
+    else if (gone && mine) void this.out(room, statuses, x?.child(NS.mucUser, "destroy") !== undefined);
+    const o: Occupant = { nick, jid: item?.attr("jid") ? bare(item.attr("jid") as string) : undefined, affiliation: item?.attr("affiliation") ?? "none",
+      role: item?.attr("role") ?? "none", here: !gone };
+    this.h.live.room(room, (r) => ({
+      joined: r.joined || (mine && !gone), error: undefined, mine: mine ? { affiliation: o.affiliation, role: o.role } : r.mine,
+      occupants: [...r.occupants.filter((k) => k.nick !== nick), ...(gone ? [] : [o])].sort((a, b) => a.nick.localeCompare(b.nick)),
+    }));
+    if (mine && !gone) this.h.entered(room);
+  }
+
+  private async refused(room: string, p: El): Promise<void> {
+    const condition = p.child(NS.client, "error")?.elements.find((c) => c.ns === NS.stanzas)?.name ?? "undefined-condition";
+    if (condition === "conflict") {
+      this.enter(room, `${this.nicks.get(room)}_`); // somebody else has our name there
+      return;
+    }
+    this.h.live.room(room, (r) => ({ ...r, joined: false, error: condition }));
+    this.h.left(room);
+  }
+
+  private async out(room: string, statuses: Set<string | undefined>, destroyed: boolean): Promise<void> {
+    this.h.live.room(room, () => ({ joined: false, occupants: [], error: destroyed ? "gone" : statuses.has("307") ? "kicked" : statuses.has("301") ? "banned" : undefined }));
+    this.h.left(room);
+    if (!destroyed && !statuses.has("301") && !statuses.has("321")) return;
+    const c = await this.h.db.get("chats", room);
+    if (c?.room) await this.h.db.put("chats", { ...c, room: { ...c.room, joined: false } });
+    this.h.changed();
+  }
+
+  async leave(room: string): Promise<void> {
+    const nick = this.nicks.get(room), c = await this.h.db.get("chats", room);
+    if (nick) this.h.send(el(NS.client, "presence", { to: `${room}/${nick}`, type: "unavailable" }));
+    this.nicks.delete(room);
+    if (c?.room) await this.h.db.put("chats", { ...c, hidden: true, room: { ...c.room, joined: false } });
+    this.h.changed();
+    if (this.h.live.now.can.pep) await this.h.ask("set", el(NS.pubsub, "pubsub", {}, el(NS.pubsub, "retract", { node: NS.bookmarks, notify: "true" }, el(NS.pubsub, "item", { id: room })))).catch(() => undefined);
+  }
+
+  /** A private group of the people named: they are members, and are asked in. */
+  async make(name: string, people: string[]): Promise<string> {
+    const host = this.h.live.now.can.rooms;
+    if (!host) throw new Error("unsupported");
+    const room = `${crypto.randomUUID().slice(0, 13)}@${host}`;
+    const entered = this.waitFor(room);
+    this.enter(room, this.h.myNick());
+    await entered;
+    await this.h.ask("set", el(NS.mucOwner, "query", {}, el(NS.data, "x", { type: "submit" }, value("FORM_TYPE", NS.mucConfig, "hidden"),
+      value("muc#roomconfig_roomname", name), value("muc#roomconfig_persistentroom", "1"), value("muc#roomconfig_membersonly", "1"),
+      value("muc#roomconfig_publicroom", "0"), value("muc#roomconfig_whois", "anyone"), value("muc#roomconfig_allowinvites", "1"), value("muc#roomconfig_changesubject", "1"))), room);
+    await this.join(room, { name });
+    for (const jid of people) await this.invite(room, jid);
+    return room;
+  }
+
+  private waitFor(room: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const began = Date.now(), look = setInterval(() => {
+        const r = this.h.live.now.rooms[room];
+        if (r?.joined) resolve();
+        else if (r?.error || Date.now() - began > 15000) reject(new Error(r?.error ?? "timeout"));
+        else return;
+        clearInterval(look);
+      }, 50);
+    });
+  }
+
+  async invite(room: string, jid: string): Promise<void> {
+    await this.affiliate(room, jid, "member").catch(() => undefined); // an open room needs no list
+    const c = await this.h.db.get("chats", room);
+    this.h.send(compose.invite(jid, room, c?.room?.password));
+  }
+
+  affiliate(room: string, jid: string, affiliation: "owner" | "admin" | "member" | "none" | "outcast"): Promise<El> {
+    return this.h.ask("set", el(NS.mucAdmin, "query", {}, el(NS.mucAdmin, "item", { jid, affiliation })), room);
+  }
+
+  rename(room: string, name: string): Promise<El> {
+    return this.h.ask("set", el(NS.mucOwner, "query", {}, el(NS.data, "x", { type: "submit" }, value("FORM_TYPE", NS.mucConfig, "hidden"),
+      value("muc#roomconfig_roomname", name))), room);
+  }
+
+  async members(room: string): Promise<{ jid: string; affiliation: string }[]> {
+    const out: { jid: string; affiliation: string }[] = [];
+    for (const affiliation of ["owner", "admin", "member"]) {
+      const answer = await this.h.ask("get", el(NS.mucAdmin, "query", {}, el(NS.mucAdmin, "item", { affiliation })), room).catch(() => null);
+      for (const i of answer?.child(NS.mucAdmin, "query")?.elements ?? []) if (i.attr("jid")) out.push({ jid: bare(i.attr("jid") as string), affiliation });
+    }
+    return out;
+  }
+
+  /** The name that the room has for everyone. */
+  async learnName(room: string): Promise<void> {
+    const answer = await this.h.ask("get", el(NS.discoInfo, "query"), room).catch(() => null);
+    const name = answer?.child(NS.discoInfo, "query")?.elements.find((e) => e.name === "identity" && e.attr("category") === "conference")?.attr("name");
+    const c = await this.h.db.get("chats", room);
+    if (!name || !c || c.name === name) return;
+    await this.h.db.put("chats", { ...c, name });
+    this.h.changed();
+  }
+
+  // ---- bookmarks ----
+
+  private async bookmark(c: Chat): Promise<void> {
+    if (!this.h.live.now.can.pep) return;
+    const options = el(NS.pubsub, "publish-options", {}, el(NS.data, "x", { type: "submit" }, value("FORM_TYPE", NS.publishOptions, "hidden"),
+      value("pubsub#persist_items", "true"), value("pubsub#max_items", "max"), value("pubsub#send_last_published_item", "never"), value("pubsub#access_model", "whitelist")));
+    await this.h.ask("set", el(NS.pubsub, "pubsub", {}, el(NS.pubsub, "publish", { node: NS.bookmarks },
+      el(NS.pubsub, "item", { id: c.jid }, el(NS.bookmarks, "conference", { name: c.name, autojoin: "true" }, el(NS.bookmarks, "nick", {}, c.room?.nick ?? this.h.myNick())))), options));
+  }
+
+  async loadBookmarks(): Promise<void> {
+    const answer = await this.h.ask("get", el(NS.pubsub, "pubsub", {}, el(NS.pubsub, "items", { node: NS.bookmarks }))).catch(() => null);
+    const items = answer?.child(NS.pubsub, "pubsub")?.child(NS.pubsub, "items");
+    if (items) await this.bookmarks(items);
+  }
+
+  /** From the account: on the first device of many, or told by another. */
+  async bookmarks(items: El): Promise<void> {
+    for (const i of items.elements) {
+      const room = i.attr("id") ?? "", c = i.elements.find((e) => e.name === "conference");
+      if (i.name === "retract" && this.nicks.has(room)) await this.leave(room);
+      const known = await this.h.db.get("chats", room);
+      if (i.name === "item" && c && ["true", "1"].includes(c.attr("autojoin") ?? "") && !known?.room?.joined)
+        await this.join(room, { name: c.attr("name"), password: c.textOf(NS.bookmarks, "password"), bookmark: false });
+    }
+  }
+}

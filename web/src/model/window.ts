@@ -1,0 +1,80 @@
+// The part of a history that is in memory and on the page: a bounded run of messages that moves through the store, so that a
+// chat of 100,000 messages costs as much as one of 200. SPDX-License-Identifier: AGPL-3.0-or-later
+import { signal } from "@preact/signals";
+import type { Db } from "../store/db";
+import { after, before, type Place } from "../store/messages";
+import type { Message } from "../store/types";
+
+export const STEP = 60, MOST = 240;
+
+export class MessageWindow {
+  readonly rows = signal<Message[] | null>(null); // null: not read yet
+  readonly atEnd = signal(true); // the newest message is among them
+  readonly atStart = signal(false); // nothing older is anywhere
+  readonly loading = signal(false);
+
+  /** `history` asks the archive for more; true: there may be more still. */
+  constructor(private readonly db: Db, readonly chat: string, private readonly history: (() => Promise<boolean>) | null) {}
+
+  private get first(): Place | null {
+    return this.rows.value?.[0] ?? null;
+  }
+
+  async toEnd(): Promise<void> {
+    const rows = await before(this.db, this.chat, null, STEP);
+    this.atEnd.value = true;
+    this.rows.value = rows;
+    if (rows.length < STEP) await this.older();
+  }
+
+  /** Around a place: jump to what is unread, to a reply's source, to what a search found. */
+  async around(place: Place): Promise<void> {
+    const older = await before(this.db, this.chat, { at: place.at, key: `${place.key}\u0000` }, STEP / 2), newer = await after(this.db, this.chat, older.at(-1) ?? place, STEP);
+    this.atEnd.value = newer.length < STEP;
+    this.rows.value = [...older, ...newer];
+    if (older.length < STEP / 2) await this.older();
+  }
+
+  async older(): Promise<void> {
+    if (this.loading.value || this.atStart.value) return;
+    this.loading.value = true;
+    try {
+      let rows = await before(this.db, this.chat, this.first, STEP);
+      if (rows.length < STEP / 2 && this.history) {
+        const more = await this.history().catch(() => null); // null: no line; what we have is what there is for now
+        if (more === false) this.atStart.value = true;
+        rows = await before(this.db, this.chat, this.first, STEP);
+      }
+      const all = [...rows, ...(this.rows.value ?? [])];
+      if (all.length > MOST) this.atEnd.value = false;
+      this.rows.value = all.slice(0, MOST);
+    } finally {
+      this.loading.value = false;
+    }
+  }
+
+  async newer(): Promise<void> {
+    const last = this.rows.value?.at(-1);
+    if (this.loading.value || this.atEnd.value || !last) return;
+    this.loading.value = true;
+    try {
+      const rows = await after(this.db, this.chat, last, STEP);
+      this.atEnd.value = rows.length < STEP;
+      this.rows.value = [...(this.rows.value ?? []), ...rows].slice(-MOST);
+    } finally {
+      this.loading.value = false;
+    }
+  }
+
+  /** Something in this chat changed: the same stretch again, with what is new at its end. */
+  async refresh(): Promise<void> {
+    const first = this.first;
+    if (!first || this.atEnd.value) {
+      const rows = await before(this.db, this.chat, null, Math.min(MOST, Math.max(STEP, (this.rows.value?.length ?? 0) + 8)));
+      if (this.atEnd.value) this.rows.value = rows;
+      return;
+    }
+    const rows = await after(this.db, this.chat, { at: first.at, key: "" }, this.rows.value?.length ?? STEP);
+    if (!this.atEnd.value) this.rows.value = rows;
+  }
+}

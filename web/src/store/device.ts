@@ -1,0 +1,45 @@
+// What belongs to the device rather than to an account: who is logged in, language, theme. SPDX-License-Identifier: AGPL-3.0-or-later
+import type { Account } from "./types";
+
+export interface Choices {
+  language?: "ko" | "en";
+  theme?: "light" | "dark"; // none: the system's
+  enterSends?: boolean;
+  notify?: boolean;
+}
+
+const read = <T>(key: string, otherwise: T): T => {
+  try {
+    return (JSON.parse(localStorage.getItem(key) ?? "null") as T) ?? otherwise;
+  } catch {
+    return otherwise;
+  }
+};
+
+function write(key: string, value: unknown): void {
+  try {
+    if (value === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, JSON.stringify(value));
+  } catch {
+    // a full or forbidden storage costs comfort, no message
+  }
+}
+
+export const account = (): Account | null => read<Account | null>("bongsu.account", null);
+export const keepAccount = (a: Account | null): void => write("bongsu.account", a);
+export const choices = (): Choices => read<Choices>("bongsu.choices", {});
+export const keepChoices = (c: Choices): void => write("bongsu.choices", c);
+
+export interface Place { domain: string; websockets: string[]; base?: string; banner?: string; registration?: boolean; demo?: { name: string; password: string }[] }
+export const place = (): Place | null => read<Place | null>("bongsu.place", null);
+export const keepPlace = (p: Place): void => write("bongsu.place", p);
+
+/** One id for each account on this device (XEP-0388): its stream and its token hang on it. */
+export function agentId(jid: string): string {
+  const all = read<Record<string, string>>("bongsu.agents", {});
+  if (!all[jid]) {
+    all[jid] = crypto.randomUUID();
+    write("bongsu.agents", all);
+  }
+  return all[jid];
+}

@@ -1,0 +1,158 @@
+// The place to write. Enter never sends while a syllable is being composed. What is typed is kept as a draft.
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { size, t } from "../i18n";
+import type { Message } from "../store/types";
+import type { Doing } from "./chat";
+import { Emoji } from "./emoji";
+import { Icon } from "./icons";
+import { IconButton } from "./parts";
+import { Stickers } from "./stickers";
+import { enterSends, isTouch, nameOf, session, tell } from "./state";
+import { useVoice } from "./voice";
+
+const TYPING_PAUSE_MS = 4000, DRAFT_MS = 400;
+
+/** Whether this key press belongs to an input method: Safari says so only by 229, after the composition has ended. */
+export const isComposing = (e: { isComposing: boolean; keyCode: number }): boolean => e.isComposing || e.keyCode === 229;
+
+function useTyping(jid: string): { typed(): void; sent(): void } {
+  const on = useRef(false), timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const say = (state: boolean) => {
+    if (on.current === state) return;
+    on.current = state;
+    const s = session.value;
+    if (s?.live.value.line === "online") void s.do("typing", jid, s.isRoom(jid), state).catch(() => undefined);
+  };
+  useEffect(() => () => { clearTimeout(timer.current); say(false); }, [jid]);
+  return {
+    typed() {
+      say(true);
+      clearTimeout(timer.current);
+      timer.current = setTimeout(() => say(false), TYPING_PAUSE_MS);
+    },
+    sent() {
+      clearTimeout(timer.current);
+      on.current = false; // the message itself says that it is over
+    },
+  };
+}
+
+/** Who is meant by @nick, as XEP-0372 wants it told. */
+function mentionsIn(jid: string, text: string): { begin: number; end: number; jid: string }[] {
+  return (session.value?.live.value.rooms[jid]?.occupants ?? []).flatMap((o) => {
+    const at = text.indexOf(`@${o.nick}`);
+    return at < 0 || !o.jid ? [] : [{ begin: [...text.slice(0, at)].length, end: [...text.slice(0, at)].length + [...o.nick].length + 1, jid: o.jid }];
+  });
+}
+
+export function Composer({ jid, doing, onDone, onEdit, lastMine }: { jid: string; doing: Doing; onDone(): void; onEdit(m: Message): void; lastMine(): Message | undefined }) {
+  const s = session.value, [text, setText] = useState(s?.chat(jid)?.draft ?? ""), [open, setOpen] = useState<"emoji" | "stickers" | null>(null), box = useRef<HTMLTextAreaElement>(null), picker = useRef<HTMLInputElement>(null);
+  const typing = useTyping(jid), latest = useRef(text), before = useRef<string | null>(null), voice = useVoice((blob, seconds) => void s?.sendFile(jid, blob, "voice.webm", { seconds }));
+  latest.current = text;
+
+  useEffect(() => { // the words of an edit take the place of the draft, which comes back
+    if (doing.edit) {
+      before.current ??= latest.current;
+      setText(doing.edit.body);
+    } else if (before.current !== null) {
+      setText(before.current);
+      before.current = null;
+    }
+    if (doing.edit || doing.reply || !isTouch()) box.current?.focus();
+  }, [doing]);
+  useEffect(() => {
+    if (doing.edit) return undefined;
+    const timer = setTimeout(() => void s?.draft(jid, text), DRAFT_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  useEffect(() => {
+    const keep = () => { if (before.current === null) void session.value?.draft(jid, latest.current).catch(() => undefined); };
+    addEventListener("pagehide", keep);
+    return () => {
+      removeEventListener("pagehide", keep);
+      keep();
+    };
+  }, [jid]);
+  useLayoutEffect(() => {
+    const b = box.current;
+    if (!b) return;
+    b.style.height = "auto";
+    b.style.height = `${Math.min(b.scrollHeight, 160)}px`;
+  }, [text]);
+
+  function send(): void {
+    const words = text.trim() ? text.replace(/\s+$/, "") : "";
+    if (!words || !s) return;
+    typing.sent();
+    if (doing.edit) {
+      if (words !== doing.edit.body) void s.edit(doing.edit, words);
+    } else {
+      void s.send(jid, words, { reply: doing.reply, mentions: s.isRoom(jid) ? mentionsIn(jid, words) : [] });
+      void s.draft(jid, "");
+    }
+    setText("");
+    setOpen(null);
+    onDone();
+    box.current?.focus();
+  }
+
+  function key(e: KeyboardEvent): void {
+    if (isComposing(e)) return;
+    if (e.key === "Enter" && !e.shiftKey && (enterSends() || e.ctrlKey || e.metaKey)) {
+      e.preventDefault();
+      send();
+    } else if (e.key === "Escape" && (doing.edit || doing.reply || open)) {
+      setOpen(null);
+      onDone();
+    } else if (e.key === "ArrowUp" && !text && !doing.edit) {
+      const m = lastMine();
+      if (m) {
+        e.preventDefault();
+        onEdit(m);
+      }
+    }
+  }
+
+  function files(list: FileList | File[] | null | undefined): void {
+    const can = s?.live.value.can.upload, all = [...(list ?? [])];
+    if (!all.length) return;
+    if (s?.live.value.line === "online" && !can) return tell(t("file.unsupported"));
+    for (const f of all) {
+      if (can && f.size > can.max && !f.type.startsWith("image/")) tell(t("file.tooLarge", { size: size(can.max) }));
+      else void s?.sendFile(jid, f, f.name);
+    }
+  }
+
+  function insert(e: string): void {
+    const b = box.current, at = b?.selectionStart ?? text.length, end = b?.selectionEnd ?? at;
+    setText(text.slice(0, at) + e + text.slice(end));
+    queueMicrotask(() => { b?.setSelectionRange(at + e.length, at + e.length); });
+  }
+
+  const about = doing.edit ?? doing.reply, canWrite = !s?.person(jid).blocked && (!s?.isRoom(jid) || s.chat(jid)?.room?.joined !== false);
+  if (!canWrite) return null;
+  return (
+    <form class="composer" onSubmit={(e) => { e.preventDefault(); send(); }} onDragOver={(e) => e.preventDefault()} onDrop={(e) => { e.preventDefault(); files(e.dataTransfer?.files); }}>
+      {about && <div class="about"><div><strong dir="auto">{doing.edit ? t("chat.editing") : t("chat.replying", { name: about.mine ? t("chat.me") : s?.isRoom(jid) ? about.from : nameOf(about.from) })}</strong><span dir="auto">{about.body || about.file?.name}</span></div>
+        <IconButton icon="close" label={t("chat.cancel")} onClick={onDone} /></div>}
+      {open === "emoji" && <Emoji onPick={insert} />}
+      {open === "stickers" && <Stickers onPick={(blob, name) => { setOpen(null); void s?.sendFile(jid, blob, name, { sticker: true }); }} />}
+      <div class="write">
+        <IconButton icon="attach" label={t("chat.attach")} onClick={() => picker.current?.click()} />
+        <input ref={picker} type="file" multiple hidden tabIndex={-1} aria-hidden="true" onChange={(e) => { files(e.currentTarget.files); e.currentTarget.value = ""; }} />
+        <div class="write-in">
+          <textarea ref={box} rows={1} value={text} dir="auto" aria-label={t("chat.write")} placeholder={t("chat.write")} enterkeyhint={enterSends() ? "send" : "enter"} autocomplete="off"
+            onInput={(e) => { setText(e.currentTarget.value); if (e.currentTarget.value && !doing.edit) typing.typed(); }} onKeyDown={key}
+            onPaste={(e) => { if (e.clipboardData?.files.length) { e.preventDefault(); files(e.clipboardData.files); } }} />
+          <IconButton icon="smile" label={t("chat.emoji")} expanded={open === "emoji"} onClick={() => setOpen(open === "emoji" ? null : "emoji")} />
+          <IconButton icon="sticker" label={t("chat.stickers")} expanded={open === "stickers"} onClick={() => setOpen(open === "stickers" ? null : "stickers")} />
+        </div>
+        {text.trim() || !voice.possible ? <button type="submit" class="send" aria-label={t("chat.send")} title={t("chat.send")} disabled={!text.trim()}><Icon name="send" /></button>
+          : <IconButton icon={voice.recording ? "stop" : "mic"} label={t(voice.recording ? "chat.voice.stop" : "chat.voice")} pressed={voice.recording} onClick={voice.toggle} class={voice.recording ? "recording" : ""} />}
+      </div>
+    </form>
+  );
+}
+
+

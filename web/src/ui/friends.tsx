@@ -1,0 +1,82 @@
+// Friends: the list, requests, adding. SPDX-License-Identifier: AGPL-3.0-or-later
+import { useState } from "preact/hooks";
+import { byName, t } from "../i18n";
+import type { Person } from "../store/types";
+import { addressOf } from "../wire/jid";
+import { Icon } from "./icons";
+import { Face, Field, Header, IconButton, Sheet } from "./parts";
+import { MyCode, Scanner } from "./qr";
+import { go, isOnline, link, nameOf, personName, place, route, session, tell, withLine } from "./state";
+
+export const friendsOf = (people: Map<string, Person>): Person[] =>
+  [...people.values()].filter((p) => p.listed && !p.blocked && p.jid !== session.value?.me).sort((a, b) => byName(personName(a), personName(b)));
+
+function Row({ p }: { p: Person }) {
+  const state = session.value?.live.value.presence[p.jid], current = route.value.jid === p.jid;
+  return (
+    <li class={`row ${current ? "current" : ""}`}>
+      <a href={link("friends", p.jid)} aria-current={current ? "page" : undefined}>
+        <Face jid={p.jid} />
+        <span class="row-main"><strong dir="auto">{personName(p)}</strong>
+          <span class="row-line"><span dir="auto">{p.asked && p.subscription !== "both" ? t("friends.waiting") : p.about || (state ? t(`person.${state}`) : "")}</span></span></span>
+      </a>
+      <IconButton icon="chats" label={`${t("person.chat")}: ${personName(p)}`} onClick={() => go("chats", p.jid)} class="row-more always" />
+    </li>
+  );
+}
+
+function Request({ p }: { p: Person }) {
+  const s = session.value, name = personName(p);
+  return (
+    <li class="request"><Face jid={p.jid} /><div><p dir="auto">{t("friends.wants", { name })}</p><small>{p.jid}</small>
+      <div class="buttons start"><button type="button" class="primary" onClick={() => void withLine(s?.do("answerFriend", p.jid, true))}>{t("friends.accept")}</button>
+        <button type="button" class="soft" onClick={() => void withLine(s?.do("answerFriend", p.jid, false))}>{t("friends.decline")}</button></div></div></li>
+  );
+}
+
+export function AddFriend({ onClose, start = "" }: { onClose(): void; start?: string }) {
+  const [typed, setTyped] = useState(start), [error, setError] = useState(""), [scanning, setScanning] = useState(false);
+  async function add(who: string) {
+    const s = session.value, jid = s && addressOf(who, place.value.domain || s.account.domain);
+    if (!jid || jid === s.me) {
+      setError(t("friends.add.bad"));
+      return;
+    }
+    if (await withLine(s.do("addFriend", jid, jid === route.value.jid ? route.value.token : undefined), t("friends.added", { name: nameOf(jid) }))) onClose();
+  }
+  return (
+    <Sheet label={t("friends.add")} onClose={onClose}>
+      <h2>{t("friends.add")}</h2>
+      {scanning ? <Scanner onFound={(text) => { setScanning(false); const link = /#\/friends\/([^/]+)\/add/.exec(text), who = link ? decodeURIComponent(link[1]) : text; setTyped(who); if (link) { setScanning(false); location.hash = text.slice(text.indexOf("#")); } void add(who); }} onClose={() => setScanning(false)} /> : (
+        <form onSubmit={(e) => { e.preventDefault(); void add(typed); }}>
+          <Field label={t("friends.address")} value={typed} onInput={setTyped} hint={t("friends.add.hint")} required />
+          <p class="error" role="alert">{error}</p>
+          <div class="buttons"><button type="button" class="soft" onClick={() => setScanning(true)}><Icon name="qr" />{t("friends.scan")}</button>
+            <button type="submit" class="primary">{t("friends.add")}</button></div>
+        </form>)}
+    </Sheet>
+  );
+}
+
+export function FriendList() {
+  const s = session.value, people = s?.people.value, [adding, setAdding] = useState(route.value.more === "add" ? (route.value.jid ?? "") : null as string | null), [code, setCode] = useState(false);
+  if (!s) return null;
+  const friends = people ? friendsOf(people) : [], requests = people ? [...people.values()].filter((p) => p.request && !p.blocked) : [], favourites = friends.filter((p) => p.favourite);
+  return (
+    <section class="pane-in" aria-label={t("friends.title")}>
+      <Header title={t("friends.title")}>
+        <IconButton icon="qr" label={t("friends.qr")} onClick={() => setCode(true)} />
+        <IconButton icon="plus" label={t("friends.add")} onClick={() => setAdding("")} />
+      </Header>
+      <div class="scroll" tabIndex={-1}>
+        <ul class="rows" role="list"><li class="row me"><a href={link("settings", "profile")}><Face jid={s.me} /><span class="row-main"><strong dir="auto">{nameOf(s.me)}</strong><span class="row-line"><span>{s.me}</span></span></span></a></li></ul>
+        {requests.length > 0 && <><h2>{t("friends.requests")}</h2><ul class="rows" role="list">{requests.map((p) => <Request key={p.jid} p={p} />)}</ul></>}
+        {favourites.length > 0 && <><h2>{t("friends.favourites")}</h2><ul class="rows" role="list">{favourites.map((p) => <Row key={p.jid} p={p} />)}</ul></>}
+        {friends.length > 0 && <><h2>{t("friends.count", { n: friends.length })}</h2><ul class="rows" role="list">{friends.map((p) => <Row key={p.jid} p={p} />)}</ul></>}
+        {people && !friends.length && !requests.length && <p class="note">{isOnline.value ? t("friends.none") : t("line.syncing")}</p>}
+      </div>
+      {adding !== null && <AddFriend start={adding} onClose={() => { setAdding(null); if (route.value.more === "add") go("friends"); }} />}
+      {code && <MyCode onClose={() => setCode(false)} onCopied={() => tell(t("friends.copied"))} />}
+    </section>
+  );
+}

@@ -1,0 +1,178 @@
+// The history on the page: a bounded run of messages that moves with the scrolling, keeps its place when older ones come,
+// stays at the end when one is there, and tells what has been seen.
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { Fragment } from "preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { day, sameDay, t } from "../i18n";
+import type { MessageWindow } from "../model/window";
+import type { Message } from "../store/types";
+import { Bubble } from "./bubble";
+import { messageMenu } from "./actions";
+import { Icon } from "./icons";
+import { nameInChat } from "./chats";
+import { jump, nameOf, session } from "./state";
+
+const NEAR_PX = 80, AHEAD_PX = 900, GROUP_MS = 60000;
+
+interface Anchor { key: string; top: number }
+
+export function Messages({ w, onReply, onEdit }: { w: MessageWindow; onReply(m: Message): void; onEdit(m: Message): void }) {
+  const box = useRef<HTMLDivElement>(null), stick = useRef(true), anchor = useRef<Anchor | null>(null), goal = useRef<string | null>(null), heard = useRef<string | null>(null);
+  const s = session.value, c = s?.chat(w.chat), rows = w.rows.value, [lineAt, setLineAt] = useState<number | null>(null), [said, setSaid] = useState(""), [active, setActive] = useState<string | null>(null), [away, setAway] = useState(false);
+
+  // where it opens: at a jump's goal, at the first unread message, or at the end
+  useEffect(() => {
+    const target = jump.value?.chat === w.chat ? jump.value : null, opened = s?.chat(w.chat);
+    jump.value = null;
+    if (target) {
+      stick.current = false;
+      goal.current = target.key;
+      void w.around(target);
+    } else if (opened && opened.unread > 0 && opened.readAt > 0) {
+      setLineAt(opened.readAt);
+      stick.current = false;
+      goal.current = "unread";
+      void w.around({ at: opened.readAt, key: "\uffff" });
+    } else {
+      void w.toEnd();
+    }
+  }, [w]);
+
+  useEffect(() => {
+    if (!jump.value || jump.value.chat !== w.chat) return;
+    const target = jump.value;
+    jump.value = null;
+    stick.current = false;
+    goal.current = target.key;
+    void w.around(target);
+  }, [jump.value]);
+
+  // the place stays when rows come and go
+  useLayoutEffect(() => {
+    const b = box.current;
+    if (!b || !rows) return;
+    if (goal.current === "end") {
+      goal.current = null;
+      b.scrollTop = b.scrollHeight;
+    } else if (goal.current) {
+      const e = b.querySelector(goal.current === "unread" ? ".unread-line" : `[data-key="${CSS.escape(goal.current)}"]`);
+      if (e) {
+        b.scrollTop += e.getBoundingClientRect().top - b.getBoundingClientRect().top - b.clientHeight / 3;
+        if (goal.current !== "unread") (e as HTMLElement).focus();
+        goal.current = null;
+      } else {
+        goal.current = null;
+        b.scrollTop = b.scrollHeight;
+      }
+    } else if (stick.current && w.atEnd.value) {
+      b.scrollTop = b.scrollHeight;
+    } else if (anchor.current) {
+      const e = b.querySelector(`[data-key="${CSS.escape(anchor.current.key)}"]`);
+      if (e) b.scrollTop += e.getBoundingClientRect().top - anchor.current.top;
+    }
+    look();
+  }, [rows]);
+
+  // what grows without new rows (a photo, the keyboard) does not push the end away
+  useEffect(() => {
+    const b = box.current;
+    if (!b) return undefined;
+    const o = new ResizeObserver(() => { if (stick.current && w.atEnd.value) b.scrollTop = b.scrollHeight; });
+    o.observe(b);
+    if (b.firstElementChild) o.observe(b.firstElementChild);
+    const seen = () => look();
+    document.addEventListener("visibilitychange", seen);
+    addEventListener("focus", seen);
+    return () => {
+      o.disconnect();
+      document.removeEventListener("visibilitychange", seen);
+      removeEventListener("focus", seen);
+    };
+  }, [w]);
+
+  // a screen reader hears what comes
+  useEffect(() => {
+    const last = rows?.at(-1);
+    if (!last || last.key === heard.current) return;
+    if (heard.current && !last.mine && w.atEnd.value) setSaid(t("chat.newFrom", { name: nameInChat(c ?? { jid: w.chat, kind: "person", lastAt: 0, unread: 0, readAt: 0 }, last.from), body: last.body }));
+    heard.current = last.key;
+  }, [rows]);
+
+  function look(): void {
+    const b = box.current;
+    if (!b) return;
+    const bottom = b.scrollHeight - b.scrollTop - b.clientHeight, top = b.getBoundingClientRect().top, end = b.getBoundingClientRect().bottom;
+    stick.current = bottom < NEAR_PX;
+    setAway(bottom > b.clientHeight || !w.atEnd.value);
+    let first: HTMLElement | null = null, last: string | null = null;
+    for (const e of b.querySelectorAll<HTMLElement>("[data-key]")) {
+      const r = e.getBoundingClientRect();
+      if (!first && r.bottom > top) first = e;
+      if (r.top < end && r.bottom <= end + 24) last = e.dataset.key ?? last;
+      if (r.top >= end) break;
+    }
+    anchor.current = first ? { key: first.dataset.key as string, top: first.getBoundingClientRect().top } : null;
+    if (last && document.visibilityState === "visible" && document.hasFocus()) {
+      const m = w.rows.value?.find((r) => r.key === last), seen = stick.current && w.atEnd.value ? w.rows.value?.at(-1) : m;
+      const incoming = seen && (seen.mine ? [...(w.rows.value ?? [])].reverse().find((r) => !r.mine && r.at <= seen.at) : seen);
+      if (incoming && !incoming.mine) void s?.read(w.chat, incoming);
+    }
+  }
+
+  function scrolled(): void {
+    const b = box.current;
+    if (!b) return;
+    look();
+    if (b.scrollTop < AHEAD_PX) void w.older();
+    if (b.scrollHeight - b.scrollTop - b.clientHeight < AHEAD_PX) void w.newer();
+  }
+
+  function toEnd(): void {
+    stick.current = true;
+    goal.current = "end"; // whatever scrolls meanwhile
+    void w.toEnd();
+  }
+
+  function keys(e: KeyboardEvent): void {
+    const all = w.rows.value ?? [], at = all.findIndex((m) => m.key === active), to = e.key === "ArrowUp" ? (at < 0 ? all.length - 1 : at - 1) : e.key === "ArrowDown" ? at + 1 : -1;
+    if (e.key === "Enter" || e.key === " " || e.key === "ContextMenu") {
+      if ((e.target as HTMLElement).closest("a,button") || at < 0) return;
+      e.preventDefault();
+      messageMenu(all[at], onReply, onEdit);
+    } else if (to >= 0 && to < all.length) {
+      e.preventDefault();
+      setActive(all[to].key);
+      const row = box.current?.querySelector<HTMLElement>(`[data-key="${CSS.escape(all[to].key)}"]`);
+      row?.focus();
+      row?.scrollIntoView({ block: "nearest" });
+    } else if (e.key === "End") {
+      e.preventDefault();
+      toEnd();
+    }
+  }
+
+  return (
+    <div class="history">
+      <div class="scroll messages" ref={box} onScroll={scrolled} onKeyDown={keys} tabIndex={0} role="group" aria-label={t("chat.list", { name: nameOf(w.chat) })}>
+        <ol role="list" class="message-list">
+          {rows && w.atStart.value && <li class="edge">{t("chat.first")}</li>}
+          {rows && !w.atStart.value && w.loading.value && session.value?.live.value.line === "online" && <li class="edge">{t("chat.older")}</li>}
+          {rows?.map((m, i) => {
+            const before = rows[i - 1], next = rows[i + 1], newDay = !before || !sameDay(before.at, m.at);
+            const line = lineAt !== null && m.at > lineAt && !m.mine && (!before || before.at <= lineAt || (before.mine && !rows.slice(0, i).some((r) => r.at > lineAt && !r.mine)));
+            const joined = !newDay && !line && before?.from === m.from && before.mine === m.mine && m.at - before.at < GROUP_MS && !before.notice;
+            const closes = !next || next.from !== m.from || next.mine !== m.mine || next.at - m.at >= GROUP_MS || !sameDay(next.at, m.at);
+            return <Fragment key={m.key}>
+              {newDay && <li class="day"><span>{day(m.at)}</span></li>}
+              {line && <li class="unread-line"><span>{t("chat.unreadLine")}</span></li>}
+              <Bubble m={m} chat={c} joined={joined} closes={closes} active={active === m.key || (active === null && i === rows.length - 1)} onFocus={() => setActive(m.key)}
+                onMenu={() => messageMenu(m, onReply, onEdit)} />
+            </Fragment>;
+          })}
+        </ol>
+      </div>
+      {away && <button type="button" class="to-end" onClick={toEnd} aria-label={t("chat.down")} title={t("chat.down")}><Icon name="down" />{(c?.unread ?? 0) > 0 && <b class="count">{c?.unread}</b>}</button>}
+      <p class="sr" role="status">{said}</p>
+    </div>
+  );
+}

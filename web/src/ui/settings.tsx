@@ -1,0 +1,139 @@
+// Settings. SPDX-License-Identifier: AGPL-3.0-or-later
+import { useEffect, useState } from "preact/hooks";
+import { byName, language, size, speak, t } from "../i18n";
+import { vcards } from "../model/vcard";
+import { save } from "./download";
+import { friendsOf } from "./friends";
+import { Face, Field, Header } from "./parts";
+import { pictureOf } from "./picture";
+import { notifications } from "./notify";
+import { leave } from "./start";
+import { ask, askText, choices, choose, enterSends, isOnline, link, nameOf, session, tell, withLine } from "./state";
+
+function Profile() {
+  const s = session.value, me = s?.person(s.me), [nick, setNick] = useState(me?.nick ?? ""), [about, setAbout] = useState(me?.about ?? ""), [picture, setPicture] = useState<string | null | undefined>(undefined);
+  useEffect(() => { setNick(me?.nick ?? ""); setAbout(me?.about ?? ""); }, [me?.nick, me?.about]);
+  if (!s) return null;
+  return (
+    <form class="card" id="profile" onSubmit={(e) => { e.preventDefault(); void withLine(s.do("saveProfile", nick.trim(), about.trim(), picture), t("settings.saved")); }}>
+      <h2>{t("settings.profile")}</h2>
+      <div class="hero">{picture ? <span class="face big"><img src={picture} alt="" /></span> : <Face jid={s.me} big />}<small>{s.me}</small>
+        <div class="buttons"><label class="soft file-button">{t("settings.picture")}<input type="file" accept="image/*" onChange={(e) => { const f = e.currentTarget.files?.[0]; if (f) void pictureOf(f).then(setPicture).catch(() => undefined); }} /></label>
+          {(me?.avatarUrl || picture) && <button type="button" class="plain" onClick={() => setPicture(null)}>{t("settings.pictureRemove")}</button>}</div></div>
+      <Field label={t("settings.nick")} value={nick} onInput={setNick} autocomplete="nickname" />
+      <Field label={t("settings.about")} value={about} onInput={setAbout} />
+      <button type="submit" class="soft">{t("settings.save")}</button>
+    </form>
+  );
+}
+
+function Choice<T extends string>(p: { label: string; name: string; now: T; all: [T, string][]; onPick(v: T): void }) {
+  return <fieldset class="choice"><legend>{p.label}</legend>{p.all.map(([v, label]) => (
+    <label key={v}><input type="radio" name={p.name} checked={p.now === v} onChange={() => p.onPick(v)} /><span lang={p.name === "language" ? v : undefined}>{label}</span></label>))}</fieldset>;
+}
+
+function Look() {
+  return (
+    <section class="card"><h2>{t("settings.look")}</h2>
+      <Choice label={t("settings.language")} name="language" now={language.value} all={[["ko", "한국어"], ["en", "English"]]} onPick={speak} />
+      <Choice label={t("settings.theme")} name="theme" now={choices.value.theme ?? "system"} all={[["system", t("settings.theme.system")], ["light", t("settings.theme.light")], ["dark", t("settings.theme.dark")]]}
+        onPick={(v) => choose({ theme: v === "system" ? undefined : v })} />
+      <label class="check"><input type="checkbox" checked={enterSends()} onChange={(e) => choose({ enterSends: e.currentTarget.checked })} />{t("settings.enterSends")}</label><small>{t("settings.enterSends.hint")}</small>
+    </section>
+  );
+}
+
+function Notify() {
+  const [denied, setDenied] = useState(globalThis.Notification?.permission === "denied");
+  return (
+    <section class="card"><h2>{t("settings.notify")}</h2>
+      <label class="check"><input type="checkbox" checked={Boolean(choices.value.notify)} disabled={!("Notification" in globalThis)} onChange={async (e) => {
+        const on = e.currentTarget.checked && await notifications(true);
+        if (!e.currentTarget.checked) await notifications(false);
+        setDenied(globalThis.Notification?.permission === "denied");
+        choose({ notify: on });
+      }} />{t("settings.notify.on")}</label>
+      {denied && <p class="error">{t("settings.notify.denied")}</p>}
+    </section>
+  );
+}
+
+function Password() {
+  const [one, setOne] = useState(""), [two, setTwo] = useState(""), [error, setError] = useState("");
+  async function change(): Promise<void> {
+    if (one.length < 8) return setError(t("login.error.short"));
+    if (one !== two) return setError(t("settings.password.differ"));
+    setError("");
+    if (await withLine(session.value?.do("password", one), t("settings.password.done"))) {
+      setOne("");
+      setTwo("");
+    }
+  }
+  return (
+    <form class="card" onSubmit={(e) => { e.preventDefault(); void change(); }}><h2>{t("settings.password")}</h2>
+      <input type="text" name="username" autocomplete="username" value={session.value?.account.name} hidden readOnly />
+      <Field label={t("settings.password.new")} type="password" value={one} onInput={setOne} autocomplete="new-password" required />
+      <Field label={t("settings.password.again")} type="password" value={two} onInput={setTwo} autocomplete="new-password" required />
+      <p class="error" role="alert">{error}</p><button type="submit" class="soft">{t("settings.password")}</button>
+    </form>
+  );
+}
+
+function Storage() {
+  const s = session.value, [what, setWhat] = useState<{ messages: number; bytes?: number; waiting: number } | null>(null);
+  useEffect(() => { void s?.storage().then((w) => setWhat({ ...w, bytes: w.bytes })); }, [s]);
+  if (!s) return null;
+  async function all(): Promise<void> {
+    if (!s) return;
+    const [chats, messages, people] = await Promise.all([s.db.getAll("chats"), s.db.getAll("messages"), s.db.getAll("people")]);
+    save(`bongsu-${s.account.name}.json`, "application/json", JSON.stringify({ account: s.me, at: new Date().toISOString(), chats, messages, people }, null, 1));
+  }
+  return (
+    <section class="card"><h2>{t("settings.storage")}</h2>
+      <p>{what && [t("settings.storage.messages", { n: what.messages }), what.bytes ? t("settings.storage.size", { size: size(what.bytes) }) : "", what.waiting ? t("settings.storage.waiting", { n: what.waiting }) : ""].filter(Boolean).join(" · ")}</p>
+      <div class="buttons start"><button type="button" class="soft" onClick={() => void all()}>{t("settings.export")}</button>
+        <button type="button" class="soft" onClick={() => save("contacts.vcf", "text/vcard", vcards(friendsOf(s.people.value ?? new Map())))}>{t("person.exportAll")}</button></div>
+    </section>
+  );
+}
+
+function Blocked() {
+  const s = session.value, all = [...(s?.people.value?.values() ?? [])].filter((p) => p.blocked).sort((a, b) => byName(a.jid, b.jid));
+  if (!all.length) return null;
+  return <section class="card"><h2>{t("settings.blocked")}</h2><ul class="rows" role="list">{all.map((p) => (
+    <li class="row flat" key={p.jid}><Face jid={p.jid} /><span class="row-main" dir="auto">{nameOf(p.jid)}</span><button type="button" class="soft" onClick={() => void withLine(s?.do("block", p.jid, false))}>{t("person.unblock")}</button></li>))}</ul></section>;
+}
+
+function AccountCard() {
+  const s = session.value;
+  if (!s) return null;
+  async function out(): Promise<void> {
+    if (!s) return;
+    const { waiting } = await s.storage(), warn = waiting ? ` ${t("settings.logout.waiting", { n: waiting })}` : "";
+    if (!await ask(t("settings.logout.sure") + warn, t("settings.logout"), waiting > 0)) return;
+    await leave(true);
+  }
+  async function remove(): Promise<void> {
+    if (!s) return;
+    const typed = await askText(t("settings.remove.sure", { name: s.account.name }), t("login.name"), t("settings.remove"), true);
+    if (typed === null) return;
+    if (typed.trim().toLowerCase() !== s.account.name) return tell(t("settings.failed", { why: typed }));
+    if (await withLine(s.do("removeAccount"))) await leave(true);
+  }
+  const site = s.account.site;
+  return (
+    <section class="card"><h2>{t("settings.account")}</h2>
+      <p><small>{site && isOnline.value ? t("settings.site", { site: new URL(site).host }) : s.account.domain}</small></p>
+      <div class="buttons start"><button type="button" class="soft" onClick={() => void out()}>{t("settings.logout")}</button><button type="button" class="danger-text" onClick={() => void remove()}>{t("settings.remove")}</button></div>
+    </section>
+  );
+}
+
+export function Settings({ narrowBack }: { narrowBack?: boolean }) {
+  return (
+    <section class="pane-in" aria-label={t("settings.title")}>
+      <Header title={t("settings.title")} back={narrowBack ? link("chats") : undefined} />
+      <div class="scroll padded settings" tabIndex={0} role="group" aria-label={t("settings.title")}><Profile /><Look /><Notify /><Password /><Storage /><Blocked /><AccountCard /></div>
+    </section>
+  );
+}

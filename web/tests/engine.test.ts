@@ -1,0 +1,138 @@
+// Promise 2 at the app's end: whatever breaks, what was written arrives once. SPDX-License-Identifier: AGPL-3.0-or-later
+import { afterEach, describe, expect, it } from "vitest";
+import { Engine } from "../src/model/engine";
+import { enqueue } from "../src/model/outbox";
+import * as compose from "../src/model/compose";
+import { openStore, type Db } from "../src/store/db";
+import * as store from "../src/store/messages";
+import type { Message } from "../src/store/types";
+import { FakeServer } from "./fake_server";
+
+const ME = "alice@town.example", BOB = "bob@town.example";
+let engine: Engine | null = null, count = 0;
+afterEach(() => engine?.stop());
+
+async function until(what: () => boolean | Promise<boolean>, ms = 4000): Promise<void> {
+  for (const end = Date.now() + ms; !(await what());) {
+    if (Date.now() > end) throw new Error("it did not come true in time");
+    await new Promise((r) => setTimeout(r, 5));
+  }
+}
+
+function start(db: Db, server: FakeServer): Engine {
+  engine = new Engine(db, { jid: ME, name: "alice", domain: "town.example", agentId: "agent", token: { mechanism: "HT-SHA-256-NONE", token: "t", expires: 0, count: 0 } },
+    { domain: "town.example", websockets: ["ws://one/", "ws://two/"] }, { changed() {}, live() {}, ended() {}, arrived() {} }, undefined, server.connect);
+  engine.start();
+  return engine;
+}
+
+async function write(db: Db, body: string): Promise<Message> {
+  const id = crypto.randomUUID(), tx = store.write(db);
+  const m: Message = { key: store.keyOf(BOB, "me", id), chat: BOB, id, from: ME, mine: true, at: Date.now(), body, state: "waiting" };
+  await store.putMessage(tx, m, "person", false);
+  await enqueue(tx, { id, chat: BOB, xml: compose.message(m, { jid: BOB, room: false }).toString(), messageKey: m.key });
+  await tx.done;
+  return m;
+}
+
+const fresh = () => openStore(`engine${++count}@town.example`);
+const bodies = (s: FakeServer) => s.kept.filter((k) => k.from === ME).map((k) => k.message.textOf("jabber:client", "body"));
+const state = async (db: Db, m: Message) => (await db.get("messages", m.key))?.state;
+const waiting = (db: Db) => db.count("outbox");
+
+describe("the outbox", () => {
+  it("sends ten messages that were written offline once and in order", async () => {
+    const db = await fresh(), server = new FakeServer(), written: Message[] = [];
+    for (let n = 0; n < 10; n++) written.push(await write(db, `message ${n}`));
+    start(db, server);
+    await until(async () => (await waiting(db)) === 0);
+    expect(bodies(server)).toEqual(written.map((m) => m.body));
+    expect(await state(db, written[9])).toBe("sent");
+  });
+  it("keeps a message as waiting until it is acknowledged", async () => {
+    const db = await fresh(), server = new FakeServer();
+    server.acks = false;
+    const m = await write(db, "not yet");
+    start(db, server);
+    await until(() => bodies(server).length === 1);
+    expect([await state(db, m), await waiting(db)]).toEqual(["waiting", 1]);
+  });
+  it("sends again on a resumed stream only what was not counted", async () => {
+    const db = await fresh(), server = new FakeServer();
+    server.acks = false;
+    const e = start(db, server);
+    await until(() => e.live.now.line === "online" && !e.live.now.syncing);
+    const m = await write(db, "half way");
+    e.flush();
+    await until(() => bodies(server).length === 1);
+    server.cut();
+    await until(async () => (await state(db, m)) === "sent");
+    expect([bodies(server), server.heard.filter((h) => h.name === "message").length]).toEqual([["half way"], 1]);
+  });
+  it("finds in the archive what arrived before the line broke for good", async () => {
+    const db = await fresh(), server = new FakeServer();
+    server.acks = false;
+    const m = await write(db, "it arrived");
+    const e = start(db, server);
+    await until(() => bodies(server).length === 1);
+    server.cut(true);
+    await until(async () => (await state(db, m)) === "sent");
+    expect([bodies(server), await waiting(db), e.live.now.line]).toEqual([["it arrived"], 0, "online"]);
+    expect(server.heard.filter((h) => h.name === "message")).toHaveLength(1);
+  });
+  it("survives twenty breaks at any moment", async () => {
+    const db = await fresh(), server = new FakeServer(), written: string[] = [];
+    const e = start(db, server);
+    for (let n = 0; n < 20; n++) {
+      written.push((await write(db, `m${n}`)).body);
+      e.flush();
+      await new Promise((r) => setTimeout(r, Math.random() * 12));
+      server.cut(n % 3 === 0);
+      e.hurry();
+    }
+    await until(async () => (await waiting(db)) === 0, 15000);
+    expect(bodies(server)).toEqual(written);
+  }, 20000);
+  it("tells what the server refused, and does not send it by itself again", async () => {
+    const db = await fresh(), server = new FakeServer(), m = await write(db, "no"), e = start(db, server);
+    await until(() => bodies(server).length === 1);
+    await until(() => e.live.now.line === "online");
+    server.say((await import("../src/wire/xml")).parse(`<message xmlns='jabber:client' type='error' from='${BOB}' id='${m.id}'><error type='cancel'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`));
+    await until(async () => (await state(db, m)) === "failed");
+    expect([await waiting(db), (await db.get("messages", m.key))?.why]).toEqual([0, "not-acceptable"]);
+  });
+});
+
+describe("what comes", () => {
+  it("fills the gap of a time without a line, without doubles", async () => {
+    const db = await fresh(), server = new FakeServer();
+    for (let n = 0; n < 5; n++) server.write(BOB, `before ${n}`);
+    const e = start(db, server);
+    await until(async () => (await db.count("messages")) === 5);
+    await until(() => !e.live.now.syncing);
+    server.write(BOB, "live");
+    await until(async () => (await db.count("messages")) === 6);
+    server.up = false;
+    server.cut(true);
+    for (let n = 0; n < 250; n++) server.write(BOB, `meanwhile ${n}`);
+    server.up = true;
+    await until(async () => (await db.count("messages")) === 256, 8000);
+    expect((await db.get("chats", BOB))?.unread).toBe(256);
+  }, 15000);
+  it("keeps the order of what comes in the same instant", async () => {
+    const db = await fresh(), server = new FakeServer(), e = start(db, server), words = Array.from({ length: 30 }, (_, n) => `w${n}`);
+    await until(() => e.live.now.line === "online" && !e.live.now.syncing);
+    for (const w of words) server.write(BOB, w);
+    await until(async () => (await db.count("messages")) === 30);
+    expect((await store.before(db, BOB, null, 40)).map((m) => m.body)).toEqual(words);
+  });
+  it("counts a stanza as handled only when it is in the store", async () => {
+    const db = await fresh(), server = new FakeServer(), e = start(db, server);
+    await until(() => e.live.now.line === "online" && !e.live.now.syncing);
+    const before = server.heard.length;
+    server.write(BOB, "keep me");
+    server.say((await import("../src/wire/xml")).el("urn:xmpp:sm:3", "r"));
+    await until(() => server.heard.slice(before).some((h) => h.name === "a"));
+    expect(await db.count("messages")).toBe(1);
+  });
+});

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { beforeEach, describe, expect, it } from "vitest";
+import { openStore, type Db } from "../src/store/db";
+import * as store from "../src/store/messages";
+import type { Message, Note } from "../src/store/types";
+import { MessageWindow, MOST } from "../src/model/window";
+
+let db: Db, count = 0;
+beforeEach(async () => { db = await openStore(`test${++count}@town.example`); });
+
+const BOB = "bob@town.example";
+const message = (id: string, at: number, more: Partial<Message> = {}): Message => {
+  const mine = more.mine ?? false;
+  return { key: store.keyOf(BOB, mine ? "me" : BOB, id), chat: BOB, id, from: mine ? "alice@town.example" : BOB, mine, at, body: `body ${id}`, ...more };
+};
+async function put(m: Message, stamped = true): Promise<boolean> {
+  const tx = store.write(db), fresh = await store.putMessage(tx, m, "person", stamped);
+  await tx.done;
+  return fresh;
+}
+async function note(kind: Note["kind"], id: string, from: string, at: number, more: Partial<Note> = {}): Promise<void> {
+  const tx = store.write(db), target = store.targetOf(BOB, id);
+  await store.putNote(tx, BOB, { key: store.noteKey(target, kind, from), target, kind, from, at, ...more });
+  await tx.done;
+}
+const all = async () => (await store.before(db, BOB, null, 100)).map((m) => m.id);
+
+describe("messages", () => {
+  it("is one message, however often and from wherever it comes", async () => {
+    expect([await put(message("a", 10), false), await put(message("a", 12, { sid: "s1" })), await put(message("a", 12, { sid: "s1" }))]).toEqual([true, false, false]);
+    const [m] = await store.before(db, BOB, null, 10);
+    expect([m.at, m.sid, (await db.get("chats", BOB))?.unread]).toEqual([12, "s1", 1]);
+  });
+  it("stands in the order of the server's time", async () => {
+    for (const [id, at] of [["c", 30], ["a", 10], ["b", 20]] as const) await put(message(id, at));
+    expect(await all()).toEqual(["a", "b", "c"]);
+    expect((await db.get("chats", BOB))?.last?.body).toBe("body c");
+  });
+  it("counts what is unread, and not again what was read", async () => {
+    for (const at of [1, 2, 3, 4]) await put(message(`m${at}`, at));
+    const tx = store.write(db);
+    await store.putRead(tx, BOB, 3);
+    await tx.done;
+    expect((await db.get("chats", BOB))?.unread).toBe(1);
+    await put(message("late", 2.5)); // an older page of the archive
+    expect((await db.get("chats", BOB))?.unread).toBe(1);
+  });
+  it("has read what it answered on another device", async () => {
+    await put(message("a", 1));
+    await put(message("b", 2, { mine: true, state: "sent" }));
+    expect((await db.get("chats", BOB))?.unread).toBe(0);
+  });
+});
+
+describe("changes of messages", () => {
+  it("applies an edit that comes before its message", async () => {
+    await note("edit", "a", BOB, 20, { body: "better" });
+    await put(message("a", 10));
+    expect((await store.before(db, BOB, null, 1))[0]).toMatchObject({ body: "better", edited: true });
+  });
+  it("lets the newest edit win, in whatever order they come", async () => {
+    await put(message("a", 10));
+    await note("edit", "a", BOB, 30, { body: "third" });
+    await note("edit", "a", BOB, 20, { body: "second" });
+    expect((await store.before(db, BOB, null, 1))[0].body).toBe("third");
+  });
+  it("lets nobody change another's words", async () => {
+    await put(message("a", 10));
+    await note("edit", "a", "mallory@town.example", 20, { body: "forged" });
+    await note("retract", "a", "mallory@town.example", 20);
+    expect((await store.before(db, BOB, null, 1))[0].body).toBe("body a");
+  });
+  it("takes a message back for good, and its words with it", async () => {
+    await put(message("a", 10));
+    await note("retract", "a", BOB, 20);
+    await note("edit", "a", BOB, 30, { body: "back" });
+    expect((await store.before(db, BOB, null, 1))[0]).toMatchObject({ retracted: true, body: "" });
+    expect((await db.get("chats", BOB))?.last?.retracted).toBe(true);
+  });
+  it("keeps each person's latest reactions", async () => {
+    await put(message("a", 10));
+    await note("react", "a", BOB, 1, { emoji: ["👍"] });
+    await note("react", "a", "alice@town.example", 2, { emoji: ["❤️", "👍"] });
+    await note("react", "a", BOB, 3, { emoji: [] });
+    expect((await store.before(db, BOB, null, 1))[0].reactions).toEqual({ "alice@town.example": ["❤️", "👍"] });
+  });
+});
+
+describe("long histories", () => {
+  it("moves a bounded window over them", async () => {
+    const tx = db.transaction("messages", "readwrite");
+    for (let n = 0; n < 2000; n++) void tx.store.put(message(`m${n}`, n));
+    await tx.done;
+    const w = new MessageWindow(db, BOB, null);
+    await w.toEnd();
+    for (let n = 0; n < 20; n++) await w.older();
+    expect(w.rows.value).toHaveLength(MOST);
+    expect([w.atEnd.value, w.rows.value?.[0].at]).toEqual([false, 2000 - 21 * 60]);
+    for (let n = 0; n < 25; n++) await w.newer();
+    expect([w.atEnd.value, w.rows.value?.at(-1)?.at, w.rows.value?.length]).toEqual([true, 1999, MOST]);
+    await w.around({ at: 1000, key: "" });
+    expect(w.rows.value?.some((m) => m.at === 1000)).toBe(true);
+  });
+  it("finds Korean words of two syllables", async () => {
+    await put(message("a", 1, { body: "내일 병상 배정 회의" }));
+    await put(message("b", 2, { body: "병원에서 만나" }));
+    expect((await store.find(db, "병상", 10)).map((m) => m.id)).toEqual(["a"]);
+    expect((await store.find(db, "만나 병원", 10)).map((m) => m.id)).toEqual(["b"]);
+  });
+});
