@@ -30,7 +30,6 @@
     X(xep0045_muc) X(xep0410_self_ping) X(xep0421_occupant_id) X(xep0425_moderation) X(xep0486_avatars) \
     /* how people come here */ \
     X(xep0077_register) X(xep0445_preauth) X(xep0401_invitations) X(xep0379_pars) X(xep0055_directory) \
-    /* groups */ \
     /* what messages carry */ \
     X(xep0066_oob) X(xep0264_thumbnails) X(xep0385_sims) X(xep0446_file) X(xep0447_sharing) X(xep0449_stickers) \
     X(xep0085_chat_states) X(xep0184_receipts) X(xep0249_invitation) X(xep0308_correction) X(xep0333_markers) X(xep0353_calls) \
