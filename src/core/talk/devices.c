@@ -29,6 +29,12 @@ static struct db_sql node_delete = {
 static struct db_sql beat_delete = { "DELETE FROM node WHERE id = ?1 AND beat = ?2" };
 static struct db_sql devices_select = { "SELECT id, node, resource, priority, reach FROM device WHERE owner = ?1 AND node <> ?2" };
 
+/* What came for the owner behind a place, if nobody of theirs takes messages. */
+static struct db_sql aside_behind = {
+    "INSERT INTO offline(owner, id) SELECT l.owner, l.id FROM log l CROSS JOIN message m ON m.id = l.id"
+    " WHERE l.owner = ?1 AND l.id > ?2 AND m.recipient = ?1 AND NOT EXISTS (SELECT 1 FROM device WHERE owner = ?1 AND reach <> 0)"
+    " ON CONFLICT DO NOTHING" };
+
 /* ---- what others have ---- */
 
 static void device_put(struct person *p, const struct device *d)
@@ -118,7 +124,8 @@ struct device_op {
     struct person *person;
     uint64_t       session_id;      /* not the change's: what a client sends does not wait for this row */
     int64_t        key, owner, node, priority;
-    bool           gone, reach;
+    bool           gone, reach, left;   /* left: it took messages until now… */
+    int64_t        seen;                /* …and had seen its owner's log so far */
     char          *resource;
 };
 
@@ -130,8 +137,11 @@ static enum err device_apply(struct db_conn *c, struct change *ch)
     if (e)
         return e;
     if (o->gone)
-        return db_run(c, &device_delete, "ii", o->key, o->node);
-    return db_run(c, &device_write, "iiisii", o->key, o->owner, o->node, str_of(o->resource), o->priority, (int64_t)o->reach);
+        e = db_run(c, &device_delete, "ii", o->key, o->node);
+    else
+        e = db_run(c, &device_write, "iiisii", o->key, o->owner, o->node, str_of(o->resource), o->priority, (int64_t)o->reach);
+    /* Until this moment its row said that somebody is there: what was stored meanwhile has found nobody. */
+    return e || !o->left ? e : db_run(c, &aside_behind, "ii", o->owner, o->seen);
 }
 
 static void tell(struct talk *t, const struct device_op *o)
@@ -192,6 +202,8 @@ static void queue(struct session *s, bool gone)
     o->priority = s->priority;
     o->gone = gone;
     o->reach = !gone && session_takes_messages(s);
+    o->left = s->reached && !o->reach;
+    o->seen = s->person->log_last;
     s->reached = o->reach;
     o->resource = str_dup(s->jid.resource);
     person_ref(o->person);

@@ -26,7 +26,7 @@ enum event_kind {
     EVENT_DELETED,      /* the account is gone */
     EVENT_WHO,          /* which devices are there? Each worker answers with DEVICE for its own */
     EVENT_DEVICE,       /* key, node, jid: resource, number: priority, flags; or it is gone */
-    EVENT_CONFLICT,     /* jid: a resource that another node has just bound, key: by whom */
+    EVENT_CONFLICT,     /* jid: a resource that another node has bound, key: by whom, id: when */
     EVENT_LOGGED,       /* id, before, shown, flags, text: a message of the person's log; number: struct logged's wake_after */
     EVENT_AHEAD,        /* shown, flags, text: the same before it is stored */
     EVENT_PENDING,      /* a device has come: what went ahead to the person, and is not stored yet, shall be told again */

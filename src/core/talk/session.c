@@ -431,7 +431,8 @@ enum err session_bind(struct session *s, struct str resource)
     session_link(s);
     if (s->talk->shared) {
         s->key = (int64_t)(random_u64() >> 1) | 1;
-        event_send(s->talk, &(struct event){ .kind = EVENT_CONFLICT, .local = s->jid.local, .jid = s->jid.resource, .key = s->key });
+        event_send(s->talk, &(struct event){ .kind = EVENT_CONFLICT, .local = s->jid.local, .jid = s->jid.resource, .key = s->key,
+                                              .id = s->bound_us });
         device_changed(s);
     }
     LOG_INFO("session.bound", LF_I64("session", (int64_t)s->id), LF_STR("user", s->jid.local), LF_STR("resource", s->jid.resource));

@@ -1,0 +1,74 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""leaves.py: somebody leaves one messenger while a friend at another one writes to them: it waits for their return.
+
+    tools/with-postgres tests/fault/leaves.py --rounds 150
+
+Three messengers over one database: the friend's may still believe that the device is there, and so may the database.
+"""
+import argparse
+import asyncio
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
+import server as servers                                                    # noqa: E402
+import xmpp                                                                 # noqa: E402
+from trials import Failure, check                                           # noqa: E402
+
+STEPS = 10              # distances: 0 to 5 ms
+
+
+async def come(server):
+    bob = await xmpp.log_in(server, "bob", "secret-bob", "home", "tls")
+    bob.send("<presence/>")
+    return bob
+
+
+async def message(stream, what):
+    try:
+        return await asyncio.wait_for(stream.take_where(lambda i: i is not xmpp.GONE and xmpp.local(i) == "message"), 5)
+    except asyncio.TimeoutError:
+        raise Failure(what)
+
+
+async def play(server, rounds):
+    alice = await xmpp.log_in(server, "alice", "secret-alice", "home", "tls")
+    bob = await come(server)
+    for number in range(rounds):
+        await bob.ask("get", "<ping xmlns='urn:xmpp:ping'/>", server.domain)
+        bob.send_raw("</stream:stream>")
+        await asyncio.sleep(number % STEPS * 0.005 / STEPS)
+        alice.send(f"<message to='bob@{server.domain}' type='chat' id='m{number}'><body>{number}</body></message>")
+        await alice.ask("get", "<ping xmlns='urn:xmpp:ping'/>", server.domain)
+        bob.link.abort()
+        bob = await come(server)
+        got = await message(bob, f"round {number}: the message did not wait")
+        check(got.get("id") == f"m{number}", f"round {number}: {got.get('id')} came")
+    for stream in (alice, bob):
+        stream.link.abort()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=150)
+    options = parser.parse_args()
+    if not os.environ.get("BONGSU_TEST_POSTGRESQL") or servers.BongsuThree.missing():
+        print(f"skip   {servers.BongsuThree.missing() or 'no PostgreSQL: tools/with-postgres'}\n0 passed, 0 failed, 1 skipped")
+        return 77
+    server = servers.BongsuThree()
+    try:
+        server.add_users({"alice": "secret-alice", "bob": "secret-bob"})
+        server.start()
+        asyncio.run(play(server, options.rounds))
+        print(f"ok     {options.rounds} departures, each with a message on its way\n1 passed, 0 failed, 0 skipped")
+    except Failure as e:
+        print(f"not ok {e}\n0 passed, 1 failed, 0 skipped")
+        return 1
+    finally:
+        server.remove()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
