@@ -320,7 +320,11 @@ def announcements_are_signed(s):
         r.send("<presence/>")
         await deed(r, s, "announce", {"subject": "안내", "announcement": "At noon & after"
                                       .replace("&", "&amp;"), "until": "2099-01-01T00:00:00Z"})
-        got = await ask(r, "get", "<announcements xmlns='urn:bongsu:announcement:0'/>", s.domain)
+        for _ in range(50):         # over a shared database each messenger reads it in its own time
+            got = await ask(r, "get", "<announcements xmlns='urn:bongsu:announcement:0'/>", s.domain)
+            if got.find(".//{urn:bongsu:announcement:0}announcement") is not None:
+                break
+            await asyncio.sleep(0.1)
         await ask(r, "set", COMMAND.format("http://jabber.org/protocol/admin#delete-motd") + "/>", s.domain)
         return got.find(".//{urn:bongsu:announcement:0}announcement")
     a = asyncio.run(announce())
