@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -67,14 +68,22 @@ class ServerError(Exception):
     pass
 
 
+PORTS = range(12000, 32000)     # below those that the kernel gives to connections: a server that is started again finds its own
+
+
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
+    found = {}
+    while len(found) < count:
+        port = random.choice(PORTS)
+        s = socket.socket()
+        try:
+            s.bind(("127.0.0.1", port))
+            found[port] = s
+        except OSError:
+            s.close()
+    for s in found.values():
         s.close()
-    return ports
+    return list(found)
 
 
 def make_certificates(directory, domain=DOMAIN, authority=None):
