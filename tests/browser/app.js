@@ -345,7 +345,7 @@ await promise("the keyboard alone is enough", async () => {
   await bob.waitForSelector("dialog.menu[open]", WAIT);
   await bob.keyboard.press("Escape");
   await bob.waitForSelector("dialog.menu", { ...WAIT, state: "detached" });
-  same(await bob.evaluate(() => document.activeElement?.className.includes("message")), true, "focus is back");
+  await bob.waitForFunction(() => document.activeElement?.className.includes("message"), null, WAIT);   // focus is back
 });
 await promise("search finds words on the device, in Korean too", async () => {
   await go(bob, "search");
