@@ -200,6 +200,25 @@ static void work_claim(struct roster_work *w, struct person *p)
     x->lists = p->lists++;
 }
 
+void roster_depend(struct roster_work *w, struct person *p)
+{
+    if (!p->talk->shared)
+        return;
+    work_touch(w, p);
+    person_number(p);
+    work_claim(w, p);
+}
+
+/* Nothing is to be written: what was claimed for that stays as it was. */
+static void unclaim(struct roster_work *w)
+{
+    for (struct touched *x = w->touched; x; x = x->next)
+        if (x->written) {
+            x->written = false;
+            x->person->lists--;
+        }
+}
+
 static struct row *row_add(struct roster_work *w, struct person *p, struct str jid)
 {
     struct row *r = ARENA_NEW(&w->arena, struct row);
@@ -318,14 +337,29 @@ void roster_then(struct roster_work *w, enum roster_effect what, struct person *
     w->effects_end = &x->next;
 }
 
+/* By rising owner, so that two workers never wait for each other. */
+static enum err claim_all(struct db_conn *c, const struct roster_work *w)
+{
+    const struct touched *last = NULL, *next;
+    enum err              e = OK;
+
+    for (; !e; last = next) {
+        next = NULL;
+        for (const struct touched *x = w->touched; x; x = x->next)
+            if (x->written && (!last || x->owner > last->owner) && (!next || x->owner < next->owner))
+                next = x;
+        if (!next)
+            break;
+        e = db_run(c, &lists_claim, "ii", next->owner, next->lists);
+    }
+    return e;
+}
+
 static enum err work_apply(struct db_conn *c, struct change *ch)
 {
     struct roster_work *w = (struct roster_work *)ch;
-    enum err            e = OK;
+    enum err            e = claim_all(c, w);
 
-    for (struct touched *x = w->touched; x && !e; x = x->next)
-        if (x->written)
-            e = db_run(c, &lists_claim, "ii", x->owner, x->lists);
     for (struct row *r = w->rows; r && !e; r = r->next) {
         if (r->gone)
             e = db_run(c, &item_delete, "is", r->owner, r->jid);
@@ -564,10 +598,12 @@ void roster_commit(struct roster_work *w, const struct stanza *cause)
     }
     w->change.apply = work_apply;
     w->change.done = work_done;
-    if (w->rows || w->effects)
+    if (w->rows || w->effects) {
         e = session_change(w->session, w->talk, &w->change);
-    else
+    } else {
         w->change.session_id = w->session ? w->session->id : 0;
+        unclaim(w);
+    }
     if (e || (!w->rows && !w->effects))
         work_done(w->talk, &w->change, e);
 }

@@ -35,6 +35,9 @@ enum roster_effect {
 
 /* `s`: who causes it; NULL: the server. */
 struct roster_work *roster_begin(struct talk *t, struct session *s);
+/* What is decided rests on p's list as it is here, even if that list is not changed: in a shared database the work fails like any other, and is
+ * done again, if another worker has changed it meanwhile. */
+void roster_depend(struct roster_work *w, struct person *p);
 /* Only what the owner's roster does not show was changed (a waiting request): writes the row. */
 void roster_write(struct roster_work *w, struct person *p, struct roster_item *item);
 /* The item was changed in memory: gives it a new version, writes its row, pushes it if it is listed. */

@@ -188,6 +188,7 @@ static void inbound(struct roster_work *w, struct person *to, const struct side 
     uint8_t                  before = state_of(person_item(to, from->jid.bare));
     struct subscription_step step = subscription_inbound(before, t);
 
+    roster_depend(w, to);       /* "they did not ask" may be old news */
     if (step.reply) {
         answer_yes(w, to, from, step.state);
         return;
