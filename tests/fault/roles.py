@@ -365,13 +365,14 @@ def status_of(pid):
 async def rights_are_given_up(s):
     """no role may gain privileges, each has a seccomp filter"""
     filtered = 0
-    for role, about in (await s.roles()).items():
+    roles = await s.roles()
+    for role, about in roles.items():
         status = status_of(about["pid"])
         check(status["NoNewPrivs"] == "1", f"{role} may gain privileges")
         filtered += status["Seccomp"] == "2"
     if filtered == 0 and b"__asan_init" in open(servers.BONGSU, "rb").read():
         return None     # the sanitizers need more than a filter lets through
-    check(filtered == 3, f"{filtered} of 3 roles have a filter")
+    check(filtered == len(roles), f"{filtered} of {len(roles)} roles have a filter")
     return f"{filtered} roles"
 
 
