@@ -6,8 +6,8 @@
 #include "base/mem.h"
 #include "talk/archive.h"
 #include "talk/follow.h"
-#include "talk/message.h"
 #include "talk/nodes.h"
+#include "talk/offline.h"
 #include <stdlib.h>
 
 const struct db_migration devices_migrations[] = {
@@ -161,10 +161,10 @@ static void device_done(struct talk *t, struct change *ch, enum err e)
     } else {
         tell(t, o);
         if (s && o->reach && session_takes_messages(s))
-            message_deliver_offline(s);
+            offline_deliver(s);
     }
     if (o->reach)
-        message_offline_settled(o->person);
+        offline_settled(o->person);
     person_unref(o->person);
     free(o->resource);
     free(o);

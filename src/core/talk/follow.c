@@ -7,6 +7,7 @@
 #include "talk/deliver.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
+#include "talk/offline.h"
 #include "talk/xep/xep0357_push.h"
 #include <stdlib.h>
 
@@ -200,7 +201,7 @@ void follow_go(struct person *p)
         p->log_last = p->log_want;      /* nobody here to tell */
     else
         held_show(p);
-    message_offline_resume(p);
+    offline_resume(p);
 }
 
 void follow_to(struct person *p, int64_t id)

@@ -29,4 +29,4 @@ void follow_ask_pending(struct person *p);
 void follow_done(struct person *p);     /* frees what waits */
 /* The log goes at least so far: read what is missing. */
 void follow_to(struct person *p, int64_t id);
-void follow_go(struct person *p);       /* what was held up (message.c's offline delivery) has ended */
+void follow_go(struct person *p);       /* what was held up (offline.c) has ended */

@@ -11,7 +11,7 @@
 #include "talk/session.h"
 #include "talk/stanza.h"
 
-enum { HOSTS_MAX = 8 };
+enum { HOSTS_MAX = sizeof ((struct talk *)0)->hosts / sizeof ((struct talk *)0)->hosts[0] };
 
 struct host {
     const char *prefix;                     /* "rooms": below the domain */

@@ -16,16 +16,9 @@ void message_leaves(struct session *s, const struct stanza *st);
  * or needed not to be kept; ERR_DENIED they do not want it; ERR_LIMIT too much waits; ERR_UNAVAILABLE nobody takes it, or the store is full. */
 typedef void message_posted_fn(struct talk *t, void *arg, enum err e);
 void message_post(struct person *to, const struct stanza *st, message_posted_fn *posted, void *arg);
-/* What waits for a person who has become reachable, oldest first, until nothing does. What
- * arrives meanwhile joins the end, so order is kept. */
-void message_deliver_offline(struct session *s);
 void message_share_init(struct talk *t);            /* in a cluster: the places in the log, and going ahead */
 /* What went ahead to `p` from here and is not decided, in order: to the other workers, or to the devices that are here. */
 void message_tell_pending(struct person *p, bool far);
-/* What waits stays in the archive only (XEP-0386 §4). */
-void message_drop_offline(struct person *p);
-void message_offline_resume(struct person *p);      /* the log has been followed as far as it goes (follow.c) */
-void message_offline_settled(struct person *p);     /* an operation that might have stored something offline is decided */
 /* The person's preferences (XEP-0441): is what they exchange with `peer` kept in their archive? */
 bool archive_keeps(struct person *p, struct str peer_bare);
 /* XEP-0313's rule for what is worth keeping (xep0313_mam.c). */

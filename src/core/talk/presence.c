@@ -13,8 +13,8 @@
 #include "talk/devices.h"
 #include "talk/feature.h"
 #include "talk/federate.h"
-#include "talk/message.h"
 #include "talk/nodes.h"
+#include "talk/offline.h"
 #include "talk/profile.h"
 #include "talk/roster.h"
 #include "talk/subscription.h"
@@ -552,7 +552,7 @@ static void become_available(struct session *s, const struct stanza *p)
         hooks_available(s);
     }
     if (s->priority >= 0 && !s->closing && !s->talk->shared)    /* else when its device row is durable */
-        message_deliver_offline(s);
+        offline_deliver(s);
 }
 
 /* ---- becoming unavailable (§4.5) ---- */

@@ -65,7 +65,7 @@ struct talk {
     struct tls_ctx         *tls;             /* current; replaced on reload */
     struct str              domain;          /* normalised */
     struct jid              server;          /* its JID */
-    struct talk_host        hosts[8];        /* HOSTS_MAX */
+    struct talk_host        hosts[8];        /* host.h counts them: HOSTS_MAX */
     int                     host_count;
     struct federate        *federate;        /* federate.c */
     struct strmap           guests;          /* guest.c: by full JID */

@@ -1,5 +1,5 @@
 /* XEP-0160 Best Practices for Handling Offline Messages 1.0.1: kept and delivered
- * by talk/message.c.
+ * by talk/offline.c, stored by talk/message.c.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/export.h"
 #include "talk/feature.h"

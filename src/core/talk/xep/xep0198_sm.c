@@ -12,6 +12,7 @@
 #include "talk/deliver.h"
 #include "talk/devices.h"
 #include "talk/feature.h"
+#include "talk/offline.h"
 #include "talk/owned.h"
 #include "talk/login.h"
 #include "talk/message.h"
@@ -538,7 +539,7 @@ static void end_done(struct talk *t, struct change *ch, enum err e)
 
     (void)t;
     (void)e;    /* the row expires by itself at the next start */
-    message_offline_settled(p);
+    offline_settled(p);
     person_unref(p);
     free(ch);
 }

@@ -6,7 +6,7 @@
 #include "talk/archive.h"
 #include "talk/archive_id.h"
 #include "talk/feature.h"
-#include "talk/message.h"
+#include "talk/offline.h"
 #include "talk/xep/xep0198_sm.h"
 #include "talk/xep/xep0388_sasl2.h"
 #include <stdio.h>
@@ -74,7 +74,7 @@ enum err bind2_run(struct session *s, const struct xml_node *authenticate, struc
         e = session_bind(s, STR_NULL);
     if (e)
         return e;
-    message_drop_offline(s->person);
+    offline_drop(s->person);
     BUF_LIT(out, "<bound xmlns='" NS_BIND2 "'>");
     put_archive_ends(s, out);
     if (xml_child(bind, "enable", NS_CARBONS))
