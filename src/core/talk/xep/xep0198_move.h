@@ -11,7 +11,7 @@
 void sm_move_init(struct talk *t);
 enum resume_outcome sm_resume_far(struct session *s, const struct xml_node *resume);
 
-/* ---- between xep0198_sm.c and xep0198_move.c ---- */
+/* ---- what is moved: xep0198_state.c, xep0198_row.c ---- */
 enum { SM_MOVE_BYTES_MAX = 900 * 1024 };
 /* What is needed to go on elsewhere, after `h`. ERR_INVALID: h is not possible; ERR_LIMIT: too much. */
 enum err sm_export(struct session *s, uint32_t h, struct buf *out);
