@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import os
 import random
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
@@ -19,6 +20,7 @@ from trials import Failure, check                                           # no
 
 HERE, THERE = "here.example", "there.example"
 ROSTER = "<query xmlns='jabber:iq:roster'/>"
+BOUNDS = {"bongsu": "talk.bytes_per_second_max = 64M\n", "bongsu-three": ""}
 
 
 class Town:
@@ -26,7 +28,7 @@ class Town:
 
     def __init__(self, kind, here="bongsu", shared_authority=True):
         self.names = Names()
-        self.here = peers.serves(here, self.names, HERE)
+        self.here = peers.serves(here, self.names, HERE, extra=BOUNDS[here])
         self.there = peers.serves(kind, self.names, THERE, authority=self.here.dir if shared_authority else None)
         self.kind = kind
         self.alice_jid, self.bob_jid = f"alice@{HERE}", f"bob@{THERE}"
@@ -262,6 +264,35 @@ async def peer_is_away(town):
     await close(alice, bob)
 
 
+async def waiting_in_memory(server):
+    port = re.search(r"^courier.metrics_listen = .*:(\d+)$", open(server.config).read(), re.M)[1]
+    reply, _, writer = await xmpp.http_request("127.0.0.1", int(port), b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    writer.close()
+    return int(re.search(r"^bongsu_courier_waiting (\d+)$", reply.body.decode(), re.M)[1])
+
+
+async def large_ones_wait(town):
+    """What is large and waits for a server that is away waits in the database: in memory are no more than 16 MiB of it"""
+    alice, bob = await town.alice(), await town.bob()
+    say(alice, town.bob_jid, "small")
+    await hear(bob, "small")
+    town.there.stop()
+    records = dict(town.names.records)
+    town.names.domain(THERE, 1, 1)
+    large = "<padding xmlns='urn:example:padding'>" + "." * 200000 + "</padding>"
+    for i in range(120):
+        alice.send(f"<message to='{town.bob_jid}' type='chat' id='z{i}'><body>z{i}</body>{large}</message>")
+    check(await durable(alice), "no answer")
+    await asyncio.sleep(2.5)
+    count = await waiting_in_memory(town.here)
+    check(0 < count <= 84, f"{count} of 120 are in memory")
+    town.there.start()
+    bob = await town.bob()
+    town.names.records = records
+    check(await heard_in_order(bob, "z", 120) == 0, "came twice")
+    await close(alice, bob)
+
+
 async def we_are_away(town):
     """What the other server has for us while we are down is not lost to its sender: it comes, or they are told"""
     alice, bob = await town.alice(), await town.bob()
@@ -385,7 +416,7 @@ async def wrong_domain(town):
 
 
 SITES = (chats, questions, contacts, offline, blocking, peer_is_away, site_lost, own_site_lost)
-TRIALS = (chats, questions, nobody, contacts, offline, blocking, wrong_domain, peer_is_away, we_are_away, killed)
+TRIALS = (chats, questions, nobody, contacts, offline, blocking, wrong_domain, peer_is_away, large_ones_wait, we_are_away, killed)
 
 
 def play(kind, args):

@@ -64,13 +64,16 @@ void link_take(struct link *l, struct item *it)
         intmap_put(&l->by_id, it->id, it);
 }
 
+bool link_has_room(const struct link *l, size_t bytes)
+{
+    return l->count < LINK_ITEMS_MAX && l->bytes + bytes <= LINK_BYTES_MAX;
+}
+
 bool link_add(struct link *l, struct item *it)
 {
-    bool room = l->bytes + it->len <= LINK_BYTES_MAX;
-
     l->used_ms = loop_now_ms(l->courier->loop);
     if (!it->id) {
-        if (!room || l->live_count >= LINK_LIVE_MAX) {
+        if (l->bytes + it->len > LINK_BYTES_MAX || l->live_count >= LINK_LIVE_MAX) {
             free(it);
             return false;
         }
@@ -78,7 +81,7 @@ bool link_add(struct link *l, struct item *it)
         return true;
     }
     l->rows++;
-    if (l->more || l->reading || !room || l->count >= LINK_ITEMS_MAX || lease_of(l->courier, l->remote) != LEASE_OURS) {
+    if (l->more || l->reading || !link_has_room(l, it->len) || lease_of(l->courier, l->remote) != LEASE_OURS) {
         l->missed |= l->reading;
         l->more = true; /* behind what is there: it is read in its turn */
         free(it);
@@ -260,7 +263,7 @@ void link_go(struct link *l)
     }
     if (lease == LEASE_OTHERS && l->count)
         hand_back(l);
-    if (lease == LEASE_OURS && l->more && l->count < LINK_ITEMS_MAX / 2)
+    if (lease == LEASE_OURS && l->more && l->count < LINK_ITEMS_MAX / 2 && l->bytes < LINK_BYTES_MAX / 2)
         queue_read(l);
     work = lease == LEASE_OURS && has_unsent(l);
     if (work && carrier_of(l)) {

@@ -79,6 +79,7 @@ bool link_add(struct link *l, struct item *it);
 /* The same for one that has been read: no room, it stays in the database. */
 void         link_take(struct link *l, struct item *it);
 struct item *item_new(struct str text, int64_t id, int64_t added_us);
+bool link_has_room(const struct link *l, size_t bytes); /* in memory, for a durable one more of that size */
 /* There is something to do: connects, reads, sends, as the case may be. */
 void link_go(struct link *l);
 void link_wake(struct link *l); /* the other server is there: no pause any more */

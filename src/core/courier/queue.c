@@ -221,6 +221,7 @@ struct page {
     struct link    *link; /* kept by its `reading` */
     struct arena    arena;
     int             count;
+    bool            all; /* there are no more */
     struct page_row rows[2 * LINK_ITEMS_MAX];
 };
 
@@ -228,35 +229,38 @@ static enum err page_work(struct db_conn *conn, struct db_read *self)
 {
     struct page    *g = (struct page *)self;
     struct db_stmt *s = db_prepare(conn, &queue_page);
-    enum err        e;
+    size_t          bytes = 0;
+    enum err        e = OK;
 
     if (!s)
         return ERR_BUG;
     db_bind_str(s, 1, g->link->remote);
     db_bind_str(s, 2, g->link->local);
     db_bind_i64(s, 3, 2 * LINK_ITEMS_MAX);
-    while ((e = db_step(s)) == OK && g->count < 2 * LINK_ITEMS_MAX) {
+    while (g->count < 2 * LINK_ITEMS_MAX && bytes < 2 * LINK_BYTES_MAX && (e = db_step(s)) == OK) {
         struct page_row *r = &g->rows[g->count++];
 
         r->id = db_i64(s, 0);
         r->added_us = db_i64(s, 1);
         r->text = arena_str(&g->arena, db_text(s, 2));
+        bytes += r->text.len;
     }
     db_done(s);
-    return e == ERR_NOT_FOUND ? OK : e;
+    g->all = e == ERR_NOT_FOUND;
+    return g->all ? OK : e;
 }
 
 static void page_done(struct db_read *self, enum err e)
 {
     struct page *g = (struct page *)self;
     struct link *l = g->link;
-    bool         all = !e && g->count < 2 * LINK_ITEMS_MAX;
+    bool         all = !e && g->all;
 
     l->reading = false;
     for (int i = 0; i < g->count && !e; i++) {
         if (intmap_get(&l->by_id, g->rows[i].id))
             continue;
-        if (l->count >= LINK_ITEMS_MAX) {
+        if (!link_has_room(l, g->rows[i].text.len)) {
             all = false;
             break;
         }

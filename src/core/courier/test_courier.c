@@ -89,5 +89,25 @@ static void a_stanza_travels_whole(struct test *t)
     buf_done(&b);
 }
 
+/* However few they are, large stanzas stay in the database. */
+static void a_link_holds_so_many_bytes(struct test *t)
+{
+    struct courier c = ours("town.example");
+    struct link   *l;
+
+    c.loop = loop_new();
+    strmap_init(&c.links);
+    l = link_get(&c, c.domain, STR("b.example"));
+    CHECK(t, link_has_room(l, COURIER_STANZA_BYTES_MAX));
+    l->bytes = LINK_BYTES_MAX - 1000;
+    CHECK(t, link_has_room(l, 1000));
+    CHECK(t, !link_has_room(l, 1001));
+    l->count = LINK_ITEMS_MAX;
+    CHECK(t, !link_has_room(l, 1));
+    links_free(&c);
+    loop_free(&c.loop);
+}
+
 TEST_MAIN(TEST(the_key_is_that_of_the_text), TEST(a_list_names_domains_and_what_is_below), TEST(what_is_below_our_domain_is_ours),
-          TEST(names_are_written_as_dns_does), TEST(a_stanza_travels_whole))
+          TEST(names_are_written_as_dns_does), TEST(a_stanza_travels_whole),
+          TEST(a_link_holds_so_many_bytes))
