@@ -20,7 +20,8 @@ from trials import Failure, check                                           # no
 
 HERE, THERE = "here.example", "there.example"
 ROSTER = "<query xmlns='jabber:iq:roster'/>"
-BOUNDS = {"bongsu": "talk.bytes_per_second_max = 64M\n", "bongsu-three": ""}
+MAY_WAIT = 300                  # stanzas for a domain, where the trial about that is played
+BOUNDS = {"bongsu": "talk.bytes_per_second_max = 64M\n", "bongsu-three": f"federation.queue_stanzas_max = {MAY_WAIT}\n"}
 
 
 class Town:
@@ -404,6 +405,20 @@ async def own_site_lost(town):
     await close(bob, carol)
 
 
+async def more_than_may_wait(town):
+    """What has arrived does not count among what waits, whichever site took it and whichever sent it"""
+    bob = await town.bob()
+    for number, node in enumerate(town.here.nodes):
+        alice = await Town.enter(node, "alice", f"many{number}")
+        for part in range(0, MAY_WAIT + 50, 50):
+            for i in range(part, part + 50):
+                say(alice, town.bob_jid, f"{'stu'[number]}{i}")
+            await hear(bob, f"{'stu'[number]}{part + 49}", 60)
+        check(not [i for i in alice.items if xmpp.local(i) == "message" and i.get("type") == "error"], "alice was told an error")
+        await close(alice)
+    await close(bob)
+
+
 async def wrong_domain(town):
     """A domain that does not exist is told at once; one that cannot be reached, in its time"""
     alice = await town.alice()
@@ -415,7 +430,7 @@ async def wrong_domain(town):
     await close(alice)
 
 
-SITES = (chats, questions, contacts, offline, blocking, peer_is_away, site_lost, own_site_lost)
+SITES = (chats, questions, contacts, offline, blocking, peer_is_away, more_than_may_wait, site_lost, own_site_lost)
 TRIALS = (chats, questions, nobody, contacts, offline, blocking, wrong_domain, peer_is_away, large_ones_wait, we_are_away, killed)
 
 

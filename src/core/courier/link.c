@@ -71,6 +71,8 @@ bool link_has_room(const struct link *l, size_t bytes)
 
 bool link_add(struct link *l, struct item *it)
 {
+    enum lease_state lease;
+
     l->used_ms = loop_now_ms(l->courier->loop);
     if (!it->id) {
         if (l->bytes + it->len > LINK_BYTES_MAX || l->live_count >= LINK_LIVE_MAX) {
@@ -80,8 +82,9 @@ bool link_add(struct link *l, struct item *it)
         link_take(l, it);
         return true;
     }
-    l->rows++;
-    if (l->more || l->reading || !link_has_room(l, it->len) || lease_of(l->courier, l->remote) != LEASE_OURS) {
+    lease = lease_of(l->courier, l->remote);
+    l->rows += lease != LEASE_OTHERS; /* who sends it counts it out again; here the sweep counts */
+    if (l->more || l->reading || !link_has_room(l, it->len) || lease != LEASE_OURS) {
         l->missed |= l->reading;
         l->more = true; /* behind what is there: it is read in its turn */
         free(it);

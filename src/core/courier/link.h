@@ -54,7 +54,7 @@ struct link {
     bool                more; /* rows may be in the database that are not here */
     bool                reading;
     bool                missed;     /* …because they came while others were read */
-    int                 rows;       /* in the database, about */
+    int                 rows;       /* in the database, about; link_sweep counts again */
     int                 committing; /* items on their way into the database or out of it */
     struct list         verifies;
     int                 verify_count;
@@ -86,7 +86,7 @@ void link_wake(struct link *l); /* the other server is there: no pause any more 
 void link_verify(struct link *l, uint64_t stream, struct str id, struct str key);
 void links_tick(struct courier *c);
 void links_free(struct courier *c);
-void link_sweep(struct courier *c); /* looks for rows of links that nobody has in memory */
+void link_sweep(struct courier *c); /* looks for rows of links that nobody has in memory, and counts all */
 
 /* ---- from its stream ---- */
 void link_ready(struct link *l, struct s2s *s); /* it may carry stanzas now */

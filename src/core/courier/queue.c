@@ -20,7 +20,7 @@ static struct db_sql queue_insert = { "INSERT INTO queue(id, name, local, remote
 static struct db_sql queue_done = { "UPDATE queue SET remote = '', local = '', stanza = '' WHERE id = ?1" };
 static struct db_sql queue_purge = { "DELETE FROM queue WHERE remote = '' AND local = '' AND added_us < ?1" };
 static struct db_sql queue_page = { "SELECT id, added_us, stanza FROM queue WHERE remote = ?1 AND local = ?2 ORDER BY id LIMIT ?3" };
-static struct db_sql queue_pairs = { "SELECT DISTINCT remote, local FROM queue WHERE remote <> '' LIMIT ?1" };
+static struct db_sql queue_pairs = { "SELECT remote, local, count(*) FROM queue WHERE remote <> '' GROUP BY remote, local LIMIT ?1" };
 static struct db_sql queue_last = { "SELECT coalesce(max(id), 0) FROM queue" };
 static struct db_sql secret_select = { "SELECT value FROM secret WHERE name = 'dialback'" };
 static struct db_sql secret_insert = { "INSERT INTO secret(name, value) VALUES ('dialback', ?1) ON CONFLICT DO NOTHING" };
@@ -306,6 +306,7 @@ struct sweep {
     int             count;
     struct {
         struct str remote, local;
+        int        rows;
     } pairs[SWEEP_MAX];
 };
 
@@ -320,10 +321,21 @@ static enum err sweep_work(struct db_conn *conn, struct db_read *self)
     db_bind_i64(s, 1, SWEEP_MAX);
     while ((e = db_step(s)) == OK && w->count < SWEEP_MAX) {
         w->pairs[w->count].remote = arena_str(&w->arena, db_text(s, 0));
-        w->pairs[w->count++].local = arena_str(&w->arena, db_text(s, 1));
+        w->pairs[w->count].local = arena_str(&w->arena, db_text(s, 1));
+        w->pairs[w->count++].rows = (int)db_i64(s, 2);
     }
     db_done(s);
     return e == ERR_NOT_FOUND ? OK : e;
+}
+
+/* Other couriers add rows and take them away too. */
+static void rows_forget(struct courier *c)
+{
+    struct str key;
+    void      *value;
+
+    for (size_t it = 0; strmap_next(&c->links, &it, &key, &value);)
+        ((struct link *)value)->rows = 0;
 }
 
 static void sweep_done(struct db_read *self, enum err e)
@@ -331,11 +343,14 @@ static void sweep_done(struct db_read *self, enum err e)
     struct sweep *w = (struct sweep *)self;
 
     w->courier->sweeping = false;
+    if (!e && w->count < SWEEP_MAX) /* else there are more */
+        rows_forget(w->courier);
     for (int i = 0; i < w->count && !e && !w->courier->stopping; i++) {
         struct link *l = link_get(w->courier, w->pairs[i].local, w->pairs[i].remote);
 
         if (!l)
             continue;
+        l->rows = w->pairs[i].rows;
         if (l->reading)
             l->missed = true;
         l->more = true;
