@@ -301,6 +301,27 @@ async def nobody_vouches(place):
     await w.ends_with("not-authorized")
 
 
+async def who_vouches_is_silent(place):
+    """A server that takes our question about a name and says nothing holds neither the asker nor our connection"""
+    ended = asyncio.Event()
+
+    async def silent(reader, _):
+        while await reader.read(65536):
+            pass
+        ended.set()
+
+    listening = await asyncio.start_server(silent, "127.0.0.1", 0)
+    place.names.domain("silent.example", listening.sockets[0].getsockname()[1])
+    w = await place.trusted()       # it has a name: only the question runs out
+    w.send(f"<db:result from='silent.example' to='{HERE}'>0000</db:result>")
+    heard = await w.until("</db:result>", 15)
+    check("type='error'" in heard and "<remote-server-timeout" in heard, heard)
+    await asyncio.wait_for(ended.wait(), 15)
+    w.send("<r xmlns='urn:xmpp:sm:3'/><enable xmlns='urn:xmpp:sm:3'/>")
+    await w.until("<enabled")
+    listening.close()
+
+
 async def unproven_in_time(place):
     """Who proves no name within federation.login_time_max: connection-timeout"""
     w = await place.wire()

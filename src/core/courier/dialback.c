@@ -118,7 +118,7 @@ static void result_asked(struct s2s *s, const struct asked *q)
     if (!fault && !certified && s->courier->limits.certificates_required)
         fault = "not-authorized";
     p = fault ? NULL : s2s_pair(s, q->to, q->from, true);
-    l = p && !certified ? link_get(s->courier, q->to, q->from) : NULL;
+    l = p && !certified ? link_to_ask(s->courier, q->to, q->from) : NULL;
     if (!fault && (!p || (!certified && !l)))
         fault = "resource-constraint";
     if (fault)
@@ -157,18 +157,10 @@ static void verify_answered(struct s2s *s, const struct asked *q)
 
     LIST_EACH(it, &l->verifies) {
         struct verify *v = LIST_ITEM(it, struct verify, in_link);
-        struct s2s    *in;
 
         if (!v->asked || !str_eq(str_of(v->id), q->id))
             continue;
-        in = s2s_find(s->courier, v->stream);
-        list_remove(&v->in_link);
-        l->verify_count--;
-        free(v->id);
-        free(v->key);
-        free(v);
-        if (in)
-            s2s_in_verified(in, l->local, l->remote, result);
+        link_verified(l, v, result);
         return;
     }
 }

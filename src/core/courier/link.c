@@ -129,27 +129,41 @@ struct link *link_get(struct courier *c, struct str local, struct str remote)
     return l;
 }
 
+struct link *link_to_ask(struct courier *c, struct str local, struct str remote)
+{
+    return c->links.count < COURIER_LINKS_MAX / 2 ? link_get(c, local, remote) : link_find(c, local, remote);
+}
+
+static void verify_free(struct link *l, struct verify *v)
+{
+    list_remove(&v->in_link);
+    l->verify_count--;
+    free(v->id);
+    free(v->key);
+    free(v);
+}
+
+void link_verified(struct link *l, struct verify *v, const char *result)
+{
+    struct s2s *s = s2s_find(l->courier, v->stream);
+
+    verify_free(l, v);
+    if (s)
+        s2s_in_verified(s, l->local, l->remote, result);
+}
+
 static void verifies_answer(struct link *l, const char *result)
 {
-    while (!list_empty(&l->verifies)) {
-        struct verify *v = LIST_ITEM(l->verifies.next, struct verify, in_link);
-        struct s2s    *s = s2s_find(l->courier, v->stream);
-
-        list_remove(&v->in_link);
-        l->verify_count--;
-        if (s && result)
-            s2s_in_verified(s, l->local, l->remote, result);
-        free(v->id);
-        free(v->key);
-        free(v);
-    }
+    while (!list_empty(&l->verifies))
+        link_verified(l, LIST_ITEM(l->verifies.next, struct verify, in_link), result);
 }
 
 static void link_free(struct link *l)
 {
     timer_stop(l->courier->loop, &l->again);
     names_forget(&l->query);
-    verifies_answer(l, NULL);
+    LIST_EACH(it, &l->verifies)
+        verify_free(l, LIST_ITEM(it, struct verify, in_link));
     LIST_EACH(it, &l->items)
         free(LIST_ITEM(it, struct item, in_link));
     intmap_done(&l->by_id);
@@ -299,10 +313,10 @@ void link_verify(struct link *l, uint64_t stream, struct str id, struct str key)
         return;
     }
     v = NEW(struct verify);
-    *v = (struct verify){ .stream = stream, .id = str_dup(id), .key = str_dup(key) };
+    l->used_ms = loop_now_ms(l->courier->loop);
+    *v = (struct verify){ .stream = stream, .made_ms = l->used_ms, .id = str_dup(id), .key = str_dup(key) };
     list_append(&l->verifies, &v->in_link);
     l->verify_count++;
-    l->used_ms = loop_now_ms(l->courier->loop);
     timer_stop(l->courier->loop, &l->again); /* who connects to us is there again */
     link_go(l);
 }
@@ -465,6 +479,19 @@ static void expire(struct link *l)
     }
 }
 
+/* Who is asked may never answer, and who waits may have gone: a connection is not held open for that. */
+static void verifies_expire(struct link *l)
+{
+    int64_t before_ms = loop_now_ms(l->courier->loop) - l->courier->limits.login_ms_max;
+
+    LIST_EACH(it, &l->verifies) {
+        struct verify *v = LIST_ITEM(it, struct verify, in_link);
+
+        if (v->made_ms < before_ms || !s2s_find(l->courier, v->stream))
+            link_verified(l, v, "error");
+    }
+}
+
 static bool is_idle(const struct link *l)
 {
     return !l->count && !l->more && !l->reading && !l->committing && !l->verify_count && !l->out && !l->bidi && !l->query &&
@@ -482,6 +509,7 @@ void links_tick(struct courier *c)
 
         waiting += l->count;
         expire(l);
+        verifies_expire(l);
         if (is_idle(l))
             link_free(l);
         else if (l->count || l->more || l->verify_count)

@@ -17,7 +17,7 @@ enum {
     LINK_LIVE_MAX = 2000,  /* that are not durable */
     LINK_BYTES_MAX = 16 * 1024 * 1024,
     LINK_UNACKED_MAX = 500, /* sent and not known to be handled */
-    LINK_VERIFIES_MAX = 100,
+    LINK_VERIFIES_MAX = 100, /* each for federation.login_time_max */
     LINK_RETRY_MS_MIN = 1000,
 };
 
@@ -40,6 +40,7 @@ struct item {
 struct verify {
     struct list in_link;
     uint64_t    stream; /* our incoming one */
+    int64_t     made_ms;
     bool        asked;
     char       *id, *key;
 };
@@ -74,16 +75,19 @@ struct link {
 
 struct link *link_get(struct courier *c, struct str local, struct str remote);  /* NULL: there are too many */
 struct link *link_find(struct courier *c, struct str local, struct str remote); /* NULL: none */
+/* The same as link_get, for a name that nobody has proven: strangers get no more than half of them all. */
+struct link *link_to_ask(struct courier *c, struct str local, struct str remote);
 /* A durable item has its row, or a live one comes. Takes `it`; false: it has no room (live only). */
 bool link_add(struct link *l, struct item *it);
+bool link_has_room(const struct link *l, size_t bytes); /* in memory, for a durable one more of that size */
 /* The same for one that has been read: no room, it stays in the database. */
 void         link_take(struct link *l, struct item *it);
 struct item *item_new(struct str text, int64_t id, int64_t added_us);
-bool link_has_room(const struct link *l, size_t bytes); /* in memory, for a durable one more of that size */
 /* There is something to do: connects, reads, sends, as the case may be. */
 void link_go(struct link *l);
 void link_wake(struct link *l); /* the other server is there: no pause any more */
 void link_verify(struct link *l, uint64_t stream, struct str id, struct str key);
+void link_verified(struct link *l, struct verify *v, const char *result); /* takes `v`; the stream hears `result`, if it is there */
 void links_tick(struct courier *c);
 void links_free(struct courier *c);
 void link_sweep(struct courier *c); /* looks for rows of links that nobody has in memory, and counts all */

@@ -1,5 +1,6 @@
 /* test_courier.c: keys of dialback, lists of domains, what travels on the bus.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include <stdio.h>
 #include "base/test.h"
 #include "courier/s2s.h"
 
@@ -89,6 +90,27 @@ static void a_stanza_travels_whole(struct test *t)
     buf_done(&b);
 }
 
+/* Names that nobody has proven cannot keep our own people from sending. */
+static void strangers_leave_room_for_links(struct test *t)
+{
+    struct courier c = ours("town.example");
+    char           name[40];
+
+    c.loop = loop_new();
+    strmap_init(&c.links);
+    for (int i = 0; i < COURIER_LINKS_MAX; i++) {
+        snprintf(name, sizeof name, "d%d.example", i);
+        if (!link_to_ask(&c, c.domain, str_of(name)))
+            break;
+    }
+    CHECK_INT(t, COURIER_LINKS_MAX / 2, c.links.count);
+    CHECK(t, link_to_ask(&c, c.domain, STR("d0.example")) == link_find(&c, c.domain, STR("d0.example")));
+    CHECK(t, link_get(&c, c.domain, STR("b.example")));
+    CHECK(t, link_to_ask(&c, c.domain, STR("b.example")));
+    links_free(&c);
+    loop_free(&c.loop);
+}
+
 /* However few they are, large stanzas stay in the database. */
 static void a_link_holds_so_many_bytes(struct test *t)
 {
@@ -110,4 +132,4 @@ static void a_link_holds_so_many_bytes(struct test *t)
 
 TEST_MAIN(TEST(the_key_is_that_of_the_text), TEST(a_list_names_domains_and_what_is_below), TEST(what_is_below_our_domain_is_ours),
           TEST(names_are_written_as_dns_does), TEST(a_stanza_travels_whole),
-          TEST(a_link_holds_so_many_bytes))
+          TEST(strangers_leave_room_for_links), TEST(a_link_holds_so_many_bytes))
