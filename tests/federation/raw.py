@@ -322,6 +322,37 @@ async def who_vouches_is_silent(place):
     listening.close()
 
 
+async def no_certificate(place):
+    """Without a certificate of ours nobody can end us by wanting TLS: neither at our door nor at theirs"""
+    bare = peers.serves("bongsu", place.names, "bare.example", extra="federation.tls_required = no\nfederation.login_time_max = 3s\n")
+    config = open(bare.config).read()
+    for name, path in (("certificate", bare.crt), ("key", bare.key)):
+        config = config.replace(f"tls.{name} = {path}\n", f"tls.{name} =\n")
+    open(bare.config, "w").write(config)
+    hello = asyncio.Event()
+
+    async def wants_tls(reader, writer):
+        if await reader.read(1) == b"\x16":
+            hello.set()
+        writer.close()
+
+    listening = await asyncio.start_server(wants_tls, "127.0.0.1", 0)
+    place.names.domain("tls.example", tls_port=listening.sockets[0].getsockname()[1])
+    try:
+        bare.start()
+        w = await Wire.open(bare.s2s)
+        await w.header("tls.example", "bare.example")
+        await w.until("</stream:features>")
+        refused = await Wire.open(bare.s2s_tls)
+        check(await refused.reader.read() == b"", "an answer at a door that has no certificate")
+        w.send("<db:result from='tls.example' to='bare.example'>0000</db:result>")
+        await asyncio.wait_for(hello.wait(), 10)
+        await w.until("type='error'", 10)
+    finally:
+        bare.remove()
+        listening.close()
+
+
 async def unproven_in_time(place):
     """Who proves no name within federation.login_time_max: connection-timeout"""
     w = await place.wire()

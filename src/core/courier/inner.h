@@ -48,7 +48,8 @@ struct courier {
     struct conn_limits     conn_limits;
     struct str             domain;                               /* ours, normalised; what is below it is ours too */
     bool                   on;                                   /* federation */
-    struct tls_ctx        *tls_server, *tls_client, *tls_direct; /* the last: with ALPN */
+    struct tls_ctx        *tls_server;                           /* NULL: we have no certificate */
+    struct tls_ctx        *tls_client, *tls_direct;              /* the last: with ALPN */
     uint8_t                secret[COURIER_SECRET_BYTES];         /* of dialback keys, the same for all couriers of a database */
     int64_t                holder;                               /* this process, in leases */
     struct names          *names;

@@ -55,8 +55,8 @@ void s2s_in_accept(struct courier *c, int fd, bool tls)
         conn_abort(conn, ERR_LIMIT);
         return;
     }
-    if (tls && conn_start_tls(conn, c->tls_server, true, STR_NULL) != OK)
-        conn_abort(conn, ERR_BUG);
+    if (tls && (!c->tls_server || conn_start_tls(conn, c->tls_server, true, STR_NULL) != OK))
+        conn_abort(conn, ERR_UNAVAILABLE);
     s->direct = s->tls_starting = tls;
 }
 

@@ -157,26 +157,30 @@ static enum err domain_read(struct courier *c, struct arena *a, struct str *why)
     return e;
 }
 
+static bool has_certificate(const struct settings *s)
+{
+    return *settings_text(s, "tls.certificate") != '\0';
+}
+
 /* With the domain's certificate, whoever connects: it proves our name in both directions (XEP-0178). */
 static enum err tls_make(const struct settings *s, const char *alpn, struct tls_ctx **out, struct arena *a, struct str *why)
 {
     const char         *ca = settings_text(s, "federation.ca");
     struct tls_settings ts = {
-        .certificate_file = settings_text(s, "tls.certificate"),
+        .certificate_file = has_certificate(s) ? settings_text(s, "tls.certificate") : NULL,
         .key_file = settings_text(s, "tls.key"),
         .ca_file = *ca ? ca : NULL,
         .look = true,
         .alpn = alpn,
     };
 
-    *out = NULL;
-    return ts.certificate_file[0] ? tls_ctx_new(&ts, out, a, why) : OK;
+    return tls_ctx_new(&ts, out, a, why);
 }
 
 static enum err tls_read(struct courier *c, const struct settings *s, struct arena *a, struct str *why)
 {
     struct tls_ctx *fresh[3] = { NULL, NULL, NULL };
-    enum err        e = tls_make(s, "xmpp-server", &fresh[0], a, why);
+    enum err        e = has_certificate(s) ? tls_make(s, "xmpp-server", &fresh[0], a, why) : OK;
 
     if (!e)
         e = tls_make(s, NULL, &fresh[1], a, why);
