@@ -152,18 +152,24 @@ static enum err gone_apply(struct db_conn *conn, struct commit_op *op)
     return db_run(conn, &queue_done, "i", ((struct gone *)op)->id);
 }
 
-static void gone_done(struct commit_op *op, enum err e)
+static void gone_free(struct gone *g)
 {
-    struct gone *g = (struct gone *)op;
     struct link *l = g->link;
 
-    (void)e; /* then the next start sends it again: better twice than never */
     l->committing--;
     intmap_del(&l->by_id, g->id);
     if (l->rows)
         l->rows--;
     free(g->item);
     free(g);
+}
+
+static void gone_done(struct commit_op *op, enum err e)
+{
+    struct link *l = ((struct gone *)op)->link;
+
+    (void)e; /* then the next start sends it again: better twice than never */
+    gone_free((struct gone *)op);
     link_go(l);
 }
 
@@ -176,7 +182,7 @@ void queue_remove(struct link *l, struct item *it)
     *g = (struct gone){ .op = { .apply = gone_apply, .done = gone_done }, .link = l, .item = it, .id = it->id };
     l->committing++;
     if (commit_add(l->courier->db, &g->op) != OK)
-        gone_done(&g->op, ERR_LIMIT);
+        gone_free(g); /* as if it had failed; the caller may be going through the link's items */
 }
 
 struct purge {
