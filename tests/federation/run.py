@@ -419,6 +419,22 @@ async def more_than_may_wait(town):
     await close(bob)
 
 
+async def lease_given_up(town):
+    """A domain with which there is nothing to do any more belongs to no site: a minute after the last word"""
+    alice = await Town.enter(town.here.nodes[0], "alice", "asks")
+    answer = await alice.ask("get", "<ping xmlns='urn:xmpp:ping'/>", "nowhere.example", 25)
+    check(answer is not None and "remote-server-not-found" in xmpp.show(answer), f"{answer is not None and xmpp.show(answer)}")
+    count = "SELECT count(*) FROM courier.lease WHERE remote = 'nowhere.example'"
+    check(town.here.psql(town.here.database, count).strip() == "1", "nobody has it")
+    for _ in range(80):
+        if town.here.psql(town.here.database, count).strip() == "0":
+            break
+        await asyncio.sleep(1)
+    else:
+        raise Failure("it is still somebody's")
+    await close(alice)
+
+
 async def wrong_domain(town):
     """A domain that does not exist is told at once; one that cannot be reached, in its time"""
     alice = await town.alice()
@@ -430,7 +446,7 @@ async def wrong_domain(town):
     await close(alice)
 
 
-SITES = (chats, questions, contacts, offline, blocking, peer_is_away, more_than_may_wait, site_lost, own_site_lost)
+SITES = (chats, questions, contacts, offline, blocking, peer_is_away, more_than_may_wait, lease_given_up, site_lost, own_site_lost)
 TRIALS = (chats, questions, nobody, contacts, offline, blocking, wrong_domain, peer_is_away, large_ones_wait, we_are_away, killed)
 
 

@@ -1,6 +1,6 @@
 /* lease.c: see lease.h.
  *
- *   unknown ──claim──▶ ours ──said again in time──▶ ours
+ *   unknown ──claim──▶ ours ──said again in time──▶ ours ──no link any more──▶ given up
  *                 └──▶ another's ──until it runs out──▶ unknown
  *
  * Clocks of machines may differ by LEASE_MARGIN_MS: the holder stops so much earlier than the others may
@@ -26,7 +26,7 @@ struct leases {
 struct entry {
     int64_t holder;   /* 0: not known */
     int64_t until_ms; /* on our monotonic clock */
-    bool    asking;
+    bool    asking, wanted;
     char    remote[];
 };
 
@@ -35,6 +35,7 @@ static struct db_sql lease_claim = { "INSERT INTO lease(remote, holder, until_us
                                      " WHERE lease.holder = excluded.holder OR lease.until_us < ?4" };
 static struct db_sql lease_read = { "SELECT holder, until_us FROM lease WHERE remote = ?1" };
 static struct db_sql lease_say = { "UPDATE lease SET until_us = ?2 WHERE holder = ?1" };
+static struct db_sql lease_give_up = { "DELETE FROM lease WHERE remote = ?1 AND holder = ?2" };
 static struct db_sql lease_drop = { "DELETE FROM lease WHERE holder = ?1 OR until_us < ?2" };
 
 static void subject_of(char out[40], int64_t holder)
@@ -89,19 +90,20 @@ static void claim_done(struct commit_op *op, enum err e)
     free(q);
 }
 
-static void claim_start(struct courier *c, struct entry *n)
+static bool claim_start(struct courier *c, struct entry *n, struct commit_op op)
 {
     size_t        len = strlen(n->remote);
     struct claim *q = mem_new(sizeof *q + len + 1);
 
-    q->op = (struct commit_op){ .apply = claim_apply, .done = claim_done };
+    q->op = op;
     q->courier = c;
     q->asked_us = clock_us();
     q->asked_ms = clock_mono_ms();
     memcpy(q->remote, n->remote, len);
-    n->asking = commit_add(c->db, &q->op) == OK;
-    if (!n->asking)
-        free(q);
+    if (commit_add(c->db, &q->op) == OK)
+        return true;
+    free(q);
+    return false;
 }
 
 static struct entry *entry_of(struct leases *ls, struct str remote)
@@ -128,7 +130,7 @@ enum lease_state lease_of(struct courier *c, struct str remote)
     if (n->holder && clock_mono_ms() < n->until_ms)
         return n->holder == c->holder ? LEASE_OURS : LEASE_OTHERS;
     if (!n->asking)
-        claim_start(c, n);
+        n->asking = claim_start(c, n, (struct commit_op){ .apply = claim_apply, .done = claim_done });
     return LEASE_UNKNOWN;
 }
 
@@ -164,17 +166,42 @@ static void say_done(struct commit_op *op, enum err e)
     free(q);
 }
 
-static void forget_others(struct leases *ls)
+static enum err give_up_apply(struct db_conn *conn, struct commit_op *op)
 {
-    struct str key;
-    void      *value;
-    int64_t    ours = 0;
+    struct claim *q = (struct claim *)op;
 
+    return db_run(conn, &lease_give_up, "si", str_of(q->remote), q->courier->holder);
+}
+
+static void given_up(struct commit_op *op, enum err e)
+{
+    (void)e; /* then it is ours until we end, and is claimed again as ours */
+    free(op);
+}
+
+/* Those that have run out, and ours of domains with which we have nothing to do any more. */
+static void forget_unused(struct leases *ls)
+{
+    struct courier *c = ls->courier;
+    struct str      key;
+    void           *value;
+    int64_t         ours = 0;
+
+    for (size_t it = 0; strmap_next(&c->links, &it, &key, &value);) {
+        struct entry *n = strmap_get(&ls->entries, ((struct link *)value)->remote);
+
+        if (n)
+            n->wanted = true;
+    }
     for (size_t it = 0; strmap_next(&ls->entries, &it, &key, &value);) {
         struct entry *n = value;
+        bool          is_ours = n->holder == c->holder, idle = is_ours && !n->wanted;
 
-        ours += n->holder == ls->courier->holder;
-        if (n->asking || clock_mono_ms() < n->until_ms)
+        ours += is_ours;
+        n->wanted = false;
+        if (n->asking || (clock_mono_ms() < n->until_ms && !idle))
+            continue;
+        if (idle && !claim_start(c, n, (struct commit_op){ .apply = give_up_apply, .done = given_up }))
             continue;
         strmap_del(&ls->entries, key);
         free(n);
@@ -189,7 +216,7 @@ void leases_tick(struct courier *c)
     if (!c->leases || --c->leases->said_in_s > 0)
         return;
     c->leases->said_in_s = LEASE_AGAIN_MS / 1000;
-    forget_others(c->leases);
+    forget_unused(c->leases);
     q = NEW(struct say);
     *q = (struct say){ .op = { .apply = say_apply, .done = say_done }, .courier = c, .asked_us = clock_us(), .asked_ms = clock_mono_ms() };
     if (commit_add(c->db, &q->op) != OK)
