@@ -71,9 +71,7 @@ void courier_status(struct courier *c, struct bus_request *rq, struct codec_read
 
 bool courier_is_ours(const struct courier *c, struct str domain)
 {
-    if (str_eq(domain, c->domain))
-        return true;
-    return domain.len > c->domain.len + 1 && str_ends(domain, c->domain) && domain.p[domain.len - c->domain.len - 1] == '.';
+    return jid_domain_is_within(domain, c->domain);
 }
 
 bool courier_may_speak(const struct courier *c, struct str domain)

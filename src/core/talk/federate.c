@@ -73,9 +73,7 @@ static struct str domain_in(struct str jid)
 
 bool federate_reaches(const struct talk *t, struct str domain)
 {
-    if (!t->federate || !t->federate->on || str_eq(domain, t->domain) || domain.len == 0)
-        return false;
-    return !(domain.len > t->domain.len && str_ends(domain, t->domain) && domain.p[domain.len - t->domain.len - 1] == '.');
+    return t->federate && t->federate->on && domain.len && !jid_domain_is_within(domain, t->domain);
 }
 
 bool federate_is_full(const struct talk *t)

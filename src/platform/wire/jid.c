@@ -218,6 +218,13 @@ enum err jid_prep_domain(struct arena *a, struct str in, struct str *out)
     return OK;
 }
 
+bool jid_domain_is_within(struct str domain, struct str top)
+{
+    if (str_eq(domain, top))
+        return true;
+    return domain.len > top.len + 1 && str_ends(domain, top) && domain.p[domain.len - top.len - 1] == '.';
+}
+
 /* ---- whole addresses ---- */
 
 static void lay_out(struct jid *j, const char *p, size_t local, size_t domain, size_t resource)

@@ -27,4 +27,6 @@ enum err jid_prep_resource(struct arena *a, struct str in, struct str *out);  /*
 enum err jid_prep_domain(struct arena *a, struct str in, struct str *out);    /* nameprep, no trailing dot */
 /* SASLprep (RFC 4013) for passwords and user names; at most SASL_TEXT_BYTES_MAX, never empty. */
 enum err jid_prep_sasl(struct arena *a, struct str in, struct str *out);
+/* Of prepared domains: `domain` is `top`, or a name below it. */
+bool     jid_domain_is_within(struct str domain, struct str top);
 static inline bool jid_is_bare(const struct jid *j) { return j->resource.len == 0; }
