@@ -434,14 +434,12 @@ static void give_back(struct link *l, struct item *it, const char *type, const c
 {
     struct refusal *r = NEW(struct refusal);
     struct str      text = str_make(it->text, it->len);
+    bool            live = it->id == 0;
 
     *r = (struct refusal){ l->courier, str_dup(l->local), str_dup(l->remote), it->id };
-    if (it->id) {
-        inward_bounce(l->courier, l->remote, text, type, condition, why, refused_told, r);
-        return;
-    }
     inward_bounce(l->courier, l->remote, text, type, condition, why, refused_told, r);
-    item_end(l, it);
+    if (live) /* else `it` may be gone */
+        item_end(l, it);
 }
 
 void link_refused(struct link *l, enum err e, const char *condition)

@@ -271,7 +271,6 @@ static size_t on_data(void *arg, struct conn *conn, struct str in)
     struct s2s *s = arg;
     size_t      used = 0;
 
-    s->heard_ms = loop_now_ms(s->courier->loop);
     while (!s->held && !s->closing && s->conn == conn && !s->tls_starting) {
         struct xml_piece p = xml_scan(&s->scan, str_make(in.p + used, in.len - used));
 
@@ -397,7 +396,7 @@ struct s2s *s2s_new(struct courier *c, bool incoming)
     s->courier = c;
     s->incoming = incoming;
     s->id = ++c->last_stream_id;
-    s->heard_ms = s->made_ms = s->used_ms = loop_now_ms(c->loop);
+    s->made_ms = s->used_ms = loop_now_ms(c->loop);
     s->rate_stanzas = c->limits.stanzas_per_second_max;
     s->rate_bytes = c->limits.bytes_per_second_max;
     list_init(&s->came);

@@ -40,13 +40,13 @@ struct s2s {
     struct list      in_courier;
     uint64_t         id;
     bool             incoming;
-    bool             tls, direct; /* TLS is on; it was from the first byte */
+    bool             tls;         /* it is on */
     bool             opened;      /* our header is out */
     bool             certified;   /* their certificate proves `remote` */
     bool             ready;       /* outgoing: stanzas may go; incoming: a name is proven */
     bool             closing, held;
     bool             bidi; /* both sides may send (XEP-0288) */
-    bool             may_sm, may_bidi, may_external, may_dialback;
+    bool             may_sm, may_bidi;
     bool             tried_external, asked_dialback, authenticated, asked_sm, asked_bidi;
     bool             features_known; /* outgoing: theirs are, behind TLS if it is to be */
     bool             tls_starting, wants_ack;
@@ -69,7 +69,7 @@ struct s2s {
     char             barrier_id[24];
     int32_t          rate_stanzas, rate_bytes;
     bool             rate_spent;
-    int64_t          heard_ms, made_ms, used_ms;
+    int64_t          made_ms, used_ms;
     enum err         why; /* outgoing: how far it got, for the next attempt */
     char             peer_key[64];
 };

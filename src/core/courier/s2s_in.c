@@ -57,7 +57,7 @@ void s2s_in_accept(struct courier *c, int fd, bool tls)
     }
     if (tls && (!c->tls_server || conn_start_tls(conn, c->tls_server, true, STR_NULL) != OK))
         conn_abort(conn, ERR_UNAVAILABLE);
-    s->direct = s->tls_starting = tls;
+    s->tls_starting = tls;
 }
 
 /* ---- the header, and what we offer ---- */

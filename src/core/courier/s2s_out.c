@@ -13,7 +13,7 @@ struct s2s *s2s_out_connect(struct link *l, const struct target *t)
     s->link = l;
     s->local = str_dup(l->local);
     s->remote = str_dup(l->remote);
-    s->direct = s->tls_starting = t->tls;
+    s->tls_starting = t->tls;
     if (!courier_ascii(l->remote, name) || conn_connect(c->loop, str_of(t->address), &c->conn_limits, &s2s_handlers, s, &s->conn) != OK) {
         s->conn = NULL;
         s2s_discard(s);
