@@ -38,13 +38,13 @@ class Wire:
     async def until(self, words, seconds=10):
         """Until they have come; what is heard before is dropped with them."""
         try:
-            async with asyncio.timeout(seconds) if hasattr(asyncio, "timeout") else _Timeout(seconds):
+            async with asyncio.timeout(seconds):
                 while words not in self.heard:
                     more = await self.reader.read(65536)
                     if not more:
                         break
                     self.heard += more.decode("utf-8", "replace")
-        except (asyncio.TimeoutError, TimeoutError, OSError):
+        except (TimeoutError, OSError):
             pass
         check(words in self.heard, f"“{words}” did not come, but: {self.heard[-600:]}")
         before, _, self.heard = self.heard.partition(words)
@@ -79,25 +79,10 @@ class Wire:
         await self.until("</stream:stream>")
 
 
-class _Timeout:
-    def __init__(self, seconds):
-        self.seconds = seconds
-
-    async def __aenter__(self):
-        task = asyncio.current_task()
-        self.handle = asyncio.get_running_loop().call_later(self.seconds, task.cancel)
-
-    async def __aexit__(self, kind, *_):
-        self.handle.cancel()
-        if kind is asyncio.CancelledError:
-            raise asyncio.TimeoutError
-        return False
-
-
 class Place:
     def __init__(self):
         self.names = Names()
-        self.server = peers.serves("bongsu", self.names, HERE, extra="federation.blocked = bad.example, *.worse.example\n"
+        self.server = peers.serves("bongsu", self.names, HERE, extra="federation.blocked = bad.example, *.worse.example, xn--9n3bo6g.example, *.BÜCHER.example\n"
                                    "federation.connections_per_address_max = 200\nfederation.login_time_max = 3s\n")
         self.server.add_users({"alice": "secret"})
         self.stranger = servers.make_certificates(self.folder("stranger"), EVIL)
@@ -163,7 +148,7 @@ async def our_own_name(place):
 
 async def blocked(place):
     """Whom the operator has closed out: policy-violation; and nothing goes there"""
-    for name in ("bad.example", "x.worse.example"):
+    for name in ("bad.example", "x.worse.example", "봉수.example", "xn--9n3bo6g.example", "x.bücher.example"):
         w = await place.wire()
         await w.header(sender=name)
         await w.ends_with("policy-violation")

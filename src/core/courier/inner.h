@@ -48,6 +48,7 @@ struct courier {
     struct conn_limits     conn_limits;
     struct str             domain;                               /* ours, normalised; what is below it is ours too */
     bool                   on;                                   /* federation */
+    char                  *allowed, *blocked;                    /* from the settings, their names normalised */
     struct tls_ctx        *tls_server;                           /* NULL: we have no certificate */
     struct tls_ctx        *tls_client, *tls_direct;              /* the last: with ALPN */
     uint8_t                secret[COURIER_SECRET_BYTES];         /* of dialback keys, the same for all couriers of a database */

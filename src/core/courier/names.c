@@ -291,7 +291,7 @@ static bool route_find(const struct courier *c, struct str domain, struct names_
         struct target *t = &q->targets[q->target_count];
 
         to = str_trim(to);
-        if (!str_eq_nocase(name, domain) || q->target_count == NAMES_TARGETS_MAX)
+        if ((!str_eq_nocase(name, domain) && !str_eq_nocase(name, str_of(q->domain))) || q->target_count == NAMES_TARGETS_MAX)
             continue;
         t->tls = str_starts(to, STR("tls:"));
         if (t->tls)

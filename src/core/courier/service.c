@@ -76,11 +76,9 @@ bool courier_is_ours(const struct courier *c, struct str domain)
 
 bool courier_may_speak(const struct courier *c, struct str domain)
 {
-    struct str allowed = str_of(settings_text(c->settings, "federation.allowed"));
-
-    if (allowed.len && !courier_domain_in(allowed, domain))
+    if (*c->allowed && !courier_domain_in(str_of(c->allowed), domain))
         return false;
-    return !courier_domain_in(str_of(settings_text(c->settings, "federation.blocked")), domain);
+    return !courier_domain_in(str_of(c->blocked), domain);
 }
 
 bool courier_ascii(struct str domain, char out[256])
@@ -114,6 +112,39 @@ static void tick(struct timer *timer)
 }
 
 /* ---- birth ---- */
+
+/* Names as people write them, or DNS does, become what addresses have. */
+static char *list_read(struct str list)
+{
+    struct arena a;
+    struct buf   b;
+    char        *out;
+
+    arena_init(&a);
+    buf_init(&b, 0);
+    while (list.len) {
+        struct str one = str_trim(str_split(&list, ',')), name;
+
+        if (str_starts(one, STR("*."))) {
+            BUF_LIT(&b, "*.");
+            one = str_make(one.p + 2, one.len - 2);
+        }
+        buf_put_str(&b, jid_prep_domain(&a, one, &name) == OK ? name : one);
+        buf_put_c(&b, ',');
+    }
+    out = str_dup(buf_str(&b));
+    buf_done(&b);
+    arena_done(&a);
+    return out;
+}
+
+static void lists_read(struct courier *c)
+{
+    free(c->allowed);
+    free(c->blocked);
+    c->allowed = list_read(str_of(settings_text(c->settings, "federation.allowed")));
+    c->blocked = list_read(str_of(settings_text(c->settings, "federation.blocked")));
+}
 
 static void limits_read(struct courier *c)
 {
@@ -255,6 +286,7 @@ static void init(struct courier *c, struct loop *l, struct bus *b, const struct 
     intmap_init(&c->streams_by_id);
     list_init(&c->streams);
     limits_read(c);
+    lists_read(c);
 }
 
 enum err courier_new(struct loop *l, struct bus *b, const struct settings *s, const struct courier_listen *listen, int listen_count,
@@ -300,6 +332,7 @@ enum err courier_reload(struct courier *c, const struct settings *s, struct aren
         return e;
     c->settings = s;
     limits_read(c);
+    lists_read(c);
     push_reload(c);
     return OK;
 }
@@ -370,6 +403,8 @@ void courier_free(struct courier **cp)
     arena_done(&c->round);
     free(c->doors);
     free((char *)c->domain.p);
+    free(c->allowed);
+    free(c->blocked);
     free(c);
 }
 
