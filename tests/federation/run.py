@@ -45,6 +45,18 @@ class Town:
         self.there.remove()
         self.names.close()
 
+    def peer_leaves(self):
+        """The other server stops, and is not found before bob is in: what comes while he comes in is for his server to put in order."""
+        self.there.stop()
+        self.records = dict(self.names.records)
+        self.names.domain(THERE, 1, 1)
+
+    async def peer_returns(self):
+        self.there.start()
+        bob = await self.bob()
+        self.names.records = self.records
+        return bob
+
     async def alice(self, resource="home"):
         return await self.enter(self.here, "alice", resource)
 
@@ -249,16 +261,12 @@ async def peer_is_away(town):
     alice, bob = await town.alice(), await town.bob()
     say(alice, town.bob_jid, "before")
     await hear(bob, "before")
-    town.there.stop()
-    records = dict(town.names.records)          # not found before bob is in: what comes while he comes in is for his server to put in order
-    town.names.domain(THERE, 1, 1)
+    town.peer_leaves()
     for i in range(50):
         say(alice, town.bob_jid, f"q{i}")
     await alice.ask("get", "<ping xmlns='urn:xmpp:ping'/>")
     await asyncio.sleep(2)
-    town.there.start()
-    bob = await town.bob()
-    town.names.records = records
+    bob = await town.peer_returns()
     again = await heard_in_order(bob, "q", 50)
     check(again == 0, f"{again} came twice")
     check(not [i for i in alice.items if xmpp.local(i) == "message" and i.get("type") == "error"], "alice was told an error")
@@ -277,9 +285,7 @@ async def large_ones_wait(town):
     alice, bob = await town.alice(), await town.bob()
     say(alice, town.bob_jid, "small")
     await hear(bob, "small")
-    town.there.stop()
-    records = dict(town.names.records)
-    town.names.domain(THERE, 1, 1)
+    town.peer_leaves()
     large = "<padding xmlns='urn:example:padding'>" + "." * 200000 + "</padding>"
     for i in range(120):
         alice.send(f"<message to='{town.bob_jid}' type='chat' id='z{i}'><body>z{i}</body>{large}</message>")
@@ -287,9 +293,7 @@ async def large_ones_wait(town):
     await asyncio.sleep(2.5)
     count = await waiting_in_memory(town.here)
     check(0 < count <= 84, f"{count} of 120 are in memory")
-    town.there.start()
-    bob = await town.bob()
-    town.names.records = records
+    bob = await town.peer_returns()
     check(await heard_in_order(bob, "z", 120) == 0, "came twice")
     await close(alice, bob)
 
