@@ -154,17 +154,17 @@ struct str form_text(struct arena *a, const struct form *f, const char *var)
     return text;
 }
 
-static bool read_bool(struct str v, bool *out)
+bool form_read_bool(struct str value, bool *out)
 {
-    *out = str_is(v, "1") || str_is(v, "true");
-    return *out || str_is(v, "0") || str_is(v, "false");
+    *out = str_is(value, "1") || str_is(value, "true");
+    return *out || str_is(value, "0") || str_is(value, "false");
 }
 
 bool form_bool(const struct form *f, const char *var, bool absent)
 {
     bool value;
 
-    return read_bool(form_value(f, var), &value) ? value : absent;
+    return form_read_bool(form_value(f, var), &value) ? value : absent;
 }
 
 int64_t form_int(const struct form *f, const char *var, int64_t absent)
@@ -179,6 +179,34 @@ enum err form_jid(struct arena *a, const struct form *f, const char *var, struct
     struct str v = form_value(f, var);
 
     return v.len ? jid_parse(a, v, out) : ERR_NOT_FOUND;
+}
+
+/* ---- reading in place ---- */
+
+const struct xml_node *form_submitted(struct arena *a, const struct xml_node *parent, const char *type)
+{
+    const struct xml_node *x = parent ? xml_child(parent, "x", NS_FORMS) : NULL;
+    struct str said = x ? form_node_value(a, x, "FORM_TYPE") : STR_NULL;
+
+    if (!x || !str_is(xml_attr(x, "type"), "submit") || (said.p && !str_is(said, type)))
+        return NULL;
+    return x;
+}
+
+const struct xml_node *form_node(const struct xml_node *x, const char *var)
+{
+    for (const struct xml_node *n = xml_first(x); n; n = xml_next(n))
+        if (is_field(n) && str_is(xml_attr(n, "var"), var))
+            return n;
+    return NULL;
+}
+
+struct str form_node_value(struct arena *a, const struct xml_node *x, const char *var)
+{
+    const struct xml_node *field = form_node(x, var);
+    struct str v = field ? xml_child_text(a, field, "value", NS_FORMS) : STR_NULL;
+
+    return field && !v.p ? STR("") : v;
 }
 
 /* ---- judging ---- */
@@ -231,7 +259,7 @@ static const char *fault_of_value(struct arena *a, const struct form_row *row, s
         return "is none of the choices";
     switch (row->type) {
     case FORM_BOOL:
-        return read_bool(*v, &yes) ? NULL : "is neither yes nor no";
+        return form_read_bool(*v, &yes) ? NULL : "is neither yes nor no";
     case FORM_JID:
     case FORM_JID_MULTI:
         if (jid_parse(a, *v, &j) != OK)
@@ -302,18 +330,55 @@ void form_close(struct buf *b)
     BUF_LIT(b, "</x>");
 }
 
+static void put_start(struct buf *b, enum form_type type, const char *var, const char *label)
+{
+    BUF_LIT(b, "<field");
+    xml_put_attr(b, "var", str_of(var));
+    xml_put_attr(b, "type", str_of(types[type]));
+    if (label)
+        xml_put_attr(b, "label", str_of(label));
+}
+
+void form_field_open(struct buf *b, enum form_type type, const char *var, const char *label)
+{
+    put_start(b, type, var, label);
+    buf_put_c(b, '>');
+}
+
+/* In a submission, and in an item of results, the type is known. */
+static void open_untyped(struct buf *b, const char *var)
+{
+    BUF_LIT(b, "<field");
+    xml_put_attr(b, "var", str_of(var));
+    buf_put_c(b, '>');
+}
+
+void form_field_value(struct buf *b, struct str value)
+{
+    put_element(b, "value", value);
+}
+
+void form_field_option(struct buf *b, const char *label, struct str value)
+{
+    BUF_LIT(b, "<option");
+    if (label)
+        xml_put_attr(b, "label", str_of(label));
+    buf_put_c(b, '>');
+    form_field_value(b, value);
+    BUF_LIT(b, "</option>");
+}
+
+void form_field_close(struct buf *b)
+{
+    BUF_LIT(b, "</field>");
+}
+
 static void put_options(struct buf *b, const struct form_row *row)
 {
     if (row->type != FORM_LIST && row->type != FORM_LIST_MULTI)
         return;
-    for (const struct form_option *o = row->options; o && o->value; o++) {
-        BUF_LIT(b, "<option");
-        if (o->label)
-            xml_put_attr(b, "label", str_of(o->label));
-        buf_put_c(b, '>');
-        put_element(b, "value", str_of(o->value));
-        BUF_LIT(b, "</option>");
-    }
+    for (const struct form_option *o = row->options; o && o->value; o++)
+        form_field_option(b, o->label, str_of(o->value));
 }
 
 static void put_validation(struct buf *b, const struct form_row *row)
@@ -328,30 +393,22 @@ static void put_validation(struct buf *b, const struct form_row *row)
     BUF_LIT(b, "</validate>");
 }
 
-static void open_field(struct buf *b, enum form_kind kind, const struct form_row *row)
-{
-    BUF_LIT(b, "<field");
-    xml_put_attr(b, "var", str_of(row->var));
-    if (kind != FORM_SUBMIT)
-        xml_put_attr(b, "type", str_of(types[row->type]));
-    if (kind != FORM_SUBMIT && row->label)
-        xml_put_attr(b, "label", str_of(row->label));
-    buf_put_c(b, '>');
-}
-
 void form_put_all(struct buf *b, enum form_kind kind, const struct form_row *row, const struct str *values,
                   int count)
 {
-    open_field(b, kind, row);
+    if (kind == FORM_SUBMIT)
+        open_untyped(b, row->var);
+    else
+        form_field_open(b, row->type, row->var, row->label);
     if (kind == FORM_EMPTY && row->required)
         BUF_LIT(b, "<required/>");
     if (kind == FORM_EMPTY)
         put_validation(b, row);
     for (int i = 0; i < count; i++)
-        put_element(b, "value", values[i]);
+        form_field_value(b, values[i]);
     if (kind == FORM_EMPTY)
         put_options(b, row);
-    BUF_LIT(b, "</field>");
+    form_field_close(b);
 }
 
 /* One value for each line (§3.3). */
@@ -389,12 +446,23 @@ void form_put_int(struct buf *b, enum form_kind kind, const struct form_row *row
 
 void form_put_value(struct buf *b, const char *var, struct str value)
 {
-    BUF_LIT(b, "<field");
-    xml_put_attr(b, "var", str_of(var));
-    buf_put_c(b, '>');
+    open_untyped(b, var);
     if (value.p)
-        put_element(b, "value", value);
-    BUF_LIT(b, "</field>");
+        form_field_value(b, value);
+    form_field_close(b);
+}
+
+void form_put_field(struct buf *b, enum form_type type, const char *var, const char *label, struct str value)
+{
+    form_field_open(b, type, var, label);
+    if (value.p)
+        form_field_value(b, value);
+    form_field_close(b);
+}
+
+void form_put_bool(struct buf *b, const char *var, const char *label, bool value)
+{
+    form_put_field(b, FORM_BOOL, var, label, value ? STR("1") : STR("0"));
 }
 
 void form_put_fixed(struct buf *b, struct str text)
@@ -408,11 +476,7 @@ void form_put_reported(struct buf *b, const struct form_row *rows)
 {
     BUF_LIT(b, "<reported>");
     for (const struct form_row *row = rows; row->var; row++) {
-        BUF_LIT(b, "<field");
-        xml_put_attr(b, "var", str_of(row->var));
-        xml_put_attr(b, "type", str_of(types[row->type]));
-        if (row->label)
-            xml_put_attr(b, "label", str_of(row->label));
+        put_start(b, row->type, row->var, row->label);
         BUF_LIT(b, "/>");
     }
     BUF_LIT(b, "</reported>");

@@ -69,6 +69,16 @@ bool form_bool(const struct form *f, const char *var, bool absent);
 int64_t form_int(const struct form *f, const char *var, int64_t absent);
 /* ERR_NOT_FOUND: absent or empty. ERR_INVALID: no address. */
 enum err form_jid(struct arena *a, const struct form *f, const char *var, struct jid *out);
+/* "1", "true", "0", "false"; false when it is none of these. */
+bool form_read_bool(struct str value, bool *out);
+
+/* ---- reading in place: a form whose lists are bounded by their reader, as a room's lists of people ---- */
+
+/* The submitted form in `parent`, which may be NULL. NULL: there is none, or its FORM_TYPE (if it has one) is another. */
+const struct xml_node *form_submitted(struct arena *a, const struct xml_node *parent, const char *type);
+const struct xml_node *form_node(const struct xml_node *x, const char *var); /* the <field/>; NULL if absent */
+/* As form_value. */
+struct str form_node_value(struct arena *a, const struct xml_node *x, const char *var);
 
 /* ---- a kind of form ---- */
 
@@ -108,5 +118,13 @@ void form_put_int(struct buf *b, enum form_kind kind, const struct form_row *row
 /* A field without a row: <field var='…'><value>…</value></field>; for results and notes. */
 void form_put_value(struct buf *b, const char *var, struct str value);
 void form_put_fixed(struct buf *b, struct str text);
+/* A field that is no row of a table. label NULL: none; value p NULL: none. */
+void form_put_field(struct buf *b, enum form_type type, const char *var, const char *label, struct str value);
+void form_put_bool(struct buf *b, const char *var, const char *label, bool value);
+/* The same in pieces: open, values, options, close. */
+void form_field_open(struct buf *b, enum form_type type, const char *var, const char *label);
+void form_field_value(struct buf *b, struct str value);
+void form_field_option(struct buf *b, const char *label /* NULL: none */, struct str value);
+void form_field_close(struct buf *b);
 /* A table of results (§3.4): the columns, then in each <item> … </item> form_put_value for every one. */
 void form_put_reported(struct buf *b, const struct form_row *rows);

@@ -19,7 +19,7 @@ static void kept_is_the_same(struct arena *a, const struct node_config *c, bool 
     config_write(&two, &again, pep, STR("n"));
     if (!str_eq(buf_str(&one), buf_str(&two)))
         abort();
-    config_put(&one, c, pep, NS_PUBSUB "#node_config", "form");
+    config_put(&one, c, pep, NS_PUBSUB "#node_config", FORM_EMPTY);
     buf_done(&one);
     buf_done(&two);
 }

@@ -207,6 +207,55 @@ static void results_are_a_table(struct test *t)
     buf_done(&b);
 }
 
+static void a_field_needs_no_table(struct test *t)
+{
+    struct buf b;
+
+    buf_init(&b, 0);
+    form_put_field(&b, FORM_HIDDEN, "FORM_TYPE", NULL, STR("urn:x"));
+    form_put_field(&b, FORM_JID, "who", "Who & why", STR_NULL);
+    form_put_bool(&b, "open", "Open", false);
+    form_field_open(&b, FORM_LIST_MULTI, "colours", NULL);
+    form_field_value(&b, STR("red"));
+    form_field_value(&b, STR("<blue>"));
+    form_field_option(&b, "Red", STR("red"));
+    form_field_option(&b, NULL, STR("green"));
+    form_field_close(&b);
+    CHECK_STR(
+        t,
+        "<field var='FORM_TYPE' type='hidden'><value>urn:x</value></field>"
+        "<field var='who' type='jid-single' label='Who &amp; why'></field>"
+        "<field var='open' type='boolean' label='Open'><value>0</value></field>"
+        "<field var='colours' type='list-multi'><value>red</value><value>&lt;blue&gt;</value>"
+        "<option label='Red'><value>red</value></option><option><value>green</value></option></field>",
+        buf_str(&b));
+    buf_done(&b);
+}
+
+#define TYPED "<field var='FORM_TYPE'><value>urn:a</value></field>"
+
+/* Of a list that is longer than form_read takes, too. */
+static void a_form_is_read_where_it_stands(struct test *t)
+{
+    struct arena a;
+    const struct xml_node *m, *x;
+
+    arena_init(&a);
+    m = parse(&a, "<m><x xmlns='jabber:x:data' type='submit'><field var='a'><value>1 &lt; 2</value><value>3</value>"
+                  "</field><field var='a'><value>4</value></field><field var='none'/></x></m>");
+    x = form_submitted(&a, m, "urn:a");
+    CHECK(t, x && x == xml_first(m) && form_node(x, "a") == xml_first(x));
+    CHECK_STR(t, "1 < 2", form_node_value(&a, x, "a"));
+    CHECK(t, form_node_value(&a, x, "none").p && form_node_value(&a, x, "none").len == 0);
+    CHECK(t, !form_node_value(&a, x, "b").p && !form_node(x, "b"));
+    CHECK(t, !form_submitted(&a, NULL, "urn:a") && !form_submitted(&a, x, "urn:a"));
+    m = parse(&a, "<m><x xmlns='jabber:x:data' type='submit'>" TYPED "</x></m>");
+    CHECK(t, form_submitted(&a, m, "urn:a") && !form_submitted(&a, m, "urn:b"));
+    m = parse(&a, "<m><x xmlns='jabber:x:data' type='form'>" TYPED "</x></m>");
+    CHECK(t, !form_submitted(&a, m, "urn:a"));
+    arena_done(&a);
+}
+
 static void a_form_is_found_by_its_type(struct test *t)
 {
     struct arena a;
@@ -227,4 +276,4 @@ static void a_form_is_found_by_its_type(struct test *t)
 TEST_MAIN(TEST(values_are_found_by_name), TEST(what_is_no_form_is_refused), TEST(bounds_hold),
           TEST(a_submission_is_judged_by_its_table), TEST(addresses_become_normal),
           TEST(an_empty_form_says_what_it_wants), TEST(results_are_a_table),
-          TEST(a_form_is_found_by_its_type))
+          TEST(a_field_needs_no_table), TEST(a_form_is_read_where_it_stands), TEST(a_form_is_found_by_its_type))

@@ -33,8 +33,8 @@ static void a_submitted_form_is_read(struct test *t)
     CHECK_STR(t, "1&2", form_value(&f, "a"));
     CHECK_INT(t, 2, form_field(&f, "many")->value_count);
     CHECK(t, form_value(&f, "nothing").p == NULL);
-    CHECK(t, fields_bool(STR("true"), &yes) && yes && fields_bool(STR("0"), &yes) && !yes &&
-                 !fields_bool(STR("maybe"), &yes));
+    CHECK(t, form_read_bool(STR("true"), &yes) && yes && form_read_bool(STR("0"), &yes) && !yes &&
+                 !form_read_bool(STR("maybe"), &yes));
     arena_done(&a);
 }
 

@@ -153,7 +153,7 @@ static bool read_value(struct node_config *c, const struct field *f, const struc
 
     switch (f->kind) {
     case KIND_BOOL:
-        return fields_bool(value, as_bool(c, f));
+        return form_read_bool(value, as_bool(c, f));
     case KIND_CHOICE:
         choice = choice_of(f, value);
         if (choice >= 0)
@@ -256,17 +256,17 @@ bool config_meets(const struct node_config *c, const struct form *f)
 
 /* ---- into a form ---- */
 
-static const char *type_of(const struct field *f)
+static enum form_type type_of(const struct field *f)
 {
     switch (f->kind) {
     case KIND_BOOL:
-        return "boolean";
+        return FORM_BOOL;
     case KIND_CHOICE:
-        return "list-single";
+        return FORM_LIST;
     case KIND_LIST:
-        return "text-multi";
+        return FORM_TEXT_MULTI;
     default:
-        return "text-single";
+        return FORM_TEXT;
     }
 }
 
@@ -276,21 +276,21 @@ static void put_value(struct buf *b, const struct node_config *c, const struct f
 
     switch (f->kind) {
     case KIND_BOOL:
-        field_put_value(b, *as_bool(c, f) ? STR("1") : STR("0"));
+        form_field_value(b, *as_bool(c, f) ? STR("1") : STR("0"));
         break;
     case KIND_CHOICE:
-        field_put_value(b, str_of(f->choices[*as_choice(c, f)]));
+        form_field_value(b, str_of(f->choices[*as_choice(c, f)]));
         break;
     case KIND_COUNT:
         snprintf(number, sizeof number, "%lld", (long long)*as_count(c, f));
-        field_put_value(b, str_of(number));
+        form_field_value(b, str_of(number));
         break;
     case KIND_TEXT:
-        field_put_value(b, *as_text(c, f));
+        form_field_value(b, *as_text(c, f));
         break;
     case KIND_LIST:
         for (int i = 0; i < c->group_count; i++)
-            field_put_value(b, c->groups[i]);
+            form_field_value(b, c->groups[i]);
         break;
     }
 }
@@ -299,27 +299,25 @@ static void put_options(struct buf *b, const struct field *f, bool pep)
 {
     for (int i = 0; f->choices && f->choices[i]; i++)
         if (pep || f->choices != accesses || (i != ACCESS_PRESENCE && i != ACCESS_ROSTER))
-            field_put_option(b, str_of(f->choices[i]));
+            form_field_option(b, NULL, str_of(f->choices[i]));
 }
 
 static void put_field(struct buf *b, const struct node_config *c, const struct field *f, bool asking, bool pep)
 {
-    field_open(b, type_of(f), f->var, asking ? f->label : NULL);
+    form_field_open(b, type_of(f), f->var, asking ? f->label : NULL);
     put_value(b, c, f);
     if (asking)
         put_options(b, f, pep);
-    field_close(b);
+    form_field_close(b);
 }
 
-void config_put(struct buf *b, const struct node_config *c, bool pep, const char *form_type, const char *type)
+void config_put(struct buf *b, const struct node_config *c, bool pep, const char *form_type, enum form_kind kind)
 {
-    bool asking = strcmp(type, "form") == 0;
-
-    fields_open(b, type, form_type);
+    form_open(b, kind, form_type, NULL, NULL);
     for (int i = 0; i < FIELDS; i++)
         if (pep || fields[i].kind != KIND_LIST)
-            put_field(b, c, &fields[i], asking, pep);
-    fields_close(b);
+            put_field(b, c, &fields[i], kind == FORM_EMPTY, pep);
+    form_close(b);
 }
 
 void config_put_meta(struct buf *b, const struct node_config *c, struct str creator, struct str owner, int64_t items)
@@ -328,17 +326,17 @@ void config_put_meta(struct buf *b, const struct node_config *c, struct str crea
                                          "pubsub#publish_model", "pubsub#max_items",   NULL };
     char                     number[24];
 
-    fields_open(b, "result", NS_PUBSUB "#meta-data");
+    form_open(b, FORM_RESULT, NS_PUBSUB "#meta-data", NULL, NULL);
     for (int i = 0; shown[i]; i++)
         put_field(b, c, field_named(str_of(shown[i])), false, true);
     if (creator.len)
-        fields_put(b, "jid-single", "pubsub#creator", NULL, creator);
+        form_put_field(b, FORM_JID, "pubsub#creator", NULL, creator);
     if (owner.len)
-        fields_put(b, "jid-multi", "pubsub#owner", NULL, owner);
+        form_put_field(b, FORM_JID_MULTI, "pubsub#owner", NULL, owner);
     snprintf(number, sizeof number, "%lld", (long long)items);
     if (items >= 0)
-        fields_put(b, "text-single", "pubsub#num_items", NULL, str_of(number));
-    fields_close(b);
+        form_put_field(b, FORM_TEXT, "pubsub#num_items", NULL, str_of(number));
+    form_close(b);
 }
 
 /* ---- as it is kept ---- */
@@ -348,11 +346,11 @@ void config_write(struct buf *b, const struct node_config *c, bool pep, struct s
     struct node_config plain;
 
     config_defaults(&plain, pep, node);
-    fields_open(b, "submit", NS_PUBSUB "#node_config");
+    form_open(b, FORM_SUBMIT, NS_PUBSUB "#node_config", NULL, NULL);
     for (int i = 0; i < FIELDS; i++)
         if (!same(c, &plain, &fields[i]))
             put_field(b, c, &fields[i], false, pep);
-    fields_close(b);
+    form_close(b);
 }
 
 void config_read(struct arena *a, struct str kept, bool pep, struct str node, struct node_config *c)

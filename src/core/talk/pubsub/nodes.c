@@ -25,7 +25,7 @@ enum err node_of_owner(struct job *j, struct db_conn *c, bool take, struct node 
 /* The form inside, of type submit. False: it is no such form. `f->kind == FORM_SUBMIT` false: nothing is to be changed. */
 static bool read_form(struct job *j, const struct xml_node *configure, struct form *f)
 {
-    const struct xml_node *x = xml_child(configure, "x", NS_DATA);
+    const struct xml_node *x = xml_child(configure, "x", NS_FORMS);
 
     *f = (struct form){ 0 };
     return x && form_read(&j->work, x, f) == OK && (f->kind == FORM_SUBMIT || f->kind == FORM_CANCEL) &&
@@ -90,7 +90,7 @@ enum err verb_configure_get(struct job *j, struct db_conn *c)
     BUF_LIT(&j->out, "<pubsub xmlns='" NS_PUBSUB_OWNER "'><configure");
     xml_put_attr(&j->out, "node", n.name);
     buf_put_c(&j->out, '>');
-    config_put(&j->out, &n.config, j->service.pep, NS_PUBSUB "#node_config", "form");
+    config_put(&j->out, &n.config, j->service.pep, NS_PUBSUB "#node_config", FORM_EMPTY);
     BUF_LIT(&j->out, "</configure></pubsub>");
     return OK;
 }
@@ -105,7 +105,7 @@ static enum err tell_config(struct job *j, struct db_conn *c, const struct node 
     xml_put_attr(&b, "node", n->name);
     buf_put_c(&b, '>');
     if (n->config.payloads)
-        config_put(&b, &n->config, j->service.pep, NS_PUBSUB "#node_config", "result");
+        config_put(&b, &n->config, j->service.pep, NS_PUBSUB "#node_config", FORM_RESULT);
     BUF_LIT(&b, "</configuration>");
     e = node_tell(j, c, n, arena_str(&j->work, buf_str(&b)), false);
     buf_done(&b);
@@ -140,7 +140,7 @@ enum err verb_owner_default(struct job *j, struct db_conn *c)
     (void)c;
     config_defaults(&config, j->service.pep, STR_NULL);
     BUF_LIT(&j->out, "<pubsub xmlns='" NS_PUBSUB_OWNER "'><default>");
-    config_put(&j->out, &config, j->service.pep, NS_PUBSUB "#node_config", "form");
+    config_put(&j->out, &config, j->service.pep, NS_PUBSUB "#node_config", FORM_EMPTY);
     BUF_LIT(&j->out, "</default></pubsub>");
     return OK;
 }

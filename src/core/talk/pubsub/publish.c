@@ -25,7 +25,7 @@ static bool read_options(struct job *j, struct form *f)
     *f = (struct form){ 0 };
     if (!options)
         return true;
-    x = xml_child(options, "x", NS_DATA);
+    x = xml_child(options, "x", NS_FORMS);
     return x && form_read(&j->work, x, f) == OK && str_is(f->type, NS_PUBSUB "#publish-options");
 }
 
@@ -309,7 +309,7 @@ enum err verb_retract(struct job *j, struct db_conn *c)
         return job_fail(j, &fault_nodeid_required);
     if (!item || xml_attr(item, "id").len == 0)
         return job_fail(j, &fault_item_required);
-    if (notify.p && !fields_bool(notify, &told))
+    if (notify.p && !form_read_bool(notify, &told))
         return job_fail(j, &bad_notify);
     e = node_read(j, c, name, true, &n);
     if (e)

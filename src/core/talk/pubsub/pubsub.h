@@ -13,13 +13,12 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "talk/feature.h"
-#include "talk/pubsub/fields.h"
+#include "talk/forms.h"
 
 #define NS_PUBSUB "http://jabber.org/protocol/pubsub"
 #define NS_PUBSUB_OWNER NS_PUBSUB "#owner"
 #define NS_PUBSUB_EVENT NS_PUBSUB "#event"
 #define NS_PUBSUB_ERRORS NS_PUBSUB "#errors"
-#define NS_DATA NS_FORMS
 #define NS_RSM "http://jabber.org/protocol/rsm"
 
 enum {
@@ -64,7 +63,7 @@ bool config_take(struct node_config *c, const struct form *f, bool pep, bool str
 /* Whether each field of the form says what the configuration says (publish-options). An unknown field is not
  * met. */
 bool config_meets(const struct node_config *c, const struct form *f);
-void config_put(struct buf *b, const struct node_config *c, bool pep, const char *form_type, const char *type /* "form", "result" */);
+void config_put(struct buf *b, const struct node_config *c, bool pep, const char *form_type, enum form_kind kind);
 void config_put_meta(struct buf *b, const struct node_config *c, struct str creator, struct str owner, int64_t items);
 /* As it is kept: what differs from the defaults. */
 void config_write(struct buf *b, const struct node_config *c, bool pep, struct str node);

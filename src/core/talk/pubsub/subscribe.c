@@ -142,11 +142,11 @@ static enum err ask_owners(struct job *j, struct db_conn *c, const struct node *
     BUF_LIT(&b, " asks to subscribe to ");
     xml_put_escaped(&b, n->name);
     BUF_LIT(&b, "</body>");
-    fields_open(&b, "form", NS_PUBSUB "#subscribe_authorization");
-    fields_put(&b, "text-single", "pubsub#node", "Node", n->name);
-    fields_put(&b, "jid-single", "pubsub#subscriber_jid", "Who asks", jid);
-    fields_put(&b, "boolean", "pubsub#allow", "Allow it?", STR("0"));
-    fields_close(&b);
+    form_open(&b, FORM_EMPTY, NS_PUBSUB "#subscribe_authorization", NULL, NULL);
+    form_put_field(&b, FORM_TEXT, "pubsub#node", "Node", n->name);
+    form_put_field(&b, FORM_JID, "pubsub#subscriber_jid", "Who asks", jid);
+    form_put_field(&b, FORM_BOOL, "pubsub#allow", "Allow it?", STR("0"));
+    form_close(&b);
     note = note_named(j, n, &b, STR_NULL);
     note->raw = note->event;
     note->normal = true;
@@ -309,7 +309,7 @@ enum err verb_authorize(struct job *j, struct db_conn *c)
     bool           allow;
     enum err       e;
 
-    if (form_read(&j->work, j->payload, &f) != OK || f.kind != FORM_SUBMIT || !fields_bool(form_value(&f, "pubsub#allow"), &allow) ||
+    if (form_read(&j->work, j->payload, &f) != OK || f.kind != FORM_SUBMIT || !form_read_bool(form_value(&f, "pubsub#allow"), &allow) ||
         jid_parse(&j->work, form_value(&f, "pubsub#subscriber_jid"), &who) != OK || !name_fits(form_value(&f, "pubsub#node")))
         return OK;
     e = node_read(j, c, form_value(&f, "pubsub#node"), true, &n);

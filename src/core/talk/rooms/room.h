@@ -18,7 +18,6 @@
 #define NS_MUC_ADMIN NS_MUC "#admin"
 #define NS_MUC_OWNER NS_MUC "#owner"
 #define NS_OCCUPANT "urn:xmpp:occupant-id:0"
-#define NS_FORM "jabber:x:data"
 
 enum {
     ROOM_NICK_BYTES_MAX = 255,

@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "base/hash.h"
 #include "base/mem.h"
+#include "talk/forms.h"
 #include "talk/host.h"
-#include "talk/rooms/room_form.h"
 #include "talk/rooms/room_show.h"
 #include "talk/rooms/room_stanza.h"
 #include <stdio.h>
@@ -76,24 +76,24 @@ static void put_roominfo(struct buf *b, const struct room *r, const struct sessi
     struct arena a;
 
     snprintf(number, sizeof number, "%zu", r->occupants.count);
-    BUF_LIT(b, "<x xmlns='" NS_FORM "' type='result'>");
-    room_form_put_hidden(b, ROOMINFO);
-    room_form_put(b, "text-single", "muc#roominfo_description", "Description", text(r->config.description));
-    room_form_put(b, "text-single", "muc#roomconfig_roomname", "Name", text(r->config.name));
-    room_form_put(b, "text-single", "muc#roominfo_occupants", "How many are inside", str_of(number));
-    room_form_put_bool(b, "muc#roominfo_subjectmod", "Participants may change the subject", r->config.change_subject);
-    room_form_put_bool(b, "muc#roomconfig_changesubject", "Participants may change the subject", r->config.change_subject);
+    BUF_LIT(b, "<x xmlns='" NS_FORMS "' type='result'>");
+    form_put_field(b, FORM_HIDDEN, "FORM_TYPE", NULL, STR(ROOMINFO));
+    form_put_field(b, FORM_TEXT, "muc#roominfo_description", "Description", text(r->config.description));
+    form_put_field(b, FORM_TEXT, "muc#roomconfig_roomname", "Name", text(r->config.name));
+    form_put_field(b, FORM_TEXT, "muc#roominfo_occupants", "How many are inside", str_of(number));
+    form_put_bool(b, "muc#roominfo_subjectmod", "Participants may change the subject", r->config.change_subject);
+    form_put_bool(b, "muc#roomconfig_changesubject", "Participants may change the subject", r->config.change_subject);
     if (r->config.lang)
-        room_form_put(b, "text-single", "muc#roominfo_lang", "Language", str_of(r->config.lang));
+        form_put_field(b, FORM_TEXT, "muc#roominfo_lang", "Language", str_of(r->config.lang));
     if (r->avatar[0]) /* XEP-0486 */
-        room_form_put(b, "text-multi", "muc#roominfo_avatarhash", "Avatar hash", str_of(r->avatar));
+        form_put_field(b, FORM_TEXT_MULTI, "muc#roominfo_avatarhash", "Avatar hash", str_of(r->avatar));
     arena_init(&a);
     if (r->subject && may_enter(r, s)) {
         static const struct xml_scope scope = { .default_ns = { NS_CLIENT, sizeof NS_CLIENT - 1 } };
         struct xml_node              *n;
 
         if (xml_parse(&a, arena_printf(&a, "<m>%s</m>", r->subject), &scope, &n) == XML_FINE)
-            room_form_put(b, "text-single", "muc#roominfo_subject", "Subject", xml_child_text(&a, n, "subject", NS_CLIENT));
+            form_put_field(b, FORM_TEXT, "muc#roominfo_subject", "Subject", xml_child_text(&a, n, "subject", NS_CLIENT));
     }
     arena_done(&a);
     BUF_LIT(b, "</x>");

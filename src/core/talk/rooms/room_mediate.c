@@ -1,10 +1,10 @@
 /* room_mediate.c: messages that are not for all: private ones (XEP-0045 §7.5), invitations and their refusal
  * (§7.8.2), and asking for voice (§7.13, §8.6). SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "base/mem.h"
+#include "talk/forms.h"
 #include "talk/host.h"
 #include "talk/message.h"
 #include "talk/person.h"
-#include "talk/rooms/room_form.h"
 #include "talk/rooms/room_invite.h"
 #include "talk/rooms/room_show.h"
 #include "talk/rooms/room_stanza.h"
@@ -412,14 +412,14 @@ static void put_voice_form(struct buf *b, const struct room *r, const struct occ
 {
     BUF_LIT(b, "<message");
     xml_put_attr(b, "from", r->bare);
-    BUF_LIT(b, "><x xmlns='" NS_FORM "' type='form'><title>Voice request</title>"
+    BUF_LIT(b, "><x xmlns='" NS_FORMS "' type='form'><title>Voice request</title>"
                "<instructions>To let them speak here, answer with yes.</instructions>");
-    room_form_put_hidden(b, REQUEST);
+    form_put_field(b, FORM_HIDDEN, "FORM_TYPE", NULL, STR(REQUEST));
     BUF_LIT(b, "<field type='list-single' var='muc#role' label='Role'><value>participant</value>"
                "<option label='Participant'><value>participant</value></option></field>");
-    room_form_put(b, "jid-single", "muc#jid", "Address", LIST_ITEM(o->seats.prev, struct seat, in_occupant)->full);
-    room_form_put(b, "text-single", "muc#roomnick", "Nickname", o->nick);
-    room_form_put_bool(b, "muc#request_allow", "Give this person voice?", false);
+    form_put_field(b, FORM_JID, "muc#jid", "Address", LIST_ITEM(o->seats.prev, struct seat, in_occupant)->full);
+    form_put_field(b, FORM_TEXT, "muc#roomnick", "Nickname", o->nick);
+    form_put_bool(b, "muc#request_allow", "Give this person voice?", false);
     BUF_LIT(b, "</x></message>");
 }
 
@@ -446,12 +446,12 @@ static void ask_for_voice(struct room *r, struct session *s, const struct stanza
 static void give_voice(struct room *r, struct session *s, const struct stanza *st, const struct xml_node *form, const struct occupant *from,
                        int tries)
 {
-    struct str          nick = room_form_value(st, form, "muc#roomnick");
+    struct str          nick = form_node_value(st->arena, form, "muc#roomnick");
     struct occupant    *o = nick.len ? room_occupant(r, nick) : NULL;
     struct room_change *c;
     bool                yes;
 
-    if (!room_form_read_bool(room_form_value(st, form, "muc#request_allow"), &yes)) {
+    if (!form_read_bool(str_trim(form_node_value(st->arena, form, "muc#request_allow")), &yes)) {
         session_bounce(s, st, "modify", "bad-request", "yes or no?");
     } else if (yes && !o) {
         session_bounce(s, st, "cancel", "item-not-found", "nobody here has that nickname");
@@ -469,7 +469,7 @@ static void voice(struct room *r, struct session *s, const struct stanza *st, co
 
     if (!from)
         session_bounce(s, st, "modify", "not-acceptable", "only those inside may ask for voice");
-    else if (!room_form_field(form, "muc#request_allow"))
+    else if (!form_node(form, "muc#request_allow"))
         ask_for_voice(r, s, st, from->occupant);
     else if (from->occupant->role != ROLE_MODERATOR)
         session_bounce(s, st, "auth", "forbidden", "only moderators give voice");
@@ -482,13 +482,13 @@ static void voice(struct room *r, struct session *s, const struct stanza *st, co
 void room_mediate(struct room *r, struct session *s, const struct stanza *st, int tries)
 {
     const struct xml_node *x = xml_child(st->node, "x", NS_MUC_USER), *d = x ? xml_child(x, "decline", NS_MUC_USER) : NULL;
-    const struct xml_node *form = room_form_submitted(st, st->node, REQUEST);
+    const struct xml_node *form = form_submitted(st->arena, st->node, REQUEST);
 
     if (x && xml_child(x, "invite", NS_MUC_USER))
         invite(r, s, st, tries);
     else if (d)
         decline(r, s, st, d);
-    else if (form && str_is(room_form_value(st, form, "FORM_TYPE"), REQUEST))
+    else if (form && str_is(form_node_value(st->arena, form, "FORM_TYPE"), REQUEST))
         voice(r, s, st, form, tries);
     else if (!room_seat(r, s->jid.full))
         session_bounce(s, st, "modify", "not-acceptable", "only those inside may speak here");

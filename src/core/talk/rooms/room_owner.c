@@ -1,19 +1,19 @@
 /* room_owner.c: how a room is set up, and its end (XEP-0045 §10; http://jabber.org/protocol/muc#owner).
  * SPDX-License-Identifier: AGPL-3.0-or-later */
-#include "talk/rooms/room_form.h"
+#include "talk/forms.h"
 #include "talk/rooms/room_stanza.h"
 #include <stdlib.h>
 
 #define ROOMCONFIG "http://jabber.org/protocol/muc#roomconfig"
 #define FIELD(name) "muc#roomconfig_" name
 
-static const struct room_form_option allow_options[] = {
+static const struct form_option allow_options[] = {
     { "anyone", "Anyone" }, { "participants", "Anyone with voice" }, { "moderators", "Moderators" }, { "none", "Nobody" }, { NULL, NULL }
 };
-static const struct room_form_option broadcast_options[] = {
+static const struct form_option broadcast_options[] = {
     { "moderator", "Moderators" }, { "participant", "Participants" }, { "visitor", "Visitors" }, { NULL, NULL }
 };
-static const struct room_form_option whois_options[] = { { "moderators", "Moderators" }, { "anyone", "Anyone" }, { NULL, NULL } };
+static const struct form_option whois_options[] = { { "moderators", "Moderators" }, { "anyone", "Anyone" }, { NULL, NULL } };
 
 /* ---- the form ---- */
 
@@ -22,15 +22,23 @@ static void put_affiliated(struct buf *b, const struct room *r, const char *var,
     struct str key;
     void      *value;
 
-    buf_printf(b, "<field type='jid-multi' var='%s' label='%s'>", var, label);
-    for (size_t it = 0; strmap_next(&r->members, &it, &key, &value);) {
-        if (((struct member *)value)->affiliation != a)
-            continue;
-        BUF_LIT(b, "<value>");
-        xml_put_escaped(b, key);
-        BUF_LIT(b, "</value>");
-    }
-    BUF_LIT(b, "</field>");
+    form_field_open(b, FORM_JID_MULTI, var, label);
+    for (size_t it = 0; strmap_next(&r->members, &it, &key, &value);)
+        if (((struct member *)value)->affiliation == a)
+            form_field_value(b, key);
+    form_field_close(b);
+}
+
+static void put_list(struct buf *b, enum form_type type, const char *var, const char *label, const struct form_option *options,
+                     unsigned chosen /* bits */)
+{
+    form_field_open(b, type, var, label);
+    for (unsigned i = 0; options[i].value; i++)
+        if (chosen >> i & 1)
+            form_field_value(b, str_of(options[i].value));
+    for (const struct form_option *o = options; o->value; o++)
+        form_field_option(b, o->label, str_of(o->value));
+    form_field_close(b);
 }
 
 static struct str text(const char *z)
@@ -48,24 +56,24 @@ static void put_form(struct buf *b, const struct room *r)
     buf_put_i64(&number, c->occupants_max);
     str_copy(buf_str(&number), max, sizeof max);
     buf_done(&number);
-    room_form_put(b, "text-single", FIELD("roomname"), "Name", text(c->name));
-    room_form_put(b, "text-single", FIELD("roomdesc"), "Description", text(c->description));
-    room_form_put(b, "text-single", FIELD("lang"), "Language", text(c->lang));
-    room_form_put_bool(b, FIELD("publicroom"), "Shown in the list of rooms", c->public);
-    room_form_put_bool(b, FIELD("persistentroom"), "Stays when everybody has left", c->persistent);
-    room_form_put_bool(b, FIELD("membersonly"), "For members only", c->members_only);
-    room_form_put_bool(b, FIELD("allowinvites"), "Members may invite", c->invites);
-    room_form_put_bool(b, FIELD("moderatedroom"), "Only those with voice may speak", c->moderated);
-    room_form_put_bool(b, FIELD("changesubject"), "Participants may change the subject", c->change_subject);
-    room_form_put_list(b, "list-single", FIELD("whois"), "Who sees addresses", whois_options, c->non_anonymous ? 2 : 1);
-    room_form_put_list(b, "list-single", FIELD("allowpm"), "Who may send private messages", allow_options, 1u << c->private_messages);
-    room_form_put_list(b, "list-multi", FIELD("presencebroadcast"), "Whose presence is shown", broadcast_options,
-                       (c->broadcast >> ROLE_MODERATOR & 1u) | (c->broadcast >> ROLE_PARTICIPANT & 1u) << 1 |
-                           (c->broadcast >> ROLE_VISITOR & 1u) << 2);
-    room_form_put_bool(b, FIELD("enablelogging"), "Keeps what is said for those who may enter", c->logging);
-    room_form_put(b, "text-single", FIELD("maxusers"), "How many may be inside (0: as many as the server allows)", str_of(max));
-    room_form_put_bool(b, FIELD("passwordprotectedroom"), "Has a password", c->password != NULL);
-    room_form_put(b, "text-private", FIELD("roomsecret"), "Password", text(c->password));
+    form_put_field(b, FORM_TEXT, FIELD("roomname"), "Name", text(c->name));
+    form_put_field(b, FORM_TEXT, FIELD("roomdesc"), "Description", text(c->description));
+    form_put_field(b, FORM_TEXT, FIELD("lang"), "Language", text(c->lang));
+    form_put_bool(b, FIELD("publicroom"), "Shown in the list of rooms", c->public);
+    form_put_bool(b, FIELD("persistentroom"), "Stays when everybody has left", c->persistent);
+    form_put_bool(b, FIELD("membersonly"), "For members only", c->members_only);
+    form_put_bool(b, FIELD("allowinvites"), "Members may invite", c->invites);
+    form_put_bool(b, FIELD("moderatedroom"), "Only those with voice may speak", c->moderated);
+    form_put_bool(b, FIELD("changesubject"), "Participants may change the subject", c->change_subject);
+    put_list(b, FORM_LIST, FIELD("whois"), "Who sees addresses", whois_options, c->non_anonymous ? 2 : 1);
+    put_list(b, FORM_LIST, FIELD("allowpm"), "Who may send private messages", allow_options, 1u << c->private_messages);
+    put_list(b, FORM_LIST_MULTI, FIELD("presencebroadcast"), "Whose presence is shown", broadcast_options,
+             (c->broadcast >> ROLE_MODERATOR & 1u) | (c->broadcast >> ROLE_PARTICIPANT & 1u) << 1 |
+                 (c->broadcast >> ROLE_VISITOR & 1u) << 2);
+    form_put_bool(b, FIELD("enablelogging"), "Keeps what is said for those who may enter", c->logging);
+    form_put_field(b, FORM_TEXT, FIELD("maxusers"), "How many may be inside (0: as many as the server allows)", str_of(max));
+    form_put_bool(b, FIELD("passwordprotectedroom"), "Has a password", c->password != NULL);
+    form_put_field(b, FORM_PRIVATE, FIELD("roomsecret"), "Password", text(c->password));
     put_affiliated(b, r, FIELD("roomadmins"), "Admins", AFF_ADMIN);
     put_affiliated(b, r, FIELD("roomowners"), "Owners", AFF_OWNER);
 }
@@ -78,8 +86,8 @@ enum err room_owner_get(struct session *s, const struct stanza *iq)
     if (room_affiliation(r, s->jid.bare) != AFF_OWNER)
         return room_refuse(s, iq, "auth", "forbidden", "only owners set a room up");
     buf_init(&b, 0);
-    BUF_LIT(&b, "<query xmlns='" NS_MUC_OWNER "'><x xmlns='" NS_FORM "' type='form'><title>Room</title>");
-    room_form_put_hidden(&b, ROOMCONFIG);
+    BUF_LIT(&b, "<query xmlns='" NS_MUC_OWNER "'><x xmlns='" NS_FORMS "' type='form'><title>Room</title>");
+    form_put_field(&b, FORM_HIDDEN, "FORM_TYPE", NULL, STR(ROOMCONFIG));
     put_form(&b, r);
     BUF_LIT(&b, "</x></query>");
     iq_result_str(s, iq, buf_str(&b));
@@ -104,12 +112,12 @@ static void wrong(struct filling *f, const char *why)
 
 static void take_bool(struct filling *f, const char *var, bool *out)
 {
-    struct str v = room_form_value(f->iq, f->form, var);
+    struct str v = form_node_value(f->iq->arena, f->form, var);
     bool       yes;
 
     if (!v.p)
         return;
-    if (room_form_read_bool(v, &yes))
+    if (form_read_bool(str_trim(v), &yes))
         *out = yes;
     else
         wrong(f, "a yes or no is expected");
@@ -117,7 +125,7 @@ static void take_bool(struct filling *f, const char *var, bool *out)
 
 static void take_text(struct filling *f, const char *var, char **out)
 {
-    struct str v = room_form_value(f->iq, f->form, var);
+    struct str v = form_node_value(f->iq->arena, f->form, var);
 
     if (!v.p)
         return;
@@ -129,9 +137,9 @@ static void take_text(struct filling *f, const char *var, char **out)
     *out = v.len ? str_dup(v) : NULL;
 }
 
-static int choice(struct filling *f, const char *var, const struct room_form_option *options, int otherwise)
+static int choice(struct filling *f, const char *var, const struct form_option *options, int otherwise)
 {
-    struct str v = room_form_value(f->iq, f->form, var);
+    struct str v = form_node_value(f->iq->arena, f->form, var);
 
     if (!v.p)
         return otherwise;
@@ -145,7 +153,7 @@ static int choice(struct filling *f, const char *var, const struct room_form_opt
 static void take_broadcast(struct filling *f)
 {
     static const enum role roles[] = { ROLE_MODERATOR, ROLE_PARTICIPANT, ROLE_VISITOR };
-    const struct xml_node *field = room_form_field(f->form, FIELD("presencebroadcast"));
+    const struct xml_node *field = form_node(f->form, FIELD("presencebroadcast"));
     unsigned               bits = 0;
 
     if (!field)
@@ -154,12 +162,12 @@ static void take_broadcast(struct filling *f)
         struct str said = xml_text(f->iq->arena, v);
         bool       known = said.len == 0;
 
-        for (int i = 0; xml_is(v, "value", NS_FORM) && broadcast_options[i].value; i++)
+        for (int i = 0; xml_is(v, "value", NS_FORMS) && broadcast_options[i].value; i++)
             if (str_is(said, broadcast_options[i].value)) {
                 bits |= 1u << roles[i];
                 known = true;
             }
-        if (!known && xml_is(v, "value", NS_FORM))
+        if (!known && xml_is(v, "value", NS_FORMS))
             wrong(f, "that is no role");
     }
     f->c->broadcast = (uint8_t)bits;
@@ -167,7 +175,7 @@ static void take_broadcast(struct filling *f)
 
 static void take_max(struct filling *f, const struct talk *t)
 {
-    struct str v = room_form_value(f->iq, f->form, FIELD("maxusers"));
+    struct str v = form_node_value(f->iq->arena, f->form, FIELD("maxusers"));
     uint64_t   n;
 
     if (!v.p)
@@ -222,7 +230,7 @@ static bool names(struct filling *f, const struct xml_node *field, struct str ji
     for (const struct xml_node *v = xml_first(field); v; v = xml_next(v)) {
         struct jid j;
 
-        if (xml_is(v, "value", NS_FORM) && jid_parse(f->iq->arena, str_trim(xml_text(f->iq->arena, v)), &j) == OK && str_eq(j.bare, jid))
+        if (xml_is(v, "value", NS_FORMS) && jid_parse(f->iq->arena, str_trim(xml_text(f->iq->arena, v)), &j) == OK && str_eq(j.bare, jid))
             return true;
     }
     return false;
@@ -230,7 +238,7 @@ static bool names(struct filling *f, const struct xml_node *field, struct str ji
 
 static void take_people(struct filling *f, struct room_change *c, const char *var, enum affiliation a, struct str actor)
 {
-    const struct xml_node *field = room_form_field(f->form, var);
+    const struct xml_node *field = form_node(f->form, var);
     struct room           *r = c->room;
     struct str             key;
     void                  *value;
@@ -241,7 +249,7 @@ static void take_people(struct filling *f, struct room_change *c, const char *va
         if (((struct member *)value)->affiliation == a && !names(f, field, key))
             room_affiliate(c, key, AFF_MEMBER, STR_NULL, actor, STR_NULL);
     for (const struct xml_node *v = xml_first(field); v; v = xml_next(v)) {
-        struct str said = xml_is(v, "value", NS_FORM) ? str_trim(xml_text(f->iq->arena, v)) : STR_NULL;
+        struct str said = xml_is(v, "value", NS_FORMS) ? str_trim(xml_text(f->iq->arena, v)) : STR_NULL;
         struct jid j;
 
         if (!said.len)
@@ -394,7 +402,7 @@ static enum err destroy(struct room *r, struct session *s, const struct stanza *
 enum err room_owner_set(struct session *s, const struct stanza *iq)
 {
     struct room           *r = room_of(s, iq);
-    const struct xml_node *d = xml_child(iq->payload, "destroy", NS_MUC_OWNER), *x = xml_child(iq->payload, "x", NS_FORM);
+    const struct xml_node *d = xml_child(iq->payload, "destroy", NS_MUC_OWNER), *x = xml_child(iq->payload, "x", NS_FORMS);
 
     if (room_affiliation(r, s->jid.bare) != AFF_OWNER)
         return room_refuse(s, iq, "auth", "forbidden", "only owners set a room up");
@@ -402,7 +410,7 @@ enum err room_owner_set(struct session *s, const struct stanza *iq)
         return destroy(r, s, iq, d);
     if (x && str_is(xml_attr(x, "type"), "cancel")) /* §10.1.3: of the first one, it is the end */
         return r->locked ? destroy(r, s, iq, NULL) : iq_result(s, iq, NULL);
-    x = room_form_submitted(iq, iq->payload, ROOMCONFIG);
+    x = form_submitted(iq->arena, iq->payload, ROOMCONFIG);
     if (!x)
         return room_refuse(s, iq, "modify", "bad-request", "a submitted form, or destroy");
     return configure(r, s, iq, x);

@@ -1,6 +1,6 @@
 /* room_register.c: belonging to a room by one's own wish, and a nickname kept for it (XEP-0045 §7.10;
  * jabber:iq:register). SPDX-License-Identifier: AGPL-3.0-or-later */
-#include "talk/rooms/room_form.h"
+#include "talk/forms.h"
 #include "talk/rooms/room_stanza.h"
 
 #define NS_REGISTER "jabber:iq:register"
@@ -32,8 +32,8 @@ enum err room_register_get(struct session *s, const struct stanza *iq)
         BUF_LIT(&b, "</username>");
     } else {
         BUF_LIT(&b, "<instructions>The nickname that is kept for you in this room.</instructions><username/>"
-                    "<x xmlns='" NS_FORM "' type='form'><title>Registration</title>");
-        room_form_put_hidden(&b, REGISTER);
+                    "<x xmlns='" NS_FORMS "' type='form'><title>Registration</title>");
+        form_put_field(&b, FORM_HIDDEN, "FORM_TYPE", NULL, STR(REGISTER));
         BUF_LIT(&b, "<field type='text-single' var='muc#register_roomnick' label='Nickname'><required/></field></x>");
     }
     BUF_LIT(&b, "</query>");
@@ -116,9 +116,9 @@ static enum err reserve(struct room *r, struct session *s, const struct stanza *
 enum err room_register_set(struct session *s, const struct stanza *iq)
 {
     struct room           *r = room_of(s, iq);
-    const struct xml_node *form = room_form_submitted(iq, iq->payload, REGISTER);
+    const struct xml_node *form = form_submitted(iq->arena, iq->payload, REGISTER);
     struct str             nick =
-        form ? room_form_value(iq, form, "muc#register_roomnick") : xml_child_text(iq->arena, iq->payload, "username", NS_REGISTER);
+        form ? form_node_value(iq->arena, form, "muc#register_roomnick") : xml_child_text(iq->arena, iq->payload, "username", NS_REGISTER);
 
     if (xml_child(iq->payload, "remove", NS_REGISTER))
         return give_up(r, s, iq);

@@ -3,7 +3,6 @@
 #include "base/test.h"
 #include "talk/rooms/room_change.h"
 #include "talk/rooms/room_far.h"
-#include "talk/rooms/room_form.h"
 #include "talk/rooms/room_message.h"
 #include "talk/rooms/room_show.h"
 #include <stdlib.h>

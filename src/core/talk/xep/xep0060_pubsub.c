@@ -219,7 +219,7 @@ static const struct iq_handler host_iqs[] = {
 
 static const struct xml_node *authorization(const struct stanza *m)
 {
-    const struct xml_node *x = xml_child(m->node, "x", NS_DATA);
+    const struct xml_node *x = xml_child(m->node, "x", NS_FORMS);
     struct form f;
 
     if (!x || form_read(m->arena, x, &f) != OK || !str_is(f.type, NS_PUBSUB "#subscribe_authorization"))
@@ -264,7 +264,7 @@ static enum verdict message_leaves(struct session *s, struct message *m)
     struct service at;
 
     if (!s || !s->person || (st->has_to && !str_eq(st->to.full, s->jid.bare)) || st->type == TYPE_ERROR ||
-        !stanza_has(st, "x", NS_DATA))
+        !stanza_has(st, "x", NS_FORMS))
         return PASS;
     x = authorization(st);
     if (!x)

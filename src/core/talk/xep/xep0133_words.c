@@ -77,13 +77,8 @@ static void put_row(struct deed *d, const struct report_row *r)
     form_put_value(b, "about", r->about);
     form_put_value(b, "reason", r->reason);
     form_put_value(b, "text", r->text);
-    BUF_LIT(b, "<field var='message'>");
-    for (int i = 0; i < r->message_count; i++) {
-        BUF_LIT(b, "<value>");
-        xml_put_escaped(b, r->messages[i]);
-        BUF_LIT(b, "</value>");
-    }
-    BUF_LIT(b, "</field></item>");
+    form_put_all(b, FORM_SUBMIT, &columns[6], r->messages, r->message_count);   /* the column says its type */
+    BUF_LIT(b, "</item>");
 }
 
 static void reports_list(struct db_read *self, enum err e)
