@@ -5,8 +5,8 @@
 #include "base/mem.h"
 #include "id/inner.h"
 
-/* Who may ask. talk carries out what administrators ask of it (XEP-0133), so it may what they may; web, which faces
- * strangers too and has no such commands, may not. The rest is for the process of the control socket. */
+/* Who may ask. talk carries out what administrators ask of it (XEP-0133), so it may what they may; web and courier, which
+ * face strangers too and have no such commands, may not. The rest is for the process of the control socket. */
 enum asker { ANYONE, TALK, OPERATORS };
 
 struct ident_row {
@@ -33,12 +33,10 @@ static const struct ident_row rows[] = {
     { "ident.backup",             ident_backup,        OPERATORS },
 };
 
-/* talk, its further workers talk2, talk3 …, and web face strangers. */
+/* talk's further workers are talk2, talk3 … */
 static bool may_ask(enum asker who, struct str asker)
 {
-    if (str_is(asker, "web"))
-        return who == ANYONE;
-    return who != OPERATORS || !str_starts(asker, STR("talk"));
+    return who == ANYONE || str_is(asker, "keeper") || (who == TALK && str_starts(asker, STR("talk")));
 }
 
 static void serve(void *arg, struct bus_request *rq, struct str subject, struct str payload)

@@ -14,7 +14,7 @@ struct fixture {
     struct arena    a;
     struct loop    *l;
     struct bus_hub *hub;
-    struct bus     *ident_bus, *talk, *keeper, *web;
+    struct bus     *ident_bus, *talk, *keeper, *web, *courier;
     struct ident   *ident;
     struct ident_options o;
     /* the last answer */
@@ -52,6 +52,7 @@ static bool setup(struct test *t, struct fixture *f, struct ident_options o)
     CHECK_OK(t, bus_new_inproc(f->l, "talk", &f->hub, &f->talk));
     CHECK_OK(t, bus_new_inproc(f->l, "keeper", &f->hub, &f->keeper));
     CHECK_OK(t, bus_new_inproc(f->l, "web", &f->hub, &f->web));
+    CHECK_OK(t, bus_new_inproc(f->l, "courier", &f->hub, &f->courier));
     CHECK_OK(t, bus_subscribe(f->talk, "account.deleted", deleted, f));
     if (CHECK_OK(t, ident_new(f->l, f->ident_bus, &o, &f->ident, &f->a, &why)))
         return true;
@@ -67,6 +68,7 @@ static void teardown(struct fixture *f)
     bus_free(&f->talk);
     bus_free(&f->keeper);
     bus_free(&f->web);
+    bus_free(&f->courier);
     bus_free(&f->ident_bus);
     loop_round(f->l, 0);
     loop_free(&f->l);
@@ -244,6 +246,8 @@ static void registration_is_off_unless_switched_on(struct test *t)
     CHECK_INT(t, ERR_EXISTS, ask(t, &f, f.keeper, "ident.user.add", "a", "pw"));
     CHECK_INT(t, ERR_DENIED, ask(t, &f, f.web, "ident.user.add", "b", "pw"));
     CHECK_INT(t, ERR_DENIED, ask(t, &f, f.talk, "ident.backup", "b", NULL));
+    CHECK_INT(t, ERR_DENIED, ask(t, &f, f.courier, "ident.user.add", "b", "pw"));
+    CHECK_INT(t, ERR_DENIED, ask(t, &f, f.courier, "ident.backup", "b", NULL));
     ident_reload(f.ident, &(struct ident_options){ .registration = true, .registrations_per_hour = 1, .fast_token_days = 1 });
     for (int i = 0; i < 2; i++) {
         CHECK_OK(t, ident_user_register(f.talk, i ? STR("c") : STR("b"), STR("pw"), STR("10.0.0.1"), done, &f));

@@ -402,8 +402,8 @@ static void admin_asked(void *arg, struct bus_request *rq, struct str subject, s
     struct admin_asked *g;
 
     (void)subject;
-    if (!codec_ok(&r) || str_starts(bus_asker(rq), STR("web"))) {
-        bus_answer(rq, ERR_INVALID, STR_NULL);
+    if (!codec_ok(&r) || !str_is(bus_asker(rq), "keeper")) {
+        bus_answer(rq, codec_ok(&r) ? ERR_DENIED : ERR_INVALID, STR_NULL);
         return;
     }
     arena_init(&a);
