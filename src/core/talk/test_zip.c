@@ -3,6 +3,7 @@
 #include "base/test.h"
 #include "base/arena.h"
 #include "talk/zip.h"
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,26 @@ static void the_sum_is_that_of_everybody(struct test *t)
     CHECK_INT(t, 0xCBF43926, zip_crc32(0, STR("123456789")));
     CHECK_INT(t, 0xCBF43926, zip_crc32(zip_crc32(0, STR("1234")), STR("56789")));
     CHECK_INT(t, 0, zip_crc32(0, STR("")));
+}
+
+static void *sum(void *out)
+{
+    *(uint32_t *)out = zip_crc32(0, STR("123456789"));
+    return NULL;
+}
+
+/* Two exports begin at once, each on its worker. First of all: the table is not made yet. */
+static void the_sum_is_the_same_on_each_worker(struct test *t)
+{
+    pthread_t threads[8];
+    uint32_t  sums[8];
+
+    for (int i = 0; i < 8; i++)
+        CHECK_INT(t, 0, pthread_create(&threads[i], NULL, sum, &sums[i]));
+    for (int i = 0; i < 8; i++) {
+        pthread_join(threads[i], NULL);
+        CHECK_INT(t, 0xCBF43926, sums[i]);
+    }
 }
 
 static void what_fails_leaves_nothing(struct test *t)
@@ -33,4 +54,4 @@ static void what_fails_leaves_nothing(struct test *t)
     arena_done(&a);
 }
 
-TEST_MAIN(TEST(the_sum_is_that_of_everybody), TEST(what_fails_leaves_nothing))
+TEST_MAIN(TEST(the_sum_is_the_same_on_each_worker), TEST(the_sum_is_that_of_everybody), TEST(what_fails_leaves_nothing))

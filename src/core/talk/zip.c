@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,21 +21,26 @@ struct zip {
     struct buf directory;
 };
 
+static pthread_once_t crc_once = PTHREAD_ONCE_INIT;
+static uint32_t       crc_table[256];
+
+static void crc_fill(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t c = i;
+
+        for (int k = 0; k < 8; k++)
+            c = c & 1 ? 0xEDB88320u ^ c >> 1 : c >> 1;
+        crc_table[i] = c;
+    }
+}
+
 uint32_t zip_crc32(uint32_t crc, struct str bytes)
 {
-    static uint32_t table[256];
-
-    if (!table[1])
-        for (uint32_t i = 0; i < 256; i++) {
-            uint32_t c = i;
-
-            for (int k = 0; k < 8; k++)
-                c = c & 1 ? 0xEDB88320u ^ c >> 1 : c >> 1;
-            __atomic_store_n(&table[i], c, __ATOMIC_RELAXED);
-        }
+    pthread_once(&crc_once, crc_fill);
     crc = ~crc;
     for (size_t i = 0; i < bytes.len; i++)
-        crc = table[(crc ^ (uint8_t)bytes.p[i]) & 255] ^ crc >> 8;
+        crc = crc_table[(crc ^ (uint8_t)bytes.p[i]) & 255] ^ crc >> 8;
     return ~crc;
 }
 
