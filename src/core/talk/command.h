@@ -19,6 +19,7 @@ enum {
     COMMAND_RUNS_PER_SESSION_MAX = 10,
     COMMAND_STAGES_MAX = 8,
     COMMAND_STEPS_MAX = 100,            /* of one run, back and forth */
+    COMMAND_BYTES_MAX = 512 * 1024,     /* of the forms that came back in one run, the last besides */
     COMMAND_IDLE_MS_MAX = 10 * 60 * 1000,
     COMMAND_EXPIRED_MS_MAX = 10 * 60 * 1000,    /* for so long its id is told to have expired */
 };

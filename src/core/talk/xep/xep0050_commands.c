@@ -25,6 +25,7 @@ struct command_stage {
     int64_t             touched_ms;
     int                 shown;              /* forms that were asked */
     int                 steps;
+    size_t              taken_bytes;        /* of forms, in the arena */
     struct { struct str form; bool last; } forms[COMMAND_STAGES_MAX];
 };
 
@@ -463,7 +464,7 @@ static enum err go_back(struct command_stage *g, struct session *s, const struct
     return OK;
 }
 
-/* Their form, copied into the run: a later step may still look at it. */
+/* Their form, copied into the run: a later step may still look at it. What cannot be read is in the arena all the same. */
 static enum err take_form(struct command_stage *g, const struct stanza *iq)
 {
     struct xml_node *copy = NULL;
@@ -477,6 +478,7 @@ static enum err take_form(struct command_stage *g, const struct stanza *iq)
     xml_put_node(&b, x, STR_NULL);
     text = arena_str(&g->run.arena, buf_str(&b));
     buf_done(&b);
+    g->taken_bytes += text.len;
     if (xml_parse(&g->run.arena, text, NULL, &copy) != XML_FINE)
         return ERR_INVALID;
     return form_read(&g->run.arena, copy, &g->run.form);
@@ -488,7 +490,7 @@ static enum err go_on(struct command_stage *g, struct session *s, const struct s
 
     if ((action == ACTION_NEXT && last) || (action == ACTION_COMPLETE && !last))
         return refuse(s, iq, "modify", "bad-request", "bad-action");
-    if (++g->steps > COMMAND_STEPS_MAX)
+    if (++g->steps > COMMAND_STEPS_MAX || g->taken_bytes > COMMAND_BYTES_MAX)
         return refuse(s, iq, "wait", "resource-constraint", NULL);
     if (take_form(g, iq) != OK)
         return refuse(s, iq, "modify", "bad-request", "bad-payload");
