@@ -188,7 +188,6 @@ static void answer(struct command_stage *g, struct str payload)
     g->busy = false;
     g->touched_ms = loop_now_ms(g->run.talk->loop);
     iq_later_result(g->run.talk, &g->iq, payload);
-    g->iq = (struct iq_later){ 0 };
 }
 
 static void answer_form(struct command_stage *g)
@@ -216,62 +215,55 @@ void command_ask(struct command_run *r, struct str form, bool last)
         run_free(g);
 }
 
-void command_done(struct command_run *r, struct str payload, const char *note)
+static void complete(struct command_stage *g, struct str payload, const char *note_type, const char *note)
 {
-    struct command_stage *g = stage_of(r);
-    struct buf            b;
+    struct buf b;
 
     buf_init(&b, 0);
     put_command(&b, g, "completed");
     buf_put_str(&b, payload);
     if (note)
-        put_note(&b, "info", str_of(note));
+        put_note(&b, note_type, str_of(note));
     BUF_LIT(&b, "</command>");
     answer(g, buf_str(&b));
     buf_done(&b);
     run_free(g);
+}
+
+void command_done(struct command_run *r, struct str payload, const char *note)
+{
+    complete(stage_of(r), payload, "info", note);
 }
 
 void command_failed(struct command_run *r, const char *why)
 {
-    struct command_stage *g = stage_of(r);
-    struct buf            b;
-
-    buf_init(&b, 0);
-    put_command(&b, g, "completed");
-    put_note(&b, "error", str_of(why));
-    BUF_LIT(&b, "</command>");
-    answer(g, buf_str(&b));
-    buf_done(&b);
-    run_free(g);
+    complete(stage_of(r), STR_NULL, "error", why);
 }
 
-/* `own`: a condition of this namespace (§4.4); NULL: none. */
+/* `own`: a condition of this namespace (§4.4); NULL: none. Without what was asked: it may be a form with a password. */
+static void later_error(struct talk *t, struct iq_later *k, const char *type, const char *condition, const char *own, struct str text)
+{
+    struct buf b;
+
+    buf_init(&b, 0);
+    buf_printf(&b, "<error type='%s'><%s xmlns='" NS_STANZA_ERRORS "'/>", type, condition);
+    if (text.len) {
+        BUF_LIT(&b, "<text xmlns='" NS_STANZA_ERRORS "' xml:lang='en'>");
+        xml_put_escaped(&b, text);
+        BUF_LIT(&b, "</text>");
+    }
+    if (own)
+        buf_printf(&b, "<%s xmlns='" NS_COMMANDS "'/>", own);
+    BUF_LIT(&b, "</error>");
+    iq_later_answer(t, k, "error", buf_str(&b));
+    buf_done(&b);
+}
+
 static void answer_error(struct command_stage *g, const char *type, const char *condition, const char *own, struct str text)
 {
-    struct session *s = session_find(g->run.talk, g->iq.session_id);
-    struct buf      b;
-
     g->busy = false;
     g->touched_ms = loop_now_ms(g->run.talk->loop);
-    if (s) {
-        buf_init(&b, 0);
-        stanza_open(&b, "iq", str_of(g->iq.to), s->jid.full, str_of(g->iq.id), "error", STR_NULL);
-        buf_printf(&b, "<error type='%s'><%s xmlns='" NS_STANZA_ERRORS "'/>", type, condition);
-        if (text.len) {
-            BUF_LIT(&b, "<text xmlns='" NS_STANZA_ERRORS "' xml:lang='en'>");
-            xml_put_escaped(&b, text);
-            BUF_LIT(&b, "</text>");
-        }
-        if (own)
-            buf_printf(&b, "<%s xmlns='" NS_COMMANDS "'/>", own);
-        BUF_LIT(&b, "</error></iq>");
-        session_send(s, buf_str(&b));
-        buf_done(&b);
-    }
-    free(g->iq.id);
-    free(g->iq.to);
-    g->iq = (struct iq_later){ 0 };
+    later_error(g->run.talk, &g->iq, type, condition, own, text);
 }
 
 void command_again(struct command_run *r, struct str why)
@@ -386,16 +378,9 @@ static enum err commands_disco(struct session *s, const struct stanza *iq, struc
 
 static enum err refuse(struct session *s, const struct stanza *iq, const char *type, const char *condition, const char *own)
 {
-    struct buf b;
+    struct iq_later now = iq_keep(s, iq);
 
-    buf_init(&b, 0);
-    stanza_open(&b, "iq", iq->has_to ? iq->to.full : STR_NULL, s->jid.full, iq->id, "error", STR_NULL);
-    buf_printf(&b, "<error type='%s'><%s xmlns='" NS_STANZA_ERRORS "'/>", type, condition);
-    if (own)
-        buf_printf(&b, "<%s xmlns='" NS_COMMANDS "'/>", own);
-    BUF_LIT(&b, "</error></iq>");
-    session_send(s, buf_str(&b));
-    buf_done(&b);
+    later_error(s->talk, &now, type, condition, own, STR_NULL);
     return OK;
 }
 
