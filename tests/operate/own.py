@@ -147,8 +147,12 @@ def fetch(s, path):
     return answer.status, answer.getheader("Content-Disposition"), answer.read()
 
 
+def exports_of(s):
+    return glob.glob(f"{s.dir}/data/exports/*")
+
+
 def owner_gets_a_file(s):
-    """the owner asks with a command, is sent a link, and downloads one file that proves itself; a name that is guessed is nothing"""
+    """the owner asks with a command, is sent a link, and downloads one file that proves itself; what is guessed, and the file before it, is nothing"""
     async def want():
         a = await xmpp.log_in(s, "alice", "one")
         a.send("<presence/>")
@@ -158,8 +162,12 @@ def owner_gets_a_file(s):
         await ask(a, "set", f"{node} sessionid='{sid}'><x xmlns='jabber:x:data' type='submit'/></command>")
         message = await a.take_where(lambda i: xmpp.local(i) == "message" and i.find("{jabber:x:oob}x") is not None, 60)
         check(message is not None, "no link came")
+        a.end_stream()
         return message.find("{jabber:x:oob}x/{jabber:x:oob}url").text
+    earlier = asyncio.run(want())
     url = asyncio.run(want())
+    check(fetch(s, earlier[earlier.index("/exports/"):])[0] == 404, "the first export is still there")
+    check(len(exports_of(s)) == 1, f"{exports_of(s)}")
     check(url.startswith(f"https://{s.domain}:{s.web_port}/exports/"), url)
     path = url[url.index("/exports/"):]
     status, disposition, body = fetch(s, path)
@@ -224,6 +232,7 @@ def nothing_remains(s):
     rows = dict(re.findall(r"^((?:talk|ident)\.\S+)\s+(\d+)$", said, re.M))
     check(len(rows) >= 16 and set(rows.values()) == {"0"}, f"{rows}")
     check("others keep, as theirs: 5201 messages" in said, said)
+    check(not exports_of(s), f"a packed export is left: {exports_of(s)}")
     check("no such account" in run(s, "user", "delete", "alice", fails=True), "twice")
     bob = os.path.join(s.dir, "bob")
     run(s, "user", "export", "bob", bob)

@@ -9,6 +9,7 @@
 #include "talk/roster.h"
 #include "talk/xep/xep0163_pep.h"
 #include "talk/xep/xep0191_blocking.h"
+#include "talk/xep/xep0227_export.h"
 #include <stdio.h>
 
 static void take_changed(struct person *p, const struct event *e)
@@ -22,7 +23,7 @@ static void take_changed(struct person *p, const struct event *e)
 
 static void take_deleted(struct person *p, const struct event *e)
 {
-    (void)e;
+    exports_forget(p->talk, e->local);
     person_dismiss(p);
 }
 

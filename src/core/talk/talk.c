@@ -27,6 +27,7 @@
 #include "talk/settings.h"
 #include "talk/stream.h"
 #include "talk/xep/xep0198_sm.h"
+#include "talk/xep/xep0227_export.h"
 #include "talk/xep/xep0357_push.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -260,8 +261,10 @@ static void account_deleted(void *arg, struct str subject, struct str payload)
     struct str          user = codec_str(&r, JID_PART_BYTES_MAX);
 
     (void)subject;
-    if (codec_ok(&r))
-        person_delete(t, user);
+    if (!codec_ok(&r))
+        return;
+    exports_forget(t, user);
+    person_delete(t, user);
 }
 
 struct backup_read {

@@ -234,7 +234,7 @@ static void a_field_needs_no_table(struct test *t)
 
 #define TYPED "<field var='FORM_TYPE'><value>urn:a</value></field>"
 
-/* Of a list that is longer than form_read takes, too. */
+/* A field that stands there twice is its first, which form_read refuses. */
 static void a_form_is_read_where_it_stands(struct test *t)
 {
     struct arena a;

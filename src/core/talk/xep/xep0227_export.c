@@ -1,9 +1,11 @@
 /* XEP-0227 Portable Import/Export Format 1.1: the owner's own export, through a command of the account: made on a worker, packed
- * into one file, and a link to it sent as a message. Web serves it from data_dir/exports for EXPORT_KEEP_S.
+ * into one file, and a link to it sent as a message. Web serves it from data_dir/exports for EXPORT_KEEP_S, until the account asks
+ * for another one, or until it is deleted.
  *
  *   command ─told: it is being made─▶ step, step … (export.h) ─▶ packed ─▶ message with the link
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "crypto/digest.h"
@@ -11,16 +13,18 @@
 #include "talk/export.h"
 #include "talk/feature.h"
 #include "talk/message.h"
+#include "talk/xep/xep0227_export.h"
 #include "talk/zip.h"
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { EXPORTS_MAX = 20 /* under way */, EXPORT_KEEP_S = 24 * 3600, TOKEN_CHARS = 43, SWEEP_S = 600 };
+enum { EXPORTS_MAX = 20 /* under way */, EXPORT_KEEP_S = 24 * 3600, TOKEN_CHARS = 43, WHOSE_CHARS = 16 /* of them */, SWEEP_S = 600 };
 
 struct making {
     struct db_read  read;
@@ -32,7 +36,7 @@ struct making {
     struct export   export;
     struct arena    arena;
     struct str      why;
-    bool            open, done, is_packed;
+    bool            open, done, is_packed, unwanted;
 };
 
 static void folder_of(const struct talk *t, char out[4096])
@@ -52,6 +56,45 @@ static void remove_folder(const char *dir)
     if (d)
         closedir(d);
     rmdir(dir);
+}
+
+/* ---- files: a name begins with whose it is, as nobody else can tell, and goes on with what nobody can guess ---- */
+
+static void put_whose(const struct talk *t, struct str user, char out[WHOSE_CHARS + 1])
+{
+    snprintf(out, WHOSE_CHARS + 1, "%016" PRIx64, hash_bytes_keyed(t->origin_key, user.p, user.len));
+}
+
+static void token_make(const struct talk *t, struct str user, char out[TOKEN_CHARS + 1])
+{
+    put_whose(t, user, out);
+    random_token(out + WHOSE_CHARS, TOKEN_CHARS - WHOSE_CHARS);
+}
+
+/* Those whose names begin and end so, and that nobody has written to since. */
+static void files_remove(const struct talk *t, const char *begin, const char *end, int64_t since_s)
+{
+    char           folder[4096], path[4600];
+    DIR           *d;
+    struct dirent *entry;
+    struct stat    st;
+
+    folder_of(t, folder);
+    d = opendir(folder);
+    while (d && (entry = readdir(d))) {
+        struct str name = str_of(entry->d_name);
+
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (name.p[0] == '.' || !str_starts(name, str_of(begin)) || !str_ends(name, str_of(end)) || lstat(path, &st) != 0 ||
+            st.st_mtime > since_s)
+            continue;
+        if (S_ISDIR(st.st_mode))
+            remove_folder(path);
+        else
+            unlink(path);
+    }
+    if (d)
+        closedir(d);
 }
 
 /* ---- on the worker ---- */
@@ -186,34 +229,57 @@ static void making_stepped(struct db_read *self, enum err e)
         if (!e)
             return;
     }
+    if (e)
+        remove_folder(m->dir);
+    if (m->unwanted)
+        unlink(m->packed);
     LOG_INFO("account.exported", LF_Z("user", m->user), LF_ERR(e));
     if (!m->talk->stopping)
         tell(m, e);
     making_free(m);
 }
 
-static bool is_under_way(struct talk *t, const char *user, int *count)
+/* What is being made for the account; NULL: nothing. How many are, for whomever. */
+static struct making *under_way(struct talk *t, struct str user, int *count)
 {
-    bool found = false;
+    struct making *found = NULL;
 
     *count = 0;
     LIST_EACH(it, &t->exports) {
-        found |= strcmp(LIST_ITEM(it, struct making, in_talk)->user, user) == 0;
+        struct making *m = LIST_ITEM(it, struct making, in_talk);
+
+        if (str_is(user, m->user))
+            found = m;
         ++*count;
     }
     return found;
 }
 
+void exports_forget(struct talk *t, struct str user)
+{
+    char           whose[WHOSE_CHARS + 1];
+    int            count;
+    struct making *m = under_way(t, user, &count);
+
+    if (m)
+        m->unwanted = true;     /* what its worker still writes goes when it is through */
+    put_whose(t, user, whose);
+    files_remove(t, whose, "", INT64_MAX);
+}
+
 static void export_now(struct command_run *r, struct session *s)
 {
     struct making *m = NEW(struct making);
+    char           whose[WHOSE_CHARS + 1];
     enum err       e;
 
+    put_whose(r->talk, s->jid.local, whose);
+    files_remove(r->talk, whose, ".zip", INT64_MAX);
     m->read = (struct db_read){ .work = making_work, .done = making_stepped };
     m->talk = r->talk;
     m->user = str_dup(s->jid.local);
     arena_init(&m->arena);
-    random_token(m->token, TOKEN_CHARS);
+    token_make(r->talk, s->jid.local, m->token);
     folder_of(r->talk, m->folder);
     snprintf(m->dir, sizeof m->dir, "%s/%s.d", m->folder, m->token);
     snprintf(m->packed, sizeof m->packed, "%s/%s.zip", m->folder, m->token);
@@ -234,7 +300,7 @@ static void ask(struct command_run *r)
     buf_init(&b, 0);
     form_open(&b, FORM_EMPTY, NULL, "Export my data",
               "Everything that is kept of your account, as one file: readable, and in a form that other servers take (XEP-0227)."
-              " You are sent a link that is good for 24 hours; whoever has it can read the file.");
+              " You are sent a link that is good for 24 hours, or until you ask for another one; whoever has it can read the file.");
     form_close(&b);
     command_ask(r, buf_str(&b), true);
     buf_done(&b);
@@ -243,9 +309,7 @@ static void ask(struct command_run *r)
 static void export_command(struct command_run *r)
 {
     struct session *s = session_find(r->talk, r->session_id);
-    char           *user;
     int             count;
-    bool            twice;
 
     if (r->stage == 0) {
         ask(r);
@@ -255,10 +319,7 @@ static void export_command(struct command_run *r)
         command_error(r, ERR_CLOSED);
         return;
     }
-    user = str_dup(s->jid.local);
-    twice = is_under_way(r->talk, user, &count);
-    free(user);
-    if (twice)
+    if (under_way(r->talk, s->jid.local, &count))
         command_failed(r, "an export of your data is being made already");
     else if (count >= EXPORTS_MAX)
         command_error(r, ERR_LIMIT);
@@ -266,36 +327,12 @@ static void export_command(struct command_run *r)
         export_now(r, s);
 }
 
-/* ---- what is too old goes ---- */
-
-static void sweep(struct talk *t)
-{
-    char           folder[4096], path[4600];
-    DIR           *d;
-    struct dirent *entry;
-    struct stat    st;
-
-    folder_of(t, folder);
-    d = opendir(folder);
-    while (d && (entry = readdir(d))) {
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (entry->d_name[0] == '.' || lstat(path, &st) != 0 || st.st_mtime + EXPORT_KEEP_S > clock_us() / 1000000)
-            continue;
-        if (S_ISDIR(st.st_mode))
-            remove_folder(path);
-        else
-            unlink(path);
-    }
-    if (d)
-        closedir(d);
-}
-
 static void export_tick(struct talk *t)
 {
     if (t->exports_sweep_in_s-- > 0)
         return;
     t->exports_sweep_in_s = SWEEP_S;
-    sweep(t);
+    files_remove(t, "", "", clock_us() / 1000000 - EXPORT_KEEP_S);
 }
 
 static void export_init(struct talk *t)
