@@ -36,6 +36,8 @@ static bool is_pie(const struct xml_node *n, const char *name)
     return xml_is(n, name, NS_PIE) || xml_is(n, name, NS_PIE_OLD);
 }
 
+enum entered_kind { ENTERED_FRAME, ENTERED_USER, ENTERED_LIST };
+
 static bool is_frame(const struct xml_node *n)
 {
     return is_pie(n, "server-data") || is_pie(n, "host") || is_pie(n, "user");
@@ -54,17 +56,12 @@ static bool enters(void *arg, const struct xml_node *start, int depth)
     return is_frame(start) || is_list(start);
 }
 
-struct source {
-    struct walk *walk;
-    int          fd;
-};
-
 static long read_fd(void *arg, char *to, size_t bytes)
 {
     ssize_t n;
 
     do
-        n = read(((struct source *)arg)->fd, to, bytes);
+        n = read(*(int *)arg, to, bytes);
     while (n < 0 && errno == EINTR);
     return (long)n;
 }
@@ -113,15 +110,15 @@ static enum err entered(struct walk *w, const struct xml_node *n)
     return OK;
 }
 
-static enum err left(struct walk *w, const struct xml_node *start)
+static enum err left(struct walk *w, enum entered_kind kind)
 {
-    if (is_pie(start, "user")) {
+    if (kind == ENTERED_USER) {
         enum err e = tell(w, PIE_USER_END, NULL, NULL);
 
         w->user = STR_NULL;
         return e;
     }
-    if (!is_frame(start) && w->inside_count)
+    if (kind == ENTERED_LIST && w->inside_count)
         w->inside_count--;
     return OK;
 }
@@ -154,19 +151,14 @@ static enum err include(struct walk *w, const char *path, const struct xml_node 
     return e;
 }
 
-struct open_file {
-    const struct xml_node *starts[XML_FILE_DEPTH_MAX];
-    struct arena           arena;      /* of the start tags */
-};
-
-static enum err take(struct walk *w, const char *path, struct open_file *o, const struct xml_file_event *ev)
+static enum err take(struct walk *w, const char *path, enum entered_kind kinds[XML_FILE_DEPTH_MAX], const struct xml_file_event *ev)
 {
     switch (ev->kind) {
     case XML_FILE_ENTERED:
-        o->starts[ev->depth] = keep_start(&o->arena, ev->node);
+        kinds[ev->depth] = is_pie(ev->node, "user") ? ENTERED_USER : is_frame(ev->node) ? ENTERED_FRAME : ENTERED_LIST;
         return entered(w, ev->node);
     case XML_FILE_LEFT:
-        return left(w, o->starts[ev->depth]);
+        return left(w, kinds[ev->depth]);
     case XML_FILE_SPOILT:
         return tell(w, PIE_SPOILT, ev->node, ev->why);
     case XML_FILE_ELEMENT:
@@ -180,13 +172,11 @@ static enum err take(struct walk *w, const char *path, struct open_file *o, cons
 
 static enum err read_open(struct walk *w, const char *path, int fd)
 {
-    struct source         s = { w, fd };
-    struct xml_file      *f = xml_file_new(read_fd, enters, &s, PIE_ELEMENT_BYTES_MAX);
+    struct xml_file      *f = xml_file_new(read_fd, enters, &fd, PIE_ELEMENT_BYTES_MAX);
     struct xml_file_event ev = { .kind = XML_FILE_LEFT };
-    struct open_file      o = { 0 };
+    enum entered_kind     kinds[XML_FILE_DEPTH_MAX];
     enum err              e = OK;
 
-    arena_init(&o.arena);
     while (!e && ev.kind != XML_FILE_END) {
         struct arena a;         /* an include reads another file meanwhile */
 
@@ -196,10 +186,9 @@ static enum err read_open(struct walk *w, const char *path, int fd)
             *w->why = arena_printf(w->why_arena, "\"%s\" cannot be read from byte %lld on: %s", path, (long long)xml_file_offset(f),
                                    e == ERR_UNSUPPORTED ? "it has a document type" : err_info(e)->sentence);
         else
-            e = take(w, path, &o, &ev);
+            e = take(w, path, kinds, &ev);
         arena_done(&a);
     }
-    arena_done(&o.arena);
     xml_file_free(&f);
     return e;
 }
