@@ -7,7 +7,7 @@
 #include <string.h>
 #include "db/move.h"
 
-static int tell(enum err e, const char *what, struct str why)
+int check_tell(enum err e, const char *what, struct str why)
 {
     if (e)
         fprintf(stderr, "bongsu: %s: %.*s\n", what, STR_ARG(why.len ? why : str_of(err_info(e)->sentence)));
@@ -27,12 +27,19 @@ static int check(const struct db_settings *s, const char *what, const struct db_
     e = db_conn_open(s, on_server, &c, &a, &why);     /* a server makes the tables beside, to compare */
     if (!e)
         e = db_check(c, migrations, &a, &why);
-    status = tell(e, what, why);
+    status = check_tell(e, what, why);
     if (!e)
         printf("%s: whole, and as this program expects\n", what);
     db_conn_close(&c);
     arena_done(&a);
     return status;
+}
+
+struct db_settings check_database(const char *schema, const char *path)
+{
+    const char *server = getenv("BONGSU_DB_SERVER");
+
+    return (struct db_settings){ .server = server && *server ? server : NULL, .schema = schema, .path = path };
 }
 
 struct moved {
@@ -57,7 +64,7 @@ static int move(const char *path, const struct db_settings *to, const struct db_
     int                status;
 
     arena_init(&a);
-    status = tell(db_move(&from, to, migrations, print_table, &m, &a, &why), path, why);
+    status = check_tell(db_move(&from, to, migrations, print_table, &m, &a, &why), path, why);
     arena_done(&a);
     return status;
 }
@@ -78,7 +85,7 @@ bool check_asked(int argc, char **argv, const char *schema, const struct db_migr
         return false;
     snprintf(what, sizeof what, "schema \"%s\" in PostgreSQL", schema);
     if (!server.server || !*server.server)
-        *status = tell(ERR_INVALID, what, STR("no server is named"));
+        *status = check_tell(ERR_INVALID, what, STR("no server is named"));
     else if (strcmp(argv[1], "--move") == 0)
         *status = move(argv[2], &server, migrations);
     else

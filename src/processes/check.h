@@ -10,3 +10,10 @@
  *   --check-server .      proves the schema in PostgreSQL
  *   --move FILE           carries the file into the schema, and prints a line for each table */
 bool check_asked(int argc, char **argv, const char *schema, const struct db_migration *migrations, int *status);
+
+/* ---- for other work on the same database (own.c) ---- */
+
+/* The schema on the server, if one is named; then `path` is not looked at. */
+struct db_settings check_database(const char *schema, const char *path);
+/* Says on standard error what failed, and why (empty: what `e` says), unless it is OK; gives the exit status. */
+int check_tell(enum err e, const char *what, struct str why);

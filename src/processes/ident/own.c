@@ -5,14 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "check.h"
 #include "id/accounts.h"
 #include "id/import.h"
-
-static int fail(const char *what, struct str why)
-{
-    fprintf(stderr, "bongsu: %s: %.*s\n", what, STR_ARG(why));
-    return 1;
-}
 
 /* ---- what remains of somebody ---- */
 
@@ -66,6 +61,7 @@ static int import(struct db_conn *c, const char *path, struct str domain, int it
     struct import_accounts r;
     struct arena           a;
     struct str             why = STR_NULL;
+    int                    status;
     enum err               e;
 
     arena_init(&a);
@@ -74,22 +70,14 @@ static int import(struct db_conn *c, const char *path, struct str domain, int it
     if (r.sha1_only)
         printf("%lld of them have only SCRAM-SHA-1 credentials: set talk.sasl_sha_256 = no for a while (docs/own-data.md)\n",
                (long long)r.sha1_only);
-    if (e)
-        fail(path, why.len ? why : str_of(err_info(e)->sentence));
+    status = check_tell(e, path, why);
     arena_done(&a);
-    return e ? 1 : 0;
-}
-
-static struct db_settings where(const char *path)
-{
-    const char *server = getenv("BONGSU_DB_SERVER");
-
-    return (struct db_settings){ .server = server && *server ? server : NULL, .schema = "ident", .path = path };
+    return status;
 }
 
 static int run_prove(const char *path, const char *user, const char *seconds)
 {
-    struct db_settings s = where(path);
+    struct db_settings s = check_database("ident", path);
     struct db_conn    *c = NULL;
     struct arena       a;
     struct str         why = STR_NULL, name;
@@ -100,7 +88,7 @@ static int run_prove(const char *path, const char *user, const char *seconds)
     e = account_name(&a, str_of(user), &name);
     if (!e)
         e = db_conn_open(&s, false, &c, &a, &why);
-    status = e ? fail(user, why.len ? why : str_of(err_info(e)->sentence)) : prove(c, name, atoi(seconds));
+    status = e ? check_tell(e, user, why) : prove(c, name, atoi(seconds));
     db_conn_close(&c);
     arena_done(&a);
     return status;
@@ -108,7 +96,7 @@ static int run_prove(const char *path, const char *user, const char *seconds)
 
 static int run_import(const char *path, const char *domain, const char *file, const char *iterations)
 {
-    struct db_settings s = where(path);
+    struct db_settings s = check_database("ident", path);
     struct db_conn    *c = NULL;
     struct arena       a;
     struct str         why = STR_NULL, normal;
@@ -119,7 +107,7 @@ static int run_import(const char *path, const char *domain, const char *file, co
     e = jid_prep_domain(&a, str_of(domain), &normal);
     if (!e)
         e = accounts_open(&s, &c, &a, &why);
-    status = e ? fail(file, why.len ? why : str_of(err_info(e)->sentence)) : import(c, file, normal, atoi(iterations));
+    status = e ? check_tell(e, file, why) : import(c, file, normal, atoi(iterations));
     db_conn_close(&c);
     arena_done(&a);
     return status;

@@ -15,6 +15,22 @@ static int leave(struct settings *s, int status)
     return status;
 }
 
+static enum err server_runs(const struct settings *s, bool *runs)
+{
+    enum err e = cli_ask(s, json_pack("{s:s}", "command", "status"), NULL);
+
+    *runs = !e;
+    return e == ERR_UNAVAILABLE ? OK : e;
+}
+
+/* With it or without: then the lock is ours. */
+static enum err server_or_lock(const struct settings *s, bool *runs)
+{
+    enum err e = server_runs(s, runs);
+
+    return e || *runs ? e : cli_offline(s);
+}
+
 /* ---- administrators ---- */
 
 static int admin_without_server(const struct settings *s, const char *user, const char *on)
@@ -40,9 +56,9 @@ int cmd_user_admin(struct invocation *v)
     return leave(s, status);
 }
 
-/* ---- audit ---- */
+/* ---- what there is to read ---- */
 
-int cmd_audit(struct invocation *v)
+static int print_last(struct invocation *v, const char *verb, const char *otherwise)
 {
     const char      *last = cli_value(v, "--last");
     struct settings *s;
@@ -51,7 +67,17 @@ int cmd_audit(struct invocation *v)
         return cli_fail("--last is a number above 0");
     if (cli_settings(v, &s))
         return CLI_FAILED;
-    return leave(s, cli_own(s, "talk", "audit", (const char *const[]){ last ? last : "100", NULL }));
+    return leave(s, cli_own(s, "talk", verb, (const char *const[]){ last ? last : otherwise, NULL }));
+}
+
+int cmd_audit(struct invocation *v)
+{
+    return print_last(v, "audit", "100");
+}
+
+int cmd_reports(struct invocation *v)
+{
+    return print_last(v, "reports", "20");
 }
 
 /* ---- export ---- */
@@ -125,44 +151,20 @@ static int import_all(const struct settings *s, const char *path)
 int cmd_import(struct invocation *v)
 {
     struct settings *s;
-    json_t          *answer = NULL;
     int              status;
+    bool             runs;
 
     if (cli_settings(v, &s))
         return CLI_FAILED;
-    if (cli_ask(s, json_pack("{s:s}", "command", "status"), &answer) != ERR_UNAVAILABLE) {
-        json_decref(answer);
+    if (server_runs(s, &runs) || runs)
         return leave(s, cli_fail("the server runs: stop it first (`bongsu stop`), on every machine that uses its databases"));
-    }
     status = cli_offline(s) ? CLI_FAILED : CLI_OK;
     for (int i = 0; i < v->arg_count && !status; i++)
         status = import_all(s, v->args[i]);
     return leave(s, status);
 }
 
-/* ---- reports ---- */
-
-int cmd_reports(struct invocation *v)
-{
-    const char      *last = cli_value(v, "--last");
-    struct settings *s;
-
-    if (last && atoi(last) < 1)
-        return cli_fail("--last is a number above 0");
-    if (cli_settings(v, &s))
-        return CLI_FAILED;
-    return leave(s, cli_own(s, "talk", "reports", (const char *const[]){ last ? last : "20", NULL }));
-}
-
 /* ---- invitations ---- */
-
-static enum err server_runs(const struct settings *s, bool *runs)
-{
-    enum err e = cli_ask(s, json_pack("{s:s}", "command", "status"), NULL);
-
-    *runs = !e;
-    return e == ERR_UNAVAILABLE ? OK : e;
-}
 
 int cmd_user_invite(struct invocation *v)
 {
@@ -174,7 +176,7 @@ int cmd_user_invite(struct invocation *v)
         return cli_fail("--days is a number from 1 to 90");
     if (cli_settings(v, &s))
         return CLI_FAILED;
-    if (server_runs(s, &runs) || (!runs && cli_offline(s)))
+    if (server_or_lock(s, &runs))
         return leave(s, CLI_FAILED);
     return leave(s, cli_own(s, "talk", "invite", (const char *const[]){ name, from ? from : "-", days ? days : "7",
                                                                         settings_text(s, "talk.invite_page"), NULL }));
@@ -189,7 +191,7 @@ int cmd_db_reindex(struct invocation *v)
 
     if (cli_settings(v, &s))
         return CLI_FAILED;
-    if (server_runs(s, &runs) || (!runs && cli_offline(s)))
+    if (server_or_lock(s, &runs))
         return leave(s, CLI_FAILED);
     return leave(s, cli_own(s, "talk", "reindex", (const char *const[]){ runs ? "server" : "here", NULL }));
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
+#include "check.h"
 #include "talk/archive_id.h"
 #include "talk/audit.h"
 #include "talk/feature.h"
@@ -26,6 +27,21 @@ int own_fail(const char *fmt, ...)
     va_end(ap);
     fputc('\n', stderr);
     return 1;
+}
+
+enum err own_secret(struct own *o, uint8_t key[16])
+{
+    static struct db_sql secret = { "SELECT value FROM secret WHERE name = 'origin'" };
+    struct db_stmt      *s;
+    enum err             e = db_get(o->conn, &s, &secret, "");
+
+    if (!e && db_blob(s, 0).len != 16)
+        e = ERR_INVALID;
+    if (!e)
+        memcpy(key, db_blob(s, 0).p, 16);
+    if (s)
+        db_done(s);
+    return e;
 }
 
 /* ---- audit ---- */
@@ -168,21 +184,6 @@ static int run_invite(struct own *o)
 
 /* ---- the search index ---- */
 
-static enum err secret_read(struct own *o, uint8_t key[16])
-{
-    static struct db_sql secret = { "SELECT value FROM secret WHERE name = 'origin'" };
-    struct db_stmt      *s;
-    enum err             e = db_get(o->conn, &s, &secret, "");
-
-    if (!e && db_blob(s, 0).len != 16)
-        e = ERR_INVALID;
-    if (!e)
-        memcpy(key, db_blob(s, 0).p, 16);
-    if (s)
-        db_done(s);
-    return e;
-}
-
 static enum err owner_behind(struct own *o, int64_t *owner)
 {
     static struct db_sql next = { "SELECT min(owner) FROM log WHERE owner > ?1" };
@@ -201,9 +202,9 @@ static enum err owner_behind(struct own *o, int64_t *owner)
 /* No server runs: the work is done here. What was made before an end goes on from there. */
 static enum err reindex_here(struct own *o)
 {
-    uint8_t  key[16];
+    uint8_t  key[16] = { 0 };    /* a database that no server has opened has none, and no log */
     int64_t  owner = INT64_MIN, logs = 0;
-    enum err e = secret_read(o, key);
+    enum err e = own_secret(o, key);
 
     archive_id_setup(key);
     while (!e && (e = owner_behind(o, &owner)) == OK) {
@@ -265,20 +266,16 @@ static const struct {
     { "reindex", 1, true, run_reindex },
 };
 
-static struct db_settings where(const char *path)
-{
-    const char *server = getenv("BONGSU_DB_SERVER");
-
-    return (struct db_settings){ .server = server && *server ? server : NULL, .schema = "talk", .path = path };
-}
-
 /* For writing: made and migrated when needed. */
 static enum err open_database(struct own *o, const char *path, bool writes, struct str *why)
 {
-    struct db_settings s = where(path);
+    struct db_settings s = check_database("talk", path);
     struct loop       *l = loop_new();
     struct db         *d = NULL;
-    enum err           e = writes ? db_open(l, &s, features_migrations(), &d, &o->arena, why) : OK;
+    enum err           e;
+
+    o->shared = s.server != NULL;
+    e = writes ? db_open(l, &s, features_migrations(), &d, &o->arena, why) : OK;
 
     if (d)
         db_close(&d);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/mem.h"
 #include "talk/archive_id.h"
 #include "talk/export.h"
 #include "talk/import.h"
@@ -11,20 +12,6 @@
 #include "talk/owned.h"
 
 /* ---- export ---- */
-
-/* Archive ids are shown as clients know them. */
-static enum err ids_setup(struct own *o)
-{
-    static struct db_sql secret = { "SELECT value FROM secret WHERE name = 'origin'" };
-    struct db_stmt      *s;
-    enum err             e = db_get(o->conn, &s, &secret, "");
-
-    if (!e && db_blob(s, 0).len == 16)
-        archive_id_setup((const uint8_t *)db_blob(s, 0).p);
-    if (s)
-        db_done(s);
-    return e;
-}
 
 static void print_counts(const struct export *x)
 {
@@ -57,13 +44,15 @@ int own_export(struct own *o)
 {
     struct export x;
     struct str    name, why = STR_NULL;
+    uint8_t       key[16];
     int           status;
     enum err      e = jid_prep_local(&o->arena, str_of(o->args[0]), &name);
 
     if (!e)
-        e = ids_setup(o);
+        e = own_secret(o, key);
     if (e)
         return own_fail("%s: %s", o->args[0], err_info(e)->sentence);
+    archive_id_setup(key);
     e = export_open(&x, o->conn, o->args[1], name, o->domain, &o->arena, &why);
     status = e ? own_fail("%.*s", STR_ARG(why.len ? why : str_of(err_info(e)->sentence))) : export_all(o, &x);
     export_close(&x);
@@ -141,11 +130,10 @@ static void print_lines(const struct import *x)
 
 int own_import(struct own *o)
 {
-    struct import *x = malloc(sizeof *x);
+    struct import *x = NEW(struct import);
     struct str     why = STR_NULL;
-    const char    *server = getenv("BONGSU_DB_SERVER");
     int            status = 0;
-    enum err       e = import_run(x, o->conn, o->args[0], o->domain, server && *server, &o->arena, &why);
+    enum err       e = import_run(x, o->conn, o->args[0], o->domain, o->shared, &o->arena, &why);
 
     print_lines(x);
     if (e)
