@@ -384,6 +384,20 @@ def rate_classes_hold(s):
         s.remove()
 
 
+def administrators_are_bounded(s):
+    """a hundred administrators without a server, and no more; one less makes room"""
+    s = type(s)()
+    try:
+        for n in range(100):
+            run(s, "user", "admin", f"a{n}", "on")
+        run(s, "user", "admin", "a7", "on")
+        check("there are 100 administrators already" in run(s, "user", "admin", "late", "on", fails=True), "one more")
+        run(s, "user", "admin", "a7", "off")
+        run(s, "user", "admin", "late", "on")
+    finally:
+        s.remove()
+
+
 # ---- from other servers: what exports.py has made them write ----
 
 EXPORTS = os.path.join(HERE, "exports")
@@ -493,7 +507,7 @@ def odd_files_are_told(s):
 
 
 TESTS = (starts, export_is_whole, export_goes_on, exports_are_refused, owner_gets_a_file, nothing_remains, a_name_starts_empty, deletion_survives_kill, audit_is_kept, announcements_are_signed,
-         rate_classes_hold,          prosody_comes_over, ejabberd_comes_over, odd_files_are_told)
+         administrators_are_bounded, rate_classes_hold, prosody_comes_over, ejabberd_comes_over, odd_files_are_told)
 
 
 def main():

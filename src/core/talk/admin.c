@@ -48,16 +48,23 @@ static bool has(struct db_conn *c, struct str user)
     return e == OK;
 }
 
+enum err admin_write(struct db_conn *c, struct str user, bool on, bool *full)
+{
+    enum err e;
+
+    *full = false;
+    if (!on)
+        return db_run(c, &admin_remove, "s", user);
+    e = db_run(c, &admin_put, "sii", user, clock_us(), (int64_t)ADMINS_MAX);
+    *full = !e && !has(c, user);
+    return e;
+}
+
 static enum err admin_apply(struct db_conn *c, struct change *ch)
 {
     struct admin_op *o = (struct admin_op *)ch;
-    enum err         e;
 
-    if (!o->on)
-        return db_run(c, &admin_remove, "s", str_of(o->user));
-    e = db_run(c, &admin_put, "sii", str_of(o->user), clock_us(), (int64_t)ADMINS_MAX);
-    o->full = !e && !has(c, str_of(o->user));
-    return e;
+    return admin_write(c, str_of(o->user), o->on, &o->full);
 }
 
 static void admin_done(struct talk *t, struct change *ch, enum err e)

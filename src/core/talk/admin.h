@@ -10,6 +10,8 @@ bool person_is_admin(const struct person *p);
 /* Durable before `fn` is called. OK; ERR_LIMIT: there are ADMINS_MAX already, or too much waits. */
 typedef void admin_set_fn(struct talk *t, enum err e, void *arg);
 void admin_set(struct talk *t, struct str user, bool on, admin_set_fn *fn, void *arg);
+/* In an apply, or where no server runs. *full: it was not put there, because ADMINS_MAX are; the transaction goes on. */
+enum err admin_write(struct db_conn *c, struct str user, bool on, bool *full);
 /* Their names from the table, in `a`. */
 enum err admins_read(struct db_conn *c, struct arena *a, struct str names[ADMINS_MAX], int *count);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "check.h"
+#include "talk/admin.h"
 #include "talk/archive_id.h"
 #include "talk/audit.h"
 #include "talk/feature.h"
@@ -83,15 +84,14 @@ static int run_audit(struct own *o)
 
 static int run_admin(struct own *o)
 {
-    static struct db_sql put = { "INSERT INTO admin(name, since) VALUES (?1, ?2) ON CONFLICT DO NOTHING" };
-    static struct db_sql del = { "DELETE FROM admin WHERE name = ?1" };
-    struct str           name;
-    enum err             e = jid_prep_local(&o->arena, str_of(o->args[0]), &name);
+    struct str name;
+    bool       full = false;
+    enum err   e = jid_prep_local(&o->arena, str_of(o->args[0]), &name);
 
-    if (!e && strcmp(o->args[1], "on") == 0)
-        e = db_run(o->conn, &put, "si", name, clock_us());
-    else if (!e)
-        e = db_run(o->conn, &del, "s", name);
+    if (!e)
+        e = admin_write(o->conn, name, strcmp(o->args[1], "on") == 0, &full);
+    if (!e && full)
+        return own_fail("there are %d administrators already", ADMINS_MAX);
     return e ? own_fail("%s: %s", o->args[0], err_info(e)->sentence) : 0;
 }
 
