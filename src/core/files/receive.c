@@ -34,7 +34,8 @@ struct receipt {
     bool                 is_small;          /* fits into one piece: it becomes a blob in one go, and has no row before */
 
     enum step            step;
-    enum err             error;
+    enum err             error;             /* the loop's; what a thread found is in `did` until it is back */
+    enum err             did;
     bool                 busy;              /* a thread has it, or the writer */
     bool                 held, ended, abandoned, superseded;
     struct buf           filling, writing;
@@ -164,11 +165,11 @@ static void work(struct pool_job *self)
     struct receipt *r = LIST_ITEM(self, struct receipt, job);
 
     switch (r->step) {
-    case STEP_BEGIN: r->error = begin_work(r); break;
-    case STEP_WRITE: r->error = write_work(r); break;
-    case STEP_SYNC:  r->error = sync_work(r); break;
-    case STEP_WHOLE: r->error = whole_work(r); break;
-    case STEP_PLACE: r->error = part_place(&r->store->blobs, r->slot.id, r->hash); break;
+    case STEP_BEGIN: r->did = begin_work(r); break;
+    case STEP_WRITE: r->did = write_work(r); break;
+    case STEP_SYNC:  r->did = sync_work(r); break;
+    case STEP_WHOLE: r->did = whole_work(r); break;
+    case STEP_PLACE: r->did = part_place(&r->store->blobs, r->slot.id, r->hash); break;
     default: break;
     }
 }
@@ -178,20 +179,25 @@ static void worked(struct pool_job *self, enum err e)
     struct receipt *r = LIST_ITEM(self, struct receipt, job);
 
     r->busy = false;
-    if (e && !r->error)
-        r->error = e;
+    if (!r->error)
+        r->error = r->did ? r->did : e;
     buf_clear(&r->writing);
     advance(r);
 }
 
+/* The thread may be through before pool_add returns. */
 static void start(struct receipt *r, enum step step)
 {
+    enum err e;
+
     r->step = step;
     r->busy = true;
+    r->did = OK;
     r->job = (struct pool_job){ .work = work, .done = worked };
-    r->error = pool_add(r->store->pool, &r->job);
-    if (r->error) {
+    e = pool_add(r->store->pool, &r->job);
+    if (e) {
         r->busy = false;
+        r->error = e;
         advance(r);
     }
 }

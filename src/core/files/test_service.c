@@ -1,13 +1,16 @@
-/* test_service.c: the store over the bus: slots, what keeps them from being given, and an export.
+/* test_service.c: the store over the bus: slots, what keeps them from being given, and an export; and uploads without HTTP.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/fault.h"
+#include "base/mem.h"
 #include "base/test.h"
 #include "bus/codec.h"
 #include "crypto/digest.h"
 #include "files/client.h"
+#include "files/receive.h"
 #include "files/usage.h"
 #include "wire/json.h"
 
@@ -19,6 +22,56 @@ static const struct setting others[] = {
     { 0 },
 };
 static const struct setting *const tables[] = { others, files_settings, NULL };
+
+/* ---- a pool whose threads are always faster than the loop: a job is done when pool_add returns ---- */
+
+struct pool {
+    struct loop     *loop;
+    struct loop_task back;
+    struct list      finished;
+};
+
+static void bring_back(struct pool *p, enum err e)
+{
+    LIST_EACH(it, &p->finished) {
+        struct pool_job *j = LIST_ITEM(it, struct pool_job, link);
+
+        list_remove(it);
+        j->done(j, e);
+    }
+}
+
+static void back(struct loop_task *task) { bring_back(LIST_ITEM(task, struct pool, back), OK); }
+
+enum err pool_new(struct loop *l, int threads, struct pool **out)
+{
+    struct pool *p = NEW(struct pool);
+
+    *p = (struct pool){ .loop = l, .back = { .run = back } };
+    list_init(&p->finished);
+    *out = p;
+    return OK;
+}
+
+void pool_free(struct pool **pp)
+{
+    struct pool *p = *pp;
+
+    *pp = NULL;
+    loop_task_cancel(p->loop, &p->back);
+    bring_back(p, ERR_CLOSED);
+    free(p);
+}
+
+enum err pool_add(struct pool *p, struct pool_job *j)
+{
+    list_append(&p->finished, &j->link);
+    loop_at_end(p->loop, &p->back);
+    j->work(j);
+    return OK;
+}
+
+/* ---- a store ---- */
 
 struct fixture {
     struct loop     *l;
@@ -255,5 +308,85 @@ static void an_export_has_ones_own_files(struct test *t)
     teardown(&f);
 }
 
+/* ---- uploads ---- */
+
+enum { FILE_BYTES = 700000, PIECE_BYTES = 100000 };
+
+static void ignore(void *arg) { }
+
+static void came(void *arg, enum err e, int64_t at)
+{
+    struct fixture *f = arg;
+
+    f->answered = true;
+    f->e = e;
+    f->bytes = at;
+}
+
+static const struct receive_events events = { ignore, ignore, came };
+
+static struct receipt *begin(struct test *t, struct fixture *f, const uint8_t id[SLOT_ID_BYTES], int64_t bytes)
+{
+    struct slot     s = { .kind = SLOT_UPLOAD, .owner = STR("alice"), .name = STR("a.bin"), .type = STR("a/b"), .bytes = bytes };
+    struct receipt *r = NULL;
+
+    memcpy(s.id, id, sizeof s.id);
+    f->answered = false;
+    CHECK_OK(t, receive_new(f->st, &s, -1, bytes, false, &events, f, &r));
+    return r;
+}
+
+static void give(struct fixture *f, struct receipt *r, uint8_t n, int64_t bytes)
+{
+    char *piece = mem_new(PIECE_BYTES);
+
+    for (int64_t at = 0; at < bytes && !f->answered; at += PIECE_BYTES) {
+        memset(piece, n + (int)(at / PIECE_BYTES), PIECE_BYTES);
+        receive_bytes(r, str_make(piece, bytes - at < PIECE_BYTES ? (size_t)(bytes - at) : PIECE_BYTES));
+        loop_round(f->l, 0);
+    }
+    if (!f->answered)
+        receive_end(r);
+    free(piece);
+}
+
+static enum err upload(struct test *t, struct fixture *f, const uint8_t id[SLOT_ID_BYTES], int64_t bytes)
+{
+    struct receipt *r = begin(t, f, id, bytes);
+
+    if (!r)
+        return ERR_BUG;
+    give(f, r, id[0], bytes);
+    wait_answer(t, f);
+    return f->e;
+}
+
+/* Wherever the disk fails, the upload is told so and is not there; the next try is whole. */
+static void a_failing_disk_is_told(struct test *t)
+{
+    static const char *const places[] = { "files.open", "files.write", "files.sync", "files.place" };
+    static const int64_t     sizes[] = { 1000, FILE_BYTES };
+    struct fixture           f;
+    struct file_row          row;
+    uint8_t                  id[SLOT_ID_BYTES] = { 0 };
+
+    if (!setup(t, &f, true))
+        return;
+    for (size_t i = 0; i < 8; i++)
+        for (int nth = 1; ++id[0] && !t->failures; nth++) {
+            fault_arm(places[i / 2], nth, ERR_FULL);
+            upload(t, &f, id, sizes[i % 2]);
+            if (!fault_disarm(places[i / 2]))
+                break;
+            CHECK_INT(t, ERR_FULL, f.e);
+            CHECK_INT(t, ERR_NOT_FOUND, catalog_find(db_loop_conn(f.st->db), &f.a, id, &row));
+            CHECK_INT(t, -1, part_bytes(&f.st->blobs, id));
+            CHECK_OK(t, upload(t, &f, id, sizes[i % 2]));
+            CHECK(t, catalog_find(db_loop_conn(f.st->db), &f.a, id, &row) == OK && row.whole && blob_is_there(&f.st->blobs, row.hash));
+        }
+    CHECK(t, id[0] > 16);
+    teardown(&f);
+}
+
 TEST_MAIN(TEST(a_slot_is_signed_and_has_an_address), TEST(each_refusal_says_which_it_is), TEST(without_a_key_there_are_no_slots),
-          TEST(an_export_has_ones_own_files))
+          TEST(an_export_has_ones_own_files), TEST(a_failing_disk_is_told))
