@@ -435,7 +435,7 @@ static void advance(struct receipt *r)
 {
     bool all = r->ended || r->abandoned;
 
-    if (r->superseded && r->step < STEP_SYNC && !r->error)
+    if ((r->superseded || r->store->closing) && r->step < STEP_SYNC && !r->error)
         r->error = ERR_CLOSED;
     if (r->busy || (r->begin_pending && (r->error || all)))
         return;

@@ -388,5 +388,23 @@ static void a_failing_disk_is_told(struct test *t)
     teardown(&f);
 }
 
+/* The server ends between the last byte and the row of the upload's beginning. */
+static void an_end_in_the_middle_is_told(struct test *t)
+{
+    struct fixture  f;
+    struct receipt *r;
+    uint8_t         id[SLOT_ID_BYTES] = { 1 };
+
+    if (!setup(t, &f, true))
+        return;
+    r = begin(t, &f, id, FILE_BYTES);
+    loop_round(f.l, 0);
+    receive_bytes(r, STR("the first bytes"));
+    receive_abandon(r);
+    teardown(&f);
+    CHECK(t, !f.answered);
+}
+
 TEST_MAIN(TEST(a_slot_is_signed_and_has_an_address), TEST(each_refusal_says_which_it_is), TEST(without_a_key_there_are_no_slots),
-          TEST(an_export_has_ones_own_files), TEST(a_failing_disk_is_told))
+          TEST(an_export_has_ones_own_files), TEST(a_failing_disk_is_told),
+          TEST(an_end_in_the_middle_is_told))
