@@ -4,4 +4,4 @@
 #include "net/http.h"
 
 /* "/exports/…": answers, and true; anything else: false. */
-bool exports_answer(struct http_exchange *x, const struct http_request *rq, struct str path, const char *data_dir);
+bool exports_answer(struct http_exchange *x, struct str path, const char *data_dir);

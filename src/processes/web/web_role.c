@@ -292,7 +292,7 @@ static void answer_path(struct web *w, struct http_exchange *x, const struct htt
     bool               is_root = str_is(path, "/");
     const struct file *f = files_find(&w->files, is_root ? STR("/index.html") : path);
 
-    if (exports_answer(x, rq, path, settings_text(w->role->settings, "data_dir")))
+    if (exports_answer(x, path, settings_text(w->role->settings, "data_dir")))
         return;
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
         if (str_is(path, pages[i].path)) {
