@@ -13,6 +13,17 @@ struct ask {
     void            *arg;
 };
 
+/* Gives `payload` and, if there will be no answer, `k` back. */
+static enum err send_ask(struct bus *b, const char *subject, struct buf *payload, int ms_max, bus_reply_fn *fn, struct ask *k)
+{
+    enum err e = bus_ask(b, subject, buf_str(payload), ms_max, fn, k);
+
+    buf_done(payload);
+    if (e)
+        free(k);
+    return e;
+}
+
 static void replied(void *arg, enum err e, struct str payload)
 {
     struct ask          k = *(struct ask *)arg;
@@ -36,7 +47,6 @@ enum err files_slot_ask(struct bus *b, struct str owner, struct str name, int64_
 {
     struct ask *k = NEW(struct ask);
     struct buf  payload;
-    enum err    e;
 
     *k = (struct ask){ .fn = fn, .arg = arg };
     buf_init(&payload, BUS_PAYLOAD_BYTES_MAX);
@@ -45,11 +55,7 @@ enum err files_slot_ask(struct bus *b, struct str owner, struct str name, int64_
     codec_put_str(&payload, name);
     codec_put_i64(&payload, bytes);
     codec_put_str(&payload, type);
-    e = bus_ask(b, "web.files.slot", buf_str(&payload), FILES_ASK_MS, replied, k);
-    buf_done(&payload);
-    if (e)
-        free(k);
-    return e;
+    return send_ask(b, "web.files.slot", &payload, FILES_ASK_MS, replied, k);
 }
 
 static void exported(void *arg, enum err e, struct str payload)
@@ -66,16 +72,11 @@ enum err files_export_ask(struct bus *b, struct str owner, struct str dir, files
 {
     struct ask *k = NEW(struct ask);
     struct buf  payload;
-    enum err    e;
 
     *k = (struct ask){ .exported = fn, .arg = arg };
     buf_init(&payload, BUS_PAYLOAD_BYTES_MAX);
     codec_begin(&payload, VERSION);
     codec_put_str(&payload, owner);
     codec_put_str(&payload, dir);
-    e = bus_ask(b, "web.files.export", buf_str(&payload), FILES_EXPORT_MS, exported, k);
-    buf_done(&payload);
-    if (e)
-        free(k);
-    return e;
+    return send_ask(b, "web.files.export", &payload, FILES_EXPORT_MS, exported, k);
 }
