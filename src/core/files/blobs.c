@@ -14,11 +14,14 @@ enum { PATH_BYTES = 3 + BLOB_HEX_BYTES, BOOT_BYTES_MAX = 40 };
 
 /* ---- names ---- */
 
-void blob_hex(const uint8_t hash[BLOB_HASH_BYTES], char out[BLOB_HEX_BYTES])
+static void hex(const uint8_t *from, int bytes, char *out)
 {
-    for (int i = 0; i < BLOB_HASH_BYTES; i++)
-        snprintf(out + i * 2, 3, "%02x", hash[i]);
+    for (int i = 0; i < bytes; i++)
+        snprintf(out + i * 2, 3, "%02x", from[i]);
 }
+
+void blob_hex(const uint8_t hash[BLOB_HASH_BYTES], char out[BLOB_HEX_BYTES]) { hex(hash, BLOB_HASH_BYTES, out); }
+static void part_name(const uint8_t id[SLOT_ID_BYTES], char out[SLOT_ID_BYTES * 2 + 1]) { hex(id, SLOT_ID_BYTES, out); }
 
 static bool unhex(const char *text, uint8_t *out, size_t bytes)
 {
@@ -38,12 +41,6 @@ static void blob_path(const uint8_t hash[BLOB_HASH_BYTES], char out[PATH_BYTES])
     blob_hex(hash, out + 3);
     memcpy(out, out + 3, 2);
     out[2] = '/';
-}
-
-static void part_name(const uint8_t id[SLOT_ID_BYTES], char out[SLOT_ID_BYTES * 2 + 1])
-{
-    for (int i = 0; i < SLOT_ID_BYTES; i++)
-        snprintf(out + i * 2, 3, "%02x", id[i]);
 }
 
 /* ---- folders ---- */

@@ -197,10 +197,8 @@ static void get(struct store *st, struct http_exchange *x, const struct http_req
 /* ---- uploads ---- */
 
 struct put {
-    struct store         *store;
     struct http_exchange *x;
     struct receipt       *receipt;
-    int64_t               until;
     bool                  is_part;
 };
 
@@ -226,8 +224,7 @@ static void say_offset(struct http_exchange *x, int status, int64_t offset, bool
 
 static void put_done(void *arg, enum err e, int64_t at)
 {
-    struct put           p = *(struct put *)arg;
-    const struct err_info *info = err_info(e);
+    struct put p = *(struct put *)arg;
 
     free(arg);
     if (!e)
@@ -243,7 +240,7 @@ static void put_done(void *arg, enum err e, int64_t at)
     else if (e == ERR_CLOSED)
         http_refuse(p.x, 503, "Retry-After: 1\r\n", "another upload into this slot has taken over, or the server ends\n");
     else
-        http_refuse(p.x, 503, "Retry-After: 5\r\n", info->sentence);
+        http_refuse(p.x, 503, "Retry-After: 5\r\n", err_info(e)->sentence);
 }
 
 static const struct http_sink      put_sink = { put_bytes, put_end, put_broken };
@@ -260,7 +257,7 @@ static void receive(struct store *st, struct http_exchange *x, const struct slot
     struct put *p = NEW(struct put);
     enum err    e;
 
-    *p = (struct put){ .store = st, .x = x, .until = until, .is_part = until < s->bytes };
+    *p = (struct put){ .x = x, .is_part = until < s->bytes };
     e = receive_new(st, s, from, until, from_peer, &put_events, p, &p->receipt);
     if (!e) {
         http_receive(x, &put_sink, p);

@@ -47,7 +47,7 @@ struct receipt {
     int64_t              at;                /* bytes in the part */
     struct digest_state *sum;
     uint8_t              hash[BLOB_HASH_BYTES];
-    bool                 shown, fresh, was_shown;
+    bool                 shown, fresh;
     struct loop_task     told;
     struct timer         copy;              /* until another site has it, or no longer */
 };
