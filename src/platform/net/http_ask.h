@@ -1,5 +1,5 @@
 /* http_ask.h: one request to another HTTP/1.1 server, on a connection of its own, and the answer as it comes.
- * An answer needs a Content-Length, as those of our own server have; what has none or is chunked is ERR_UNSUPPORTED.
+ * An answer has a Content-Length, as those of our own server do, or none and no bytes; a chunked one is ERR_UNSUPPORTED.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "net/http.h"
