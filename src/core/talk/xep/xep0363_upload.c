@@ -77,29 +77,21 @@ static void put_refusal(struct buf *b, const struct files_slot *slot)
                    STR_ARG(clock_format(slot->value / 1000000 * 1000000, stamp)));
 }
 
-static void put_failure(struct buf *b, enum err e)
-{
-    const struct err_info *i = err_info(e);
-
-    if (e == ERR_INVALID)
-        buf_printf(b, STANZA_ERROR("modify", "bad-request") "</error>");
-    else
-        buf_printf(b, "<error type='%s'><%s xmlns='" NS_STANZA_ERRORS "'/></error>", i->type, i->condition);
-}
-
 static void answered(void *arg, enum err e, const struct files_slot *slot)
 {
     struct asking *k = arg;
     struct buf     b;
 
     buf_init(&b, 0);
-    if (!e)
-        put_slot(&b, slot);
-    else if (e == ERR_LIMIT && slot && slot->why)
+    if (e && !(e == ERR_LIMIT && slot && slot->why)) {
+        iq_later_error(k->talk, &k->iq, e == ERR_UNCERTAIN || e == ERR_TIMEOUT ? ERR_UNAVAILABLE : e);
+    } else if (e) {
         put_refusal(&b, slot);
-    else
-        put_failure(&b, e == ERR_UNCERTAIN || e == ERR_TIMEOUT ? ERR_UNAVAILABLE : e);
-    iq_later_answer(k->talk, &k->iq, e ? "error" : "result", buf_str(&b));
+        iq_later_answer(k->talk, &k->iq, "error", buf_str(&b));
+    } else {
+        put_slot(&b, slot);
+        iq_later_result(k->talk, &k->iq, buf_str(&b));
+    }
     buf_done(&b);
     free(k);
 }
