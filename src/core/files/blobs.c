@@ -54,6 +54,19 @@ static int folder(int at, const char *path)
     return openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* All of them now, so that no upload waits for, or forgets, that the group of its blob is durable. */
+static bool make_groups(int at)
+{
+    char group[3];
+
+    for (int i = 0; i < 256; i++) {
+        snprintf(group, sizeof group, "%02x", i);
+        if (mkdirat(at, group, 0700) != 0 && errno != EEXIST)
+            return false;
+    }
+    return fsync(at) == 0;
+}
+
 static void boot_name(char out[BOOT_BYTES_MAX + 8])
 {
     char    id[BOOT_BYTES_MAX + 1] = "";
@@ -100,7 +113,7 @@ enum err blobs_open(struct blobs *b, const char *path, struct arena *a, struct s
 
     boot_name(parts);
     b->blobs_fd = at < 0 ? -1 : folder(at, "blobs");
-    b->parts_fd = b->blobs_fd < 0 ? -1 : folder(at, parts);
+    b->parts_fd = b->blobs_fd < 0 || !make_groups(b->blobs_fd) ? -1 : folder(at, parts);
     if (b->parts_fd < 0) {
         e = err_from_errno(errno);
         *why = arena_printf(a, "could not use the folder of uploaded files \"%s\": %s", path, strerror(errno));
@@ -336,10 +349,6 @@ enum err part_place(const struct blobs *b, const uint8_t id[SLOT_ID_BYTES], cons
         unlinkat(b->parts_fd, name, 0);
         return sync_group(b, group);        /* who placed it may not have come so far */
     }
-    if (mkdirat(b->blobs_fd, group, 0700) == 0)
-        fsync(b->blobs_fd);
-    else if (errno != EEXIST)
-        return err_from_errno(errno);
     if (renameat(b->parts_fd, name, b->blobs_fd, path) != 0)
         return err_from_errno(errno);
     return sync_group(b, group);
