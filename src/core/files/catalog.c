@@ -107,13 +107,15 @@ bool catalog_names(struct db_conn *c, const uint8_t hash[BLOB_HASH_BYTES])
     return finds(c, &any, "b", hash_of(hash));
 }
 
-enum err catalog_used(struct db_conn *c, struct str owner, int64_t since_us, int64_t *all, int64_t *since, int64_t *oldest_us)
+enum err catalog_used(struct db_conn *c, struct str owner, int64_t since_us, int64_t file_bytes_min, int64_t *all, int64_t *since,
+                      int64_t *oldest_us)
 {
     static struct db_sql sum = {
-        "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN made_us >= ?2 THEN bytes ELSE 0 END), 0) AS BIGINT),"
+        "SELECT CAST(COALESCE(SUM(MAX(bytes, ?3)), 0) AS BIGINT),"
+        " CAST(COALESCE(SUM(CASE WHEN made_us >= ?2 THEN MAX(bytes, ?3) ELSE 0 END), 0) AS BIGINT),"
         " MIN(CASE WHEN made_us >= ?2 THEN made_us ELSE NULL END) FROM file WHERE owner = ?1" };
     struct db_stmt *s;
-    enum err        e = db_get(c, &s, &sum, "si", owner, since_us);
+    enum err        e = db_get(c, &s, &sum, "sii", owner, since_us, file_bytes_min);
 
     if (e)
         return e;

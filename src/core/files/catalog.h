@@ -23,8 +23,9 @@ extern const struct db_migration catalog_migrations[];
 
 enum err catalog_find(struct db_conn *c, struct arena *a, const uint8_t id[SLOT_ID_BYTES], struct file_row *out);   /* ERR_NOT_FOUND */
 bool     catalog_names(struct db_conn *c, const uint8_t hash[BLOB_HASH_BYTES]);      /* a row, or one to come, has this blob */
-/* What the owner's files have together, and those since `since_us`, of which the oldest is *oldest_us. */
-enum err catalog_used(struct db_conn *c, struct str owner, int64_t since_us, int64_t *all, int64_t *since, int64_t *oldest_us);
+/* What the owner's files have together, and those since `since_us`, of which the oldest is *oldest_us. Each counts as `file_bytes_min`
+ * at least. */
+enum err catalog_used(struct db_conn *c, struct str owner, int64_t since_us, int64_t file_bytes_min, int64_t *all, int64_t *since, int64_t *oldest_us);
 /* Calls `fn` for each whole file of the owner, in order; it returns false to stop, with *e set if that is a failure. */
 enum err catalog_each_of(struct db_conn *c, struct str owner, bool (*fn)(void *arg, const struct file_row *row, enum err *e), void *arg);
 enum err catalog_total(struct db_conn *c, int64_t *files, int64_t *bytes, int64_t *blob_bytes, int64_t *owed);

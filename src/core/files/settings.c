@@ -9,7 +9,7 @@ const struct setting files_settings[] = {
       "What uploads and downloads begin with, when a proxy stands before web: \"https://files.town.example\". Empty: https://domain:port"
       " of web.listen." },
     { "files.bytes_max", SETTING_BYTES, "100M", 1, INT64_MAX / 2, true, "The largest file that may be uploaded (XEP-0363)." },
-    { "files.account_bytes_max", SETTING_BYTES, "5G", 0, INT64_MAX / 2, true, "All files of one account together." },
+    { "files.account_bytes_max", SETTING_BYTES, "5G", 0, INT64_MAX / 2, true, "All files of one account together; each counts as 4 KiB at least." },
     { "files.day_bytes_max", SETTING_BYTES, "1G", 0, INT64_MAX / 2, true, "What one account may upload in 24 hours." },
     { "files.keep_time_max", SETTING_DURATION_MS, "0s", 0, INT64_MAX / 1000, true,
       "How long a file is kept; 0s keeps it for ever." },

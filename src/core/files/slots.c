@@ -26,7 +26,7 @@ enum err slots_judge(struct store *st, const struct slot *s, uint64_t *reason, i
         return e;
     *reason = FILES_ACCOUNT_FULL;
     *value = st->account_bytes_max > u->all ? st->account_bytes_max - u->all : 0;
-    if (s->bytes > *value)
+    if (*value == 0 || s->bytes > *value)
         return ERR_LIMIT;
     *reason = FILES_DAY_FULL;
     *value = (u->oldest_us ? u->oldest_us : clock_us()) + (int64_t)USAGE_DAY_S * 1000000;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "base/test.h"
@@ -327,7 +328,8 @@ static const struct receive_events events = { ignore, ignore, came };
 
 static struct receipt *begin(struct test *t, struct fixture *f, const uint8_t id[SLOT_ID_BYTES], int64_t bytes)
 {
-    struct slot     s = { .kind = SLOT_UPLOAD, .owner = STR("alice"), .name = STR("a.bin"), .type = STR("a/b"), .bytes = bytes };
+    struct slot     s = { .kind = SLOT_UPLOAD, .owner = STR("alice"), .name = STR("a.bin"), .type = STR("a/b"), .bytes = bytes,
+                        .made_us = clock_us() };
     struct receipt *r = NULL;
 
     memcpy(s.id, id, sizeof s.id);
@@ -388,6 +390,33 @@ static void a_failing_disk_is_told(struct test *t)
     teardown(&f);
 }
 
+/* A file costs a row, however small it is. */
+static void there_is_an_end_to_empty_files(struct test *t)
+{
+    struct fixture f;
+    uint8_t        id[SLOT_ID_BYTES] = { 0 };
+
+    if (!setup(t, &f, true))
+        return;
+    set(&f, "files.account_bytes_max", "12289");
+    set(&f, "files.day_bytes_max", "100000");
+    store_reload(f.st, f.s);
+    for (id[0] = 1; id[0] <= 4; id[0]++) {
+        CHECK_OK(t, ask(t, &f, "alice", "a", 0, ""));
+        CHECK_OK(t, upload(t, &f, id, 0));
+    }
+    CHECK_INT(t, ERR_LIMIT, ask(t, &f, "alice", "a", 0, ""));
+    CHECK(t, f.slot.why == FILES_ACCOUNT_FULL && f.slot.value == 0);
+    usage_clear(f.st);
+    CHECK_INT(t, ERR_LIMIT, ask(t, &f, "alice", "a", 0, ""));
+    set(&f, "files.account_bytes_max", "100000");
+    set(&f, "files.day_bytes_max", "16383");
+    store_reload(f.st, f.s);
+    CHECK_INT(t, ERR_LIMIT, ask(t, &f, "alice", "a", 0, ""));
+    CHECK(t, f.slot.why == FILES_DAY_FULL);
+    teardown(&f);
+}
+
 /* The server ends between the last byte and the row of the upload's beginning. */
 static void an_end_in_the_middle_is_told(struct test *t)
 {
@@ -407,4 +436,4 @@ static void an_end_in_the_middle_is_told(struct test *t)
 
 TEST_MAIN(TEST(a_slot_is_signed_and_has_an_address), TEST(each_refusal_says_which_it_is), TEST(without_a_key_there_are_no_slots),
           TEST(an_export_has_ones_own_files), TEST(a_failing_disk_is_told),
-          TEST(an_end_in_the_middle_is_told))
+          TEST(there_is_an_end_to_empty_files), TEST(an_end_in_the_middle_is_told))

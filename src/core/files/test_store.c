@@ -226,8 +226,10 @@ static void what_goes_dooms_its_blob(struct test *t)
     for (int i = 0; i < 3; i++)
         CHECK_OK(t, catalog_put(k.c, &r[i], &fresh));
     CHECK_OK(t, catalog_begin(k.c, &r[3]));
-    CHECK_OK(t, catalog_used(k.c, STR("alice"), 200, &all, &since, &oldest));
+    CHECK_OK(t, catalog_used(k.c, STR("alice"), 200, 0, &all, &since, &oldest));
     CHECK(t, all == 14 && since == 9 && oldest == 300);
+    CHECK_OK(t, catalog_used(k.c, STR("alice"), 200, 6, &all, &since, &oldest));
+    CHECK(t, all == 15 && since == 9 && oldest == 300);
     CHECK_OK(t, catalog_total(k.c, &files, &bytes, &blob_bytes, &owed));
     CHECK(t, files == 3 && bytes == 19 && blob_bytes == 14 && owed == 0);
     CHECK_OK(t, catalog_expire(k.c, 60, 0, 10, &gone));       /* bob's unfinished one */

@@ -37,7 +37,8 @@ enum err usage_find(struct store *st, struct str owner, const struct usage **out
         *out = u;
         return OK;
     }
-    e = catalog_used(db_loop_conn(st->db), owner, fresh.read_us - (int64_t)USAGE_DAY_S * 1000000, &fresh.all, &fresh.today, &fresh.oldest_us);
+    e = catalog_used(db_loop_conn(st->db), owner, fresh.read_us - (int64_t)USAGE_DAY_S * 1000000, USAGE_FILE_BYTES_MIN, &fresh.all,
+                     &fresh.today, &fresh.oldest_us);
     if (e)
         return e;
     usage_forget(st, owner);
@@ -57,6 +58,8 @@ void usage_add(struct store *st, struct str owner, int64_t bytes)
 
     if (!u)
         return;
+    if (bytes < USAGE_FILE_BYTES_MIN)
+        bytes = USAGE_FILE_BYTES_MIN;
     u->all += bytes;
     u->today += bytes;
     u->oldest_us = u->oldest_us ? u->oldest_us : clock_us();

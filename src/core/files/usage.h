@@ -4,7 +4,10 @@
 #pragma once
 #include "files/inner.h"
 
-enum { USAGE_MAX = 8192, USAGE_S_MAX = 60, USAGE_DAY_S = 24 * 3600 };
+enum {
+    USAGE_MAX = 8192, USAGE_S_MAX = 60, USAGE_DAY_S = 24 * 3600,
+    USAGE_FILE_BYTES_MIN = 4096,    /* a file counts as a block and its row at least, so there is an end to empty ones too */
+};
 
 struct usage {
     char   *owner;
