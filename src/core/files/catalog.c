@@ -204,10 +204,13 @@ bool catalog_knows_peer(struct db_conn *c, struct str peer)
 
 /* ---- writing ---- */
 
+/* A slot that was given before its owner's account was deleted is worth nothing after it. */
+#define UNLESS_FORGOTTEN " WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE owner = ?2 AND before_us >= ?6) ON CONFLICT (id) DO NOTHING"
+
 enum err catalog_begin(struct db_conn *c, const struct file_row *r)
 {
-    static struct db_sql put = { "INSERT INTO file(id, owner, name, type, bytes, made_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-                                 " ON CONFLICT (id) DO NOTHING" };
+    static struct db_sql put = { "INSERT INTO file(id, owner, name, type, bytes, made_us) SELECT ?1, ?2, ?3, ?4, ?5, ?6"
+                                 UNLESS_FORGOTTEN };
 
     return db_run(c, &put, "bsssii", id_of(r->id), r->owner, r->name, r->type, r->bytes, r->made_us);
 }
@@ -236,8 +239,8 @@ enum err catalog_complete(struct db_conn *c, const struct file_row *r, bool *fre
 
 enum err catalog_put(struct db_conn *c, const struct file_row *r, bool *fresh)
 {
-    static struct db_sql put = { "INSERT INTO file(id, owner, name, type, bytes, made_us, shown, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
-                                 " ON CONFLICT (id) DO NOTHING" };
+    static struct db_sql put = { "INSERT INTO file(id, owner, name, type, bytes, made_us, shown, hash)"
+                                 " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8" UNLESS_FORGOTTEN };
     enum err             e = db_run(c, &put, "bsssiiib", id_of(r->id), r->owner, r->name, r->type, r->bytes, r->made_us, (int64_t)r->shown,
                                     hash_of(r->hash));
 
@@ -292,14 +295,11 @@ enum err catalog_forget_owner(struct db_conn *c, struct str owner, int64_t befor
     return e ? e : db_run(c, &del, "si", owner, before_us);
 }
 
-/* Notes that every peer has heard go at the next one. */
 enum err catalog_note_forgotten(struct db_conn *c, const uint8_t id[SLOT_ID_BYTES], struct str owner, int64_t before_us)
 {
-    static struct db_sql old = { "DELETE FROM forgotten WHERE id NOT IN (SELECT id FROM owed)" };
     static struct db_sql put = { "INSERT INTO forgotten(id, owner, before_us) VALUES (?1, ?2, ?3)" };
-    enum err             e = db_run(c, &old, "");
 
-    return e ? e : db_run(c, &put, "bsi", id_of(id), owner, before_us);
+    return db_run(c, &put, "bsi", id_of(id), owner, before_us);
 }
 
 enum err catalog_forgotten(struct db_conn *c, struct arena *a, const uint8_t id[SLOT_ID_BYTES], struct str *owner, int64_t *before_us)
@@ -318,22 +318,22 @@ enum err catalog_forgotten(struct db_conn *c, struct arena *a, const uint8_t id[
 
 enum err catalog_expire(struct db_conn *c, int64_t parts_us, int64_t files_us, int max, int64_t *gone)
 {
+    static struct db_sql notes = { "DELETE FROM forgotten WHERE before_us < ?1 AND id NOT IN (SELECT id FROM owed)" };
     static struct db_sql old = { "SELECT id FROM file WHERE made_us < ?2 OR (made_us < ?1 AND hash IS NULL) LIMIT 1" };
+    enum err             e = db_run(c, &notes, "i", parts_us);
 
-    for (*gone = 0; *gone < max; ++*gone) {
+    for (*gone = 0; *gone < max && !e; ++*gone) {
         struct db_stmt *s;
         uint8_t         id[SLOT_ID_BYTES];
-        enum err        e = db_get(c, &s, &old, "ii", parts_us, files_us);
 
+        e = db_get(c, &s, &old, "ii", parts_us, files_us);
         if (e)
             return e == ERR_NOT_FOUND ? OK : e;
         memcpy(id, db_blob(s, 0).p, SLOT_ID_BYTES);
         db_done(s);
         e = catalog_forget(c, id);
-        if (e)
-            return e;
     }
-    return OK;
+    return e;
 }
 
 enum err catalog_owe(struct db_conn *c, struct str peer, const uint8_t id[SLOT_ID_BYTES])

@@ -30,20 +30,21 @@ enum err catalog_used(struct db_conn *c, struct str owner, int64_t since_us, int
 enum err catalog_each_of(struct db_conn *c, struct str owner, bool (*fn)(void *arg, const struct file_row *row, enum err *e), void *arg);
 enum err catalog_total(struct db_conn *c, int64_t *files, int64_t *bytes, int64_t *blob_bytes, int64_t *owed);
 
-/* W. A second begin of the same slot changes nothing. */
+/* W. A second begin of the same slot changes nothing; nor does one whose owner is forgotten. */
 enum err catalog_begin(struct db_conn *c, const struct file_row *r);
 /* W. Gives the row its hash, type and `shown`. It has this hash already: OK; another one: ERR_EXISTS; no such row (expired, or
  * its owner has gone): ERR_NOT_FOUND. *fresh: it was not whole before. */
 enum err catalog_complete(struct db_conn *c, const struct file_row *r, bool *fresh);
-/* W. The same for a file that had no row yet. */
+/* W. The same for a file that had no row yet. ERR_NOT_FOUND: its owner is forgotten. */
 enum err catalog_put(struct db_conn *c, const struct file_row *r, bool *fresh);
 enum err catalog_forget(struct db_conn *c, const uint8_t id[SLOT_ID_BYTES]);         /* W; its blob may be doomed */
 enum err catalog_forget_part(struct db_conn *c, const uint8_t id[SLOT_ID_BYTES]);    /* W; only if it never became whole */
 enum err catalog_forget_owner(struct db_conn *c, struct str owner, int64_t before_us);      /* W */
-/* W. Something to tell the peers: owe them `id`. */
+/* W. From now on no row is begun or put for what the owner was allowed before. Also something to tell the peers: owe them `id`. */
 enum err catalog_note_forgotten(struct db_conn *c, const uint8_t id[SLOT_ID_BYTES], struct str owner, int64_t before_us);
 enum err catalog_forgotten(struct db_conn *c, struct arena *a, const uint8_t id[SLOT_ID_BYTES], struct str *owner, int64_t *before_us);
-/* W. Parts of before `parts_us` and files of before `files_us` go, at most `max` at once. */
+/* W. Parts of before `parts_us` and files of before `files_us` go, at most `max` at once; and notes of before `parts_us` that every
+ * peer has heard. */
 enum err catalog_expire(struct db_conn *c, int64_t parts_us, int64_t files_us, int max, int64_t *gone);
 
 /* Blobs that may have lost their last row: to be looked at, then removed or kept. */

@@ -133,11 +133,11 @@ static enum err forget_apply(struct db_conn *c, struct commit_op *self)
     enum err       e = catalog_forget_owner(c, str_of(k->owner), k->before_us);
     uint8_t        id[SLOT_ID_BYTES];
 
-    if (e || !k->tell_peers)
+    if (e)
         return e;
     slot_id_new(&k->store->key, id);
     e = catalog_note_forgotten(c, id, str_of(k->owner), k->before_us);
-    return e ? e : peers_owe(k->store, c, id);
+    return e || !k->tell_peers ? e : peers_owe(k->store, c, id);
 }
 
 static void forgotten(struct commit_op *self, enum err e)

@@ -417,6 +417,29 @@ static void there_is_an_end_to_empty_files(struct test *t)
     teardown(&f);
 }
 
+/* Who takes the name later has a clean place. */
+static void a_slot_of_before_the_deletion_is_worth_nothing(struct test *t)
+{
+    struct fixture  f;
+    struct file_row row;
+    uint8_t         id[SLOT_ID_BYTES] = { 1 };
+    int64_t         before_us = clock_us() + 500000;
+
+    if (!setup(t, &f, true))
+        return;
+    sweep_owner(f.st, STR("alice"), before_us, false);
+    CHECK_INT(t, ERR_NOT_FOUND, upload(t, &f, id, 1000));
+    CHECK_INT(t, ERR_NOT_FOUND, upload(t, &f, id, FILE_BYTES));
+    CHECK_INT(t, ERR_NOT_FOUND, catalog_find(db_loop_conn(f.st->db), &f.a, id, &row));
+    CHECK(t, clock_us() < before_us);
+    while (clock_us() <= before_us)
+        loop_round(f.l, 50);
+    CHECK_OK(t, upload(t, &f, id, 1000));
+    id[0]++;
+    CHECK_OK(t, upload(t, &f, id, FILE_BYTES));
+    teardown(&f);
+}
+
 /* The server ends between the last byte and the row of the upload's beginning. */
 static void an_end_in_the_middle_is_told(struct test *t)
 {
@@ -436,4 +459,5 @@ static void an_end_in_the_middle_is_told(struct test *t)
 
 TEST_MAIN(TEST(a_slot_is_signed_and_has_an_address), TEST(each_refusal_says_which_it_is), TEST(without_a_key_there_are_no_slots),
           TEST(an_export_has_ones_own_files), TEST(a_failing_disk_is_told),
-          TEST(there_is_an_end_to_empty_files), TEST(an_end_in_the_middle_is_told))
+          TEST(there_is_an_end_to_empty_files), TEST(a_slot_of_before_the_deletion_is_worth_nothing),
+          TEST(an_end_in_the_middle_is_told))
