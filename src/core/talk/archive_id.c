@@ -57,17 +57,10 @@ void archive_id_put(struct buf *b, int64_t id)
 
 bool archive_id_parse(struct str text, int64_t *id)
 {
-    uint64_t v = 0;
+    uint64_t v;
 
-    if (text.len != DIGITS)
+    if (text.len != DIGITS || !str_hex_to_u64(text, &v))
         return false;
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.p[i];
-
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return false;
-        v = v << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-    }
     *id = (int64_t)shuffle_back(v);
     return *id > 0;
 }

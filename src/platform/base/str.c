@@ -99,6 +99,31 @@ bool str_to_i64(struct str s, int64_t *out)
     return true;
 }
 
+int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool str_hex_to_u64(struct str s, uint64_t *out)
+{
+    uint64_t v = 0;
+
+    if (s.len == 0 || s.len > 16)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        int digit = hex_value(s.p[i]);
+
+        if (digit < 0 || (s.p[i] >= 'A' && s.p[i] <= 'F'))
+            return false;
+        v = v << 4 | (uint64_t)digit;
+    }
+    *out = v;
+    return true;
+}
+
 bool str_is_utf8(struct str s)
 {
     const unsigned char *p = (const unsigned char *)s.p, *end;

@@ -49,6 +49,8 @@ ptrdiff_t  str_find(struct str s, char c);                /* -1 if absent */
 /* Decimal digits only, no sign, no spaces; false on overflow. */
 bool       str_to_u64(struct str s, uint64_t *out);
 bool       str_to_i64(struct str s, int64_t *out);        /* a leading '-' is allowed */
+int        hex_value(char c);                             /* of a digit, in either case; -1: it is none */
+bool       str_hex_to_u64(struct str s, uint64_t *out);   /* 1 to 16 digits as we write them: a to f, not A to F */
 bool       str_is_utf8(struct str s);                     /* strict RFC 3629: no surrogates, no overlongs */
 /* Heap copy, NUL-terminated behind its length; free() it. Aborts without memory. */
 char      *str_dup(struct str s);

@@ -44,6 +44,15 @@ static void numbers_know_their_bounds(struct test *t)
 
     CHECK(t, str_to_u64(STR("18446744073709551615"), &u) && u == UINT64_MAX);
     CHECK(t, str_to_u64(STR("007"), &u) && u == 7);
+    CHECK(t, str_hex_to_u64(STR("0"), &u) && u == 0);
+    CHECK(t, str_hex_to_u64(STR("fedcba9876543210"), &u) && u == 0xfedcba9876543210);
+    CHECK(t, !str_hex_to_u64(STR("0fedcba9876543210"), &u) && !str_hex_to_u64(STR(""), &u) && !str_hex_to_u64(STR("AB"), &u));
+    CHECK(t, !str_hex_to_u64(STR("0x1"), &u) && !str_hex_to_u64(STR("-1"), &u) && !str_hex_to_u64(STR("g"), &u));
+    for (int c = -128; c < 128; c++) {
+        ptrdiff_t at = str_find(STR("0123456789abcdefABCDEF"), (char)c);
+
+        CHECK_INT(t, at < 16 ? at : at - 6, hex_value((char)c));
+    }
     CHECK(t, !str_to_u64(STR("18446744073709551616"), &u));
     CHECK(t, !str_to_u64(STR(""), &u) && !str_to_u64(STR("+1"), &u) && !str_to_u64(STR("1 "), &u));
     CHECK(t, str_to_i64(STR("-9223372036854775808"), &i) && i == INT64_MIN);

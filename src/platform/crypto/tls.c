@@ -171,11 +171,6 @@ static void alpn_encode(struct tls_ctx *c, const char *names)
     }
 }
 
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static uint8_t secret_parse(struct str hex, uint8_t out[RECORD13_SECRET_BYTES_MAX])
 {
     if (hex.len % 2 || hex.len > 2 * RECORD13_SECRET_BYTES_MAX)

@@ -275,11 +275,6 @@ bool http_header_has_token(const struct http_request *r, const char *name, const
 
 /* ---- chunked bodies (§7.1) ---- */
 
-static int hex_value(char c)
-{
-    return is_digit(c) ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-}
-
 /* chunk-size and extensions, which nobody defines and we do not read. */
 static enum err read_chunk_size(struct http_chunks *c, struct str line, size_t have)
 {

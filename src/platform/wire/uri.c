@@ -5,20 +5,12 @@
 static bool is_alpha(char c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-static int hex_digit(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Only what RFC 3986 §2 allows in a URI, with whole percent codes. */
 static bool chars_fine(struct str s)
 {
     for (size_t i = 0; i < s.len; i++) {
         if (s.p[i] == '%') {
-            if (s.len - i < 3 || hex_digit(s.p[i + 1]) < 0 || hex_digit(s.p[i + 2]) < 0)
+            if (s.len - i < 3 || hex_value(s.p[i + 1]) < 0 || hex_value(s.p[i + 2]) < 0)
                 return false;
             i += 2;
         } else if (!is_alpha(s.p[i]) && !is_digit(s.p[i]) &&
@@ -115,9 +107,9 @@ static enum err decode(struct arena *a, struct str in, bool plus, struct str *ou
     *out = STR_NULL;
     for (size_t i = 0; i < in.len; i++) {
         if (in.p[i] == '%') {
-            if (in.len - i < 3 || hex_digit(in.p[i + 1]) < 0 || hex_digit(in.p[i + 2]) < 0)
+            if (in.len - i < 3 || hex_value(in.p[i + 1]) < 0 || hex_value(in.p[i + 2]) < 0)
                 return ERR_INVALID;
-            *at++ = (char)(hex_digit(in.p[i + 1]) << 4 | hex_digit(in.p[i + 2]));
+            *at++ = (char)(hex_value(in.p[i + 1]) << 4 | hex_value(in.p[i + 2]));
             i += 2;
         } else {
             *at++ = plus && in.p[i] == '+' ? ' ' : in.p[i];

@@ -253,17 +253,10 @@ static void row_came(struct db_read *self, enum err e)
 
 static bool key_parse(struct str id, int64_t *key)
 {
-    uint64_t v = 0;
+    uint64_t v;
 
-    if (id.len != 16)
+    if (id.len != 16 || !str_hex_to_u64(id, &v))
         return false;
-    for (size_t i = 0; i < id.len; i++) {
-        char c = id.p[i];
-
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return false;
-        v = v << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-    }
     *key = (int64_t)v;
     return true;
 }

@@ -157,31 +157,18 @@ static bool may_mend(const struct stanza *iq)
     return error && str_is(xml_attr(error, "type"), "wait");
 }
 
-static bool hex_read(struct str *s, char end, int64_t *out)
+/* "push-REGISTRATION-NUMBER", as to_service writes it. */
+static bool id_read(struct str id, int64_t *registration)
 {
-    uint64_t v = 0;
-    size_t i = 0;
+    uint64_t v, number;
 
-    for (; i < s->len && i < 16 && s->p[i] != end; i++) {
-        char c = s->p[i];
-
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return false;
-        v = v << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-    }
-    if (i == 0 || (end && (i == s->len || s->p[i] != end)) || (!end && i != s->len))
-        return false;
-    *out = (int64_t)v;
-    *s = str_make(s->p + i + (end != 0), s->len - i - (end != 0));
-    return true;
-}
-
-static bool id_read(struct str id, int64_t *registration, int64_t *number)
-{
     if (!str_starts(id, STR("push-")))
         return false;
     id = str_make(id.p + 5, id.len - 5);
-    return hex_read(&id, '-', registration) && hex_read(&id, '\0', number);
+    if (!str_hex_to_u64(str_split(&id, '-'), &v) || !str_hex_to_u64(id, &number))
+        return false;
+    *registration = (int64_t)v;
+    return true;
 }
 
 struct answer {
@@ -210,9 +197,9 @@ static void answer_found(struct talk *t, struct person *p, enum err e, void *arg
 bool push_answered(struct talk *t, const struct stanza *iq)
 {
     struct answer *g;
-    int64_t registration, number;
+    int64_t registration;
 
-    if (!iq->has_to || !iq->to.local.len || !id_read(iq->id, &registration, &number))
+    if (!iq->has_to || !iq->to.local.len || !id_read(iq->id, &registration))
         return false;
     g = NEW(struct answer);
     *g = (struct answer){registration, iq->type == TYPE_RESULT, may_mend(iq), str_dup(iq->from.full)};
