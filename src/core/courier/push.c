@@ -73,15 +73,6 @@ struct order_op {
     char text[];
 };
 
-static struct str keep(char **at, struct str s)
-{
-    char *p = *at;
-
-    memcpy(p, s.p ? s.p : "", s.len);
-    *at += s.len;
-    return str_make(p, s.len);
-}
-
 static enum err order_apply(struct db_conn *c, struct commit_op *op)
 {
     struct order_op *o = (struct order_op *)op;
@@ -140,11 +131,11 @@ void push_order(struct courier *c, struct bus_request *rq, struct codec_reader *
         .urgency = in.urgency,
         .expires_us = o->now_us + in.ttl_s * 1000000,
         .lease_us = p->flights < PUSH_FLIGHTS_MAX && p->key ? o->now_us + PUSH_LEASE_US : 0,
-        .endpoint = keep(&at, in.endpoint),
-        .browser = keep(&at, in.browser),
-        .auth = keep(&at, in.auth),
-        .topic = keep(&at, in.topic),
-        .payload = keep(&at, in.payload),
+        .endpoint = str_pack(&at, in.endpoint),
+        .browser = str_pack(&at, in.browser),
+        .auth = str_pack(&at, in.auth),
+        .topic = str_pack(&at, in.topic),
+        .payload = str_pack(&at, in.payload),
     };
     e = commit_add(c->db, &o->op);
     if (e) {

@@ -79,8 +79,8 @@ enum err push_order_read(struct codec_reader *r, struct push_order *o, bool http
     o->urgency = codec_i64(r);
     o->ttl_s = codec_i64(r);
     if (!codec_ok(r) || !is_endpoint(o->endpoint, http_too, &u) || !webpush_is_public(o->browser) ||
-        o->auth.len != WEBPUSH_AUTH_BYTES || !is_topic(o->topic) || o->urgency < PUSH_VERY_LOW ||
-        o->urgency > PUSH_HIGH || o->ttl_s < 0 || o->ttl_s > INT32_MAX)
+        o->auth.len != WEBPUSH_AUTH_BYTES || !is_topic(o->topic) || !o->payload.p ||
+        o->urgency < PUSH_VERY_LOW || o->urgency > PUSH_HIGH || o->ttl_s < 0 || o->ttl_s > INT32_MAX)
         return ERR_INVALID;
     return OK;
 }

@@ -191,15 +191,6 @@ static enum err post(struct flight *f)
     return e;
 }
 
-static struct str keep(char **at, struct str s)
-{
-    char *p = *at;
-
-    memcpy(p, s.p ? s.p : "", s.len);
-    *at += s.len;
-    return str_make(p, s.len);
-}
-
 static struct flight *flight_new(struct push *p, const struct push_row *r)
 {
     struct flight *f =
@@ -208,11 +199,11 @@ static struct flight *flight_new(struct push *p, const struct push_row *r)
 
     f->push = p;
     f->row = *r;
-    f->row.payload = keep(&at, r->payload);
-    f->row.endpoint = keep(&at, r->endpoint);
-    f->row.browser = keep(&at, r->browser);
-    f->row.auth = keep(&at, r->auth);
-    f->row.topic = keep(&at, r->topic);
+    f->row.payload = str_pack(&at, r->payload);
+    f->row.endpoint = str_pack(&at, r->endpoint);
+    f->row.browser = str_pack(&at, r->browser);
+    f->row.auth = str_pack(&at, r->auth);
+    f->row.topic = str_pack(&at, r->topic);
     list_append(&p->flying, &f->link);
     p->flights++;
     return f;

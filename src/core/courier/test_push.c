@@ -65,6 +65,8 @@ static void orders_are_judged(struct test *t)
     CHECK_INT(t, ERR_INVALID, round_trip(&o, &out, &b, false));
     o = good, o.browser = good.auth;
     CHECK_INT(t, ERR_INVALID, round_trip(&o, &out, &b, false));
+    o = good, o.payload = STR_NULL;
+    CHECK_INT(t, ERR_INVALID, round_trip(&o, &out, &b, false));
     memset(big, 'x', sizeof big);
     o = good, o.payload = str_make(big, sizeof big);
     CHECK_INT(t, ERR_INVALID, round_trip(&o, &out, &b, false));

@@ -542,15 +542,6 @@ static void message_done(struct talk *t, struct change *ch, enum err e)
     op_free(o);
 }
 
-static struct str append_text(char **at, struct str s)
-{
-    char *p = *at;
-
-    memcpy(p, s.p ? s.p : "", s.len);
-    *at += s.len;
-    return str_make(s.p ? p : NULL, s.len);
-}
-
 static struct message_op *op_new(struct talk *t, const struct message *m, const struct plan *plan, struct person *to, struct str kept, struct str to_text)
 {
     size_t             head = sizeof(struct message_op) + sizeof(struct target) * (size_t)plan->count;
@@ -569,9 +560,9 @@ static struct message_op *op_new(struct talk *t, const struct message *m, const 
         person_ref(o->to);
     o->target_count = plan->count;
     memcpy(o->targets, plan->targets, sizeof(struct target) * (size_t)plan->count);
-    o->put.stanza = append_text(&at, kept);
-    o->id = append_text(&at, m->stanza->id);
-    o->to_text = append_text(&at, to_text);
+    o->put.stanza = str_pack(&at, kept);
+    o->id = str_pack(&at, m->stanza->id);
+    o->to_text = str_pack(&at, to_text);
     return o;
 }
 

@@ -171,6 +171,15 @@ char *str_dup(struct str s)
     return copy;
 }
 
+struct str str_pack(char **at, struct str s)
+{
+    char *p = *at;
+
+    memcpy(p, s.p ? s.p : "", s.len);
+    *at += s.len;
+    return str_make(s.p ? p : NULL, s.len);
+}
+
 bool str_copy(struct str s, char *out, size_t size)
 {
     if (s.len >= size) {

@@ -54,6 +54,9 @@ bool       str_hex_to_u64(struct str s, uint64_t *out);   /* 1 to 16 digits as w
 bool       str_is_utf8(struct str s);                     /* strict RFC 3629: no surrogates, no overlongs */
 /* Heap copy, NUL-terminated behind its length; free() it. Aborts without memory. */
 char      *str_dup(struct str s);
+/* Copies to *at, and moves *at behind it: for texts that lie behind their struct, made with room for them. None (p NULL) stays
+ * none. */
+struct str str_pack(char **at, struct str s);
 /* Copies into a C string of `size` bytes; false (and "") when it does not fit. */
 bool       str_copy(struct str s, char *out, size_t size);
 /* Equal in time that depends on the lengths only: for secrets. */

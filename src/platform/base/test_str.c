@@ -61,6 +61,15 @@ static void numbers_know_their_bounds(struct test *t)
     CHECK(t, !str_to_i64(STR("-"), &i) && !str_to_i64(STR("--1"), &i));
 }
 
+static void texts_lie_side_by_side(struct test *t)
+{
+    char       room[5], *at = room;
+    struct str a = str_pack(&at, STR("abc")), none = str_pack(&at, STR_NULL), empty = str_pack(&at, STR("")), b = str_pack(&at, STR("de"));
+
+    CHECK(t, at == room + 5 && a.p == room && b.p == room + 3);
+    CHECK(t, str_is(a, "abc") && str_is(b, "de") && empty.len == 0 && empty.p && !none.p);
+}
+
 /* Every code point in its one right form, and none of the wrong ones. */
 static void utf8_is_strict(struct test *t)
 {
@@ -114,4 +123,4 @@ static void lists_allow_removing_while_walking(struct test *t)
 }
 
 TEST_MAIN(TEST(comparing), TEST(splitting_and_trimming), TEST(numbers_know_their_bounds), TEST(utf8_is_strict),
-          TEST(copying), TEST(lists_allow_removing_while_walking))
+          TEST(texts_lie_side_by_side), TEST(copying), TEST(lists_allow_removing_while_walking))
