@@ -213,12 +213,14 @@ void push_fly(struct push *p, const struct push_row *row)
 {
     struct flight *f = flight_new(p, row);
 
-    if (f->row.gone) {
+    if (p->stopping) { /* the end does not wait for what leaves now */
+        later(f);
+    } else if (f->row.gone) {
         tell(f);
     } else if (f->row.expires_us < clock_us() && f->row.tries) { /* a TTL of 0 has one try */
         metric_add(&expired, 1);
         end(f, PUSH_SENT, 0);
-    } else if (p->stopping || post(f) != OK) {
+    } else if (post(f) != OK) {
         later(f);
     }
 }
