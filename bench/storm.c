@@ -123,13 +123,16 @@ static struct { char why[48]; long count; } reasons[16];
 static void note_reason(const char *why)
 {
     size_t n = sizeof reasons / sizeof reasons[0], i = 0;
+    char clean[sizeof reasons[0].why];
 
-    while (i < n - 1 && reasons[i].count && strncmp(reasons[i].why, why, sizeof reasons[i].why - 1) != 0)
+    snprintf(clean, sizeof clean, "%s", why);
+    for (char *at = clean; *at; at++)
+        if (*at < ' ' || *at == '"' || *at == '\\')
+            *at = ' ';
+    while (i < n - 1 && reasons[i].count && strcmp(reasons[i].why, clean) != 0)
         i++;
-    if (!reasons[i].count)
-        for (size_t at = 0; at < sizeof reasons[i].why - 1 && why[at]; at++)
-            reasons[i].why[at] = why[at] < ' ' || why[at] == '"' || why[at] == '\\' ? ' ' : why[at];
-    reasons[i].count++;
+    if (!reasons[i].count++)
+        strcpy(reasons[i].why, i < n - 1 ? clean : "anything else");
 }
 
 static void failed(struct client *c, const char *why)
