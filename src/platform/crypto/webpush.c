@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "crypto/digest.h"
 #include "wire/base64.h"
+#include "wire/json.h"
 
 enum { TAG_BYTES = 16, SHARED_BYTES = 32, HEADER_BYTES = WEBPUSH_SALT_BYTES + 4 + 1 };
 
@@ -281,18 +282,15 @@ enum err webpush_encrypt(struct buf *out, struct str browser, struct str auth, s
 
 /* ---- RFC 8292 ---- */
 
-static void json_text_put(struct buf *b, struct str s)
+static void claims_put(struct buf *b, struct str audience, struct str subject, int64_t expires_s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.p[i];
+    json_t *o = json_object();
 
-        if (c == '"' || c == '\\')
-            buf_put_c(b, '\\');
-        if (c < 0x20)
-            buf_printf(b, "\\u%04x", c);
-        else
-            buf_put_c(b, (char)c);
-    }
+    json_object_set_new(o, "aud", json_stringn(audience.p, audience.len));
+    json_object_set_new(o, "exp", json_integer(expires_s));
+    json_object_set_new(o, "sub", json_stringn(subject.p, subject.len));
+    json_write(b, o);
+    json_decref(o);
 }
 
 /* JOSE wants r and s side by side, 32 bytes each, where OpenSSL gives DER (RFC 7518 §3.4). */
@@ -322,11 +320,7 @@ enum err webpush_vapid(struct buf *out, const struct webpush_key *k, struct str 
     uint8_t signature[64];
 
     buf_init(&claims, 0);
-    BUF_LIT(&claims, "{\"aud\":\"");
-    json_text_put(&claims, audience);
-    buf_printf(&claims, "\",\"exp\":%lld,\"sub\":\"", (long long)expires_s);
-    json_text_put(&claims, subject);
-    BUF_LIT(&claims, "\"}");
+    claims_put(&claims, audience, subject, expires_s);
     buf_init(&token, 0);
     base64url_put(&token, STR("{\"typ\":\"JWT\",\"alg\":\"ES256\"}"));
     buf_put_c(&token, '.');
