@@ -7,12 +7,17 @@
     tests/push/run.py --server bongsu-postgresql
 """
 import asyncio
+import contextlib
+import glob
 import json
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -77,6 +82,31 @@ class Town:
             s.end_stream()
             s.link.close()
         self.run(go())
+
+    def disable(self, name, browser):
+        async def go():
+            s = await xmpp.log_in(self.server, name, "secret", "other", "tls")
+            answer = await s.ask("set", f"<disable xmlns='urn:xmpp:push:0' jid='push.{self.server.domain}' node='{browser.name}'/>")
+            check(answer.get("type") == "result", xmpp.show(answer))
+            s.end_stream()
+            s.link.close()
+        self.run(go())
+
+    def delete(self, name):
+        node = getattr(self.server, "nodes", [self.server])[0]
+        done = subprocess.run([servers.BONGSU, "user", "delete", name, "--config", node.config], text=True, capture_output=True)
+        check(done.returncode == 0, done.stdout + done.stderr)
+
+    def waiting(self, browser):
+        """How many notifications for it courier has."""
+        count = f"SELECT count(*) FROM push WHERE endpoint = '{browser.endpoint}'"
+        if hasattr(self.server, "psql"):
+            return int(self.server.psql(self.server.database, count.replace("push", "courier.push", 1)))
+        with tempfile.TemporaryDirectory() as copy:     # courier is alone with its file, and its log is nobody else's to tidy up
+            for f in glob.glob(f"{self.server.dir}/data/courier.db*"):
+                shutil.copy(f, copy)
+            with contextlib.closing(sqlite3.connect(f"{copy}/courier.db")) as db:
+                return db.execute(count).fetchone()[0]
 
     def key(self):
         async def go():
@@ -222,6 +252,30 @@ def refused(t):
     t.quiet(b)
     t.say(name)
     b.wait(1)
+
+
+def forgotten(t):
+    """what waits for a device that is disabled, or for an account that is deleted, is sent no more and does not stay"""
+    off, out, other = (t.service.browser() for _ in range(3))
+    names = [t.person() for _ in range(3)]
+    for b, name in zip((off, out, other), names):
+        b.answers = [503]
+        t.enable(name, b)
+        t.say(name)
+        b.wait(1, asked=True)
+    t.disable(names[0], off)
+    t.delete(names[1])
+    time.sleep(0.5)
+    n = len(off.asked), len(out.asked)
+    other.wait(len(other.asked) + 2, asked=True)
+    check((len(off.asked), len(out.asked)) == n, "it was sent once more")
+    deadline = time.monotonic() + 10
+    while t.waiting(off) or t.waiting(out):
+        check(time.monotonic() < deadline, "it stays with courier")
+        time.sleep(0.1)
+    check(t.waiting(other) == 1, "somebody else's went too")
+    other.answers = [201]
+    other.wait(1)
 
 
 def redirects(t):
@@ -441,10 +495,10 @@ def main(argv):
     if why:
         print(f"skipped: {why}\n0 passed, 0 failed, 1 skipped")
         return 0
-    trials = [nothing_but_that, what_is_allowed, a_long_text, calls, trouble_passes, retry_after, gone, refused, redirects, down, slow,
+    trials = [nothing_but_that, what_is_allowed, a_long_text, calls, trouble_passes, retry_after, gone, refused, forgotten, redirects, down, slow,
               courier_dies, talk_dies, awake, many] + [restored] * (kind is servers.Bongsu)
     if kind is servers.BongsuThree:
-        trials = [nothing_but_that, calls, trouble_passes, gone, awake, many, one_of_three, a_site_dies]
+        trials = [nothing_but_that, calls, trouble_passes, gone, forgotten, awake, many, one_of_three, a_site_dies]
     chosen = [f for f in trials if not argv or any(word in f.__name__ for word in argv)]
     alone = [] if kind is servers.BongsuThree else [
         (inside, "", True), (full, "courier.push_private = yes\ncourier.push_queue_max = 2\n", True), (untrusted, "courier.push_private = yes\n", False)]

@@ -5,6 +5,9 @@
  *                       ▲                  ├──429, 5xx, no answer──▶ waiting, later and later
  *                       └── lease runs out ┘└──404, 410──▶ gone ──talk has forgotten it──▶ (deleted)
  *
+ * What has waited is sent only while talk knows its registration: otherwise the account may be deleted, and
+ * nothing of it may stay here.
+ *
  * An order takes the lease with its own insert when it can leave at once, so it costs one commit before it is
  * sent and one after. SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdlib.h>

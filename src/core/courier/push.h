@@ -5,6 +5,7 @@
  *   courier.push.key   a private key   bytes, bytes: our public and our private key (VAPID); what is asked with is
  *                      or nothing      taken when there is none yet
  *   talk.push.gone     registration    courier to talk: the subscription is no more; OK: it is forgotten
+ *   talk.push.known    registration    courier to talk: OK: it is; ERR_NOT_FOUND: it is disabled, or the account deleted
  *
  * A registration has one notification of each topic that waits: a newer one takes the place of an older.
  * SPDX-License-Identifier: AGPL-3.0-or-later */

@@ -47,6 +47,22 @@ static void end(struct flight *f, enum push_outcome o, int64_t retry_s)
     flight_free(f);
 }
 
+/* ---- talk is asked ---- */
+
+static enum err ask(struct flight *f, const char *subject, bus_reply_fn *fn)
+{
+    struct buf b;
+    enum err e;
+
+    buf_init(&b, 0);
+    codec_begin(&b, COURIER_PAYLOAD_VERSION);
+    codec_put_i64(&b, f->row.registration);
+    e = bus_ask(f->push->courier->bus, subject, buf_str(&b), PUSH_TIMEOUT_MS, fn, f);
+    f->asking = !e;
+    buf_done(&b);
+    return e;
+}
+
 /* ---- the subscription is no more: talk forgets it, then its rows go ---- */
 
 static void told(void *arg, enum err e, struct str payload)
@@ -65,17 +81,8 @@ static void told(void *arg, enum err e, struct str payload)
 
 static void tell(struct flight *f)
 {
-    struct buf b;
-
-    buf_init(&b, 0);
-    codec_begin(&b, COURIER_PAYLOAD_VERSION);
-    codec_put_i64(&b, f->row.registration);
-    f->asking = true;
-    if (bus_ask(f->push->courier->bus, "talk.push.gone", buf_str(&b), PUSH_TIMEOUT_MS, told, f) != OK) {
-        f->asking = false;
+    if (ask(f, "talk.push.gone", told) != OK)
         end(f, PUSH_GONE, GONE_AGAIN_S);
-    }
-    buf_done(&b);
 }
 
 /* ---- the answer ---- */
@@ -191,6 +198,12 @@ static enum err post(struct flight *f)
     return e;
 }
 
+static void go(struct flight *f)
+{
+    if (post(f) != OK)
+        later(f);
+}
+
 static struct flight *flight_new(struct push *p, const struct push_row *r)
 {
     struct flight *f =
@@ -209,6 +222,23 @@ static struct flight *flight_new(struct push *p, const struct push_row *r)
     return f;
 }
 
+/* Without an answer it is sent: better once too often. */
+static void known(void *arg, enum err e, struct str payload)
+{
+    struct flight *f = arg;
+
+    (void)payload;
+    f->asking = false;
+    if (!f->push) {
+        flight_free(f);
+    } else if (e == ERR_NOT_FOUND) {
+        LOG_INFO("push.forgotten", LF_I64("registration", f->row.registration));
+        end(f, PUSH_FORGOTTEN, 0);
+    } else {
+        go(f);
+    }
+}
+
 void push_fly(struct push *p, const struct push_row *row)
 {
     struct flight *f = flight_new(p, row);
@@ -220,8 +250,8 @@ void push_fly(struct push *p, const struct push_row *row)
     } else if (f->row.expires_us < clock_us() && f->row.tries) { /* a TTL of 0 has one try */
         metric_add(&expired, 1);
         end(f, PUSH_SENT, 0);
-    } else if (post(f) != OK) {
-        later(f);
+    } else if (f->row.tries == 0 || ask(f, "talk.push.known", known) != OK) {
+        go(f);
     }
 }
 

@@ -207,13 +207,14 @@ bool push_answered(struct talk *t, const struct stanza *iq)
     return true;
 }
 
-/* ---- courier says that a browser's subscription is no more ---- */
+/* ---- courier says that a browser's subscription is no more, or asks whether it is ---- */
 
 struct gone {
     struct db_read read;
     struct talk *talk;
     struct bus_request *rq;
     int64_t registration;
+    bool only_asked;
     char *user;
 };
 
@@ -257,26 +258,38 @@ static void gone_read(struct db_read *self, enum err e)
 {
     struct gone *g = (struct gone *)self;
 
-    if (e)
-        gone_end(g, e); /* ERR_NOT_FOUND: it is */
+    if (e || g->only_asked)
+        gone_end(g, e); /* ERR_NOT_FOUND: it is no more */
     else
         person_find(g->talk, str_of(g->user), gone_found, g);
 }
 
-static void gone_told(void *arg, struct bus_request *rq, struct str subject, struct str payload)
+static void owner_find(struct talk *t, struct bus_request *rq, struct str payload, bool only_asked)
 {
     struct codec_reader r = codec_open(payload, COURIER_PAYLOAD_VERSION);
     struct gone *g = NEW(struct gone);
 
-    (void)subject;
-    g->talk = arg;
+    g->talk = t;
     g->rq = rq;
+    g->only_asked = only_asked;
     g->registration = codec_i64(&r);
     g->read = (struct db_read){.work = gone_work, .done = gone_read};
     if (!codec_ok(&r))
         gone_end(g, ERR_INVALID);
     else if (db_read_start(g->talk->db, &g->read) != OK)
         gone_end(g, ERR_LIMIT);
+}
+
+static void gone_told(void *arg, struct bus_request *rq, struct str subject, struct str payload)
+{
+    (void)subject;
+    owner_find(arg, rq, payload, false);
+}
+
+static void known_asked(void *arg, struct bus_request *rq, struct str subject, struct str payload)
+{
+    (void)subject;
+    owner_find(arg, rq, payload, true);
 }
 
 /* ---- courier's key ---- */
@@ -460,5 +473,7 @@ void push_publish_init(struct talk *t)
 
     snprintf(subject, sizeof subject, "%.*s.push.gone", STR_ARG(bus_role(t->bus)));
     bus_serve(t->bus, subject, gone_told, t);
+    snprintf(subject, sizeof subject, "%.*s.push.known", STR_ARG(bus_role(t->bus)));
+    bus_serve(t->bus, subject, known_asked, t);
     key_read(t);
 }

@@ -60,7 +60,7 @@ void push_list_free(struct push_list **lp)
 
 struct push_registration *push_find(struct person *p, int64_t id)
 {
-    for (int i = 0; p->push && i < p->push->count; i++)
+    for (int i = 0; p->push && !p->deleted && i < p->push->count; i++)
         if (p->push->items[i]->id == id)
             return p->push->items[i];
     return NULL;

@@ -78,7 +78,7 @@ bool push_answered(struct talk *t, const struct stanza *iq);
 
 /* ---- between the files ---- */
 void push_list_free(struct push_list **l);
-struct push_registration *push_find(struct person *p, int64_t id);
+struct push_registration *push_find(struct person *p, int64_t id); /* NULL: there is none, or no account any more */
 /* The row and memory; a service or a browser wants it no more. `done` may be NULL. */
 typedef void push_removed_fn(void *arg, enum err e);
 void push_remove(struct person *p, int64_t id, push_removed_fn *done, void *arg);
