@@ -9,6 +9,7 @@
  *   items of a profile node, and their ids       pubsub/items.c, xep/xep0060_pubsub.c (disco)
  *   news of them, to contacts and subscribers    pubsub/publish.c: profile_except
  *   the last items, for a device that comes      xep/xep0163_pep.c
+ *   the last item, for who subscribes            pubsub/subscribe.c: item_last_for
  *   the hash of the photo in presence            presence.c: profile_photo_for
  *   <profile xmlns='urn:bongsu:profiles:0'/>     xep/xep0292_profiles.c
  *

@@ -24,6 +24,10 @@ bool                shows_profile(const struct service *at, struct str node);
 struct profile_view profile_of_job(struct job *j, struct db_conn *c);
 enum err            items_as_they_are(struct job *j, struct db_conn *c); /* items.c */
 enum err            profile_items(struct job *j, struct db_conn *c);     /* the items that this asker is shown */
+/* The item of a node, of a view that is not the basic one. ERR_NOT_FOUND: it has none. */
+enum err            profile_item(struct job *j, struct db_conn *c, struct profile_view *v, struct str node, struct item *out);
+/* The last item, as it is shown to `viewer` (a bare JID), who may see the node. ERR_NOT_FOUND */
+enum err            item_last_for(struct job *j, struct db_conn *c, const struct node *n, struct str viewer, struct item *out);
 void                profile_items_late(const struct job *j, struct buf *out);
 enum err            profile_except(struct job *j, struct db_conn *c, struct note *note);
 void                profile_tell_item(struct job *j, struct str viewer, const struct node *n, const struct item *i);

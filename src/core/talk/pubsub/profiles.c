@@ -1,7 +1,7 @@
 /* profiles.c: the doors of talk/profile.h in pubsub: items of profile nodes, their ids, and who hears of them.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/pubsub/inner.h"
-#include "talk/profile.h"
+#include "base/clock.h"
 
 bool shows_profile(const struct service *at, struct str node)
 {
@@ -70,6 +70,32 @@ void profile_items_late(const struct job *j, struct buf *out)
     profile_minimal(&v, &p);
     put_view(out, j, &a, &p);
     arena_done(&a);
+}
+
+enum err profile_item(struct job *j, struct db_conn *c, struct profile_view *v, struct str node, struct item *out)
+{
+    struct profile p;
+
+    profile_read(c, &j->work, v, &p);
+    *out = (struct item){ .us = clock_us(), .publisher = j->service.bare };
+    return profile_put_item(&j->work, &p, node, &out->id, &out->xml) ? OK : ERR_NOT_FOUND;
+}
+
+enum err item_last_for(struct job *j, struct db_conn *c, const struct node *n, struct str viewer, struct item *out)
+{
+    struct profile_view v;
+    enum err            e;
+
+    if (!shows_profile(&j->service, n->name))
+        return item_last(j, c, n, out);
+    v = profile_for(c, j->newest, j->service.owner, j->service.bare, viewer);
+    if (v.kind == PROFILE_OWN || v.kind == PROFILE_BASIC) {
+        e = item_last(j, c, n, out);
+        if (e || profile_still(c, &v))
+            return e;
+        v.kind = PROFILE_MINIMAL;
+    }
+    return profile_item(j, c, &v, n->name, out);
 }
 
 /* ---- news ---- */

@@ -88,6 +88,7 @@ static void tell_state(struct job *j, const struct node *n, struct str jid, enum
 
 enum err subscriber_send_last(struct job *j, struct db_conn *c, const struct node *n, struct str jid)
 {
+    struct str   rest = jid, bare = str_split(&rest, '/');
     struct item  i;
     struct note *note;
     struct buf   b;
@@ -95,15 +96,11 @@ enum err subscriber_send_last(struct job *j, struct db_conn *c, const struct nod
 
     if (n->config.send_last == LAST_NEVER || !n->config.notifications || !n->config.persist)
         return OK;
-    e = item_last(j, c, n, &i);
+    e = item_last_for(j, c, n, bare, &i);
     if (e)
         return e == ERR_NOT_FOUND ? OK : e;
     buf_init(&b, 0);
-    BUF_LIT(&b, "<items");
-    xml_put_attr(&b, "node", n->name);
-    buf_put_c(&b, '>');
-    item_put(&b, &i, n->config.payloads, shows_publisher(j, &i));
-    BUF_LIT(&b, "</items>");
+    items_event_put(&b, n->name, &i, n->config.payloads, shows_publisher(j, &i));
     note = note_named(j, n, &b, jid);
     note->us = i.us;
     return OK;

@@ -2,7 +2,6 @@
  * something is published, and whose subscribers are the contacts that want to hear of them.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/xep/xep0163_pep.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "talk/nodes.h"
 #include "talk/owned.h"
@@ -195,8 +194,7 @@ static enum err add_profile(struct job *j, struct db_conn *c, struct last *l, co
     struct profile_view v = profile_of_job(j, c);
     struct node n = {.name = w->node, .config.payloads = true};
     int before = l->messages.count;
-    struct profile p;
-    struct item i = {.us = clock_us()};
+    struct item i;
     enum err e;
 
     if (v.kind == PROFILE_BASIC) {
@@ -206,9 +204,7 @@ static enum err add_profile(struct job *j, struct db_conn *c, struct last *l, co
         l->messages.count = before;
         v.kind = PROFILE_MINIMAL;
     }
-    profile_read(c, &j->work, &v, &p);
-    i.publisher = j->service.bare;
-    return profile_put_item(&j->work, &p, w->node, &i.id, &i.xml) ? add_item(j, l, &n, &i) : OK;
+    return profile_item(j, c, &v, w->node, &i) == OK ? add_item(j, l, &n, &i) : OK;
 }
 
 static enum err add_message(struct job *j, struct db_conn *c, struct last *l, const struct wanted *w)
