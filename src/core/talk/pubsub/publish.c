@@ -281,8 +281,10 @@ static enum err may_retract(struct job *j, struct db_conn *c, const struct node 
     struct item i;
     enum err    e = item_get(j, c, n, id, &i);
 
+    if (e == ERR_NOT_FOUND) /* what is there and what is not is said to those who publish there */
+        return job_fail(j, may_publish(n) ? &fault_not_found : &fault_forbidden);
     if (e)
-        return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
+        return e;
     return is_owner(n) || str_eq(i.publisher, j->asker.bare) ? OK : job_fail(j, &fault_forbidden);
 }
 
