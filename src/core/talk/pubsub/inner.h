@@ -31,7 +31,7 @@ enum err            item_last_for(struct job *j, struct db_conn *c, const struct
 void                profile_items_late(const struct job *j, struct buf *out);
 enum err            profile_except(struct job *j, struct db_conn *c, struct note *note);
 void                profile_tell_item(struct job *j, struct str viewer, const struct node *n, const struct item *i);
-enum err            profile_tell(struct job *j, struct str viewer, const struct profile *p);
+void                profile_tell(struct job *j, struct str viewer, const struct profile *p);
 
 /* ---- subscribe.c ---- */
 enum err pubsub_count(struct db_conn *c, struct db_sql *sql, int64_t node, struct str bare,

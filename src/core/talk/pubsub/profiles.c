@@ -157,7 +157,7 @@ void profile_tell_item(struct job *j, struct str viewer, const struct node *n, c
 }
 
 /* What viewers of another profile hear of it. */
-enum err profile_tell(struct job *j, struct str viewer, const struct profile *p)
+void profile_tell(struct job *j, struct str viewer, const struct profile *p)
 {
     static const char *const nodes[] = { NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL };
 
@@ -168,5 +168,4 @@ enum err profile_tell(struct job *j, struct str viewer, const struct profile *p)
         if (profile_put_item(&j->work, p, n.name, &item.id, &item.xml))
             profile_tell_item(j, viewer, &n, &item);
     }
-    return OK;
 }

@@ -34,7 +34,15 @@ static struct db_sql viewer_write = {"INSERT INTO profile_viewer(owner, jid, num
                                      "CONFLICT(owner, jid) DO UPDATE SET number = excluded.number"};
 static struct db_sql viewer_remove = {"DELETE FROM profile_viewer WHERE owner = ?1 AND jid = ?2"};
 static struct db_sql viewers_of = {"SELECT count(*) FROM profile_viewer WHERE owner = ?1 AND number = ?2"};
-static struct db_sql listed_select = {"SELECT 1 FROM roster WHERE owner = ?1 AND jid = ?2"};
+/* Does it see the owner's presence, and is it a viewer already? */
+static struct db_sql listed_select = {
+    "SELECT r.subscription, v.number FROM roster r"
+    " LEFT JOIN profile_viewer v ON v.owner = r.owner AND v.jid = r.jid WHERE r.owner = ?1 AND r.jid = ?2"};
+static struct db_sql viewers_count = {"SELECT count(*) FROM profile_viewer WHERE owner = ?1"};
+/* Those who are contacts: who is none any more sees the minimal profile. */
+static struct db_sql audience_select = {
+    "SELECT v.jid FROM profile_viewer v CROSS JOIN roster r ON r.owner = v.owner AND r.jid = v.jid"
+    " AND (r.subscription & 2) <> 0 WHERE v.owner = ?1 AND v.number = ?2 ORDER BY v.jid"};
 static struct db_sql version_bump = {"INSERT INTO profile_head(owner, version) VALUES (?1, 1) ON "
                                      "CONFLICT(owner) DO UPDATE SET version = profile_head.version + 1"};
 static struct db_sql delete_profiles = {"DELETE FROM profile WHERE owner = ?1"};
@@ -279,18 +287,21 @@ static const struct fault *read_one(struct job *j, int number, struct profile *p
 
 static enum err tell_viewers(struct job *j, struct db_conn *c, int number, const struct profile *p)
 {
-    struct profile_viewer *v;
+    struct db_stmt *row = db_prepare(c, &audience_select);
     struct profile shown = *p;
     struct str rest = j->service.bare;
-    int count;
-    enum err e = profile_viewers(c, &j->work, j->service.owner, &count, &v);
+    enum err e;
 
+    if (!row)
+        return ERR_IO;
     if (!shown.name.len)
         shown.name = str_split(&rest, '@');
-    for (int i = 0; i < count && !e; i++)
-        if (v[i].number == number)
-            e = profile_tell(j, v[i].jid, &shown);
-    return e;
+    db_bind_i64(row, 1, j->service.owner);
+    db_bind_i64(row, 2, number);
+    while ((e = db_step(row)) == OK)
+        profile_tell(j, db_text(row, 0), &shown);
+    db_done(row);
+    return e == ERR_NOT_FOUND ? OK : e;
 }
 
 static enum err verb_set_one(struct job *j, struct db_conn *c)
@@ -335,34 +346,59 @@ static enum err verb_remove(struct job *j, struct db_conn *c)
 
 /* ---- the owner changes who sees it ---- */
 
-static enum err judge_viewers(struct job *j, struct db_conn *c)
-{
-    for (const struct xml_node *x = xml_first(j->payload); x; x = xml_next(x)) {
-        struct db_stmt *row = NULL;
-        struct jid who;
-        enum err e;
+struct named {
+    struct str bare;
+    bool contact, new;
+};
 
-        if (!xml_is(x, "viewer", NS_PROFILES))
-            return job_fail(j, &fault_bad_request);
-        if (jid_parse(&j->work, xml_attr(x, "jid"), &who) != OK || who.resource.len)
-            return job_fail(j, &malformed);
-        e = db_get(c, &row, &listed_select, "is", j->service.owner, who.bare);
-        if (row)
-            db_done(row);
-        if (e)
-            return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
+static enum err read_named(struct job *j, struct db_conn *c, const struct xml_node *x, struct named *out)
+{
+    struct db_stmt *row = NULL;
+    struct jid who;
+    enum err e;
+
+    if (!xml_is(x, "viewer", NS_PROFILES))
+        return job_fail(j, &fault_bad_request);
+    if (jid_parse(&j->work, xml_attr(x, "jid"), &who) != OK || who.resource.len)
+        return job_fail(j, &malformed);
+    e = db_get(c, &row, &listed_select, "is", j->service.owner, who.bare);
+    if (!e)
+        *out = (struct named){who.bare, (db_i64(row, 0) & SUB_FROM) != 0, db_is_null(row, 1)};
+    if (row)
+        db_done(row);
+    return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
+}
+
+static enum err read_viewers(struct job *j, struct db_conn *c, int number, int *count, struct named **out)
+{
+    int64_t there;
+    int n = 0;
+    enum err e = pubsub_count(c, &viewers_count, j->service.owner, STR_NULL, &there);
+
+    for (const struct xml_node *x = xml_first(j->payload); x; x = xml_next(x))
+        n++;
+    *count = 0;
+    *out = arena_alloc(&j->work, sizeof **out * (size_t)(n + 1));
+    for (const struct xml_node *x = xml_first(j->payload); x && !e && !j->fault; x = xml_next(x)) {
+        struct named *one = &(*out)[*count];
+
+        e = read_named(j, c, x, one);
+        if (e || j->fault)
+            return e;
+        there += number && one->new;
+        ++*count;
     }
-    return OK;
+    return e || there <= PROFILE_VIEWERS_MAX ? e : job_fail(j, &fault_limit);
 }
 
 /* Who is back in the basic profile's audience is shown that. */
-static enum err tell_basic(struct job *j, struct db_conn *c, const struct jid *who)
+static enum err tell_basic(struct job *j, struct db_conn *c, struct str who)
 {
     static const char *const nodes[] = {NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL};
     struct asker owner = j->asker;
     enum err e = OK;
 
-    j->asker = (struct asker){.bare = who->bare, .full = who->full};
+    j->asker = (struct asker){.bare = who, .full = who};
     for (int i = 0; nodes[i] && !e; i++) {
         const struct fault *why;
         struct node n;
@@ -374,27 +410,30 @@ static enum err tell_basic(struct job *j, struct db_conn *c, const struct jid *w
         if (!e && !why)
             e = item_last(j, c, &n, &item);
         if (!e && !why)
-            profile_tell_item(j, who->bare, &n, &item);
+            profile_tell_item(j, who, &n, &item);
         e = e == ERR_NOT_FOUND ? OK : e;
     }
     j->asker = owner;
     return e;
 }
 
-static enum err move_viewer(struct job *j, struct db_conn *c, const struct jid *who, int number,
+static enum err move_viewer(struct job *j, struct db_conn *c, const struct named *who, int number,
                             const struct profile *p)
 {
     enum err e = number ? db_run(c, &viewer_write, "isi", j->service.owner, who->bare, (int64_t)number)
                         : db_run(c, &viewer_remove, "is", j->service.owner, who->bare);
 
-    if (e)
+    if (e || !who->contact)
         return e;
-    return number ? profile_tell(j, who->bare, p) : tell_basic(j, c, who);
+    if (!number)
+        return tell_basic(j, c, who->bare);
+    profile_tell(j, who->bare, p);
+    return OK;
 }
 
 static enum err verb_audience(struct job *j, struct db_conn *c)
 {
-    struct profile_viewer *v;
+    struct named *v;
     struct str rest = j->service.bare;
     struct profile p = {0};
     int n, count;
@@ -409,19 +448,11 @@ static enum err verb_audience(struct job *j, struct db_conn *c)
         return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
     if (!p.name.len)
         p.name = str_split(&rest, '@');
-    e = judge_viewers(j, c);
-    if (!e && !j->fault)
-        e = profile_viewers(c, &j->work, j->service.owner, &count, &v);
-    if (e || j->fault)
+    e = read_viewers(j, c, n, &count, &v);
+    if (j->fault)
         return e;
-    if (n && count >= PROFILE_VIEWERS_MAX)
-        return job_fail(j, &fault_limit);
-    for (const struct xml_node *x = xml_first(j->payload); x && !e; x = xml_next(x)) {
-        struct jid who;
-
-        if (jid_parse(&j->work, xml_attr(x, "jid"), &who) == OK)
-            e = move_viewer(j, c, &who, n, &p);
-    }
+    for (int i = 0; i < count && !e; i++)
+        e = move_viewer(j, c, &v[i], n, &p);
     return e ? e : db_run(c, &version_bump, "i", j->service.owner);
 }
 
