@@ -1,7 +1,8 @@
-/* test_pubsub.c: a node's configuration as a form.
+/* test_pubsub.c: a node's configuration as a form; how many subscriptions an owner may make.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "base/test.h"
-#include "talk/pubsub/pubsub.h"
+#include "talk/pubsub/inner.h"
+#include <stdio.h>
 
 static const struct xml_node *parse(struct arena *a, const char *text)
 {
@@ -110,6 +111,39 @@ static void what_is_private_is_so_without_being_asked(struct test *t)
     CHECK_INT(t, ACCESS_PRESENCE, c.access);
 }
 
+/* The bound of an account's subscriptions holds for who makes them for it, too. */
+static void an_owner_subscribes_nobody_without_end(struct test *t)
+{
+    char path[128];
+    struct db_settings s = {.path = path};
+    struct service at = {.bare = STR("pubsub.x")};
+    struct job *j = job_new(NULL, &at);
+    struct node_config config;
+    struct db_conn *c = NULL;
+    struct str why = STR_NULL;
+    struct jid bob;
+    struct node n;
+
+    snprintf(path, sizeof path, "%s/talk.db", test_dir(t));
+    CHECK_OK(t, db_conn_open(&s, true, &c, &j->arena, &why));
+    for (const struct db_migration *m = pubsub_migrations; m->number; m++)
+        CHECK_OK(t, db_exec(c, m->sql));
+    job_asker(j, STR("alice@x"), STR("alice@x/1"), true);
+    config_defaults(&config, false, STR("n"));
+    CHECK_OK(t, node_insert(j, c, STR("n"), &config, &n));
+    CHECK_OK(t, db_exec(c, "INSERT INTO pubsub_subscription(node, bare, jid, state)"
+                           " WITH RECURSIVE k(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM k WHERE i < 1000)"
+                           " SELECT i, 'bob@x', 'bob@x', 2 FROM k"));
+    CHECK_OK(t, jid_parse(&j->arena, STR("bob@x/1000"), &bob));
+    CHECK_OK(t, subscription_set(j, c, &n, &bob, SUBSTATE_SUBSCRIBED));
+    CHECK(t, !j->fault);
+    CHECK_OK(t, jid_parse(&j->arena, STR("bob@x/1001"), &bob));
+    CHECK(t, subscription_set(j, c, &n, &bob, SUBSTATE_SUBSCRIBED) != OK);
+    CHECK(t, j->fault && strcmp(j->fault->specific, "too-many-subscriptions") == 0);
+    db_conn_close(&c);
+    job_free(j);
+}
+
 TEST_MAIN(TEST(a_submitted_form_is_read), TEST(two_fields_of_one_name_are_wrong),
           TEST(a_configuration_survives_being_kept), TEST(a_configuration_that_is_none_closes_the_node),
-          TEST(what_is_private_is_so_without_being_asked))
+          TEST(what_is_private_is_so_without_being_asked), TEST(an_owner_subscribes_nobody_without_end))

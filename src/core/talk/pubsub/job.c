@@ -105,6 +105,14 @@ enum err job_fail(struct job *j, const struct fault *f)
     return OK;
 }
 
+static const enum err UNDONE = ERR_INVALID; /* of the batch: this operation alone leaves no trace */
+
+enum err job_undo(struct job *j, const struct fault *f)
+{
+    j->fault = f;
+    return UNDONE;
+}
+
 /* ---- the answer ---- */
 
 static const char *type_of(const char *condition)
@@ -143,7 +151,7 @@ static void answer(struct job *j, enum err e)
 
     if (!j->iq.id)
         return;
-    if (e) {
+    if (e && !(e == UNDONE && j->fault)) {
         iq_later_error(j->talk, &j->iq, e);
         return;
     }

@@ -248,7 +248,7 @@ enum err verb_publish(struct job *j, struct db_conn *c)
     if (!e && !j->fault)
         e = publish(j, c, &n, &i);
     if (e || j->fault)
-        return e;
+        return e ? e : job_undo(j, j->fault); /* the node may be new */
     BUF_LIT(&j->out, "<pubsub xmlns='" NS_PUBSUB "'><publish");
     xml_put_attr(&j->out, "node", n.name);
     buf_put_c(&j->out, '>');

@@ -177,6 +177,7 @@ void        job_change(struct job *j, struct session *s);
 
 /* In a verb: ends it. */
 enum err                  job_fail(struct job *j, const struct fault *f);
+enum err                  job_undo(struct job *j, const struct fault *f); /* …and what it has written is not to be */
 extern const struct fault fault_bad_request, fault_not_found, fault_forbidden, fault_conflict, fault_limit, fault_nodeid_required,
     fault_item_required, fault_too_big;
 

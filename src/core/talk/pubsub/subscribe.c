@@ -186,11 +186,20 @@ static void answer_state(struct job *j, const struct node *n, struct str jid, en
     BUF_LIT(&j->out, "</pubsub>");
 }
 
+static enum err judge_room(struct job *j, struct db_conn *c, const struct node *n, struct str bare)
+{
+    int64_t theirs, all;
+    enum err e = pubsub_count(c, &subscriptions_of, 0, bare, &theirs);
+
+    if (!e)
+        e = pubsub_count(c, &subscriptions_to, n->id, STR_NULL, &all);
+    return e || (theirs < PUBSUB_SUBSCRIPTIONS_MAX && all < PUBSUB_SUBSCRIBERS_MAX) ? e : job_fail(j, &too_many);
+}
+
 /* Whether one more is too many; and what it will be. */
 static enum err judge_new(struct job *j, struct db_conn *c, const struct node *n, enum sub_state *s)
 {
     const struct fault *why;
-    int64_t             mine, all;
     enum err            e = access_to(j, c, n, &why);
 
     *s = SUBSTATE_SUBSCRIBED;
@@ -200,10 +209,7 @@ static enum err judge_new(struct job *j, struct db_conn *c, const struct node *n
     }
     if (e || why)
         return e ? e : job_fail(j, why);
-    e = pubsub_count(c, &subscriptions_of, 0, j->asker.bare, &mine);
-    if (!e)
-        e = pubsub_count(c, &subscriptions_to, n->id, STR_NULL, &all);
-    return e || (mine < PUBSUB_SUBSCRIPTIONS_MAX && all < PUBSUB_SUBSCRIBERS_MAX) ? e : job_fail(j, &too_many);
+    return judge_room(j, c, n, j->asker.bare);
 }
 
 static enum err subscribe(struct job *j, struct db_conn *c, const struct node *n, const struct jid *who)
@@ -288,6 +294,10 @@ enum err subscription_set(struct job *j, struct db_conn *c, const struct node *n
 
     if (e || before == s)
         return e;
+    if (before == SUBSTATE_NONE)
+        e = judge_room(j, c, n, who->bare);
+    if (e || j->fault)
+        return e ? e : job_undo(j, j->fault); /* others may have been written */
     e = s == SUBSTATE_NONE ? db_run(c, &subscription_delete, "iss", n->id, who->bare, who->full)
                            : db_run(c, &subscription_write, "issi", n->id, who->bare, who->full, (int64_t)s);
     if (e)

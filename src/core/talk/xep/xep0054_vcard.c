@@ -131,7 +131,9 @@ static enum err verb_write(struct job *j, struct db_conn *c)
     BUF_LIT(&b, "</vCard>");
     e = db_run(c, &vcard_write, "is", j->service.owner, buf_str(&b));
     buf_done(&b);
-    return e ? e : avatar_from_card(j, c, xml_child(j->payload, "PHOTO", NS_VCARD));
+    if (!e)
+        e = avatar_from_card(j, c, xml_child(j->payload, "PHOTO", NS_VCARD));
+    return e || !j->fault ? e : job_undo(j, j->fault);
 }
 
 static enum err vcard_set(struct session *s, const struct stanza *iq)

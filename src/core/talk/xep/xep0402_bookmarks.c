@@ -213,7 +213,7 @@ enum err bookmarks_take(struct job *j, struct db_conn *c, const struct xml_node 
         if (!find(&wanted, l.list[i].jid))
             e = retract_own(j, c, &l.node, l.list[i].jid, true);
     if (e || j->fault)
-        return e;
+        return e ? e : job_undo(j, j->fault);
     return write_rest(j, c, storage);
 }
 
