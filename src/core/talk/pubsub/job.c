@@ -95,8 +95,30 @@ enum err job_payload(struct job *j, struct str xml)
     if (xml_parse(&j->arena, arena_str(&j->arena, xml), NULL, &n) != XML_FINE)
         return ERR_INVALID;
     j->payload = n;
+    j->payload_bytes = xml.len;
     j->verb = xml_first(n);
     return OK;
+}
+
+struct service service_of(struct person *p)
+{
+    return (struct service){ .owner = person_number(p), .pep = true, .bare = p->jid.bare, .person = p };
+}
+
+struct job *job_ask(struct session *s, const struct stanza *iq, const struct service *at, verb_fn *run)
+{
+    struct job *j = job_new(s->talk, at);
+    struct buf *b = talk_scratch(s->talk);
+
+    job_asker(j, s->jid.bare, s->jid.full, str_eq(s->jid.domain, s->talk->domain));
+    xml_put_node(b, iq->payload, STR_NULL);
+    if (job_payload(j, buf_str(b)) != OK) {
+        job_free(j);
+        return NULL;
+    }
+    j->iq = iq_keep(s, iq);
+    j->run = run;
+    return j;
 }
 
 enum err job_fail(struct job *j, const struct fault *f)
@@ -269,6 +291,16 @@ void job_change(struct job *j, struct session *s)
         finish(j, e);
 }
 
+void job_view(struct job *j, struct session *s, void (*late)(const struct job *j, struct buf *out))
+{
+    if (!j->talk->shared || j->asker.self) {
+        job_read(j, s);
+        return;
+    }
+    j->late = late;
+    job_change(j, s);
+}
+
 /* ---- a request of a client ---- */
 
 static int verb_of(const struct stanza *iq)
@@ -285,29 +317,21 @@ enum err pubsub_ask(struct session *s, const struct stanza *iq, const struct ser
 {
     int         v = verb_of(iq);
     struct job *j;
-    struct buf *b;
+    bool        profile;
 
     if (v < 0)
         return iq_error_condition(s, iq, "modify", "bad-request", "a pubsub request that is not known");
-    j = job_new(s->talk, at);
-    job_asker(j, s->jid.bare, s->jid.full, str_eq(s->jid.domain, s->talk->domain));
-    b = talk_scratch(s->talk);
-    xml_put_node(b, iq->payload, STR_NULL);
-    if (job_payload(j, buf_str(b)) != OK) {
-        job_free(j);
+    j = job_ask(s, iq, at, verbs[v].run);
+    if (!j)
         return ERR_INVALID;
-    }
-    j->run = verbs[v].run;
-    j->iq = iq_keep(s, iq);
-    if (at->person)
-        person_number(at->person);
-    if (s->talk->shared && verbs[v].run == verb_items && !j->asker.self && shows_profile(at, xml_attr(j->verb, "node")))
-        j->late = profile_items_late; /* read where the newest is */
-    if (verbs[v].set && shows_profile(at, xml_attr(j->verb, "node")))
-        j->done = avatar_changed;
-    if (verbs[v].set || j->late)
+    profile = shows_profile(at, xml_attr(j->verb, "node"));
+    if (verbs[v].set) {
+        j->done = profile ? avatar_changed : NULL;
         job_change(j, s);
-    else
+    } else if (profile && j->run == verb_items) {
+        job_view(j, s, profile_items_late);
+    } else {
         job_read(j, s);
+    }
     return OK;
 }

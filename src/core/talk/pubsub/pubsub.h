@@ -144,6 +144,7 @@ struct job {
     struct asker           asker;
     struct arena           arena, work; /* of the request; of one run of the verb */
     const struct xml_node *payload;     /* <pubsub/>, parsed anew in `arena` */
+    size_t                 payload_bytes;
     const struct xml_node *verb;        /* the first child */
     verb_fn               *run;
     bool                   held;   /* the client's next stanza waits */
@@ -166,14 +167,19 @@ struct job {
 enum err pubsub_ask(struct session *s, const struct stanza *iq, const struct service *at);
 void     pubsub_delete_all(struct db_conn *c, int64_t owner, struct str bare); /* in an apply: the account goes */
 
+struct service service_of(struct person *p); /* an account's */
+/* A client's iq, whatever its payload; then one of the last three below. NULL: its payload is too deep to be read again. */
+struct job *job_ask(struct session *s, const struct stanza *iq, const struct service *at, verb_fn *run);
 /* A request of our own: job_new, job_asker, job_payload if there is one; set `run`, and `iq` if it is to be
- * answered; then one of the last two, which take it. `s` may be NULL. */
+ * answered; then one of the last three, which take it. `s` may be NULL. */
 struct job *job_new(struct talk *t, const struct service *at);
 void        job_asker(struct job *j, struct str bare, struct str full, bool local);
 enum err    job_payload(struct job *j, struct str xml);
 void        job_free(struct job *j);
 void        job_read(struct job *j, struct session *s);
 void        job_change(struct job *j, struct session *s);
+/* A question for what an account shows of itself: others are answered from where the newest is seen, or `late` (struct job). */
+void job_view(struct job *j, struct session *s, void (*late)(const struct job *j, struct buf *out));
 
 /* In a verb: ends it. */
 enum err                  job_fail(struct job *j, const struct fault *f);

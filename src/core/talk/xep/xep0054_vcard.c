@@ -91,31 +91,19 @@ static void card_late(const struct job *j, struct buf *out)
     profile_put_vcard(out, &p);
 }
 
-static struct job *job_for(struct session *s, const struct stanza *iq, struct person *p, verb_fn *run)
-{
-    struct service at = { .owner = person_number(p), .pep = true, .bare = p->jid.bare, .person = p };
-    struct job    *j = job_new(s->talk, &at);
-
-    job_asker(j, s->jid.bare, s->jid.full, str_eq(s->jid.domain, s->talk->domain));
-    j->iq = iq_keep(s, iq);
-    j->run = run;
-    return j;
-}
-
 static enum err vcard_get(struct session *s, const struct stanza *iq)
 {
     struct person *p = iq->has_to ? person_known(s->talk, iq->to.local) : s->person;
+    struct service at;
     struct job    *j;
 
     if (!p)
         return ERR_NOT_FOUND;
-    j = job_for(s, iq, p, verb_card);
-    if (s->talk->shared && !j->asker.self) {
-        j->late = card_late;
-        job_change(j, s);       /* where the newest is seen */
-    } else {
-        job_read(j, s);
-    }
+    at = service_of(p);
+    j = job_ask(s, iq, &at, verb_card);
+    if (!j)
+        return ERR_INVALID;
+    job_view(j, s, card_late);
     return OK;
 }
 
@@ -138,19 +126,18 @@ static enum err verb_write(struct job *j, struct db_conn *c)
 
 static enum err vcard_set(struct session *s, const struct stanza *iq)
 {
-    struct job *j;
-    struct buf *b;
+    struct service at;
+    struct job    *j;
 
     if (!s->person || (iq->has_to && !str_eq(iq->to.full, s->jid.bare)))
         return ERR_DENIED;      /* §3.3 */
-    b = talk_scratch(s->talk);
-    xml_put_node(b, iq->payload, STR_NULL);
-    if (b->len > VCARD_BYTES_MAX)
-        return iq_error_condition(s, iq, "modify", "resource-constraint", "the card is larger than 128 KiB");
-    j = job_for(s, iq, s->person, verb_write);
-    if (job_payload(j, buf_str(b)) != OK) {
-        job_free(j);
+    at = service_of(s->person);
+    j = job_ask(s, iq, &at, verb_write);
+    if (!j)
         return ERR_INVALID;
+    if (j->payload_bytes > VCARD_BYTES_MAX) {
+        job_free(j);
+        return iq_error_condition(s, iq, "modify", "resource-constraint", "the card is larger than 128 KiB");
     }
     j->done = avatar_changed;
     job_change(j, s);

@@ -137,36 +137,24 @@ static enum err list_items(struct job *j, struct db_conn *c)
 
 static enum err discover(struct session *s, const struct stanza *iq, const struct service *at, verb_fn *run)
 {
-    struct job *j = job_new(s->talk, at);
-    struct buf *b = talk_scratch(s->talk);
+    struct job *j = job_ask(s, iq, at, run);
 
-    job_asker(j, s->jid.bare, s->jid.full, str_eq(s->jid.domain, s->talk->domain));
-    xml_put_node(b, iq->payload, STR_NULL);
-    if (job_payload(j, buf_str(b)) != OK) {
-        job_free(j);
+    if (!j)
         return ERR_INVALID;
-    }
-    j->iq = iq_keep(s, iq);
-    j->run = run;
     job_read(j, s);
     return OK;
 }
 
-static struct service account_service(struct person *p)
-{
-    return (struct service){.owner = p->id, .pep = true, .bare = p->jid.bare, .person = p};
-}
-
 enum err pubsub_account_info(struct session *s, const struct stanza *iq, struct person *p)
 {
-    struct service at = account_service(p);
+    struct service at = service_of(p);
 
     return discover(s, iq, &at, node_info);
 }
 
 enum err pubsub_account_items(struct session *s, const struct stanza *iq, struct person *p)
 {
-    struct service at = account_service(p);
+    struct service at = service_of(p);
 
     return discover(s, iq, &at, list_items);
 }
@@ -269,7 +257,7 @@ static enum verdict message_leaves(struct session *s, struct message *m)
     x = authorization(st);
     if (!x)
         return PASS;
-    at = account_service(s->person);
+    at = service_of(s->person);
     authorize(s, x, &at);
     return STOP;
 }

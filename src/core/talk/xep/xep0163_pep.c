@@ -15,12 +15,11 @@
 static enum err pep_iq(struct session *s, const struct stanza *iq)
 {
     struct person *p = iq->has_to ? person_known(s->talk, iq->to.local) : s->person;
-    struct service at = {.pep = true, .person = p};
+    struct service at;
 
     if (!p)
         return ERR_NOT_FOUND;
-    at.owner = person_number(p);
-    at.bare = p->jid.bare;
+    at = service_of(p);
     return pubsub_ask(s, iq, &at);
 }
 

@@ -458,48 +458,27 @@ static enum err verb_audience(struct job *j, struct db_conn *c)
 
 /* ---- the protocol ---- */
 
-static struct job *start(struct session *s, const struct stanza *iq, struct person *p, verb_fn *run)
-{
-    struct service at = {.owner = person_number(p), .pep = true, .bare = p->jid.bare, .person = p};
-    struct job *j = job_new(s->talk, &at);
-    struct buf *b = talk_scratch(s->talk);
-
-    job_asker(j, s->jid.bare, s->jid.full, str_eq(s->jid.domain, s->talk->domain));
-    xml_put_node(b, iq->payload, STR_NULL);
-    if (job_payload(j, buf_str(b)) != OK) {
-        job_free(j);
-        return NULL;
-    }
-    j->iq = iq_keep(s, iq);
-    j->run = run;
-    return j;
-}
-
 static enum err profiles_get(struct session *s, const struct stanza *iq)
 {
     struct person *p = iq->has_to ? person_known(s->talk, iq->to.local) : s->person;
     bool own = p && p == s->person;
-    const char *name = xml_attr(iq->payload, "number").p ? "one" : "view";
     verb_fn *run = NULL;
+    struct service at;
     struct job *j;
 
     if (!p)
         return ERR_NOT_FOUND;
     if (str_is(iq->payload->name, "profile"))
-        run = name[0] == 'v' ? verb_view : own ? verb_get_one : NULL;
+        run = !xml_attr(iq->payload, "number").p ? verb_view : own ? verb_get_one : NULL;
     else if (str_is(iq->payload->name, "profiles") && own)
         run = verb_list;
     if (!run)
         return own ? ERR_INVALID : ERR_DENIED;
-    j = start(s, iq, p, run);
+    at = service_of(p);
+    j = job_ask(s, iq, &at, run);
     if (!j)
         return ERR_INVALID;
-    if (s->talk->shared && !own) {
-        j->late = view_late;
-        job_change(j, s); /* where the newest is seen */
-    } else {
-        job_read(j, s);
-    }
+    job_view(j, s, view_late);
     return OK;
 }
 
@@ -509,13 +488,15 @@ static enum err profiles_set(struct session *s, const struct stanza *iq)
         const char *name;
         verb_fn *run;
     } sets[] = {{"profile", verb_set_one}, {"remove", verb_remove}, {"audience", verb_audience}};
+    struct service at;
     struct job *j = NULL;
 
     if (!s->person || (iq->has_to && !str_eq(iq->to.full, s->jid.bare)))
         return ERR_DENIED;
+    at = service_of(s->person);
     for (size_t i = 0; i < sizeof sets / sizeof sets[0] && !j; i++)
         if (str_is(iq->payload->name, sets[i].name))
-            j = start(s, iq, s->person, sets[i].run);
+            j = job_ask(s, iq, &at, sets[i].run);
     if (!j)
         return ERR_INVALID;
     j->done = avatar_changed;

@@ -238,24 +238,6 @@ enum err bookmarks_tell(struct job *j, struct db_conn *c)
 
 /* ---- private XML ---- */
 
-static struct job *start(struct session *s, const struct stanza *iq, verb_fn *run)
-{
-    struct service at = {
-        .owner = person_number(s->person), .pep = true, .bare = s->person->jid.bare, .person = s->person};
-    struct job *j = job_new(s->talk, &at);
-    struct buf *b = talk_scratch(s->talk);
-
-    job_asker(j, s->jid.bare, s->jid.full, true);
-    xml_put_node(b, iq->payload, STR_NULL);
-    if (job_payload(j, buf_str(b)) != OK) {
-        job_free(j);
-        return NULL;
-    }
-    j->iq = iq_keep(s, iq);
-    j->run = run;
-    return j;
-}
-
 static enum err verb_private_get(struct job *j, struct db_conn *c)
 {
     enum err e;
@@ -275,7 +257,8 @@ static enum err verb_private_set(struct job *j, struct db_conn *c)
 
 enum err bookmarks_private_get(struct session *s, const struct stanza *iq)
 {
-    struct job *j = start(s, iq, verb_private_get);
+    struct service at = service_of(s->person);
+    struct job *j = job_ask(s, iq, &at, verb_private_get);
 
     if (!j)
         return ERR_INVALID;
@@ -285,7 +268,8 @@ enum err bookmarks_private_get(struct session *s, const struct stanza *iq)
 
 enum err bookmarks_private_set(struct session *s, const struct stanza *iq)
 {
-    struct job *j = start(s, iq, verb_private_set);
+    struct service at = service_of(s->person);
+    struct job *j = job_ask(s, iq, &at, verb_private_set);
 
     if (!j)
         return ERR_INVALID;
