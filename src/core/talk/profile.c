@@ -49,8 +49,8 @@ static struct profile_view minimal(struct profile_view v)
 struct profile_view profile_for(struct db_conn *c, bool newest, int64_t owner, struct str owner_bare,
                                 struct str viewer_bare)
 {
-    struct str rest = owner_bare, local = str_split(&rest, '@');
-    struct profile_view v = {.kind = PROFILE_OWN, .owner = owner, .bare = owner_bare, .local = local};
+    struct profile_view v = {
+        .kind = PROFILE_OWN, .owner = owner, .bare = owner_bare, .local = profile_local(owner_bare)};
     int64_t number, contact;
 
     if (str_eq(owner_bare, viewer_bare))
@@ -128,6 +128,8 @@ void profile_read(struct db_conn *c, struct arena *a, struct profile_view *v, st
 }
 
 /* ---- forms ---- */
+
+const char *const profile_news[] = {NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL};
 
 bool profile_is_node(struct str node)
 {

@@ -69,11 +69,17 @@ struct profile {
 /* What the view shows, if it is OTHER or MINIMAL. Never fails; turns the view into MINIMAL if what it needs
  * cannot be read. */
 void profile_read(struct db_conn *c, struct arena *a, struct profile_view *v, struct profile *out);
+/* The name of the minimal one: all that it shows. */
+static inline struct str profile_local(struct str owner_bare)
+{
+    return str_split(&owner_bare, '@');
+}
 void profile_minimal(struct profile_view *v, struct profile *out);
 /* ERR_NOT_FOUND: there is no such profile. */
 enum err profile_load(struct db_conn *c, struct arena *a, int64_t owner, int number, struct profile *out);
 
 /* ---- in the forms of the doors ---- */
+extern const char *const profile_news[]; /* the nodes by which news of one are told; NULL ends them */
 bool profile_is_node(struct str node); /* is it one of those that show a profile? */
 void profile_put_vcard(struct buf *b, const struct profile *p);
 /* The one item of a profile node; false: there is none. */

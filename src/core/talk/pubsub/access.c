@@ -77,6 +77,18 @@ enum err access_to(struct job *j, struct db_conn *c, const struct node *n, const
     }
 }
 
+enum err item_last_seen(struct job *j, struct db_conn *c, struct str node, struct node *n, struct item *out)
+{
+    const struct fault *why;
+    enum err            e = node_read(j, c, node, false, n);
+
+    if (!e)
+        e = access_to(j, c, n, &why);
+    if (e)
+        return e;
+    return why ? ERR_NOT_FOUND : item_last(j, c, n, out);
+}
+
 bool may_publish(const struct node *n)
 {
     switch (n->mine) {

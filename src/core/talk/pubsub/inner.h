@@ -17,6 +17,8 @@ void        items_event_put(struct buf *b, struct str node, const struct item *i
 const char *pubsub_affiliation_name(enum affiliation a);
 const char *sub_state_name(enum sub_state s);
 bool        affiliation_named(struct str name, enum affiliation *out);
+enum err    affiliation_of(struct job *j, struct db_conn *c, const struct node *n, struct str bare, enum affiliation *out); /* store.c */
+enum err    affiliation_write(struct db_conn *c, const struct node *n, struct str bare, enum affiliation a);
 enum err    node_of_owner(struct job *j, struct db_conn *c, bool take, struct node *n); /* <… node=''/> of an owner's request */
 
 /* ---- profiles.c: the doors of talk/profile.h ---- */

@@ -215,11 +215,10 @@ enum err items_as_they_are(struct job *j, struct db_conn *c)
     struct str          name = xml_attr(j->verb, "node");
     const struct fault *why;
     struct node         n;
-    enum err            e;
+    enum err            e = node_find(j, c, name, false, &n);
 
-    e = node_read(j, c, name, false, &n);
-    if (e)
-        return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
+    if (e || j->fault)
+        return e;
     e = access_to(j, c, &n, &why);
     if (e || why)
         return e ? e : job_fail(j, why);

@@ -16,9 +16,9 @@ enum err node_of_owner(struct job *j, struct db_conn *c, bool take, struct node 
 
     if (!name_fits(name))
         return job_fail(j, &fault_nodeid_required);
-    e = node_read(j, c, name, take, n);
-    if (e)
-        return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
+    e = node_find(j, c, name, take, n);
+    if (e || j->fault)
+        return e;
     return is_owner(n) ? OK : job_fail(j, &fault_forbidden);
 }
 

@@ -7,10 +7,6 @@ static struct db_sql      subscriptions_list = { "SELECT jid, state FROM pubsub_
 static struct db_sql      drop_outcast = { "DELETE FROM pubsub_subscription WHERE node = ?1 AND bare = ?2" };
 static struct db_sql      pending_of = { "SELECT jid FROM pubsub_subscription WHERE node = ?1 AND bare = ?2 AND state = 1" };
 static struct db_sql      affiliations_list = { "SELECT jid, affiliation FROM pubsub_affiliation WHERE node = ?1 ORDER BY jid" };
-static struct db_sql      affiliation_select = { "SELECT affiliation FROM pubsub_affiliation WHERE node = ?1 AND jid = ?2" };
-static struct db_sql      affiliation_put = { "INSERT INTO pubsub_affiliation(node, jid, affiliation) VALUES (?1, ?2, ?3)"
-                                                   " ON CONFLICT(node, jid) DO UPDATE SET affiliation = excluded.affiliation" };
-static struct db_sql      affiliation_delete = { "DELETE FROM pubsub_affiliation WHERE node = ?1 AND jid = ?2" };
 static struct db_sql      affiliations_count = { "SELECT count(*) FROM pubsub_affiliation WHERE node = ?1" };
 static const struct fault not_acceptable = { "not-acceptable", NULL, NULL, NULL };
 static const struct fault malformed = { "jid-malformed", NULL, NULL, NULL };
@@ -152,19 +148,6 @@ struct wanted {
     enum affiliation now, then;
 };
 
-static enum err affiliation_now(struct job *j, struct db_conn *c, const struct node *n, struct str bare, enum affiliation *out)
-{
-    struct db_stmt *row = NULL;
-    enum err        e = db_get(c, &row, &affiliation_select, "is", n->id, bare);
-
-    *out = e ? AFFILIATION_NONE : (enum affiliation)db_i64(row, 0);
-    if (j->service.pep && str_eq(bare, j->service.bare))
-        *out = AFFILIATION_OWNER;
-    if (row)
-        db_done(row);
-    return e == ERR_NOT_FOUND ? OK : e;
-}
-
 static enum err read_wanted(struct job *j, struct db_conn *c, const struct node *n, struct wanted *w, int *n_wanted)
 {
     *n_wanted = 0;
@@ -180,7 +163,7 @@ static enum err read_wanted(struct job *j, struct db_conn *c, const struct node 
         for (int i = 0; i < *n_wanted; i++)
             if (str_eq(w[i].who.bare, one->who.bare))
                 return job_fail(j, &fault_bad_request);
-        e = affiliation_now(j, c, n, one->who.bare, &one->now);
+        e = affiliation_of(j, c, n, one->who.bare, &one->now);
         if (e)
             return e;
         one->then = one->now;
@@ -243,8 +226,7 @@ static enum err set_affiliation(struct job *j, struct db_conn *c, const struct n
 
     if (w->then == w->now)
         return OK;
-    e = w->then == AFFILIATION_NONE ? db_run(c, &affiliation_delete, "is", n->id, w->who.bare)
-                                    : db_run(c, &affiliation_put, "isi", n->id, w->who.bare, (int64_t)w->then);
+    e = affiliation_write(c, n, w->who.bare, w->then);
     return e || w->then == AFFILIATION_NONE ? e : settle_pending(j, c, n, w);
 }
 

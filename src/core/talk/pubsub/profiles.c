@@ -61,13 +61,10 @@ enum err profile_items(struct job *j, struct db_conn *c)
 
 void profile_items_late(const struct job *j, struct buf *out)
 {
-    struct str          rest = j->service.bare;
-    struct profile_view v = { .local = str_split(&rest, '@') };
-    struct arena        a;
-    struct profile      p;
+    struct profile p = { .name = profile_local(j->service.bare) };
+    struct arena   a;
 
     arena_init(&a);
-    profile_minimal(&v, &p);
     put_view(out, j, &a, &p);
     arena_done(&a);
 }
@@ -159,10 +156,8 @@ void profile_tell_item(struct job *j, struct str viewer, const struct node *n, c
 /* What viewers of another profile hear of it. */
 void profile_tell(struct job *j, struct str viewer, const struct profile *p)
 {
-    static const char *const nodes[] = { NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL };
-
-    for (int i = 0; nodes[i]; i++) {
-        struct node n = { .name = str_of(nodes[i]) };
+    for (int i = 0; profile_news[i]; i++) {
+        struct node n = { .name = str_of(profile_news[i]) };
         struct item item = { .publisher = j->service.bare };
 
         if (profile_put_item(&j->work, p, n.name, &item.id, &item.xml))

@@ -313,9 +313,9 @@ enum err verb_retract(struct job *j, struct db_conn *c)
         return job_fail(j, &fault_item_required);
     if (notify.p && !form_read_bool(notify, &told))
         return job_fail(j, &bad_notify);
-    e = node_read(j, c, name, true, &n);
-    if (e)
-        return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
+    e = node_find(j, c, name, true, &n);
+    if (e || j->fault)
+        return e;
     if (n.mine == AFFILIATION_OUTCAST)
         return job_fail(j, &fault_forbidden);
     if (!n.config.persist)

@@ -191,6 +191,7 @@ extern const struct fault fault_bad_request, fault_not_found, fault_forbidden, f
 /* OK, ERR_NOT_FOUND. `take`: the row is ours until the commit (a change). Fills what the asker is to the
  * node. */
 enum err node_read(struct job *j, struct db_conn *c, struct str name, bool take, struct node *out);
+enum err node_find(struct job *j, struct db_conn *c, struct str name, bool take, struct node *out); /* or the fault that there is none */
 enum err node_insert(struct job *j, struct db_conn *c, struct str name, const struct node_config *config, struct node *out);
 enum err node_write_config(struct job *j, struct db_conn *c, const struct node *n);
 enum err node_delete(struct db_conn *c, int64_t id);
@@ -220,6 +221,8 @@ void     ids_add(struct arena *a, struct ids *l, struct str id);
 /* ---- access.c ---- */
 /* NULL: may read its items, or subscribe to it. */
 enum err access_to(struct job *j, struct db_conn *c, const struct node *n, const struct fault **why);
+/* The last item of a node that the asker may see. ERR_NOT_FOUND: there is none, or not for them. */
+enum err item_last_seen(struct job *j, struct db_conn *c, struct str node, struct node *n, struct item *out);
 bool     may_publish(const struct node *n);
 bool     is_owner(const struct node *n);
 

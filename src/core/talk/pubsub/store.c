@@ -49,6 +49,7 @@ static struct db_sql node_sums_write = { "UPDATE pubsub_node SET sequence = ?2, 
 static struct db_sql affiliation_select = { "SELECT affiliation FROM pubsub_affiliation WHERE node = ?1 AND jid = ?2" };
 static struct db_sql affiliation_put = { "INSERT INTO pubsub_affiliation(node, jid, affiliation) VALUES (?1, ?2, ?3)"
                                          " ON CONFLICT(node, jid) DO UPDATE SET affiliation = excluded.affiliation" };
+static struct db_sql affiliation_delete = { "DELETE FROM pubsub_affiliation WHERE node = ?1 AND jid = ?2" };
 static struct db_sql subscribed_select = { "SELECT coalesce(max(state), 0) FROM pubsub_subscription WHERE node = ?1 AND bare = ?2" };
 static struct db_sql item_newest = { "SELECT sequence, us, id, publisher, xml FROM pubsub_item WHERE node = "
                                      "?1 AND us >= ?2 ORDER BY sequence DESC LIMIT 1" };
@@ -103,22 +104,36 @@ static enum err number_of(struct db_stmt *row, enum err e, int64_t *out)
     return e == ERR_NOT_FOUND ? OK : e;
 }
 
+enum err affiliation_of(struct job *j, struct db_conn *c, const struct node *n, struct str bare, enum affiliation *out)
+{
+    struct db_stmt *row = NULL;
+    int64_t         v;
+    enum err        e;
+
+    *out = AFFILIATION_OWNER;
+    if (j->service.pep && str_eq(bare, j->service.bare))
+        return OK;
+    e = db_get(c, &row, &affiliation_select, "is", n->id, bare);
+    e = number_of(row, e, &v);
+    *out = (enum affiliation)v;
+    return e;
+}
+
+enum err affiliation_write(struct db_conn *c, const struct node *n, struct str bare, enum affiliation a)
+{
+    return a == AFFILIATION_NONE ? db_run(c, &affiliation_delete, "is", n->id, bare)
+                                 : db_run(c, &affiliation_put, "isi", n->id, bare, (int64_t)a);
+}
+
 /* What the asker is to the node. */
 static enum err relation(struct job *j, struct db_conn *c, struct node *n)
 {
     struct db_stmt *row = NULL;
-    int64_t         v = 0;
-    enum err        e;
+    int64_t         v;
+    enum err        e = affiliation_of(j, c, n, j->asker.bare, &n->mine);
 
-    n->mine = AFFILIATION_OWNER;
-    if (!j->asker.self) {
-        e = db_get(c, &row, &affiliation_select, "is", n->id, j->asker.bare);
-        e = number_of(row, e, &v);
-        if (e)
-            return e;
-        n->mine = (enum affiliation)v;
-    }
-    row = NULL;
+    if (e)
+        return e;
     e = db_get(c, &row, &subscribed_select, "is", n->id, j->asker.bare);
     e = number_of(row, e, &v);
     n->subscribed = (enum sub_state)v;
@@ -142,6 +157,13 @@ enum err node_read(struct job *j, struct db_conn *c, struct str name, bool take,
     if (row)
         db_done(row);
     return e ? e : relation(j, c, n);
+}
+
+enum err node_find(struct job *j, struct db_conn *c, struct str name, bool take, struct node *n)
+{
+    enum err e = node_read(j, c, name, take, n);
+
+    return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
 }
 
 static enum err count_nodes(struct job *j, struct db_conn *c, int64_t *n)
@@ -175,7 +197,7 @@ enum err node_insert(struct job *j, struct db_conn *c, struct str name, const st
         db_done(row);
     if (e) /* somebody has made it meanwhile */
         return e == ERR_NOT_FOUND ? job_fail(j, &fault_conflict) : e;
-    return j->service.pep ? OK : db_run(c, &affiliation_put, "isi", n->id, j->asker.bare, (int64_t)AFFILIATION_OWNER);
+    return j->service.pep ? OK : affiliation_write(c, n, j->asker.bare, AFFILIATION_OWNER);
 }
 
 enum err node_write_config(struct job *j, struct db_conn *c, const struct node *n)

@@ -169,11 +169,13 @@ static enum err tell_owners(struct job *j, struct db_conn *c, const struct node 
 
 /* ---- subscribe ---- */
 
-/* The `jid` of a request: one's own, bare or full. */
+/* Of a request that names a node: its `jid`, one's own, bare or full. */
 static enum err own_jid(struct job *j, const struct fault *otherwise, struct jid *out)
 {
     struct str text = xml_attr(j->verb, "jid");
 
+    if (!name_fits(xml_attr(j->verb, "node")))
+        return job_fail(j, &fault_nodeid_required);
     if (!text.p || jid_parse(&j->work, text, out) != OK)
         return job_fail(j, &invalid_jid);
     return str_eq(out->bare, j->asker.bare) ? OK : job_fail(j, otherwise);
@@ -230,22 +232,18 @@ static enum err subscribe(struct job *j, struct db_conn *c, const struct node *n
 
 enum err verb_subscribe(struct job *j, struct db_conn *c)
 {
-    struct str     name = xml_attr(j->verb, "node");
     enum sub_state s;
     struct node    n;
     struct jid     who;
-    enum err       e;
+    enum err       e = own_jid(j, &invalid_jid, &who);
 
-    if (!name_fits(name))
-        return job_fail(j, &fault_nodeid_required);
-    e = own_jid(j, &invalid_jid, &who);
     if (e || j->fault)
         return e;
     if (xml_child(j->payload, "options", NS_PUBSUB))
         return job_fail(j, &no_options);
-    e = node_read(j, c, name, true, &n);
-    if (e)
-        return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
+    e = node_find(j, c, xml_attr(j->verb, "node"), true, &n);
+    if (e || j->fault)
+        return e;
     if (!n.config.subscribe && !is_owner(&n))
         return job_fail(j, &no_subscribing);
     e = subscription_state(c, &n, &who, &s);
@@ -259,20 +257,16 @@ enum err verb_subscribe(struct job *j, struct db_conn *c)
 
 enum err verb_unsubscribe(struct job *j, struct db_conn *c)
 {
-    struct str     name = xml_attr(j->verb, "node");
     enum sub_state s;
     struct node    n;
     struct jid     who;
-    enum err       e;
+    enum err       e = own_jid(j, &fault_forbidden, &who);
 
-    if (!name_fits(name))
-        return job_fail(j, &fault_nodeid_required);
-    e = own_jid(j, &fault_forbidden, &who);
     if (e || j->fault)
         return e;
-    e = node_read(j, c, name, true, &n);
-    if (e)
-        return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
+    e = node_find(j, c, xml_attr(j->verb, "node"), true, &n);
+    if (e || j->fault)
+        return e;
     e = subscription_state(c, &n, &who, &s);
     if (e || s == SUBSTATE_NONE)
         return e ? e : job_fail(j, &not_subscribed);

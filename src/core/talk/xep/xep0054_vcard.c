@@ -83,11 +83,8 @@ static enum err verb_card(struct job *j, struct db_conn *c)
 
 static void card_late(const struct job *j, struct buf *out)
 {
-    struct str          rest = j->service.bare;
-    struct profile_view v = { .local = str_split(&rest, '@') };
-    struct profile      p;
+    struct profile p = { .name = profile_local(j->service.bare) };
 
-    profile_minimal(&v, &p);
     profile_put_vcard(out, &p);
 }
 

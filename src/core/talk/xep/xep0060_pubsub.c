@@ -43,10 +43,10 @@ static enum err node_info(struct job *j, struct db_conn *c)
 {
     struct str name = xml_attr(j->payload, "node");
     struct node n;
-    enum err e = node_read(j, c, name, false, &n);
+    enum err e = node_find(j, c, name, false, &n);
 
-    if (e)
-        return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
+    if (e || j->fault)
+        return e;
     BUF_LIT(&j->out, "<query xmlns='" NS_INFO "'");
     xml_put_attr(&j->out, "node", name);
     BUF_LIT(&j->out, "><identity category='pubsub' type='leaf'/><feature var='" NS_PUBSUB "'/>");
@@ -118,11 +118,11 @@ static enum err list_items(struct job *j, struct db_conn *c)
     enum err e = OK;
 
     if (name.len)
-        e = node_read(j, c, name, false, &n);
-    if (!e && name.len)
+        e = node_find(j, c, name, false, &n);
+    if (!e && !j->fault && name.len)
         e = access_to(j, c, &n, &why);
-    if (e || why)
-        return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e ? e : job_fail(j, why);
+    if (e || j->fault || why)
+        return e || j->fault ? e : job_fail(j, why);
     BUF_LIT(&j->out, "<query xmlns='" NS_ITEMS "'");
     if (name.len)
         xml_put_attr(&j->out, "node", name);

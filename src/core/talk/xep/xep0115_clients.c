@@ -240,17 +240,17 @@ struct str caps_list(const struct session *s)
     return caps_known(s) ? str_of(s->caps->wants) : STR_NULL;
 }
 
-bool caps_wants(const struct session *s, struct str node)
+bool caps_list_has(struct str list, struct str node)
 {
-    struct str rest;
-
-    if (!caps_known(s))
-        return false;
-    rest = str_of(s->caps->wants);
-    while (rest.len)
-        if (str_eq(str_split(&rest, '\n'), node))
+    while (list.len)
+        if (str_eq(str_split(&list, '\n'), node))
             return true;
     return false;
+}
+
+bool caps_wants(const struct session *s, struct str node)
+{
+    return caps_list_has(caps_list(s), node);
 }
 
 /* To everyone who has this version: what they want is known now. */

@@ -32,6 +32,7 @@ bool caps_algorithm(struct str name, enum digest_kind *out);
 bool caps_wants(const struct session *s, struct str node);
 bool caps_known(const struct session *s);
 struct str caps_list(const struct session *s); /* '\n' behind each */
+bool caps_list_has(struct str list, struct str node);
 void caps_forget(struct session *s);
 /* Its presence came from another messenger, or from before a restart. */
 void caps_restored(struct session *s);

@@ -58,14 +58,6 @@ struct last {
     struct ids messages;
 };
 
-static bool wants(struct str list, struct str node)
-{
-    while (list.len)
-        if (str_eq(str_split(&list, '\n'), node))
-            return true;
-    return false;
-}
-
 static bool is_wanted(const struct last *l, struct str bare, struct str node)
 {
     for (int i = 0; i < l->count; i++)
@@ -78,7 +70,7 @@ static void want(struct job *j, struct last *l, int64_t owner, struct str bare, 
 {
     bool profile = profile_is_node(node) && !str_eq(bare, l->bare);
 
-    if (!wants(l->wants, node) || (l->only.len && !str_eq(l->only, bare)) ||
+    if (!caps_list_has(l->wants, node) || (l->only.len && !str_eq(l->only, bare)) ||
         !(profile ? l->profiles : l->ordinary))
         return;
     if (l->count == l->cap) {
@@ -136,7 +128,6 @@ static struct db_sql shown_to = {
 
 static enum err find_shown(struct job *j, struct db_conn *c, struct last *l)
 {
-    static const char *const nodes[] = {NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL};
     struct db_stmt *row = db_prepare(c, &shown_to);
     enum err e;
 
@@ -150,9 +141,9 @@ static enum err find_shown(struct job *j, struct db_conn *c, struct last *l)
     while ((e = db_step(row)) == OK) {
         struct str bare = arena_printf(&j->work, "%.*s%.*s", STR_ARG(db_text(row, 0)), STR_ARG(l->suffix));
 
-        for (int i = 0; nodes[i]; i++)
-            if (!is_wanted(l, bare, str_of(nodes[i])))
-                want(j, l, db_i64(row, 1), bare, str_of(nodes[i]));
+        for (int i = 0; profile_news[i]; i++)
+            if (!is_wanted(l, bare, str_of(profile_news[i])))
+                want(j, l, db_i64(row, 1), bare, str_of(profile_news[i]));
     }
     db_done(row);
     return e == ERR_NOT_FOUND ? OK : e;
@@ -171,18 +162,12 @@ static enum err add_item(struct job *j, struct last *l, const struct node *n, co
 
 static enum err add_basic(struct job *j, struct db_conn *c, struct last *l, const struct wanted *w)
 {
-    const struct fault *why;
     struct node n;
     struct item i;
-    enum err e = node_read(j, c, w->node, false, &n);
+    enum err e = item_last_seen(j, c, w->node, &n, &i);
 
-    if (!e)
-        e = access_to(j, c, &n, &why);
-    if (e || why || n.config.send_last != LAST_ON_SUB_AND_PRESENCE || !n.config.notifications ||
+    if (e || i.us < l->since_us || n.config.send_last != LAST_ON_SUB_AND_PRESENCE || !n.config.notifications ||
         !n.config.persist)
-        return e == ERR_NOT_FOUND ? OK : e;
-    e = item_last(j, c, &n, &i);
-    if (e || i.us < l->since_us)
         return e == ERR_NOT_FOUND ? OK : e;
     return add_item(j, l, &n, &i);
 }

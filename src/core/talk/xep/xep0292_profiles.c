@@ -2,7 +2,6 @@
  * multi-profile: how an owner keeps up to three profiles besides the basic one and says who sees which (docs/profiles.md). What
  * everyone gets of them is decided in talk/profile.h.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
-#include "crypto/digest.h"
 #include "talk/owned.h"
 #include "talk/pubsub/inner.h"
 #include "talk/xep/xep0398_avatars.h"
@@ -103,17 +102,11 @@ static void put_profile(struct buf *b, const struct profile *p, int number, bool
 
 static enum err nick_of(struct job *j, struct db_conn *c, struct str *out)
 {
-    const struct fault *why;
     struct xml_node *x;
     struct node n;
     struct item i;
-    enum err e = node_read(j, c, STR(NODE_NICK), false, &n);
+    enum err e = item_last_seen(j, c, STR(NODE_NICK), &n, &i);
 
-    if (!e)
-        e = access_to(j, c, &n, &why);
-    if (e || why)
-        return e == ERR_NOT_FOUND ? OK : e;
-    e = item_last(j, c, &n, &i);
     if (!e && xml_parse(&j->work, i.xml, NULL, &x) == XML_FINE && xml_is(x, "nick", NODE_NICK))
         *out = xml_text(&j->work, x);
     return e == ERR_NOT_FOUND ? OK : e;
@@ -174,11 +167,8 @@ static enum err verb_view(struct job *j, struct db_conn *c)
 
 static void view_late(const struct job *j, struct buf *out)
 {
-    struct str rest = j->service.bare;
-    struct profile_view v = {.local = str_split(&rest, '@')};
-    struct profile p;
+    struct profile p = {.name = profile_local(j->service.bare)};
 
-    profile_minimal(&v, &p);
     put_profile(out, &p, -1, true);
 }
 
@@ -234,24 +224,13 @@ static enum err verb_get_one(struct job *j, struct db_conn *c)
 
 /* ---- the owner changes one ---- */
 
-static struct str without_space(struct arena *a, struct str text)
-{
-    char *out = arena_alloc(a, text.len + 1);
-    size_t n = 0;
-
-    for (size_t i = 0; i < text.len; i++)
-        if (!strchr(" \t\r\n", text.p[i]))
-            out[n++] = text.p[i];
-    return str_make(out, n);
-}
-
 /* False: not base64, or no type. `bytes` gets what is inside. */
 static bool read_picture(struct job *j, const char *name, struct str *type, struct str *data,
                          struct str *bytes)
 {
     const struct xml_node *x = xml_child(j->payload, name, NS_PROFILES);
 
-    if (!x || !(*data = without_space(&j->work, xml_text(&j->work, x))).len)
+    if (!x || !(*data = picture_text(&j->work, xml_text(&j->work, x))).len)
         return true;
     *type = xml_attr(x, "type");
     return type->len && str_starts(*type, STR("image/")) && base64_decode(&j->work, *data, bytes) == OK;
@@ -260,8 +239,6 @@ static bool read_picture(struct job *j, const char *name, struct str *type, stru
 static const struct fault *read_one(struct job *j, int number, struct profile *p)
 {
     struct str bytes = STR_NULL, ignored;
-    uint8_t hash[20];
-    struct buf id;
 
     *p = (struct profile){.name = xml_child_text(&j->work, j->payload, "name", NS_PROFILES),
                           .status = xml_child_text(&j->work, j->payload, "status", NS_PROFILES)};
@@ -276,12 +253,8 @@ static const struct fault *read_one(struct job *j, int number, struct profile *p
         return &too_large;
     if (!p->photo.len)
         return NULL;
-    digest(DIGEST_SHA1, bytes, hash);
-    buf_init(&id, 0);
-    hex_put(&id, str_make((char *)hash, sizeof hash));
-    p->photo_id = arena_str(&j->work, buf_str(&id));
+    p->photo_id = picture_id(&j->work, bytes);
     p->photo_bytes = (int64_t)bytes.len;
-    buf_done(&id);
     return NULL;
 }
 
@@ -289,13 +262,12 @@ static enum err tell_viewers(struct job *j, struct db_conn *c, int number, const
 {
     struct db_stmt *row = db_prepare(c, &audience_select);
     struct profile shown = *p;
-    struct str rest = j->service.bare;
     enum err e;
 
     if (!row)
         return ERR_IO;
     if (!shown.name.len)
-        shown.name = str_split(&rest, '@');
+        shown.name = profile_local(j->service.bare);
     db_bind_i64(row, 1, j->service.owner);
     db_bind_i64(row, 2, number);
     while ((e = db_step(row)) == OK)
@@ -394,22 +366,16 @@ static enum err read_viewers(struct job *j, struct db_conn *c, int number, int *
 /* Who is back in the basic profile's audience is shown that. */
 static enum err tell_basic(struct job *j, struct db_conn *c, struct str who)
 {
-    static const char *const nodes[] = {NODE_AVATAR_METADATA, NODE_NICK, NODE_VCARD4, NULL};
     struct asker owner = j->asker;
     enum err e = OK;
 
     j->asker = (struct asker){.bare = who, .full = who};
-    for (int i = 0; nodes[i] && !e; i++) {
-        const struct fault *why;
+    for (int i = 0; profile_news[i] && !e; i++) {
         struct node n;
         struct item item;
 
-        e = node_read(j, c, str_of(nodes[i]), false, &n);
+        e = item_last_seen(j, c, str_of(profile_news[i]), &n, &item);
         if (!e)
-            e = access_to(j, c, &n, &why);
-        if (!e && !why)
-            e = item_last(j, c, &n, &item);
-        if (!e && !why)
             profile_tell_item(j, who, &n, &item);
         e = e == ERR_NOT_FOUND ? OK : e;
     }
@@ -434,7 +400,6 @@ static enum err move_viewer(struct job *j, struct db_conn *c, const struct named
 static enum err verb_audience(struct job *j, struct db_conn *c)
 {
     struct named *v;
-    struct str rest = j->service.bare;
     struct profile p = {0};
     int n, count;
     enum err e;
@@ -447,7 +412,7 @@ static enum err verb_audience(struct job *j, struct db_conn *c)
     if (e)
         return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
     if (!p.name.len)
-        p.name = str_split(&rest, '@');
+        p.name = profile_local(j->service.bare);
     e = read_viewers(j, c, n, &count, &v);
     if (j->fault)
         return e;

@@ -27,38 +27,35 @@ static const struct xml_node *info_of(const struct xml_node *metadata)
     return NULL;
 }
 
-static void put_sha1(struct buf *b, struct str bytes)
+struct str picture_id(struct arena *a, struct str bytes)
 {
-    uint8_t hash[20];
+    uint8_t hash[PHOTO_ID_BYTES / 2];
+    struct str id;
+    struct buf b;
 
     digest(DIGEST_SHA1, bytes, hash);
-    hex_put(b, str_make((char *)hash, sizeof hash));
+    buf_init(&b, 0);
+    hex_put(&b, str_make((char *)hash, sizeof hash));
+    id = arena_str(a, buf_str(&b));
+    buf_done(&b);
+    return id;
 }
 
 static bool hash_fits(struct arena *a, struct str data, struct str id)
 {
     struct str bytes;
-    struct buf b;
-    bool yes;
 
-    if (base64_decode(a, data, &bytes) != OK)
-        return false;
-    buf_init(&b, 0);
-    put_sha1(&b, bytes);
-    yes = str_eq_nocase(buf_str(&b), id);
-    buf_done(&b);
-    return yes;
+    return base64_decode(a, data, &bytes) == OK && str_eq_nocase(picture_id(a, bytes), id);
 }
 
-/* Base64 as others write it has line breaks. */
-static struct str without_space(struct arena *a, struct str text)
+struct str picture_text(struct arena *a, struct str base64)
 {
-    char *out = arena_alloc(a, text.len + 1);
+    char *out = arena_alloc(a, base64.len + 1);
     size_t n = 0;
 
-    for (size_t i = 0; i < text.len; i++)
-        if (!strchr(" \t\r\n", text.p[i]))
-            out[n++] = text.p[i];
+    for (size_t i = 0; i < base64.len; i++)
+        if (!strchr(" \t\r\n", base64.p[i]))
+            out[n++] = base64.p[i];
     return str_make(out, n);
 }
 
@@ -75,7 +72,7 @@ static enum err read_data(struct job *j, struct db_conn *c, struct avatar *out)
         return e == ERR_NOT_FOUND ? OK : e;
     if (xml_parse(&j->work, i.xml, NULL, &x) != XML_FINE || !xml_is(x, "data", NODE_AVATAR_DATA))
         return OK;
-    out->data = without_space(&j->work, xml_text(&j->work, x));
+    out->data = picture_text(&j->work, xml_text(&j->work, x));
     if (!hash_fits(&j->work, out->data, out->id))
         out->data = STR_NULL;
     return OK;
@@ -84,19 +81,13 @@ static enum err read_data(struct job *j, struct db_conn *c, struct avatar *out)
 enum err avatar_read(struct job *j, struct db_conn *c, struct avatar *out, bool *there)
 {
     const struct xml_node *info;
-    const struct fault *why;
     struct xml_node *x;
     struct node n;
     struct item i;
-    enum err e = node_read(j, c, STR(NODE_AVATAR_METADATA), false, &n);
+    enum err e = item_last_seen(j, c, STR(NODE_AVATAR_METADATA), &n, &i);
 
     *out = (struct avatar){0};
-    *there = e == OK;
-    if (!e)
-        e = access_to(j, c, &n, &why);
-    if (e || why)
-        return e == ERR_NOT_FOUND ? OK : e;
-    e = item_last(j, c, &n, &i);
+    *there = n.id != 0;
     if (e)
         return e == ERR_NOT_FOUND ? OK : e;
     info = xml_parse(&j->work, i.xml, NULL, &x) == XML_FINE ? info_of(x) : NULL;
@@ -121,14 +112,11 @@ void avatar_put_photo(struct buf *b, const struct avatar *av)
 static enum err publish_picture(struct job *j, struct db_conn *c, struct str type, struct str data,
                                 struct str bytes)
 {
-    struct buf id, xml;
-    struct str name;
+    struct str name = picture_id(&j->work, bytes);
+    struct buf xml;
     enum err e;
 
-    buf_init(&id, 0);
     buf_init(&xml, 0);
-    put_sha1(&id, bytes);
-    name = arena_str(&j->work, buf_str(&id));
     BUF_LIT(&xml, "<data xmlns='" NODE_AVATAR_DATA "'>");
     buf_put_str(&xml, data);
     BUF_LIT(&xml, "</data>");
@@ -142,7 +130,6 @@ static enum err publish_picture(struct job *j, struct db_conn *c, struct str typ
         e = publish_own(j, c, STR(NODE_AVATAR_METADATA), name, arena_str(&j->work, buf_str(&xml)),
                         ACCESS_OPEN);
     }
-    buf_done(&id);
     buf_done(&xml);
     return e;
 }
@@ -169,7 +156,7 @@ enum err avatar_from_card(struct job *j, struct db_conn *c, const struct xml_nod
 
     data = photo ? xml_child_text(&j->work, photo, "BINVAL", NS_VCARD) : STR_NULL;
     type = photo ? xml_child_text(&j->work, photo, "TYPE", NS_VCARD) : STR_NULL;
-    data = without_space(&j->work, data);
+    data = picture_text(&j->work, data);
     if (!data.len)
         return publish_none(j, c);
     if (base64_decode(&j->work, data, &bytes) != OK)

@@ -7,6 +7,10 @@ struct avatar {
     struct str id, type, data;
 }; /* data: base64; p NULL: no picture, or none for this asker */
 
+/* Base64 as others write it has line breaks: without them. */
+struct str picture_text(struct arena *a, struct str base64);
+struct str picture_id(struct arena *a, struct str bytes); /* SHA-1 in hex (XEP-0084 §4.2) */
+
 /* The account's picture, if the asker may read the node. *there: the account has avatar nodes, so the picture
  * is not in the card. */
 enum err avatar_read(struct job *j, struct db_conn *c, struct avatar *out, bool *there);
