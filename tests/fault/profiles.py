@@ -117,6 +117,16 @@ async def look(model, viewer, stream, owner, door, fault):
     model.end(question, door, answer, fault)
 
 
+async def subscribe(model, viewer, stream, owner, fault):
+    """Who subscribes is sent the last item; sweep judges it when it comes."""
+    own = viewer + owner[owner.index("@"):]
+    for node in (NICK, METADATA, VCARD4):
+        for verb in ("subscribe", "unsubscribe"):
+            question = model.begin(viewer)
+            answer = await stream.ask("set", f"<pubsub xmlns='{PUBSUB}'><{verb} node='{node}' jid='{own}'/></pubsub>", owner, 20)
+            model.end(question, verb, answer, fault)
+
+
 def sweep(model, viewer, stream, fault, allowed=None):
     """What came by itself: news, last items, presence."""
     for item in list(stream.items):
@@ -234,6 +244,7 @@ class Town:
         for v in VIEWERS:
             for door in DOORS:
                 await look(self.model, v, self.streams[v], self.owner_bare, door, fault)
+            await subscribe(self.model, v, self.streams[v], self.owner_bare, fault)
         self.streams[OWNER].send(f"<presence><nick xmlns='{NICK}'>{mark('name', 0)}</nick>"
                                  f"<x xmlns='vcard-temp:x:update'><photo>{picture_id(0)}</photo></x></presence>")
         await fence(self.streams[OWNER])
