@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "talk/jids.h"
+#include "talk/rooms/room_leave.h"
 #include "talk/rooms/room_show.h"
 #include "talk/rooms/room_stanza.h"
 #include <stdlib.h>
@@ -68,6 +69,36 @@ void rooms_session_left(struct session *s, struct str inner)
         struct room *r = seat_room(seat);
 
         leave(r, seat, NULL, inner, 0);
+    }
+}
+
+/* In memory at once, for whoever comes in next; then as any new presence. */
+static void tell_less(struct session *s, struct occupant *o)
+{
+    struct room_change *c;
+    struct buf          inner;
+
+    buf_init(&inner, 0);
+    if (room_put_inner_again(&inner, s, str_of(o->inner))) {
+        free(o->inner);
+        o->inner = str_dup(buf_str(&inner));
+        occupant_text_drop(o);
+        c = room_change_new(o->room, NULL);
+        c->expected = -1;
+        room_delta(c, &(struct room_delta){ .kind = DELTA_PRESENCE, .jid = s->jid.full, .text = buf_str(&inner) });
+        room_change_go(c);
+    }
+    buf_done(&inner);
+}
+
+void rooms_person_tells_less(struct person *p)
+{
+    LIST_EACH(it, &p->sessions) {
+        struct session      *s = LIST_ITEM(it, struct session, in_person);
+        struct room_visitor *v = p->talk->rooms ? rooms_visitor(p->talk, s->id) : NULL;
+
+        for (struct list *at = v ? v->seats.next : NULL; v && at != &v->seats; at = at->next)
+            tell_less(s, LIST_ITEM(at, struct seat, in_session)->occupant);
     }
 }
 

@@ -417,6 +417,26 @@ static bool is_for_all(const struct session *s, const struct xml_node *c)
     return !s->person || profile_child_for_all(s->person, c);
 }
 
+bool room_put_inner_again(struct buf *b, struct session *s, struct str inner)
+{
+    static const struct xml_scope scope = { .default_ns = { NS_CLIENT, sizeof NS_CLIENT - 1 } };
+    struct xml_node *n;
+    struct arena     a;
+    bool             less = false;
+
+    arena_init(&a);
+    if (xml_parse(&a, arena_printf(&a, "<presence>%.*s</presence>", STR_ARG(inner)), &scope, &n) != XML_FINE)
+        less = true, n = NULL;
+    for (const struct xml_node *c = n ? xml_first(n) : NULL; c; c = xml_next(c)) {
+        if (is_for_all(s, c))
+            xml_put_node(b, c, STR(NS_CLIENT));
+        else
+            less = true;
+    }
+    arena_done(&a);
+    return less;
+}
+
 void room_put_inner(struct buf *b, struct session *s, const struct stanza *p)
 {
     for (const struct xml_node *c = xml_first(p->node); c; c = xml_next(c))

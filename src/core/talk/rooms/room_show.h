@@ -33,5 +33,7 @@ void room_show_others(struct room *r, struct seat *s);
 void room_put_subject(struct buf *b, const struct room *r);
 /* What a presence carries, but for what only a room may say. */
 void room_put_inner(struct buf *b, struct session *s, const struct stanza *p);
+/* What was passed on before, without what is not for all any more. False: it all is. */
+bool room_put_inner_again(struct buf *b, struct session *s, struct str inner);
 /* A stanza of a message's or presence's child that the room does not pass on. */
 bool room_drops(const struct talk *t, const struct xml_node *child);

@@ -9,6 +9,7 @@
 #include "talk/presence.h"
 #include "talk/profile.h"
 #include "talk/pubsub/inner.h"
+#include "talk/rooms/room_leave.h"
 #include "wire/base64.h"
 #include <stdlib.h>
 
@@ -311,8 +312,10 @@ void profile_changed(struct person *p)
     p->photos = photos_read(db_loop_conn(p->talk->db), p->id);
     same = same_photos(before, p->photos);
     photos_free(before);
-    if (!same && !p->deleted)
-        presence_again(p);
+    if (same || p->deleted)
+        return;
+    presence_again(p);
+    rooms_person_tells_less(p);
 }
 
 void avatar_changed(struct job *j, enum err e)
