@@ -612,7 +612,7 @@ static void leave(struct session *s, const struct stanza *p)
     struct buf b;
 
     buf_init(&b, 0);
-    stanza_forward(&b, p, s->jid.full, STR_NULL);
+    put_presence(&b, p, s->jid.full, STR_NULL);
     hooks_out(s, p);
     become_unavailable(s, buf_str(&b), xml_child_text(p->arena, p->node, "status", NS_CLIENT));
     buf_done(&b);
