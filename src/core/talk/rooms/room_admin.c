@@ -79,12 +79,50 @@ static enum role role_after(const struct room *r, const struct occupant *o, enum
     return o->role > usual ? (enum role)o->role : usual;
 }
 
+/* What the change has said of them last; NULL: nothing yet. */
+static const struct room_delta *last_of(const struct room_change *c, struct str bare)
+{
+    for (int i = c->count - 1; i >= 0; i--)
+        if (c->deltas[i].kind == DELTA_AFFILIATION && str_eq(c->deltas[i].jid, bare))
+            return &c->deltas[i];
+    return NULL;
+}
+
+enum affiliation room_affiliation_after(const struct room_change *c, struct str bare)
+{
+    const struct room_delta *d = last_of(c, bare);
+
+    return d ? (enum affiliation)d->affiliation : room_affiliation(c->room, bare);
+}
+
+int room_owners_after(const struct room_change *c)
+{
+    return room_owners(c->room) + c->owners;
+}
+
+/* Counts what becomes of the room's lists. False: they are full. */
+static bool count_in(struct room_change *c, struct str bare, enum affiliation a)
+{
+    const struct room_delta *d = last_of(c, bare);
+    const struct member     *m = room_member(c->room, bare);
+    enum affiliation         listed = d ? d->affiliation : m ? m->affiliation : AFF_NONE;
+    size_t                   after = c->room->members.count + (size_t)c->affiliated;
+
+    if (listed == AFF_NONE && a != AFF_NONE && after >= (size_t)c->room->talk->limits.room_affiliations_max)
+        return false;
+    c->affiliated += (a != AFF_NONE) - (listed != AFF_NONE);
+    c->owners += (a == AFF_OWNER) - (listed == AFF_OWNER);
+    return true;
+}
+
 bool room_affiliate(struct room_change *c, struct str bare, enum affiliation a, struct str nick, struct str actor, struct str reason)
 {
     struct room     *r = c->room;
     enum affiliation old = room_affiliation(r, bare);
     unsigned         code = a == AFF_OUTCAST ? 301 : a == AFF_NONE && r->config.members_only ? 321 : 0;
 
+    if (!count_in(c, bare, a))
+        return false;
     if (!room_delta(c, &(struct room_delta){ .kind = DELTA_AFFILIATION,
                                              .jid = bare,
                                              .affiliation = (int8_t)a,
@@ -257,17 +295,6 @@ static struct verdict_on take_role(struct room_change *c, const struct actor *k,
 
 /* ---- set: affiliations ---- */
 
-/* Owners that remain when what was asked so far has happened. */
-static int owners_after(const struct room_change *c)
-{
-    int n = room_owners(c->room);
-
-    for (int i = 0; i < c->count; i++)
-        if (c->deltas[i].kind == DELTA_AFFILIATION)
-            n += (c->deltas[i].affiliation == AFF_OWNER) - (room_affiliation(c->room, c->deltas[i].jid) == AFF_OWNER);
-    return n;
-}
-
 static struct verdict_on may_affiliate(const struct actor *k, struct str bare, enum affiliation a)
 {
     enum affiliation old = room_affiliation(k->room, bare);
@@ -321,11 +348,9 @@ static struct verdict_on take_affiliation(struct room_change *c, const struct ac
         v = may_reserve(k->room, j.bare, nick);
     if (v.condition)
         return v;
-    if (!room_member(k->room, j.bare) && k->room->members.count >= (size_t)k->room->talk->limits.room_affiliations_max)
-        return (struct verdict_on){ "wait", "resource-constraint", "the lists of this room are full" };
     if (!room_affiliate(c, j.bare, a, nick, k->nick, reason))
-        return (struct verdict_on){ "wait", "resource-constraint", "too many at once" };
-    return owners_after(c) == 0 ? conflict("a room has an owner") : fine;
+        return (struct verdict_on){ "wait", "resource-constraint", "too many at once, or the lists of this room are full" };
+    return room_owners_after(c) == 0 ? conflict("a room has an owner") : fine;
 }
 
 /* ---- set ---- */

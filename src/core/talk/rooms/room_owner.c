@@ -246,8 +246,9 @@ static void take_people(struct filling *f, struct room_change *c, const char *va
     if (!field)
         return;
     for (size_t it = 0; strmap_next(&r->members, &it, &key, &value);)
-        if (((struct member *)value)->affiliation == a && !names(f, field, key))
-            room_affiliate(c, key, AFF_MEMBER, STR_NULL, actor, STR_NULL);
+        if (((struct member *)value)->affiliation == a && !names(f, field, key) &&
+            !room_affiliate(c, key, AFF_MEMBER, STR_NULL, actor, STR_NULL))
+            wrong(f, "too many at once");
     for (const struct xml_node *v = xml_first(field); v; v = xml_next(v)) {
         struct str said = xml_is(v, "value", NS_FORMS) ? str_trim(xml_text(f->iq->arena, v)) : STR_NULL;
         struct jid j;
@@ -256,28 +257,9 @@ static void take_people(struct filling *f, struct room_change *c, const char *va
             continue;
         if (jid_parse(f->iq->arena, said, &j) != OK || !j.local.len)
             wrong(f, "that is no address of a person");
-        else if (room_affiliation(r, j.bare) != a)
-            room_affiliate(c, j.bare, a, STR_NULL, actor, STR_NULL);
+        else if (room_affiliation(r, j.bare) != a && !room_affiliate(c, j.bare, a, STR_NULL, actor, STR_NULL))
+            wrong(f, "too many at once, or the lists of this room are full");
     }
-}
-
-static int owners_after(const struct room_change *c)
-{
-    int        n = 0;
-    struct str key;
-    void      *value;
-
-    for (size_t it = 0; strmap_next(&c->room->members, &it, &key, &value);) {
-        enum affiliation a = ((struct member *)value)->affiliation;
-
-        for (int i = 0; i < c->count; i++)
-            if (c->deltas[i].kind == DELTA_AFFILIATION && str_eq(c->deltas[i].jid, key))
-                a = c->deltas[i].affiliation;
-        n += a == AFF_OWNER;
-    }
-    for (int i = 0; i < c->count; i++)
-        n += c->deltas[i].kind == DELTA_AFFILIATION && c->deltas[i].affiliation == AFF_OWNER && !room_member(c->room, c->deltas[i].jid);
-    return n;
 }
 
 /* ---- a new configuration ---- */
@@ -302,16 +284,6 @@ unsigned room_config_changes(const struct room_config *old, const struct room_co
     return bits;
 }
 
-static enum affiliation affiliation_after(const struct room_change *c, struct str bare)
-{
-    enum affiliation a = room_affiliation(c->room, bare);
-
-    for (int i = 0; i < c->count; i++)
-        if (c->deltas[i].kind == DELTA_AFFILIATION && str_eq(c->deltas[i].jid, bare))
-            a = c->deltas[i].affiliation;
-    return a;
-}
-
 /* §10.2: who may no longer be inside goes; where voice is no longer given, all have it. */
 static void fit_occupants(struct room_change *c, const struct room_config *fresh)
 {
@@ -321,7 +293,7 @@ static void fit_occupants(struct room_change *c, const struct room_config *fresh
         struct occupant  *o = LIST_ITEM(it, struct occupant, in_room);
         struct room_delta d = { .kind = DELTA_ROLE, .nick = o->nick, .jid = o->bare };
 
-        if (fresh->members_only && !r->config.members_only && affiliation_after(c, o->bare) == AFF_NONE) {
+        if (fresh->members_only && !r->config.members_only && room_affiliation_after(c, o->bare) == AFF_NONE) {
             d.code = 322;
             room_delta(c, &d);
         } else if (!fresh->moderated && r->config.moderated && o->role == ROLE_VISITOR) {
@@ -367,7 +339,7 @@ static enum err configure(struct room *r, struct session *s, const struct stanza
         wrong(&f, "too much at once");
     buf_done(&b);
     room_config_free(&fresh);
-    condition = f.condition ? f.condition : owners_after(c) == 0 ? "conflict" : NULL;
+    condition = f.condition ? f.condition : room_owners_after(c) == 0 ? "conflict" : NULL;
     if (condition) {
         room_change_drop(c);
         return room_refuse(s, iq, f.condition ? "modify" : "cancel", condition, f.condition ? f.why : "a room has an owner");

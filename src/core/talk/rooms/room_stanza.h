@@ -45,8 +45,11 @@ enum err room_archive_query(struct session *s, const struct stanza *iq);
 enum err room_archive_metadata(struct session *s, const struct stanza *iq);
 enum err room_moderate(struct session *s, const struct stanza *iq);
 
-/* Adds what follows from an affiliation for those inside: role, or removal with `code`. */
+/* Adds what follows from an affiliation for those inside: role, or removal with `code`. False: too many, of this change or
+ * of the room. */
 bool room_affiliate(struct room_change *c, struct str bare, enum affiliation a, struct str nick, struct str actor, struct str reason);
+int              room_owners_after(const struct room_change *c);
+enum affiliation room_affiliation_after(const struct room_change *c, struct str bare);
 /* The room that the handler's iq is for: in memory. */
 static inline struct room *room_of(struct session *s, const struct stanza *iq)
 {

@@ -5,6 +5,7 @@
 #include "talk/rooms/room_far.h"
 #include "talk/rooms/room_message.h"
 #include "talk/rooms/room_show.h"
+#include "talk/rooms/room_stanza.h"
 #include <stdlib.h>
 
 /* As much of a messenger as a room needs. */
@@ -101,6 +102,28 @@ static void the_ban_of_a_domain_holds_for_everyone_there(struct test *t)
     CHECK(t, room_nick_owner(w.room, STR("goodie")) == NULL);
     room_member_set(w.room, STR("good@evil.example"), AFF_NONE, STR_NULL, 2);
     CHECK_INT(t, AFF_OUTCAST, room_affiliation(w.room, STR("good@evil.example")));
+    world_end(&w);
+}
+
+/* A change that would fill the lists is stopped there, however much it asks for at once. */
+static void the_lists_of_a_room_have_a_bound(struct test *t)
+{
+    struct world        w;
+    struct room_change *c;
+
+    world_begin(&w);
+    w.talk.limits.room_affiliations_max = 2;
+    room_member_set(w.room, STR("ann@town.example"), AFF_OWNER, STR_NULL, 1);
+    c = room_change_new(w.room, NULL);
+    CHECK(t, room_affiliate(c, STR("bob@town.example"), AFF_MEMBER, STR_NULL, STR_NULL, STR_NULL));
+    CHECK(t, room_affiliate(c, STR("bob@town.example"), AFF_OWNER, STR_NULL, STR_NULL, STR_NULL));
+    CHECK_INT(t, 2, room_owners_after(c));
+    CHECK(t, !room_affiliate(c, STR("eve@town.example"), AFF_OUTCAST, STR_NULL, STR_NULL, STR_NULL));
+    CHECK(t, room_affiliate(c, STR("bob@town.example"), AFF_NONE, STR_NULL, STR_NULL, STR_NULL));
+    CHECK(t, room_affiliate(c, STR("eve@town.example"), AFF_OUTCAST, STR_NULL, STR_NULL, STR_NULL));
+    CHECK_INT(t, 1, room_owners_after(c));
+    CHECK_INT(t, AFF_NONE, room_affiliation_after(c, STR("bob@town.example")));
+    room_change_drop(c);
     world_end(&w);
 }
 
@@ -207,4 +230,5 @@ static void the_history_is_a_ring(struct test *t)
 TEST_MAIN(TEST(devices_of_one_account_share_a_nickname), TEST(a_new_nickname_is_a_new_address_of_the_same_person),
           TEST(the_ban_of_a_domain_holds_for_everyone_there), TEST(a_configuration_comes_back_as_it_was),
           TEST(deltas_come_back_as_they_were_or_not_at_all), TEST(a_subject_is_known_from_a_message_with_a_title),
-          TEST(a_delivery_names_its_reader_and_the_room), TEST(the_history_is_a_ring))
+          TEST(a_delivery_names_its_reader_and_the_room), TEST(the_history_is_a_ring),
+          TEST(the_lists_of_a_room_have_a_bound))
