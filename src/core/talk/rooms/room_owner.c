@@ -236,20 +236,11 @@ static bool names(struct filling *f, const struct xml_node *field, struct str ji
     return false;
 }
 
-static void take_people(struct filling *f, struct room_change *c, const char *var, enum affiliation a, struct str actor)
+static void add_people(struct filling *f, struct room_change *c, const char *var, enum affiliation a, struct str actor)
 {
     const struct xml_node *field = form_node(f->form, var);
-    struct room           *r = c->room;
-    struct str             key;
-    void                  *value;
 
-    if (!field)
-        return;
-    for (size_t it = 0; strmap_next(&r->members, &it, &key, &value);)
-        if (((struct member *)value)->affiliation == a && !names(f, field, key) &&
-            !room_affiliate(c, key, AFF_MEMBER, STR_NULL, actor, STR_NULL))
-            wrong(f, "too many at once");
-    for (const struct xml_node *v = xml_first(field); v; v = xml_next(v)) {
+    for (const struct xml_node *v = field ? xml_first(field) : NULL; v; v = xml_next(v)) {
         struct str said = xml_is(v, "value", NS_FORMS) ? str_trim(xml_text(f->iq->arena, v)) : STR_NULL;
         struct jid j;
 
@@ -257,9 +248,22 @@ static void take_people(struct filling *f, struct room_change *c, const char *va
             continue;
         if (jid_parse(f->iq->arena, said, &j) != OK || !j.local.len)
             wrong(f, "that is no address of a person");
-        else if (room_affiliation(r, j.bare) != a && !room_affiliate(c, j.bare, a, STR_NULL, actor, STR_NULL))
+        else if (room_affiliation(c->room, j.bare) != a && !room_affiliate(c, j.bare, a, STR_NULL, actor, STR_NULL))
             wrong(f, "too many at once, or the lists of this room are full");
     }
+}
+
+/* Whoever is in the other list now is none of these already. */
+static void drop_people(struct filling *f, struct room_change *c, const char *var, enum affiliation a, struct str actor)
+{
+    const struct xml_node *field = form_node(f->form, var);
+    struct str             key;
+    void                  *value;
+
+    for (size_t it = 0; field && strmap_next(&c->room->members, &it, &key, &value);)
+        if (((struct member *)value)->affiliation == a && !names(f, field, key) && room_affiliation_after(c, key) == a &&
+            !room_affiliate(c, key, AFF_MEMBER, STR_NULL, actor, STR_NULL))
+            wrong(f, "too many at once");
 }
 
 /* ---- a new configuration ---- */
@@ -326,8 +330,10 @@ static enum err configure(struct room *r, struct session *s, const struct stanza
 
     room_config_copy(&fresh, &r->config);
     take_all(&f, r->talk);
-    take_people(&f, c, FIELD("roomadmins"), AFF_ADMIN, actor_of(r, s));
-    take_people(&f, c, FIELD("roomowners"), AFF_OWNER, actor_of(r, s));
+    add_people(&f, c, FIELD("roomadmins"), AFF_ADMIN, actor_of(r, s));
+    add_people(&f, c, FIELD("roomowners"), AFF_OWNER, actor_of(r, s));
+    drop_people(&f, c, FIELD("roomadmins"), AFF_ADMIN, actor_of(r, s));
+    drop_people(&f, c, FIELD("roomowners"), AFF_OWNER, actor_of(r, s));
     fit_occupants(c, &fresh);
     buf_init(&b, 0);
     room_config_write(&fresh, &b);
