@@ -507,24 +507,40 @@ static bool is_wanted(const struct stanza *st, bool subject)
     return false;
 }
 
-/* §8.1: a subject alone. */
-static bool changes_subject(const struct stanza *st)
+/* §8.1: a subject alone. p NULL: it does not change the subject. The elements hold text and nothing else, so that they can be
+ * cut out of what is kept (subject_take). */
+static struct str subject_of(const struct stanza *st)
 {
-    return xml_child(st->node, "subject", NS_CLIENT) && !xml_child(st->node, "body", NS_CLIENT) &&
-           !xml_child(st->node, "thread", NS_CLIENT);
+    struct str out;
+    struct buf b;
+
+    if (!xml_child(st->node, "subject", NS_CLIENT) || xml_child(st->node, "body", NS_CLIENT) || xml_child(st->node, "thread", NS_CLIENT))
+        return STR_NULL;
+    buf_init(&b, 0);
+    for (const struct xml_node *c = xml_first(st->node); c; c = xml_next(c)) {
+        if (!xml_is(c, "subject", NS_CLIENT))
+            continue;
+        BUF_LIT(&b, "<subject");
+        if (c->lang.len)
+            xml_put_attr(&b, "xml:lang", c->lang);
+        buf_put_c(&b, '>');
+        xml_put_escaped(&b, xml_text(st->arena, c));
+        BUF_LIT(&b, "</subject>");
+    }
+    out = arena_str(st->arena, buf_str(&b));
+    buf_done(&b);
+    return out;
 }
 
-static void put_kept(struct buf *b, struct room *r, const struct stanza *st, const struct occupant *from, bool subject)
+static void put_kept(struct buf *b, struct room *r, const struct stanza *st, const struct occupant *from, struct str subject)
 {
     char token[17];
 
     random_token(token, 16);
     stanza_open(b, "message", from->address, STR_NULL, st->id.len ? st->id : str_make(token, 16), "groupchat", st->lang);
-    for (const struct xml_node *c = xml_first(st->node); subject && c; c = xml_next(c))
-        if (xml_is(c, "subject", NS_CLIENT))
-            xml_put_node(b, c, STR(NS_CLIENT));
+    buf_put_str(b, subject);
     for (const struct xml_node *c = xml_first(st->node); c; c = xml_next(c))
-        if (!room_drops(r->talk, c) && !(subject && xml_is(c, "subject", NS_CLIENT)))
+        if (!room_drops(r->talk, c) && !(subject.p && xml_is(c, "subject", NS_CLIENT)))
             xml_put_node(b, c, STR(NS_CLIENT));
     BUF_LIT(b, "<occupant-id xmlns='" NS_OCCUPANT "' id='");
     buf_put_z(b, from->id);
@@ -591,7 +607,8 @@ static bool may_change_subject(const struct room *r, const struct occupant *o)
 void room_message(struct room *r, struct session *s, const struct stanza *st)
 {
     struct seat *from = room_seat(r, s->jid.full);
-    bool         subject = changes_subject(st), wanted = is_wanted(st, subject);
+    struct str   subject = subject_of(st);
+    bool         wanted = is_wanted(st, subject.p != NULL);
     struct buf   b;
 
     if (!from) {
@@ -602,14 +619,18 @@ void room_message(struct room *r, struct session *s, const struct stanza *st)
         session_bounce(s, st, "auth", "forbidden", "a moderator has to give you voice first");
         return;
     }
-    if (subject && !may_change_subject(r, from->occupant)) {
+    if (subject.p && !may_change_subject(r, from->occupant)) {
         session_bounce(s, st, "auth", "forbidden", "only moderators may change the subject");
+        return;
+    }
+    if (subject.len > ROOM_TEXT_BYTES_MAX) {
+        session_bounce(s, st, "modify", "policy-violation", "the subject is too long");
         return;
     }
     buf_init(&b, 0);
     put_kept(&b, r, st, from->occupant, subject);
-    if (subject || (wanted && r->config.logging))
-        keep(r, s, st, buf_str(&b), subject);
+    if (subject.p || (wanted && r->config.logging))
+        keep(r, s, st, buf_str(&b), subject.p != NULL);
     else
         pass_on(r, s, buf_str(&b));
     buf_done(&b);
