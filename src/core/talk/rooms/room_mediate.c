@@ -392,11 +392,13 @@ static void decline(struct room *r, struct session *s, const struct stanza *st, 
         session_bounce(s, st, "modify", "jid-malformed", "whose invitation?");
         return;
     }
-    o = str_eq(to.bare, r->bare) ? room_occupant(r, to.resource) : room_by_bare(r, to.bare, NULL);
-    if (!o && room_affiliation(r, to.bare) < AFF_MEMBER) {
-        session_bounce(s, st, "cancel", "item-not-found", "they are not in this room");
+    if (room_affiliation(r, s->jid.bare) == AFF_OUTCAST) {
+        session_bounce(s, st, "auth", "forbidden", "you are banned from this room");
         return;
     }
+    o = str_eq(to.bare, r->bare) ? room_occupant(r, to.resource) : room_by_bare(r, to.bare, NULL);
+    if (!o && room_affiliation(r, to.bare) < AFF_MEMBER)
+        return; /* an answer would tell who is in the room to whoever is not */
     buf_init(&b, 0);
     put_decline(&b, s->jid.bare, xml_child_text(st->arena, d, "reason", NS_MUC_USER));
     if (o && jid_parse(st->arena, arena_str(st->arena, o->bare), &to) != OK)
