@@ -55,7 +55,7 @@ struct member {      /* an affiliation; the key is `jid` */
     struct str jid;  /* bare; of a domain for bans */
     char      *nick; /* reserved; NULL: none */
     int64_t    since;
-    uint64_t   mark; /* room_absent.c */
+    uint64_t   mark; /* room_absent.c, room_load.c: seen in this round */
     int8_t     affiliation;
 };
 

@@ -227,22 +227,19 @@ struct diff {
     struct room_change *c;
 };
 
-static const struct read_seat *seat_in(const struct load *l, struct str jid)
-{
-    for (int i = 0; i < l->seat_count; i++)
-        if (str_eq(l->seats[i].jid, jid))
-            return &l->seats[i];
-    return NULL;
-}
-
 static void diff_gone(struct diff *d)
 {
-    struct str key;
-    void      *value;
+    struct strmap there;
+    struct str    key;
+    void         *value;
 
+    strmap_init(&there);
+    for (int i = 0; i < d->load->seat_count; i++)
+        strmap_put(&there, d->load->seats[i].jid, &d->load->seats[i]);
     for (size_t it = 0; strmap_next(&d->room->seats, &it, &key, &value);)
-        if (!seat_in(d->load, key))
+        if (!strmap_get(&there, key))
             room_delta(d->c, &(struct room_delta){ .kind = DELTA_LEAVE, .jid = key, .code = 333 });
+    strmap_done(&there);
 }
 
 static void diff_seat(struct diff *d, const struct read_seat *s)
@@ -274,27 +271,25 @@ static void diff_seat(struct diff *d, const struct read_seat *s)
 static void diff_members(struct diff *d)
 {
     struct room *r = d->room;
+    uint64_t     mark = ++r->talk->rooms->mark;
     struct str   key;
     void        *value;
 
     for (int i = 0; i < d->load->member_count; i++) {
         const struct read_member *m = &d->load->members[i];
-        const struct member      *old = room_member(r, m->jid);
+        struct member            *old = room_member(r, m->jid);
 
+        if (old)
+            old->mark = mark;
         if (!old || old->affiliation != m->affiliation || !str_eq(str_of(old->nick ? old->nick : ""), m->nick))
             room_delta(
                 d->c,
                 &(struct room_delta){
                     .kind = DELTA_AFFILIATION, .jid = m->jid, .affiliation = (int8_t)m->affiliation, .nick = m->nick, .since = m->since });
     }
-    for (size_t it = 0; strmap_next(&r->members, &it, &key, &value);) {
-        bool kept = false;
-
-        for (int i = 0; i < d->load->member_count && !kept; i++)
-            kept = str_eq(d->load->members[i].jid, key);
-        if (!kept)
+    for (size_t it = 0; strmap_next(&r->members, &it, &key, &value);)
+        if (((struct member *)value)->mark != mark)
             room_delta(d->c, &(struct room_delta){ .kind = DELTA_AFFILIATION, .jid = key, .affiliation = AFF_NONE });
-    }
 }
 
 static void diff_config(struct diff *d)
@@ -387,7 +382,8 @@ static void reread(struct load *l, enum err e)
     if (r->gone) {
         e = ERR_NOT_FOUND;
     } else if (e) { /* no server answers just now */
-        room_ref(r);
+        if (!timer_running(&r->again))
+            room_ref(r);
         timer_start(r->talk->loop, &r->again, AGAIN_MS, again);
     } else {
         r->stale = false;
