@@ -130,6 +130,7 @@ struct rooms { /* talk->rooms */
     struct list   idle;
     int           idle_count;
     int64_t       looked_ms;
+    size_t        look_at; /* where the look at all of them goes on; 0: none is under way */
     uint64_t      mark;
     struct buf    copy; /* a stanza with its `to` */
 };

@@ -18,7 +18,7 @@ METRIC_COUNTER(events_sent, "bongsu_talk_room_events_sent", "Events about rooms 
 METRIC_COUNTER(events_bad, "bongsu_talk_room_events_refused", "Events about rooms that could not be read.");
 METRIC_COUNTER(gaps, "bongsu_talk_room_gaps", "Times a room was read again because an event was missing.");
 
-enum { ROOM_EVENT_VERSION = 1, GAP_MS = 200, LOOK_MS = 10000, FRESH_MS = 5000, LOOK_MAX = 1000 };
+enum { ROOM_EVENT_VERSION = 1, GAP_MS = 200, LOOK_MS = 10000, FRESH_MS = 5000, LOOK_MAX = 1000, BURIAL_AGAIN_MS = 2000, BURIAL_ROUNDS_MAX = 100 };
 
 void room_event_write(struct buf *b, const struct room_event *e, int64_t position)
 {
@@ -322,12 +322,15 @@ void room_far_leave(struct room *r)
 
 /* ---- who died ---- */
 
+/* Its rooms are looked for until there are none: there may be more than one reading holds, and a reading or a change may fail while
+ * the database moves to another server. */
 struct burial {
     struct db_read read;
+    struct timer   again;
     struct talk   *talk;
     int64_t        node;
     struct arena   arena;
-    int            count;
+    int            rounds, count;
     struct str     names[LOOK_MAX];
 };
 
@@ -376,6 +379,13 @@ static void bury_in(struct talk *t, struct room *r, enum err e, void *arg)
         room_change_drop(c);
 }
 
+static void burial_go(struct burial *b);
+
+static void burial_again(struct timer *timer)
+{
+    burial_go(LIST_ITEM(timer, struct burial, again));
+}
+
 static void burial_done(struct db_read *self, enum err e)
 {
     struct burial *b = (struct burial *)self;
@@ -383,19 +393,32 @@ static void burial_done(struct db_read *self, enum err e)
     for (int i = 0; !e && i < b->count; i++)
         room_find(b->talk, b->names[i], bury_in, mem_copy(&b->node, sizeof b->node));
     arena_done(&b->arena);
-    free(b);
+    if ((!e && b->count == 0) || ++b->rounds == BURIAL_ROUNDS_MAX)
+        free(b);
+    else
+        timer_start(b->talk->loop, &b->again, BURIAL_AGAIN_MS, burial_again);
+}
+
+static void burial_go(struct burial *b)
+{
+    if (node_alive(b->talk, b->node)) { /* it is back, and may let others in */
+        free(b);
+        return;
+    }
+    b->read = (struct db_read){ .work = burial_work, .done = burial_done };
+    b->count = 0;
+    arena_init(&b->arena);
+    if (db_read_start(b->talk->db, &b->read) != OK)
+        burial_done(&b->read, ERR_LIMIT);
 }
 
 void rooms_node_buried(struct talk *t, int64_t node)
 {
     struct burial *b = NEW(struct burial);
 
-    b->read = (struct db_read){ .work = burial_work, .done = burial_done };
     b->talk = t;
     b->node = node;
-    arena_init(&b->arena);
-    if (db_read_start(t->db, &b->read) != OK)
-        burial_done(&b->read, ERR_LIMIT);
+    burial_go(b);
 }
 
 /* ---- what may have been missed ---- */
@@ -436,36 +459,39 @@ static void look_done(struct db_read *self, enum err e)
     for (int i = 0; !e && l->talk->rooms && i < l->count; i++) {
         struct room *r = intmap_get(&l->talk->rooms->by_id, l->rooms[i].id);
 
-        if (r && !r->gone && !r->stale && r->seq == l->rooms[i].seq && l->rooms[i].there != r->seq &&
-            !(l->rooms[i].there && l->rooms[i].there < r->seq))
+        if (r && !r->gone && !r->stale && r->seq == l->rooms[i].seq && (!l->rooms[i].there || l->rooms[i].there > r->seq))
             room_stale(r);
         room_follow_to(l->talk, l->rooms[i].id, l->rooms[i].log_last);
     }
     free(l);
 }
 
-/* All of them now and then; one that has just come into memory each second: what was told before the bus knew that we listen is lost. */
+/* All of them now and then, so many at a time; one that has just come into memory each second: what was told before the bus knew
+ * that we listen is lost. */
 void rooms_look(struct talk *t)
 {
-    struct look *l;
-    struct str   key;
-    void        *value;
-    int64_t      now = loop_now_ms(t->loop);
-    bool         all = now - t->rooms->looked_ms >= LOOK_MS;
+    struct rooms *rooms = t->rooms;
+    struct look  *l;
+    struct str    key;
+    void         *value;
+    int64_t       now = loop_now_ms(t->loop);
+    bool          all = rooms->look_at || now - rooms->looked_ms >= LOOK_MS;
 
-    if (!t->wide || (!all && t->rooms->all.count > LOOK_MAX))
+    if (!t->wide || (!all && rooms->all.count > LOOK_MAX))
         return;
-    if (all)
-        t->rooms->looked_ms = now;
+    if (all && !rooms->look_at)
+        rooms->looked_ms = now;
     l = NEW(struct look);
     l->read = (struct db_read){ .work = look_work, .done = look_done };
     l->talk = t;
-    for (size_t it = 0; strmap_next(&t->rooms->all, &it, &key, &value);) {
+    while (l->count < LOOK_MAX && strmap_next(&rooms->all, &rooms->look_at, &key, &value)) {
         const struct room *r = value;
 
-        if (l->count < LOOK_MAX && r->here && (all || now - r->fresh_ms < FRESH_MS))
+        if (r->here && (all || now - r->fresh_ms < FRESH_MS))
             l->rooms[l->count++] = (__typeof__(l->rooms[0])){ r->id, r->seq, 0 };
     }
+    if (l->count < LOOK_MAX)
+        rooms->look_at = 0; /* that was the last of them */
     if (l->count == 0 || db_read_start(t->db, &l->read) != OK)
         free(l);
 }
