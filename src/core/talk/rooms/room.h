@@ -129,6 +129,7 @@ struct rooms { /* talk->rooms */
     struct intmap sessions; /* session id → struct room_visitor */
     struct list   idle;
     int           idle_count;
+    bool          left_behind; /* a change of nobody's stanza has failed: somebody who has ended may be inside still */
     int64_t       looked_ms;
     size_t        look_at; /* where the look at all of them goes on; 0: none is under way */
     uint64_t      mark;

@@ -380,6 +380,8 @@ static void failed(struct room_change *c, enum err e)
 
     if (c->cause)
         room_cause_bounce(c->cause, info->type, info->condition, "the change was not stored");
+    else
+        c->room->talk->rooms->left_behind = true;
     if (!c->room->gone && e != ERR_LIMIT)
         room_stale(c->room);
     change_free(c);

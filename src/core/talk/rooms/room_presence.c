@@ -60,16 +60,34 @@ void room_leave_soon(struct room *r, struct str full, unsigned code)
         leave(r, s, NULL, STR_NULL, code);
 }
 
+static void leave_all(struct room_visitor *v, struct str inner)
+{
+    LIST_EACH(it, &v->seats) {
+        struct seat *seat = LIST_ITEM(it, struct seat, in_session);
+
+        leave(seat_room(seat), seat, NULL, inner, 0);
+    }
+}
+
 void rooms_session_left(struct session *s, struct str inner)
 {
     struct room_visitor *v = rooms_visitor(s->talk, s->id);
 
-    for (struct list *it = v ? v->seats.next : NULL; v && it != &v->seats; it = it->next) {
-        struct seat *seat = LIST_ITEM(it, struct seat, in_session);
-        struct room *r = seat_room(seat);
+    if (v)
+        leave_all(v, inner);
+}
 
-        leave(r, seat, NULL, inner, 0);
-    }
+void rooms_leave_again(struct talk *t)
+{
+    int64_t id;
+    void   *value;
+
+    if (!t->rooms->left_behind)
+        return;
+    t->rooms->left_behind = false;
+    for (size_t it = 0; intmap_next(&t->rooms->sessions, &it, &id, &value);)
+        if (!session_find(t, (uint64_t)id))
+            leave_all(value, STR_NULL);
 }
 
 /* In memory at once, for whoever comes in next; then as any new presence. */

@@ -14,6 +14,7 @@ void room_leave_soon(struct room *r, struct str full, unsigned code); /* the ses
 void room_leave_last(struct room_change *c);                          /* if nobody stays in a temporary room, it goes too */
 void room_end_if_empty(struct room *r);                               /* the same, when several have left at once, or were removed */
 void rooms_session_left(struct session *s, struct str inner);         /* all rooms it is in: it ends, or is unavailable */
+void rooms_leave_again(struct talk *t);                               /* those who have ended, if a change that nobody waits for has failed */
 /* Somebody who is no longer reached (§14.7): is this error one that says so? */
 bool room_error_is_final(const struct stanza *st);
 

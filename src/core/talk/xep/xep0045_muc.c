@@ -67,6 +67,12 @@ static void rooms_ended(struct session *s)
         rooms_session_left(s, STR_NULL);
 }
 
+static void rooms_tick(struct talk *t)
+{
+    rooms_look(t);
+    rooms_leave_again(t);
+}
+
 static const struct payload rooms_payloads[] = {
     { "x", NS_MUC_USER, PAYLOAD_KEPT }, /* invitations wait for those who are away */
     { 0 },
@@ -86,7 +92,7 @@ const struct feature xep0045_muc = {
     .presence_out = rooms_presence,
     .ended = rooms_ended,
     .person_deleted = rooms_person_deleted,
-    .tick = rooms_look,
+    .tick = rooms_tick,
     .init = rooms_init,
 };
 
