@@ -5,6 +5,7 @@
 #include "crypto/digest.h"
 #include "talk/person.h"
 #include "talk/rooms/room_far.h"
+#include "wire/base64.h"
 #include "wire/xml.h"
 #include <stdlib.h>
 
@@ -266,9 +267,8 @@ static void occupant_name(const struct room *r, struct occupant *o, struct str n
 /* XEP-0421 §4: nobody can make one up or go back from it, and another room gives another. */
 void room_occupant_id(const struct room *r, struct str bare, char out[33])
 {
-    static const char digits[] = "0123456789abcdef";
-    uint8_t           mac[DIGEST_BYTES_MAX];
-    struct buf        b;
+    uint8_t    mac[DIGEST_BYTES_MAX];
+    struct buf b;
 
     buf_init(&b, 0);
     BUF_LIT(&b, "occupant");
@@ -277,12 +277,10 @@ void room_occupant_id(const struct room *r, struct str bare, char out[33])
     buf_put_c(&b, '\0');
     buf_put_str(&b, bare);
     hmac(DIGEST_SHA256, str_make((const char *)r->talk->origin_key, sizeof r->talk->origin_key), buf_str(&b), mac);
+    buf_clear(&b);
+    hex_put(&b, str_make((const char *)mac, 16));
+    str_copy(buf_str(&b), out, 33);
     buf_done(&b);
-    for (int i = 0; i < 16; i++) {
-        out[2 * i] = digits[mac[i] >> 4];
-        out[2 * i + 1] = digits[mac[i] & 15];
-    }
-    out[32] = '\0';
 }
 
 static struct occupant *occupant_new(struct room *r, struct str nick, struct str bare)
@@ -317,13 +315,6 @@ void room_rename(struct room *r, struct occupant *o, struct str nick)
     occupant_name(r, o, nick);
     occupant_text_drop(o);
     strmap_put(&r->occupants, o->nick, o);
-}
-
-static struct str bare_of(struct str full)
-{
-    const char *slash = memchr(full.p, '/', full.len);
-
-    return slash ? str_make(full.p, (size_t)(slash - full.p)) : full;
 }
 
 static struct room_visitor *visitor_make(struct rooms *all, uint64_t session_id)
@@ -395,16 +386,17 @@ static struct seat *seat_new(struct room *r, struct str full)
     return s;
 }
 
-struct seat *room_seat_take(struct room *r, struct str full, struct str nick, enum role role, struct str inner, int64_t node, int64_t stamp,
+struct seat *room_seat_take(struct room *r, struct str full, struct str nick, enum role role, struct str inner, int64_t node,
                             uint64_t session_id)
 {
     struct seat     *s = room_seat(r, full);
     struct occupant *o = room_occupant(r, nick);
+    struct str       rest = full;
 
     if (!s)
         s = seat_new(r, full);
     if (!o)
-        o = occupant_new(r, nick, bare_of(full));
+        o = occupant_new(r, nick, str_split(&rest, '/'));
     if (s->occupant != o) {
         struct occupant *old = s->occupant;
 
@@ -419,7 +411,6 @@ struct seat *room_seat_take(struct room *r, struct str full, struct str nick, en
     free(o->inner);
     o->inner = str_dup(inner);
     occupant_text_drop(o);
-    s->stamp = stamp;
     seat_tie(r, s, session_id);
     seat_here(r, s, node);
     return s;

@@ -70,7 +70,6 @@ struct occupant {
     char        *inner;   /* what the presence carries, our own elements not included */
     char        *text[2]; /* the presence as shown, without `to`: to all, and to those who see JIDs; NULL: to be made
                     */
-    bool         touched; /* by the change that is being applied */
 };
 
 struct seat {
@@ -79,7 +78,7 @@ struct seat {
     struct str       full;
     char            *to; /* " to='…'" */
     size_t           to_len;
-    int64_t          node, stamp;
+    int64_t          node;
     uint64_t         session_id; /* 0: on another messenger, or of another domain */
     bool             entered;    /* it has been shown the room */
 };
@@ -149,7 +148,7 @@ int                  room_owners(const struct room *r);
 const struct member *room_nick_owner(const struct room *r, struct str nick); /* whose reserved nick it is */
 struct occupant     *room_occupant(const struct room *r, struct str nick);
 struct seat         *room_seat(const struct room *r, struct str full);
-struct seat *room_seat_take(struct room *r, struct str full, struct str nick, enum role role, struct str inner, int64_t node, int64_t stamp,
+struct seat *room_seat_take(struct room *r, struct str full, struct str nick, enum role role, struct str inner, int64_t node,
                             uint64_t session_id);
 void         room_seat_move(struct room *r, struct seat *s, int64_t node, uint64_t session_id);
 void         room_seat_drop(struct room *r, struct seat *s);

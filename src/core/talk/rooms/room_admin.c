@@ -381,7 +381,7 @@ static void invite_new(struct room_change *c)
 
         if (d->kind == DELTA_AFFILIATION && d->affiliation == AFF_MEMBER && (d->flags & DELTA_CREATED) &&
             !room_by_bare(c->room, d->jid, NULL))
-            room_invite_send(c->room, d->actor, d->jid, d->reason, NULL);
+            room_invite_send(c->room, d->actor, d->jid, d->reason);
     }
 }
 

@@ -199,7 +199,7 @@ static void take_seat(struct effects *e, const struct room_delta *d)
     bool         same = !fresh && str_eq(old->occupant->nick, d->nick) && str_is(d->text, old->occupant->inner) &&
                 (d->flags & DELTA_AGAIN); /* it only asks how things stand */
 
-    s = room_seat_take(r, d->jid, d->nick, (enum role)d->role, d->text, d->node, 0, here ? room_session_id(r->talk, d->jid) : 0);
+    s = room_seat_take(r, d->jid, d->nick, (enum role)d->role, d->text, d->node, here ? room_session_id(r->talk, d->jid) : 0);
     if (!here)
         s->entered = true;
     else if (fresh || (d->flags & DELTA_AGAIN))
@@ -253,7 +253,7 @@ static void take_rename(struct effects *e, const struct room_delta *d)
         struct seat *s = LIST_ITEM(o->seats.next, struct seat, in_occupant);
         bool         last = s->in_occupant.next == &o->seats;
 
-        room_seat_take(e->room, s->full, d->other, (enum role)other->role, d->text, s->node, s->stamp, s->session_id);
+        room_seat_take(e->room, s->full, d->other, (enum role)other->role, d->text, s->node, s->session_id);
         if (last)
             break;
     }

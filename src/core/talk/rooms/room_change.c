@@ -95,13 +95,6 @@ enum err room_gone_apply(struct db_conn *c, int64_t id)
 
 /* ---- in the transaction ---- */
 
-static struct str bare_part(struct str full)
-{
-    const char *slash = memchr(full.p, '/', full.len);
-
-    return slash ? str_make(full.p, (size_t)(slash - full.p)) : full;
-}
-
 static struct str text_of(struct str s)
 {
     return s.p ? s : STR("");
@@ -151,9 +144,11 @@ static enum err destroy_apply(struct db_conn *c, struct room_change *o, const st
 
 static enum err delta_apply(struct db_conn *c, struct room_change *o, const struct room_delta *d)
 {
+    struct str rest = d->jid;
+
     switch (d->kind) {
     case DELTA_SEAT:
-        return db_run(c, &seat_claim, "issisisii", o->id, d->jid, bare_part(d->jid), d->node, d->nick, (int64_t)d->role, text_of(d->text),
+        return db_run(c, &seat_claim, "issisisii", o->id, d->jid, str_split(&rest, '/'), d->node, d->nick, (int64_t)d->role, text_of(d->text),
                       o->stamp, d->since);
     case DELTA_PRESENCE:
         return db_run(c, &seat_presence, "issi", o->id, d->jid, text_of(d->text), o->stamp);
@@ -303,7 +298,6 @@ struct room_change *room_change_new(struct room *r, struct room_cause *cause)
     c->cause = cause;
     c->id = r->id;
     c->stamp = (int64_t)(random_u64() >> 2) | 1;
-    c->node = r->talk->node;
     c->expected = r->rules;
     arena_init(&c->arena);
     room_ref(r);

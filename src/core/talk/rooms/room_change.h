@@ -23,7 +23,7 @@ enum delta_kind {
     DELTA_DESTROY,     /* other: another room, text: its password, reason; IF_EMPTY */
     DELTA_KINDS
 };
-enum { DELTA_IF_EMPTY = 1, DELTA_CREATED = 2, DELTA_ASSIGNED = 4 /* the nick is not the one asked for */, DELTA_AGAIN = 8 };
+enum { DELTA_IF_EMPTY = 1, DELTA_CREATED = 2, DELTA_AGAIN = 8 };
 /* What a configuration says anew (XEP-0045 §10.2.1). */
 enum { CHANGED_LOGGING = 1, CHANGED_WHOIS = 2, CHANGED_OTHER = 4, CHANGED_UNLOCKED = 8 };
 
@@ -56,7 +56,7 @@ struct room_change {
     room_answer_fn    *answer;  /* may be NULL */
     void              *arg;     /* the answer's */
     void (*abandon)(void *arg); /* it did not happen; NULL: `arg` is freed */
-    int64_t            stamp, id, node;
+    int64_t            stamp, id;
     int64_t            expected; /* the rules it was judged by; -1: it holds under any */
     bool               bump;     /* it changes them */
     int                claims;   /* deltas that must have found or made their row */

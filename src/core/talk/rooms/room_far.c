@@ -97,20 +97,18 @@ static void apply_far(struct room *r, struct str text)
     free(d);
 }
 
-static void held_drop(struct room_held *h)
+static void held_free(struct room_held **h)
 {
-    free(h->text);
-    *h = (struct room_held){ 0 };
+    if (*h)
+        free((*h)->text);
+    free(*h);
+    *h = NULL;
 }
 
 void room_far_forget(struct room *r)
 {
-    for (int i = 0; i < ROOM_HELD_MAX; i++) {
-        if (r->held[i])
-            held_drop(r->held[i]);
-        free(r->held[i]);
-        r->held[i] = NULL;
-    }
+    for (int i = 0; i < ROOM_HELD_MAX; i++)
+        held_free(&r->held[i]);
 }
 
 /* One that waited, and is next. NULL: none. */
@@ -118,9 +116,7 @@ static struct room_held *next_held(struct room *r, int *at)
 {
     for (int i = 0; i < ROOM_HELD_MAX; i++) {
         if (r->held[i] && r->held[i]->seq <= r->seq) {
-            held_drop(r->held[i]);
-            free(r->held[i]);
-            r->held[i] = NULL;
+            held_free(&r->held[i]);
         } else if (r->held[i] && r->held[i]->seq == r->seq + 1) {
             *at = i;
             return r->held[i];
@@ -141,8 +137,7 @@ void room_far_advance(struct room *r)
         r->rules = h->rules > r->rules ? h->rules : r->rules;
         if (h->text) /* NULL: ours, applied already */
             apply_far(r, str_make(h->text, h->len));
-        held_drop(h);
-        free(h);
+        held_free(&h);
     }
     room_unref(r);
 }
@@ -246,13 +241,10 @@ void room_far_won(struct room_change *c)
     if (c->deltas[0].kind == DELTA_CREATE)
         born(c);
     r = c->room;
-    if (seq <= r->seq) {
-        ;
-    } else if (seq == r->seq + 1) {
+    if (seq == r->seq + 1)
         r->seq = seq;
-    } else if (seq > r->seq) {
+    else if (seq > r->seq)
         hold(r, seq, c->results[1], STR_NULL);
-    }
     if (c->results[1] > r->rules)
         r->rules = c->results[1];
     room_apply(r, c->deltas, c->count, c);

@@ -211,7 +211,7 @@ static struct room *room_make(struct load *l)
         const struct read_seat *s = &l->seats[i];
         struct seat            *seat;
 
-        seat = room_seat_take(r, s->jid, s->nick, (enum role)s->role, s->presence, node_of(t, s), 0,
+        seat = room_seat_take(r, s->jid, s->nick, (enum role)s->role, s->presence, node_of(t, s),
                               node_of(t, s) == t->node ? room_session_id(t, s->jid) : 0);
         seat->entered = true;
     }
@@ -247,8 +247,7 @@ static void diff_seat(struct diff *d, const struct read_seat *s)
     struct seat     *old = room_seat(d->room, s->jid);
     struct talk     *t = d->room->talk;
     struct occupant *o = old ? old->occupant : NULL;
-    const char      *slash = memchr(s->jid.p, '/', s->jid.len);
-    struct str       bare = str_make(s->jid.p, slash ? (size_t)(slash - s->jid.p) : s->jid.len);
+    struct str       rest = s->jid, bare = str_split(&rest, '/');
 
     if (!old) {
         if (node_of(t, s) != t->node) /* one of ours comes in when its change is done */

@@ -182,7 +182,7 @@ static void put_invitation(struct buf *b, const struct room *r, struct str from,
     BUF_LIT(b, "</x>");
 }
 
-void room_invite_send(struct room *r, struct str nick, struct str to, struct str reason, const struct xml_node *more)
+void room_invite_send(struct room *r, struct str nick, struct str to, struct str reason)
 {
     struct arena a;
     struct jid   j;
@@ -190,7 +190,7 @@ void room_invite_send(struct room *r, struct str nick, struct str to, struct str
 
     arena_init(&a);
     buf_init(&b, 0);
-    put_invitation(&b, r, shown_as(r, nick), reason, more);
+    put_invitation(&b, r, shown_as(r, nick), reason, NULL);
     if (jid_parse(&a, to, &j) == OK)
         room_write_to(r, &j, buf_str(&b));
     buf_done(&b);

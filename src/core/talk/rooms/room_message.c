@@ -33,13 +33,6 @@ bool room_is_subject(struct str kept)
     return str_starts(rest, STR("<subject")) && !memmem(rest.p, rest.len, "<body", 5) && !memmem(rest.p, rest.len, "<thread", 7);
 }
 
-static struct str bare_of(struct str address)
-{
-    const char *slash = address.p ? memchr(address.p, '/', address.len) : NULL;
-
-    return slash ? str_make(address.p, (size_t)(slash - address.p)) : address;
-}
-
 void room_put_delivery(struct buf *b, struct str kept, struct str to_full, int64_t shown, int64_t delay_us)
 {
     struct kept_head h;
@@ -50,7 +43,7 @@ void room_put_delivery(struct buf *b, struct str kept, struct str to_full, int64
     BUF_LIT(&with, "<message");
     xml_put_attr(&with, "to", to_full);
     buf_put(&with, kept.p + 8, kept.len - 8);
-    message_put(b, buf_str(&with), bare_of(h.from), shown, delay_us, bare_of(h.from));
+    message_put(b, buf_str(&with), h.from_bare, shown, delay_us, h.from_bare);
     buf_done(&with);
 }
 
@@ -362,7 +355,6 @@ static void stored(struct talk *t, struct said_op *o)
     } else {
         give_up(t, o);
     }
-    search_note(r->talk, r->id);
     room_message_for_absent(r, o->put.stanza, m.shown);
 }
 

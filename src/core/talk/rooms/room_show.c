@@ -276,8 +276,6 @@ static void show_self(struct room *r, struct seat *s, struct str id, unsigned fl
         n.codes[n.count++] = 170;
     if (flags & DELTA_CREATED)
         n.codes[n.count++] = 201;
-    if (flags & DELTA_ASSIGNED)
-        n.codes[n.count++] = 210;
     buf_init(&b, 0);
     buf_init(&with_id, 0);
     room_put_presence(&b, r, s->occupant, false, str_of(s->occupant->inner), room_sees_jids(r, s->occupant->role), &n);

@@ -61,4 +61,3 @@ static inline enum err room_refuse(struct session *s, const struct stanza *st, c
     session_bounce(s, st, type, condition, text);
     return OK;
 }
-void rooms_info_forget(struct talk *t);

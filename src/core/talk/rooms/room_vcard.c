@@ -75,7 +75,6 @@ enum err room_vcard_get(struct session *s, const struct stanza *iq)
 /* SHA-1 of the first picture; empty: there is none. */
 static bool picture_hash(const struct stanza *iq, char out[41])
 {
-    static const char      digits[] = "0123456789abcdef";
     const struct xml_node *photo = xml_child(iq->payload, "PHOTO", NS_VCARD);
     struct str             text = photo ? xml_child_text(iq->arena, photo, "BINVAL", NS_VCARD) : STR_NULL, data;
     struct buf             packed;
@@ -90,16 +89,14 @@ static bool picture_hash(const struct stanza *iq, char out[41])
         if (text.p[i] > ' ')
             buf_put_c(&packed, text.p[i]);
     fine = base64_decode(iq->arena, buf_str(&packed), &data) == OK;
-    buf_done(&packed);
-    if (!fine)
-        return false;
-    digest(DIGEST_SHA1, data, sum);
-    for (int i = 0; i < 20; i++) {
-        out[2 * i] = digits[sum[i] >> 4];
-        out[2 * i + 1] = digits[sum[i] & 15];
+    buf_clear(&packed);
+    if (fine) {
+        digest(DIGEST_SHA1, data, sum);
+        hex_put(&packed, str_make((const char *)sum, 20));
+        str_copy(buf_str(&packed), out, 41);
     }
-    out[40] = '\0';
-    return true;
+    buf_done(&packed);
+    return fine;
 }
 
 static void happened(struct talk *t, struct room_change *c)

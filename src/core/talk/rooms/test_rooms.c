@@ -46,7 +46,7 @@ static void world_end(struct world *w)
 
 static struct seat *sit(struct world *w, const char *full, const char *nick, int64_t node)
 {
-    return room_seat_take(w->room, str_of(full), str_of(nick), ROLE_PARTICIPANT, STR(""), node, 0, 0);
+    return room_seat_take(w->room, str_of(full), str_of(nick), ROLE_PARTICIPANT, STR(""), node, 0);
 }
 
 static void devices_of_one_account_share_a_nickname(struct test *t)
