@@ -223,6 +223,15 @@ bool room_sees_jids(const struct room *r, enum role role)
     return r->config.non_anonymous || role == ROLE_MODERATOR;
 }
 
+bool room_may_read(const struct room *r, struct str bare, struct str full)
+{
+    enum affiliation a = room_affiliation(r, bare);
+
+    if (a == AFF_OUTCAST || (r->config.members_only && a == AFF_NONE))
+        return false;
+    return !r->config.password || a >= AFF_MEMBER || room_seat(r, full);
+}
+
 /* XEP-0045 §5.1.2 */
 enum role room_default_role(const struct room *r, enum affiliation a)
 {

@@ -157,6 +157,8 @@ void         occupant_text_drop(struct occupant *o);
 void         room_occupant_id(const struct room *r, struct str bare, char out[33]);
 bool         room_sees_jids(const struct room *r, enum role role);
 enum role    room_default_role(const struct room *r, enum affiliation a);
+/* What is said: whoever may enter now may; what guards the door is not asked again of those who belong to the room. */
+bool         room_may_read(const struct room *r, struct str bare, struct str full);
 struct occupant *room_by_bare(const struct room *r, struct str bare, struct occupant *after); /* the next one of the account */
 void             room_said_add(struct room *r, int64_t id, int64_t shown, struct str text);
 void             room_said_remove(struct room *r, int64_t shown);

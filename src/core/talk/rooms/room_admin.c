@@ -387,8 +387,7 @@ static void invite_new(struct room_change *c)
 
 static void happened(struct talk *t, struct room_change *c)
 {
-    (void)t;
-    room_cause_result(c->cause, STR_NULL);
+    room_answer_done(t, c);
     invite_new(c);
 }
 

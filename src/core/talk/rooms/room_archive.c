@@ -17,16 +17,6 @@
 
 /* ---- reading ---- */
 
-/* Whoever may enter now may read; what guards the door is not asked again of those who belong to the room. */
-static bool may_read(const struct room *r, const struct session *s)
-{
-    enum affiliation a = room_affiliation(r, s->jid.bare);
-
-    if (a == AFF_OUTCAST || (r->config.members_only && a == AFF_NONE))
-        return false;
-    return !r->config.password || a >= AFF_MEMBER || room_seat(r, s->jid.full);
-}
-
 static struct mam_archive archive_of(struct room *r, const struct session *s)
 {
     const struct seat *seat = room_seat(r, s->jid.full);
@@ -41,7 +31,7 @@ static bool refused(struct room *r, struct session *s, const struct stanza *iq)
         session_bounce(s, iq, "cancel", "service-unavailable", "this room keeps nothing");
     else if (r->locked && room_affiliation(r, s->jid.bare) != AFF_OWNER)
         session_bounce(s, iq, "cancel", "item-not-found", "the room is not configured yet");
-    else if (!may_read(r, s))
+    else if (!room_may_read(r, s->jid.bare, s->jid.full))
         session_bounce(s, iq, "auth", "forbidden", "who may not enter may not read");
     else
         return false;

@@ -243,6 +243,12 @@ void room_cause_result(struct room_cause *c, struct str payload)
         iq_result_str(s, &st, payload);
 }
 
+void room_answer_done(struct talk *t, struct room_change *c)
+{
+    (void)t;
+    room_cause_result(c->cause, STR_NULL);
+}
+
 static void cause_free(struct room_cause *c)
 {
     arena_done(&c->arena);

@@ -47,7 +47,8 @@ struct room_cause {
 };
 
 struct room_change;
-typedef void room_answer_fn(struct talk *t, struct room_change *c); /* it has happened; c->arg */
+typedef void   room_answer_fn(struct talk *t, struct room_change *c); /* it has happened; c->arg */
+room_answer_fn room_answer_done;                                       /* the cause's iq gets an empty result */
 
 struct room_change {
     struct change      change;

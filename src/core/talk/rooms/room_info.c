@@ -61,15 +61,6 @@ static struct str text(const char *z)
     return z ? str_of(z) : STR("");
 }
 
-/* What is talked about is for those who may hear it (§13.3). */
-static bool may_enter(const struct room *r, const struct session *s)
-{
-    enum affiliation a = room_affiliation(r, s->jid.bare);
-
-    return a != AFF_OUTCAST && (!r->config.members_only || a >= AFF_MEMBER) &&
-           (!r->config.password || a >= AFF_MEMBER || room_seat(r, s->jid.full));
-}
-
 static void put_roominfo(struct buf *b, const struct room *r, const struct session *s)
 {
     char         number[24];
@@ -88,7 +79,7 @@ static void put_roominfo(struct buf *b, const struct room *r, const struct sessi
     if (r->avatar[0]) /* XEP-0486 */
         form_put_field(b, FORM_TEXT_MULTI, "muc#roominfo_avatarhash", "Avatar hash", str_of(r->avatar));
     arena_init(&a);
-    if (r->subject && may_enter(r, s)) {
+    if (r->subject && room_may_read(r, s->jid.bare, s->jid.full)) { /* §13.3 */
         static const struct xml_scope scope = { .default_ns = { NS_CLIENT, sizeof NS_CLIENT - 1 } };
         struct xml_node              *n;
 

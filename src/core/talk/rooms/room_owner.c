@@ -307,12 +307,6 @@ static void fit_occupants(struct room_change *c, const struct room_config *fresh
     }
 }
 
-static void happened(struct talk *t, struct room_change *c)
-{
-    (void)t;
-    room_cause_result(c->cause, STR_NULL);
-}
-
 static struct str actor_of(const struct room *r, const struct session *s)
 {
     const struct seat *seat = room_seat(r, s->jid.full);
@@ -351,7 +345,7 @@ static enum err configure(struct room *r, struct session *s, const struct stanza
         return room_refuse(s, iq, f.condition ? "modify" : "cancel", condition, f.condition ? f.why : "a room has an owner");
     }
     c->cause = room_cause_new(s, iq, room_iq_tries());
-    c->answer = happened;
+    c->answer = room_answer_done;
     room_change_go(c);
     return OK;
 }
@@ -371,7 +365,7 @@ static enum err destroy(struct room *r, struct session *s, const struct stanza *
     if (reason.len > ROOM_TEXT_BYTES_MAX || password.len > ROOM_TEXT_BYTES_MAX)
         return room_refuse(s, iq, "modify", "policy-violation", "the reason is too long");
     c = room_change_new(r, room_cause_new(s, iq, room_iq_tries()));
-    c->answer = happened;
+    c->answer = room_answer_done;
     room_delta(c, &(struct room_delta){ .kind = DELTA_DESTROY, .other = other, .reason = reason, .text = password });
     room_change_go(c);
     return OK;

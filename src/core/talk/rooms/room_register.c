@@ -42,12 +42,6 @@ enum err room_register_get(struct session *s, const struct stanza *iq)
     return OK;
 }
 
-static void happened(struct talk *t, struct room_change *c)
-{
-    (void)t;
-    room_cause_result(c->cause, STR_NULL);
-}
-
 /* ---- leaving for good ---- */
 
 /* Who becomes owner when the last one goes: the admin, or else the member, who has been there longest. */
@@ -77,7 +71,7 @@ static enum err give_up(struct room *r, struct session *s, const struct stanza *
     if (a <= AFF_NONE)
         return room_refuse(s, iq, "auth", "registration-required", "you do not belong to this room");
     c = room_change_new(r, room_cause_new(s, iq, room_iq_tries()));
-    c->answer = happened;
+    c->answer = room_answer_done;
     if (a == AFF_OWNER && room_owners(r) == 1 && !next) {
         room_delta(c, &(struct room_delta){ .kind = DELTA_DESTROY, .reason = STR("nobody belongs to this room any more") });
     } else {
@@ -107,7 +101,7 @@ static enum err reserve(struct room *r, struct session *s, const struct stanza *
     if (a == AFF_NONE && r->members.count >= (size_t)r->talk->limits.room_affiliations_max)
         return room_refuse(s, iq, "wait", "resource-constraint", "the lists of this room are full");
     c = room_change_new(r, room_cause_new(s, iq, room_iq_tries()));
-    c->answer = happened;
+    c->answer = room_answer_done;
     room_affiliate(c, s->jid.bare, a > AFF_MEMBER ? a : AFF_MEMBER, nick, STR_NULL, STR_NULL);
     room_change_go(c);
     return OK;

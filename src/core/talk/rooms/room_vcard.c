@@ -99,12 +99,6 @@ static bool picture_hash(const struct stanza *iq, char out[41])
     return fine;
 }
 
-static void happened(struct talk *t, struct room_change *c)
-{
-    (void)t;
-    room_cause_result(c->cause, STR_NULL);
-}
-
 enum err room_vcard_set(struct session *s, const struct stanza *iq)
 {
     struct room        *r = room_of(s, iq);
@@ -123,7 +117,7 @@ enum err room_vcard_set(struct session *s, const struct stanza *iq)
         return room_refuse(s, iq, "modify", "resource-constraint", "the card is larger than 128 KiB");
     }
     c = room_change_new(r, room_cause_new(s, iq, room_iq_tries()));
-    c->answer = happened;
+    c->answer = room_answer_done;
     room_delta(c, &(struct room_delta){ .kind = DELTA_AVATAR, .text = buf_str(&b), .other = str_of(hash) });
     buf_done(&b);
     room_change_go(c);
