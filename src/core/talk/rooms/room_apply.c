@@ -4,7 +4,6 @@
  * before it goes. Then those who were removed are told, then whoever caused it (XEP-0045 §8.2 wants that
  * order), then the others. SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "base/mem.h"
-#include "talk/host.h"
 #include "talk/rooms/room_absent.h"
 #include "talk/rooms/room_change.h"
 #include "talk/rooms/room_far.h"
@@ -87,25 +86,21 @@ static void part_seat(struct effects *e, struct parting *p, struct seat *s)
 
 static void part_tell(struct effects *e, const struct parting *p)
 {
-    struct talk *t = e->room->talk;
-    struct buf   b;
+    struct buf b;
 
     buf_init(&b, 0);
     for (int i = 0; i < p->seat_count; i++) {
         const struct parting_seat *s = &p->seats[i];
-        struct session            *to = s->session_id ? session_find(t, s->session_id) : NULL;
-        struct jid                 j;
+        struct session            *to = s->session_id ? session_find(e->room->talk, s->session_id) : NULL;
 
         if (!s->here)
             continue;
         buf_clear(&b);
-        BUF_LIT(&b, "<presence");
-        buf_put_str(&b, s->to);
-        buf_put(&b, p->self.p + 9, p->self.len - 9);
+        room_put_copy(&b, s->to, p->self);
         if (to && !to->closing)
             session_send(to, buf_str(&b));
-        else if (!s->session_id && jid_parse(&e->arena, s->full, &j) == OK)
-            host_send(t, &j, buf_str(&b));
+        else if (!s->session_id)
+            room_to_host(e->room, s->full, buf_str(&b));
     }
     buf_done(&b);
 }
@@ -277,11 +272,7 @@ static void put_destroy(struct buf *b, const struct room_delta *d)
     if (d->other.len)
         xml_put_attr(b, "jid", d->other);
     buf_put_c(b, '>');
-    if (d->reason.len) {
-        BUF_LIT(b, "<reason>");
-        xml_put_escaped(b, d->reason);
-        BUF_LIT(b, "</reason>");
-    }
+    room_put_reason(b, d->reason);
     if (d->text.len) {
         BUF_LIT(b, "<password>");
         xml_put_escaped(b, d->text);
@@ -300,9 +291,9 @@ static void tell_destroyed(struct room *r, struct occupant *o, const struct room
     xml_put_attr(&b, "from", o->address);
     BUF_LIT(&b, " type='unavailable'><x xmlns='" NS_MUC_USER "'><item affiliation='none' role='none'/>");
     put_destroy(&b, d);
-    BUF_LIT(&b, "<status code='110'/></x><occupant-id xmlns='" NS_OCCUPANT "' id='");
-    buf_put_z(&b, o->id);
-    BUF_LIT(&b, "'/></presence>");
+    BUF_LIT(&b, "<status code='110'/></x>");
+    room_put_occupant_id(&b, o->id);
+    BUF_LIT(&b, "</presence>");
     LIST_EACH(it, &o->seats)
         seat_send(r, LIST_ITEM(it, struct seat, in_occupant), buf_str(&b));
     buf_done(&b);

@@ -8,6 +8,7 @@
 #include "talk/jids.h"
 #include "talk/search.h"
 #include "talk/rooms/room_message.h"
+#include "talk/rooms/room_show.h"
 #include "talk/rooms/room_stanza.h"
 #include "talk/xep/xep0313_mam.h"
 #include <stdlib.h>
@@ -75,7 +76,8 @@ struct moderation {
     struct arena       arena;
     int64_t            shown, owner;
     struct archive_row row;
-    struct str         by, by_id, reason, id_text;
+    struct str         by, reason, id_text;
+    char               by_id[33];
 };
 
 static struct db_sql bury_text = { "UPDATE message SET stanza = ?3 WHERE id = ?1 AND recipient = ?2" };
@@ -99,14 +101,10 @@ static void put_moderated(struct buf *b, const struct moderation *m)
 {
     BUF_LIT(b, "<moderated xmlns='" NS_MODERATE "'");
     xml_put_attr(b, "by", m->by);
-    BUF_LIT(b, "><occupant-id xmlns='" NS_OCCUPANT "'");
-    xml_put_attr(b, "id", m->by_id);
-    BUF_LIT(b, "/></moderated>");
-    if (!m->reason.len)
-        return;
-    BUF_LIT(b, "<reason>");
-    xml_put_escaped(b, m->reason);
-    BUF_LIT(b, "</reason>");
+    buf_put_c(b, '>');
+    room_put_occupant_id(b, m->by_id);
+    BUF_LIT(b, "</moderated>");
+    room_put_reason(b, m->reason);
 }
 
 /* The author's occupant-id is the last thing in a text of ours. */
@@ -205,7 +203,7 @@ enum err room_moderate(struct session *s, const struct stanza *iq)
     m->shown = shown;
     m->owner = r->id;
     m->by = arena_str(&m->arena, seat->occupant->address);
-    m->by_id = arena_str(&m->arena, str_of(seat->occupant->id));
+    memcpy(m->by_id, seat->occupant->id, sizeof m->by_id);
     m->reason = reason.p ? arena_str(&m->arena, reason) : STR_NULL;
     m->id_text = arena_str(&m->arena, xml_attr(iq->payload, "id"));
     room_ref(r);

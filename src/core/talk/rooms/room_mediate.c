@@ -63,9 +63,9 @@ static void whisper(struct room *r, struct session *s, const struct stanza *st, 
     for (const struct xml_node *c = xml_first(st->node); c; c = xml_next(c))
         if (!room_drops(r->talk, c))
             xml_put_node(&w->text, c, STR(NS_CLIENT));
-    BUF_LIT(&w->text, "<x xmlns='" NS_MUC_USER "'/><occupant-id xmlns='" NS_OCCUPANT "' id='");
-    buf_put_z(&w->text, from->id);
-    BUF_LIT(&w->text, "'/></message>");
+    BUF_LIT(&w->text, "<x xmlns='" NS_MUC_USER "'/>");
+    room_put_occupant_id(&w->text, from->id);
+    BUF_LIT(&w->text, "</message>");
     session_after_commits(s, whisper_now, w);
 }
 
@@ -163,11 +163,7 @@ static void put_invitation(struct buf *b, const struct room *r, struct str from,
     BUF_LIT(b, "<x xmlns='" NS_MUC_USER "'><invite");
     xml_put_attr(b, "from", from);
     buf_put_c(b, '>');
-    if (reason.len) {
-        BUF_LIT(b, "<reason>");
-        xml_put_escaped(b, reason);
-        BUF_LIT(b, "</reason>");
-    }
+    room_put_reason(b, reason);
     if (go_on) {
         BUF_LIT(b, "<continue");
         xml_put_attr(b, "thread", xml_attr(go_on, "thread"));
@@ -373,11 +369,7 @@ static void put_decline(struct buf *b, struct str from, struct str reason)
     BUF_LIT(b, "<x xmlns='" NS_MUC_USER "'><decline");
     xml_put_attr(b, "from", from);
     buf_put_c(b, '>');
-    if (reason.len) {
-        BUF_LIT(b, "<reason>");
-        xml_put_escaped(b, reason);
-        BUF_LIT(b, "</reason>");
-    }
+    room_put_reason(b, reason);
     BUF_LIT(b, "</decline></x>");
 }
 

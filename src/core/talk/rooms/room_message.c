@@ -71,9 +71,7 @@ void room_deliver(struct room *r, struct str kept, int64_t id, int64_t shown)
                 continue;
             }
             buf_clear(copy);
-            BUF_LIT(copy, "<message");
-            buf_put(copy, s->to, s->to_len);
-            buf_put(copy, text.p + 8, text.len - 8);
+            room_put_copy(copy, str_make(s->to, s->to_len), buf_str(&text));
             session_fill(to, id, buf_str(copy));
         }
     }
@@ -534,9 +532,8 @@ static void put_kept(struct buf *b, struct room *r, const struct stanza *st, con
     for (const struct xml_node *c = xml_first(st->node); c; c = xml_next(c))
         if (!room_drops(r->talk, c) && !(subject.p && xml_is(c, "subject", NS_CLIENT)))
             xml_put_node(b, c, STR(NS_CLIENT));
-    BUF_LIT(b, "<occupant-id xmlns='" NS_OCCUPANT "' id='");
-    buf_put_z(b, from->id);
-    BUF_LIT(b, "'/></message>");
+    room_put_occupant_id(b, from->id);
+    BUF_LIT(b, "</message>");
 }
 
 static int64_t sender_of(struct session *s, struct said_op *o)

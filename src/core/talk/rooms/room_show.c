@@ -13,64 +13,67 @@ METRIC_COUNTER(history_out, "bongsu_talk_room_history_out", "Messages shown agai
 
 /* ---- sending ---- */
 
-static size_t name_len(struct str text)
+void room_put_copy(struct buf *b, struct str to, struct str text)
 {
     size_t n = 1;
 
     while (n < text.len && text.p[n] != ' ' && text.p[n] != '>' && text.p[n] != '/')
         n++;
-    return n;
+    buf_put(b, text.p, n);
+    buf_put_str(b, to);
+    buf_put(b, text.p + n, text.len - n);
+}
+
+void room_to_host(struct room *r, struct str full, struct str stanza)
+{
+    struct arena a;
+    struct jid   j;
+
+    arena_init(&a);
+    if (jid_parse(&a, full, &j) == OK)
+        host_send(r->talk, &j, stanza);
+    arena_done(&a);
 }
 
 void seat_send(struct room *r, struct seat *s, struct str text)
 {
     struct session *to = seat_session(r, s);
     struct buf     *b = &r->talk->rooms->copy;
-    size_t          n = name_len(text);
-    struct arena    a;
-    struct jid      j;
 
     if (!to && (s->node != r->talk->node || s->session_id))
         return; /* another messenger shows it; or it has just ended */
     buf_clear(b);
-    buf_put(b, text.p, n);
-    buf_put(b, s->to, s->to_len);
-    buf_put(b, text.p + n, text.len - n);
-    if (to) {
+    room_put_copy(b, str_make(s->to, s->to_len), text);
+    if (to)
         session_send(to, buf_str(b));
-        return;
-    }
-    arena_init(&a);
-    if (jid_parse(&a, s->full, &j) == OK)
-        host_send(r->talk, &j, buf_str(b));
-    arena_done(&a);
+    else
+        room_to_host(r, s->full, buf_str(b));
 }
 
 void room_to_seat(struct room *r, struct seat *s, struct str text)
 {
-    struct arena a;
-    struct jid   j;
-    struct buf   b;
-    size_t       n = 1;
+    struct buf b;
 
     if (s->node == r->talk->node) {
         seat_send(r, s, text);
         return;
     }
-    while (n < text.len && text.p[n] != ' ' && text.p[n] != '>')
-        n++;
     buf_init(&b, 0);
-    buf_put(&b, text.p, n);
-    buf_put(&b, s->to, s->to_len);
-    buf_put(&b, text.p + n, text.len - n);
-    arena_init(&a);
-    if (jid_parse(&a, s->full, &j) == OK)
-        host_send(r->talk, &j, buf_str(&b));
-    arena_done(&a);
+    room_put_copy(&b, str_make(s->to, s->to_len), text);
+    room_to_host(r, s->full, buf_str(&b));
     buf_done(&b);
 }
 
 /* ---- presence ---- */
+
+void room_put_reason(struct buf *b, struct str reason)
+{
+    if (!reason.len)
+        return;
+    BUF_LIT(b, "<reason>");
+    xml_put_escaped(b, reason);
+    BUF_LIT(b, "</reason>");
+}
 
 static void put_item(struct buf *b, struct room *r, const struct occupant *o, bool gone, bool sees, const struct room_notice *n)
 {
@@ -93,11 +96,7 @@ static void put_item(struct buf *b, struct room *r, const struct occupant *o, bo
         xml_put_attr(b, "nick", n->actor);
         BUF_LIT(b, "/>");
     }
-    if (n->reason.len) {
-        BUF_LIT(b, "<reason>");
-        xml_put_escaped(b, n->reason);
-        BUF_LIT(b, "</reason>");
-    }
+    room_put_reason(b, n->reason);
     BUF_LIT(b, "</item>");
 }
 
@@ -107,7 +106,7 @@ static void put_codes(struct buf *b, const struct room_notice *n)
         buf_printf(b, "<status code='%u'/>", n->codes[i]);
 }
 
-static void put_occupant_id(struct buf *b, const char *id)
+void room_put_occupant_id(struct buf *b, const char *id)
 {
     BUF_LIT(b, "<occupant-id xmlns='" NS_OCCUPANT "' id='");
     buf_put_z(b, id);
@@ -126,7 +125,7 @@ void room_put_presence(struct buf *b, struct room *r, const struct occupant *o, 
     put_item(b, r, o, gone, sees, n);
     put_codes(b, n);
     BUF_LIT(b, "</x>");
-    put_occupant_id(b, o->id);
+    room_put_occupant_id(b, o->id);
     BUF_LIT(b, "</presence>");
 }
 

@@ -18,6 +18,9 @@ struct room_notice {
 void seat_send(struct room *r, struct seat *s, struct str text);
 /* The same, wherever the session is. */
 void room_to_seat(struct room *r, struct seat *s, struct str text);
+/* The stanza `text` with `to` (" to='…'") put in; and such a one through the host. */
+void room_put_copy(struct buf *b, struct str to, struct str text);
+void room_to_host(struct room *r, struct str full, struct str stanza);
 /* The occupant's presence, appended. `sees`: with the real JID. `gone`: unavailable, with `inner` in place of
  * its own. */
 void room_put_presence(struct buf *b, struct room *r, const struct occupant *o, bool gone, struct str inner, bool sees,
@@ -31,6 +34,8 @@ void room_show_avatar(struct room *r, struct seat *to /* NULL: all */);
 void room_enter(struct room *r, struct seat *s, const struct xml_node *x, struct str id, unsigned flags);
 void room_show_others(struct room *r, struct seat *s);
 void room_put_subject(struct buf *b, const struct room *r);
+void room_put_reason(struct buf *b, struct str reason); /* nothing when it is empty */
+void room_put_occupant_id(struct buf *b, const char *id);
 /* What a presence carries, but for what only a room may say. */
 void room_put_inner(struct buf *b, struct session *s, const struct stanza *p);
 /* What was passed on before, without what is not for all any more. False: it all is. */
