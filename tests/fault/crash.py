@@ -226,10 +226,11 @@ def talk_pid(server):
 
 
 async def break_by_kill(server, args, rng):
+    nodes = getattr(server, "nodes", None)      # several messengers: one of them
     done = 0
     while done < args.breaks:
         await asyncio.sleep(args.pause * (0.3 + rng.random()))
-        pid = talk_pid(server)
+        pid = talk_pid(rng.choice(nodes) if nodes else server)
         if pid:
             try:
                 os.kill(pid, signal.SIGKILL)

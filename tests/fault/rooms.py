@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import os
 import random
-import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -164,20 +163,6 @@ async def make_room(server):
     owner.link.abort()
 
 
-async def break_one(server, args, rng):
-    done = 0
-    while done < args.breaks:
-        await asyncio.sleep(args.pause * (0.3 + rng.random()))
-        pid = crash.talk_pid(rng.choice(server.nodes))
-        if pid:
-            try:
-                os.kill(pid, signal.SIGKILL)
-                done += 1
-            except ProcessLookupError:
-                pass
-    return done
-
-
 async def settle(clients, seconds):
     for _ in range(seconds * 10):
         if all(c.idle() for c in clients) and all(c.seen[f.name] == f.sent[ROOM] for c in clients for f in clients):
@@ -208,7 +193,7 @@ async def run(server, args):
     for c in clients:
         c.run_task = asyncio.ensure_future(c.live())
     await asyncio.sleep(1.5)
-    breaks = await (break_one if hasattr(server, "nodes") else crash.break_by_kill)(server, args, rng)
+    breaks = await crash.break_by_kill(server, args, rng)
     for c in clients:
         c.sending = False
     settled = await settle(clients, 60)
