@@ -249,7 +249,7 @@ void room_answer_done(struct talk *t, struct room_change *c)
     room_cause_result(c->cause, STR_NULL);
 }
 
-static void cause_free(struct room_cause *c)
+void room_cause_free(struct room_cause *c)
 {
     arena_done(&c->arena);
     free(c->xml);
@@ -269,7 +269,7 @@ void room_cause_done(struct room_cause *c)
     if (!c)
         return;
     cause_release(c);
-    cause_free(c);
+    room_cause_free(c);
 }
 
 static void cause_again(struct room_cause *c)
@@ -283,7 +283,7 @@ static void cause_again(struct room_cause *c)
         session_bounce(s, &st, "wait", "resource-constraint", "the room changes too fast");
     else if (s)
         room_stanza(s, &st, c->tries + 1);
-    cause_free(c);
+    room_cause_free(c);
 }
 
 static void read_again(struct talk *t, struct room *r, enum err e, void *arg)

@@ -81,6 +81,7 @@ void               room_cause_result(struct room_cause *c, struct str payload); 
 /* The stanza once more, in the cause's arena. NULL: the client has gone. */
 struct session *room_cause_stanza(struct room_cause *c, struct stanza *st);
 void            room_cause_done(struct room_cause *c); /* the client goes on; frees */
+void            room_cause_free(struct room_cause *c); /* the client has gone on already */
 
 void room_deltas_write(struct buf *b, const struct room_delta *d, int count);
 /* In `a`; -1: not ours. */

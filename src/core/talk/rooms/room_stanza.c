@@ -1,73 +1,48 @@
 /* room_stanza.c: see room_stanza.h: whose room, and what kind of stanza.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/rooms/room_stanza.h"
-#include "base/mem.h"
 #include "talk/host.h"
 #include "talk/rooms/room_message.h"
-#include <stdlib.h>
 
 /* ---- the room is read first; the client's next stanza waits ---- */
-
-struct waiting {
-    struct arena arena;
-    uint64_t     session_id;
-    uint32_t     received;
-    int          tries;
-    char        *xml;
-};
 
 static void judge(struct room *r, struct session *s, const struct stanza *st, int tries);
 
 /* If the connection went meanwhile, the client was not told that we have it and sends it again
  * (session_lost). */
-static bool is_still_ours(const struct session *s, const struct waiting *w)
+static bool is_still_ours(const struct session *s, const struct room_cause *c)
 {
-    return s && s->state == SESSION_BOUND && s->received == w->received && (s->unhandled || !s->person);
+    return s && s->state == SESSION_BOUND && s->received == c->received && (s->unhandled || !s->person);
 }
 
-static void go_on(struct room *r, struct session *s, struct waiting *w, enum err e)
+static void go_on(struct room *r, struct session *s, struct room_cause *c, enum err e)
 {
-    struct xml_node *n;
-    struct stanza    st;
-    const char      *condition;
+    struct stanza st;
 
     s->unhandled = false;
     session_continue(s); /* what it does now may hold it again */
-    if (xml_parse(&w->arena, str_of(w->xml), NULL, &n) != XML_FINE || stanza_read(&w->arena, n, &s->jid, &st, &condition) != OK)
+    if (!room_cause_stanza(c, &st))
         return;
-    if (st.lang.len == 0 && s->lang)
-        st.lang = str_of(s->lang);
     if (e && e != ERR_NOT_FOUND)
         session_bounce(s, &st, "wait", "internal-server-error", "the room could not be read");
     else
-        judge(r, s, &st, w->tries);
+        judge(r, s, &st, c->tries);
 }
 
 static void found(struct talk *t, struct room *r, enum err e, void *arg)
 {
-    struct waiting *w = arg;
-    struct session *s = session_find(t, w->session_id);
+    struct room_cause *c = arg;
+    struct session    *s = session_find(t, c->session_id);
 
-    if (is_still_ours(s, w))
-        go_on(r, s, w, e);
-    arena_done(&w->arena);
-    free(w->xml);
-    free(w);
+    if (is_still_ours(s, c))
+        go_on(r, s, c, e);
+    room_cause_free(c);
 }
 
 static void wait_for_room(struct session *s, const struct stanza *st, int tries)
 {
-    struct waiting *w = NEW(struct waiting);
-    struct buf      b;
-
-    buf_init(&b, 0);
-    xml_put_node(&b, st->node, STR_NULL);
-    *w = (struct waiting){ .session_id = s->id, .received = s->received, .tries = tries, .xml = str_dup(buf_str(&b)) };
-    buf_done(&b);
-    arena_init(&w->arena);
     s->unhandled = s->person != NULL; /* a guest's server is told when it is over */
-    session_hold(s);
-    room_find(s->talk, st->to.local, found, w);
+    room_find(s->talk, st->to.local, found, room_cause_new(s, st, tries));
 }
 
 /* ---- judged ---- */
