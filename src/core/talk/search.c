@@ -668,7 +668,7 @@ static enum err from_segment(struct page *p, int at)
     if (e != ERR_INVALID)
         return e;
     p->out->count = count;
-    p->q->broken = true;
+    p->q->broken = g->segment;
     e = scan(p, &log_back, g->first - 1, g->last + 1, &found);
     return e ? e : take_found(p, &found);
 }
@@ -703,7 +703,7 @@ enum err search_page(struct db_conn *c, struct arena *a, const struct archive_fi
     enum err    e;
 
     p.q->tail = 0;
-    p.q->broken = false;
+    p.q->broken = 0;
     if (f->peer == -1)
         return OK;
     arena_init(&p.scratch);

@@ -36,7 +36,7 @@ struct search_query {
     struct gram_range ranges[SEARCH_RANGES_MAX];
     const uint8_t    *key;          /* talk->origin_key */
     int64_t           tail;         /* out: how many messages were read that no segment has */
-    bool              broken;       /* out: a segment could not be used */
+    int64_t           broken;       /* out: a segment that could not be used; 0: none */
 };
 /* ERR_NOT_FOUND: there is no word in it (ask for all); ERR_LIMIT: too long. The words are in `a`. */
 enum err search_query_read(struct arena *a, struct str text, const uint8_t key[16], struct search_query *out);
@@ -86,7 +86,7 @@ void search_done(struct talk *t);
 void search_tick(struct talk *t);
 void search_note(struct talk *t, int64_t owner);    /* one more message is in this log: cheap, may be forgotten */
 void search_ask(struct talk *t, int64_t owner);     /* it is worth indexing now */
-void search_mend(struct talk *t, int64_t owner);    /* a segment of this log was found broken */
+void search_mend(struct talk *t, int64_t owner, int64_t segment);     /* it was found broken: made anew */
 /* `bongsu db reindex`: all segments are made anew, one after the other, while people search in the old ones. Who keeps the index
  * sees within seconds that it is wanted; what is made stays made when they end. */
 enum err search_want_new(struct db_conn *c);
@@ -97,5 +97,6 @@ enum err search_step(struct db_conn *c, const uint8_t key[16], int64_t owner, bo
 
 /* In an apply: the text of this message is no longer in the archive, and its grams shall not stay in the index (moderation, say). */
 enum err search_forget(struct db_conn *c, int64_t owner, int64_t id);
+enum err search_stale(struct db_conn *c, int64_t owner, int64_t segment);     /* this segment is made anew, no other */
 enum err search_forget_owner(struct db_conn *c, int64_t owner);
 enum err search_forget_before(struct db_conn *c, int64_t id);       /* everyone's messages before it are gone */

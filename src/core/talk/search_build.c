@@ -588,6 +588,13 @@ enum err search_forget(struct db_conn *c, int64_t owner, int64_t id)
     return db_run(c, &segment_stale, "ii", owner, id);
 }
 
+enum err search_stale(struct db_conn *c, int64_t owner, int64_t segment)
+{
+    static struct db_sql stale = { "UPDATE search_segment SET made = 0 WHERE owner = ?1 AND segment = ?2" };
+
+    return db_run(c, &stale, "ii", owner, segment);
+}
+
 enum err search_forget_owner(struct db_conn *c, int64_t owner)
 {
     static struct db_sql segments = { "DELETE FROM search_segment WHERE owner = ?1" };

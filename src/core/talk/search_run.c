@@ -319,14 +319,14 @@ void search_note(struct talk *t, int64_t owner)
 
 struct mend_op {
     struct change change;
-    int64_t       owner;
+    int64_t       owner, segment;
 };
 
 static enum err mend_apply(struct db_conn *c, struct change *ch)
 {
-    static struct db_sql all_stale = { "UPDATE search_segment SET made = 0 WHERE owner = ?1" };
+    struct mend_op *o = (struct mend_op *)ch;
 
-    return db_run(c, &all_stale, "i", ((struct mend_op *)ch)->owner);
+    return search_stale(c, o->owner, o->segment);
 }
 
 static void mended(struct talk *t, struct change *ch, enum err e)
@@ -336,7 +336,7 @@ static void mended(struct talk *t, struct change *ch, enum err e)
     free(ch);
 }
 
-void search_mend(struct talk *t, int64_t owner)
+void search_mend(struct talk *t, int64_t owner, int64_t segment)
 {
     struct mend_op *o = NEW(struct mend_op);
 
@@ -344,6 +344,7 @@ void search_mend(struct talk *t, int64_t owner)
     o->change.apply = mend_apply;
     o->change.done = mended;
     o->owner = owner;
+    o->segment = segment;
     if (session_change(NULL, t, &o->change) != OK)
         free(o);
 }

@@ -442,15 +442,22 @@ static void a_broken_segment_is_read_around(struct test *t)
     struct ask            q = { .words = { "학교" }, .max = 250 };
 
     srand(16);
-    for (int i = 0; i < 300; i++)
+    for (int i = 0; i < 600; i++) {
         say_text(w, BOB, i % 2, random_line(line));
-    settle(w, w->count - 1);
-    index_all(w, ALICE);
-    CHECK_OK(t, db_exec(w->c, "UPDATE search_chunk SET body = x'ff'"));
+        if (i % 300 == 299) {
+            settle(w, i);
+            index_all(w, ALICE);
+        }
+    }
+    CHECK_OK(t, db_exec(w->c, "UPDATE search_chunk SET body = x'ff' WHERE segment = (SELECT segment FROM search_segment ORDER BY last LIMIT 1)"));
     CHECK_OK(t, search_query_read(&w->arena, STR("학교"), key, &search));
     CHECK_OK(t, archive_read(w->c, &w->arena, &f, 250, false, &page));
     CHECK(t, search.broken);
     CHECK_INT(t, truth(w, &q, want), page.count);
+    CHECK_OK(t, search_stale(w->c, ALICE, search.broken));
+    CHECK_INT(t, 1, number(w, "SELECT count(*) FROM search_segment WHERE made = 0"));       /* the other one is fine */
+    index_all(w, ALICE);
+    answers_are_true(w, &q);
     world_free(w);
 }
 

@@ -386,7 +386,7 @@ static void query_done(struct db_read *self, enum err e)
         iq_later_result(t, &q->iq, buf_str(&fin));
     buf_done(&fin);
     if (q->search.broken)
-        search_mend(t, q->filter.owner);
+        search_mend(t, q->filter.owner, q->search.broken);
     else if (q->search.tail >= SEARCH_TAIL_LONG)
         search_ask(t, q->filter.owner);
     query_free(q);
