@@ -50,6 +50,8 @@ struct search {
 
 static void next_work(struct talk *t);
 
+static bool is_busy(const struct search *s) { return s->said_before > BUSY_PER_SECOND; }
+
 static void job_end(struct talk *t)
 {
     struct index_job *j = t->search->job;
@@ -174,7 +176,7 @@ static void look_again(struct index_job *j)
 {
     index_reset(j);
     j->sweeping = false;
-    j->busy = j->t->search->said_before > BUSY_PER_SECOND;
+    j->busy = is_busy(j->t->search);
     read_now(j, index_look, looked);
 }
 
@@ -187,7 +189,7 @@ static void start(struct talk *t, int64_t owner, bool sweeping)
     j->key = t->origin_key;
     j->owner = owner;
     j->sweeping = sweeping;
-    j->busy = t->search->said_before > BUSY_PER_SECOND;
+    j->busy = is_busy(t->search);
     j->resting = t->search->resting > 0;
     j->made_before = t->search->made;
     arena_init(&j->arena);
@@ -199,15 +201,18 @@ static void start(struct talk *t, int64_t owner, bool sweeping)
 static void next_work(struct talk *t)
 {
     struct search *s = t->search;
-    bool           busy = s->said_before > BUSY_PER_SECOND;
+    bool           busy = is_busy(s);
 
     if (s->job || t->stopping)
         return;
     if (s->urgent_count) {
         start(t, s->urgent[--s->urgent_count], false);
     } else if (s->due_count && !busy) {
+        int64_t owner = s->due[s->due_from];
+
+        s->due_from = (s->due_from + 1) % DUE_MAX;
         s->due_count--;
-        start(t, s->due[s->due_from++ % DUE_MAX], false);
+        start(t, owner, false);
     } else if (!busy && (s->hurry || s->sweep_in_s <= 0)) {
         s->sweep_in_s = SWEEP_EVERY_S;
         start(t, s->swept, true);
@@ -222,13 +227,18 @@ static struct db_sql trash_empty = {
     "DELETE FROM search_chunk WHERE owner = ?1 AND segment = ?2"
     " AND NOT EXISTS (SELECT 1 FROM search_segment g WHERE g.owner = ?1 AND g.segment = ?2)" };
 
+struct trash_op {
+    struct change change;
+    bool          any;          /* there was some */
+};
+
 static enum err empty_apply(struct db_conn *c, struct change *ch)
 {
     struct db_stmt *s;
     int64_t         segment, owner;
     enum err        e = db_get(c, &s, &trash_next, "i", clock_us());
 
-    (void)ch;
+    ((struct trash_op *)ch)->any = e == OK;
     segment = e ? 0 : db_i64(s, 0);
     owner = e ? 0 : db_i64(s, 1);
     if (s)
@@ -239,22 +249,28 @@ static enum err empty_apply(struct db_conn *c, struct change *ch)
     return e ? e : db_run(c, &trash_take, "i", segment);
 }
 
+static void empty_trash(struct talk *t);
+
+/* One segment after the other while there are some: merging leaves eight at a time. */
 static void emptied(struct talk *t, struct change *ch, enum err e)
 {
-    (void)e;        /* tried again */
+    bool more = !e && ((struct trash_op *)ch)->any;
+
     t->search->emptying = false;
     free(ch);
+    if (more && !t->stopping && !is_busy(t->search))
+        empty_trash(t);
 }
 
 static void empty_trash(struct talk *t)
 {
-    struct change *c = NEW(struct change);
+    struct trash_op *o = NEW(struct trash_op);
 
-    c->apply = empty_apply;
-    c->done = emptied;
+    o->change.apply = empty_apply;
+    o->change.done = emptied;
     t->search->emptying = true;
-    if (session_change(NULL, t, c) != OK)
-        emptied(t, c, ERR_LIMIT);
+    if (session_change(NULL, t, &o->change) != OK)
+        emptied(t, &o->change, ERR_LIMIT);
 }
 
 /* ---- what others call ---- */
