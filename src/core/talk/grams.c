@@ -148,6 +148,26 @@ void gram_places_add(struct gram_places *g, int64_t gram, uint32_t ordinal)
     g->p[g->count++] = (struct gram_place){ gram, ordinal };
 }
 
+static int by_gram(const void *a, const void *b)
+{
+    const struct gram_place *x = a, *y = b;
+
+    if (x->gram != y->gram)
+        return x->gram < y->gram ? -1 : 1;
+    return x->ordinal < y->ordinal ? -1 : x->ordinal > y->ordinal;
+}
+
+void gram_places_thin(struct gram_places *g, size_t from)
+{
+    size_t kept = from;
+
+    qsort(g->p + from, g->count - from, sizeof *g->p, by_gram);
+    for (size_t i = from; i < g->count; i++)
+        if (kept == from || by_gram(&g->p[kept - 1], &g->p[i]) != 0)
+            g->p[kept++] = g->p[i];
+    g->count = kept;
+}
+
 void gram_places_free(struct gram_places *g)
 {
     free(g->p);
@@ -213,15 +233,6 @@ static void writer_done(struct chunk_writer *w)
     chunk_out(w);
     buf_done(&w->body);
     buf_done(&w->list);
-}
-
-static int by_gram(const void *a, const void *b)
-{
-    const struct gram_place *x = a, *y = b;
-
-    if (x->gram != y->gram)
-        return x->gram < y->gram ? -1 : 1;
-    return x->ordinal < y->ordinal ? -1 : x->ordinal > y->ordinal;
 }
 
 void grams_write(struct gram_places *g, const uint32_t *numbers, size_t numbers_count, chunk_fn *fn, void *arg)

@@ -46,6 +46,8 @@ int grams_of_word(struct str folded, struct gram_range *out, int max);
 struct gram_place { int64_t gram; uint32_t ordinal; };
 struct gram_places { struct gram_place *p; size_t count, cap; };      /* in any order, until they are written */
 void gram_places_add(struct gram_places *g, int64_t gram, uint32_t ordinal);
+/* Those from `from` on are of one text: what comes twice goes. */
+void gram_places_thin(struct gram_places *g, size_t from);
 void gram_places_free(struct gram_places *g);
 
 /* Is given each chunk, in order. */

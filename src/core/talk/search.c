@@ -21,6 +21,7 @@ const struct db_migration search_migrations[] = {
       "CREATE TABLE search_trash(segment INTEGER NOT NULL PRIMARY KEY, owner INTEGER NOT NULL, after_us INTEGER NOT NULL) WITHOUT ROWID;"
       "CREATE TABLE search_wanted(one INTEGER PRIMARY KEY CHECK(one = 1), made INTEGER NOT NULL);"
       "INSERT INTO search_wanted(one, made) VALUES (1, 1);" },
+    { 2, "search", "ALTER TABLE search_segment ADD COLUMN chunks INTEGER NOT NULL DEFAULT 0;" },
     { 0 },
 };
 
@@ -259,7 +260,7 @@ void search_hides_read(struct str hides, struct search_edits *into)
 /* ---- segments ---- */
 
 static struct db_sql segments_select = {
-    "SELECT last, first, count, segment, made, hides FROM search_segment WHERE owner = ?1 ORDER BY last" };
+    "SELECT last, first, count, segment, made, chunks, hides FROM search_segment WHERE owner = ?1 ORDER BY last" };
 
 enum err search_segments_read(struct db_conn *c, struct arena *a, int64_t owner, struct search_segments *out)
 {
@@ -280,7 +281,7 @@ enum err search_segments_read(struct db_conn *c, struct arena *a, int64_t owner,
             cap *= 2;
         }
         out->all[out->count++] = (struct search_segment){ db_i64(s, 0), db_i64(s, 1), db_i64(s, 2), db_i64(s, 3), db_i64(s, 4),
-                                                          arena_str(a, db_blob(s, 5)) };
+                                                          db_i64(s, 5), arena_str(a, db_blob(s, 6)) };
     }
     db_done(s);
     return e == ERR_NOT_FOUND ? OK : e;

@@ -1,6 +1,6 @@
 /* search.h: finding messages by their words, in everyone's own log and in those of rooms (any owner of a log).
  *
- *   search_segment(owner, last, first, count, segment, made, hides)    an owner's messages from `first` to `last`, in the index
+ *   search_segment(owner, last, first, count, segment, made, hides, chunks)   an owner's messages from `first` to `last`, in the index
  *   search_chunk(owner, segment, at, body)                             its lists of grams (grams.h), its ids
  *   search_trash(segment, owner, after_us)                             chunks that no segment row speaks of, and when they go
  *   search_wanted(one, made)                                           segments made before are made anew (`bongsu db reindex`)
@@ -73,7 +73,7 @@ bool search_edits_hide(const struct search_edits *e, const struct searched *m, i
 
 /* ---- segments ---- */
 
-struct search_segment { int64_t last, first, count, segment, made; struct str hides; };
+struct search_segment { int64_t last, first, count, segment, made, chunks; struct str hides; };
 struct search_segments { int count; struct search_segment *all; };    /* oldest first */
 enum err search_segments_read(struct db_conn *c, struct arena *a, int64_t owner, struct search_segments *out);
 void     search_hides_put(struct buf *b, uint64_t name, int64_t id);

@@ -12,6 +12,7 @@ enum {
     READ_STEP = 1024,               /* texts read by one turn of a worker */
     SWEEP_OWNERS = 20,
     TRASH_AFTER_S = 60, UNPUBLISHED_AFTER_S = 3600,
+    LONG_TEXT = 2048,               /* letters */
     LOCATE_ROWS = 5000,             /* how far back the message is looked for that an edit names */
 };
 
@@ -49,12 +50,13 @@ static bool find_merge(struct index_job *j)
 {
     for (int i = j->segments.count - MERGE_COUNT; i >= 0; i--) {
         const struct search_segment *g = &j->segments.all[i];
-        int64_t                      sum = 0;
+        int64_t                      sum = 0, chunks = 0;
         int                          n = 0, fits = 0;
 
         for (; n < MERGE_COUNT && level_of(g[n].count) == level_of(g[0].count); n++) {
             sum += g[n].count;
-            fits += sum <= GRAMS_ORDINALS_MAX;
+            chunks += g[n].chunks;
+            fits += sum <= GRAMS_ORDINALS_MAX && chunks <= INDEX_CHUNKS_MAX;
         }
         if (n < MERGE_COUNT || fits < 2)
             continue;
@@ -167,6 +169,7 @@ static void look_row(struct index_job *j, struct db_stmt *s, struct searched *m)
 static void read_row(struct index_job *j, struct db_stmt *s)
 {
     struct adding   a = { j, (uint32_t)j->record_count };
+    size_t          places = j->places.count;
     struct searched m;
     struct index_record  *r;
 
@@ -186,6 +189,8 @@ static void read_row(struct index_job *j, struct db_stmt *s)
         return;
     add_gram(&a, gram_of_peer(r->peer));
     grams_of_text(m.folded, add_gram, &a);
+    if (j->places.count - places > LONG_TEXT)
+        gram_places_thin(&j->places, places);
 }
 
 static bool hidden(const struct index_job *j, const struct index_record *r)
@@ -283,12 +288,18 @@ static void write_segment(struct index_job *j)
     free(spoken);
 }
 
+/* A build may end at any message; what is made anew holds no more than it was. */
+static bool build_is_full(const struct index_job *j)
+{
+    return j->kind == KIND_BUILD && j->places.count >= INDEX_PLACES_MAX;
+}
+
 static enum err read_texts(struct db_conn *c, struct db_read *read)
 {
     struct index_job     *j = LIST_ITEM(read, struct index_job, read);
     struct db_stmt *s = db_prepare(c, &texts);
     int64_t         left = j->room - j->record_count, rows = 0, step = left < READ_STEP ? left : READ_STEP;
-    enum err        e;
+    enum err        e = OK;
 
     if (!s)
         return ERR_BUG;
@@ -296,12 +307,12 @@ static enum err read_texts(struct db_conn *c, struct db_read *read)
     db_bind_i64(s, 2, j->record_count ? j->records[j->record_count - 1].id : j->begin);
     db_bind_i64(s, 3, j->end);
     db_bind_i64(s, 4, step);
-    while ((e = db_step(s)) == OK) {
+    while (!build_is_full(j) && (e = db_step(s)) == OK) {
         read_row(j, s);
         rows++;
     }
     db_done(s);
-    if (e != ERR_NOT_FOUND)
+    if (e && e != ERR_NOT_FOUND)
         return e;
     j->read_all = rows < step || j->record_count >= j->room;
     if (!j->read_all)
@@ -404,7 +415,7 @@ static struct db_sql segment_last = { "SELECT coalesce(max(last), 0) FROM search
 static struct db_sql log_has = { "SELECT 1 FROM log WHERE owner = ?1 AND id = ?2" };
 static struct db_sql segment_take = { "DELETE FROM search_segment WHERE owner = ?1 AND last = ?2" };
 static struct db_sql segment_put = {
-    "INSERT INTO search_segment(owner, last, first, count, segment, made, hides) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)" };
+    "INSERT INTO search_segment(owner, last, first, count, segment, made, chunks, hides) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)" };
 static struct db_sql segment_stale = { "UPDATE search_segment SET made = 0 WHERE owner = ?1 AND first <= ?2 AND last >= ?2" };
 
 enum err index_write_chunks(struct db_conn *c, struct change *ch)
@@ -471,8 +482,8 @@ enum err index_publish(struct db_conn *c, struct change *ch)
             e = db_run(c, &trash_put, "iii", g->segment, j->owner, clock_us() + TRASH_AFTER_S * 1000000LL);
     }
     if (!e && (j->kind != KIND_RENEW || j->record_count))       /* also an empty one says how far the index goes */
-        e = db_run(c, &segment_put, "iiiiiib", j->owner, j->fresh.last, j->fresh.first, j->fresh.count, j->fresh.segment, j->fresh.made,
-                   str_make(j->hides.p ? j->hides.p : "", j->hides.len));
+        e = db_run(c, &segment_put, "iiiiiiib", j->owner, j->fresh.last, j->fresh.first, j->fresh.count, j->fresh.segment, j->fresh.made,
+                   (int64_t)j->chunk_count, str_make(j->hides.p ? j->hides.p : "", j->hides.len));
     if (!e)
         e = db_run(c, &trash_take, "i", j->fresh.segment);
     for (int i = 0; i < j->stale_count && !e; i++)

@@ -6,6 +6,8 @@
 
 enum {
     INDEX_SMALL = 256, INDEX_MIDDLE = 2048, INDEX_LARGE = 16384,      /* sizes of segments: a level is eight times the one below */
+    INDEX_PLACES_MAX = 1 << 21,     /* letters that one build takes in (32 MB), and the text that goes beyond: it ends earlier */
+    INDEX_CHUNKS_MAX = 16384,       /* of a merged segment (15 MB) */
     INDEX_STALE_MAX = 64,           /* texts that leave older segments, found by one build */
     INDEX_WRITE_STEP = 48,          /* chunks in one operation */
 };

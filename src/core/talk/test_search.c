@@ -312,6 +312,68 @@ static void segments_grow_and_merge(struct test *t)
     world_free(w);
 }
 
+/* However long the texts are: a build ends early, and what is large stays for itself. */
+static void long_texts_have_bounds(struct test *t)
+{
+    enum { LETTERS = 9000, LONG_ONES = 280 };
+    struct world *w = world_new(t);
+    struct ask    q = { .words = { "끝말" }, .max = 20 };
+    struct buf    b;
+
+    srand(17);
+    for (int i = 0; i < LONG_ONES; i++) {
+        struct archive_put p = { .id = place(w->count), .sender = ALICE, .recipient = BOB, .keeps = ARCHIVE_SENDER_KEEPS, .origin = i + 1 };
+
+        buf_init(&b, 0);
+        BUF_LIT(&b, "<message from='alice@x/1' to='bob@x' type='chat'><body>");
+        for (int n = 0; n < LETTERS; n++) {
+            unsigned c = 0xAC00 + (unsigned)(rand() % 11172);
+
+            buf_put(&b, (const char[]){ (char)(0xE0 | c >> 12), (char)(0x80 | (c >> 6 & 63)), (char)(0x80 | (c & 63)) }, 3);
+        }
+        BUF_LIT(&b, " 끝말</body></message>");
+        p.stanza = buf_str(&b);
+        CHECK_OK(t, archive_write(w->c, &p));
+        buf_done(&b);
+        w->all[w->count] = (struct model){ .id = p.id, .peer = BOB, .text = "끝말" };
+        w->count++;
+    }
+    settle(w, w->count - 1);
+    index_all(w, ALICE);
+    CHECK_INT(t, 1, number(w, "SELECT count(*) FROM search_segment"));
+    CHECK(t, number(w, "SELECT count FROM search_segment") < 256);
+    CHECK_INT(t, number(w, "SELECT chunks FROM search_segment"), number(w, "SELECT count(*) FROM search_chunk"));
+    answers_are_true(w, &q);
+    CHECK_OK(t, search_forget(w->c, ALICE, place(1)));
+    index_all(w, ALICE);
+    CHECK_INT(t, 0, number(w, "SELECT count(*) FROM search_segment WHERE made = 0"));
+    answers_are_true(w, &q);
+    world_free(w);
+}
+
+static void large_segments_are_not_merged(struct test *t)
+{
+    struct world *w = world_new(t);
+    char          line[200];
+    struct ask    q = { .words = { "학교" }, .max = 20 };
+
+    srand(18);
+    for (int i = 0; i < 8 * 256; i++) {
+        say_text(w, BOB, i % 2, random_line(line));
+        if (i % 256 == 255) {
+            settle(w, i);
+            index_all(w, ALICE);
+            CHECK_OK(t, db_exec(w->c, "UPDATE search_segment SET chunks = 10000"));
+        }
+    }
+    CHECK_INT(t, 8, number(w, "SELECT count(*) FROM search_segment"));
+    CHECK_OK(t, db_exec(w->c, "UPDATE search_segment SET chunks = 3000"));
+    index_all(w, ALICE);
+    CHECK_INT(t, 4, number(w, "SELECT count(*) FROM search_segment"));       /* five of them are not too much */
+    answers_are_true(w, &q);
+    world_free(w);
+}
+
 static bool grams_hold(struct world *w, const char *word)
 {
     static struct db_sql chunks = {
@@ -478,6 +540,7 @@ static void a_question_has_bounds(struct test *t)
     arena_done(&a);
 }
 
-DB_TEST_MAIN(TEST(search_finds_what_reading_finds), TEST(segments_grow_and_merge), TEST(a_retracted_text_leaves_the_index),
+DB_TEST_MAIN(TEST(search_finds_what_reading_finds), TEST(segments_grow_and_merge),
+             TEST(long_texts_have_bounds), TEST(large_segments_are_not_merged), TEST(a_retracted_text_leaves_the_index),
              TEST(only_the_author_takes_back), TEST(who_leaves_or_expires_is_not_in_the_index),
              TEST(it_is_made_anew_while_people_search), TEST(a_broken_segment_is_read_around), TEST(a_question_has_bounds))
