@@ -2,28 +2,12 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdio.h>
 #include "base/clock.h"
-#include "base/test.h"
-#include "talk/archive.h"
-#include "talk/devices.h"
-#include "talk/jids.h"
-#include "talk/search.h"
-
-enum { ALICE = 1, BOB = 2, CAROL = 3 };
+#include "talk/test_log.h"
 
 static struct db_conn *archive_with(struct test *t, struct arena *a, int messages)
 {
-    char               path[128];
-    struct db_settings s = { .path = path };
-    struct db_conn    *c = NULL;
-    struct str         why = STR_NULL;
+    struct db_conn *c = log_open(t, a);
 
-    snprintf(path, sizeof path, "%s/talk.db", test_dir(t));
-    CHECK_OK(t, db_conn_open(&s, true, &c, a, &why));
-    for (const struct db_migration *m = archive_migrations; m->number; m++)
-        CHECK_OK(t, db_exec(c, m->sql));
-    CHECK_OK(t, db_exec(c, devices_migrations[0].sql));
-    CHECK_OK(t, db_exec(c, jids_migrations[0].sql));
-    CHECK_OK(t, db_exec(c, search_migrations[0].sql));
     for (int i = 1; i <= messages; i++) {
         char               text[160];
         int                n = snprintf(text, sizeof text, "<message from='alice@x/%d' to='%s'><body>%d</body></message>", i % 2,

@@ -3,13 +3,8 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdlib.h>
 #include "base/mem.h"
-#include "db/test_engine.h"
-#include "talk/devices.h"
-#include "talk/jids.h"
 #include "talk/reading.h"
-#include "talk/search.h"
-
-enum { ALICE = 1, BOB = 2, CAROL = 3 };
+#include "talk/test_log.h"
 
 struct world {
     struct test    *t;
@@ -21,35 +16,13 @@ struct world {
     int64_t         by_bob, by_alice;           /* the marks, as they should be */
 };
 
-static int64_t place(int n) { return 1700000000000000 + n * 1000LL; }
-
 static struct world *world_new(struct test *t)
 {
-    static struct db_migration all[32];
-    const struct db_migration *const parts[] = { archive_migrations, devices_migrations, jids_migrations, search_migrations,
-                                                 reading_migrations };
-    struct world      *w = NEW(struct world);
-    char               path[128];
-    struct db_settings s;
-    struct str         why = STR_NULL;
-    struct db         *made = NULL;
-    struct loop       *l = loop_new();
-    int                n = 0;
+    struct world *w = NEW(struct world);
 
     w->t = t;
     arena_init(&w->arena);
-    snprintf(path, sizeof path, "%s/talk.db", test_dir(t));
-    s = settings_at(t, path);
-    s.sync_off = true;      /* thousands of small writes; what a sync keeps is others' test */
-    for (int i = 0; i < 5; i++)
-        for (const struct db_migration *m = parts[i]; m->number; m++)
-            all[n++] = *m;
-    all[n] = (struct db_migration){ 0 };
-    if (!CHECK_OK(t, db_open(l, &s, all, &made, &w->arena, &why)))
-        printf("%.*s\n", STR_ARG(why));
-    db_close(&made);
-    loop_free(&l);
-    CHECK_OK(t, db_conn_open(&s, true, &w->c, &w->arena, &why));
+    w->c = log_open(t, &w->arena);
     return w;
 }
 

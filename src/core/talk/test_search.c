@@ -4,14 +4,12 @@
 #include <stdlib.h>
 #include "base/clock.h"
 #include "base/mem.h"
-#include "db/test_engine.h"
 #include "talk/archive_id.h"
-#include "talk/devices.h"
-#include "talk/jids.h"
 #include "talk/search.h"
+#include "talk/test_log.h"
 #include "wire/fold.h"
 
-enum { ALICE = 1, BOB = 2, CAROL = 3, MESSAGES_MAX = 4000 };
+enum { MESSAGES_MAX = 4000 };
 
 static const uint8_t key[16] = "a key of a test";
 
@@ -28,31 +26,12 @@ struct world {
 
 static struct world *world_new(struct test *t)
 {
-    struct world      *w = NEW(struct world);
-    char               path[128];
-    struct db_settings s;
-    struct str         why = STR_NULL;
-    struct db         *made = NULL;
-    static struct db_migration all[32];
-    const struct db_migration *const parts[] = { archive_migrations, devices_migrations, jids_migrations, search_migrations };
-    int                n = 0;
-    struct loop       *l = loop_new();
+    struct world *w = NEW(struct world);
 
     w->t = t;
     arena_init(&w->arena);
     archive_id_setup(key);
-    snprintf(path, sizeof path, "%s/talk.db", test_dir(t));
-    s = settings_at(t, path);
-    s.sync_off = true;      /* thousands of small writes; what a sync keeps is others' test */
-    for (int i = 0; i < 4; i++)
-        for (const struct db_migration *m = parts[i]; m->number; m++)
-            all[n++] = *m;
-    all[n] = (struct db_migration){ 0 };
-    if (!CHECK_OK(t, db_open(l, &s, all, &made, &w->arena, &why)))
-        printf("%.*s\n", STR_ARG(why));
-    db_close(&made);
-    loop_free(&l);
-    CHECK_OK(t, db_conn_open(&s, true, &w->c, &w->arena, &why));
+    w->c = log_open(t, &w->arena);
     return w;
 }
 
@@ -64,8 +43,6 @@ static void world_free(struct world *w)
 }
 
 /* ---- talking ---- */
-
-static int64_t place(int number) { return 1700000000000000 + number * 1000LL; }
 
 static void say(struct world *w, int64_t peer, bool sent, const char *inner, const char *text)
 {
