@@ -484,7 +484,7 @@ static bool has(struct db_conn *c, struct db_sql *sql, int64_t owner, int64_t id
     return e == OK;
 }
 
-static void row_read(struct db_stmt *s, struct arena *a, struct archive_row *out)
+void archive_row_read(struct db_stmt *s, struct arena *a, struct archive_row *out)
 {
     out->id = db_i64(s, 0);
     out->stanza = arena_str(a, db_text(s, 1));
@@ -616,7 +616,7 @@ static enum err read_part(struct db_conn *c, struct arena *a, struct db_sql *sql
 
         if (f->peer_full.len && !archive_kept_has_address(stanza, f->peer_full))
             continue;
-        row_read(s, a, &out->rows[out->count]);
+        archive_row_read(s, a, &out->rows[out->count]);
         if (out->rows[out->count].shown != f->after_shown)
             out->count++;
     }
@@ -819,7 +819,7 @@ enum err archive_get(struct db_conn *c, struct arena *a, int64_t id, struct arch
     enum err        e = db_get(c, &s, &message_one, "i", id);
 
     if (!e)
-        row_read(s, a, out);
+        archive_row_read(s, a, out);
     if (s)
         db_done(s);
     return e;

@@ -40,6 +40,8 @@ struct archive_filter {
 };
 /* `id` is the place in the log, `shown` the id that clients know it by: the same in a database of our own. */
 struct archive_row { int64_t id, shown, sender; bool went_ahead; struct str stanza; };
+/* Of a statement that selects id, stanza, name, ahead_us and sender first. */
+void archive_row_read(struct db_stmt *s, struct arena *a, struct archive_row *out);
 struct archive_page {
     int                 count;      /* in chronological order */
     struct archive_row *rows;       /* in the arena given */

@@ -309,13 +309,14 @@ struct page {
 
 static bool full(const struct page *p) { return p->out->count >= p->limit; }
 
-enum { ROW_ID, ROW_STANZA, ROW_NAME, ROW_AHEAD, ROW_PEER };
-#define LOG_ROW "SELECT l.id, m.stanza, m.name, m.ahead_us, l.peer FROM log l CROSS JOIN message m ON m.id = l.id WHERE l.owner = ?1"
+enum { ROW_ID, ROW_STANZA, ROW_NAME, ROW_AHEAD, ROW_SENDER, ROW_PEER };       /* archive_row_read, and whom it was exchanged with */
+#define LOG_ROW "SELECT l.id, m.stanza, m.name, m.ahead_us, m.sender, l.peer FROM log l CROSS JOIN message m ON m.id = l.id" \
+    " WHERE l.owner = ?1"
 #define BATCH_IDS "?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25"
 static struct db_sql log_some = { LOG_ROW " AND l.id IN (" BATCH_IDS ") ORDER BY l.id" };
 static struct db_sql log_some_back = { LOG_ROW " AND l.id IN (" BATCH_IDS ") ORDER BY l.id DESC" };
 static struct db_sql log_back = { LOG_ROW " AND l.id > ?2 AND l.id < ?3 ORDER BY l.id DESC LIMIT ?4" };
-#define TAIL_ROW "SELECT id, stanza, name, ahead_us, CASE sender WHEN ?1 THEN recipient ELSE sender END FROM message" \
+#define TAIL_ROW "SELECT id, stanza, name, ahead_us, sender, CASE sender WHEN ?1 THEN recipient ELSE sender END FROM message" \
     " WHERE ((sender = ?1 AND (keeps & 1) <> 0) OR (recipient = ?1 AND (keeps & 2) <> 0))"
 static struct db_sql tail_some = { TAIL_ROW " AND id IN (" BATCH_IDS ") ORDER BY id" };
 static struct db_sql tail_back = { TAIL_ROW " AND id > ?2 AND id < ?3 ORDER BY id DESC LIMIT ?4" };
@@ -342,13 +343,7 @@ static bool row_fits(struct page *p, struct db_stmt *s)
 
 static void row_take(struct page *p, struct db_stmt *s)
 {
-    struct archive_row *r = &p->out->rows[p->out->count++];
-
-    r->id = db_i64(s, ROW_ID);
-    r->shown = db_i64(s, ROW_NAME) ? db_i64(s, ROW_NAME) : r->id;
-    r->went_ahead = db_i64(s, ROW_AHEAD) != 0;
-    r->sender = db_i64(s, ROW_PEER);        /* of a message in a room's log, whose it is */
-    r->stanza = arena_str(p->arena, db_text(s, ROW_STANZA));
+    archive_row_read(s, p->arena, &p->out->rows[p->out->count++]);
 }
 
 /* So many are asked for at once: on PostgreSQL each statement is a round trip. */
