@@ -9,6 +9,7 @@
 #include "crypto/digest.h"
 #include "talk/person.h"
 #include "talk/subscription.h"
+#include "talk/xep/xep0191_blocking.h"
 
 enum { STATE_OPEN, STATE_CLAIMED, STATE_FRIENDS };
 enum { CLAIM_S = 60, KEPT_AFTER_S = 86400, LOOK_EVERY_S = 60, LOOK_AGAIN_S = 2, HASH_BYTES = 32 };
@@ -277,7 +278,7 @@ static void guest_found(struct talk *t, struct person *p, enum err e, void *arg)
 {
     struct friends *f = arg;
 
-    if (e == ERR_NOT_FOUND || (p && see_each_other(f->one, p))) {
+    if (e == ERR_NOT_FOUND || (p && (see_each_other(f->one, p) || blocking_between(f->one, p)))) {
         forget(f);
         return;
     }

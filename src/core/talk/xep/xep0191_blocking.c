@@ -74,6 +74,11 @@ bool blocking_has(const struct person *p, const struct jid *other)
     return has(p, str_make(text, (size_t)n));
 }
 
+bool blocking_between(const struct person *a, const struct person *b)
+{
+    return blocking_has(a, &b->jid) || blocking_has(b, &a->jid);
+}
+
 static void list_add(struct person *p, struct str jid)
 {
     bool found;

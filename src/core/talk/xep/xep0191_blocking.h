@@ -8,6 +8,7 @@ enum { BLOCKED_MAX = 1000 };        /* JIDs of one account */
 
 /* Has `p` blocked `other`? Matching as §5: full JID, bare JID, domain/resource, domain; never oneself. */
 bool blocking_has(const struct person *p, const struct jid *other);
+bool blocking_between(const struct person *a, const struct person *b);      /* one of them, the other */
 /* The error for what is sent to somebody one has blocked (§3.3). */
 void blocking_refuse(struct session *s, const struct stanza *st);
 /* <block/> or <unblock/> to those of the person's devices on this worker that asked for the list. */

@@ -1,5 +1,5 @@
 /* XEP-0379 Pre-Authenticated Roster Subscription 0.3.3: whoever asks with a token of ours (talk/invite.h) is answered yes, and asked
- * back. A token that is none is passed over (§4.1): then it is an ordinary request.
+ * back. A token that is none, or of somebody who has blocked the asker, is passed over (§4.1): then it is an ordinary request.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/xep/xep0379_pars.h"
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 #include "talk/invite.h"
 #include "talk/presence.h"
 #include "talk/subscription.h"
+#include "talk/xep/xep0191_blocking.h"
 
 enum { TOKEN_BYTES_MAX = 128 };
 
@@ -73,6 +74,8 @@ bool pars_takes(struct session *s, const struct stanza *p, struct person *target
     struct buf             b;
 
     if (!target || !s->person || p->type != TYPE_SUBSCRIBE || token.len == 0 || token.len > TOKEN_BYTES_MAX)
+        return false;
+    if (target == s->person || blocking_between(target, s->person))
         return false;
     a = NEW(struct asking);
     arena_init(&a->arena);
