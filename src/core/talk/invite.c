@@ -70,21 +70,15 @@ static struct db_sql invite_expired = { "DELETE FROM invite WHERE expires_us < ?
 static struct db_sql friends_select = { "SELECT hash, inviter, used_by FROM invite WHERE state = 2 AND hash > ?1 ORDER BY hash LIMIT 1" };
 static struct db_sql friends_delete = { "DELETE FROM invite WHERE hash = ?1" };
 
-static bool is_there(struct db_conn *c, struct db_stmt *s, enum err e)
-{
-    (void)c;
-    if (s)
-        db_done(s);
-    return e == OK;
-}
-
 bool invite_holds(struct db_conn *c, struct str username, struct str but_token, int64_t now_us)
 {
     struct db_stmt *s;
     struct hash     h;
     enum err        e = db_get(c, &s, &invite_named, "ssi", username, hash_of(but_token, &h), now_us);
 
-    return is_there(c, s, e);
+    if (s)
+        db_done(s);
+    return e == OK;
 }
 
 enum err invite_put(struct db_conn *c, struct str token, const struct invite *i, int64_t now_us)
@@ -282,10 +276,8 @@ static void guest_found(struct talk *t, struct person *p, enum err e, void *arg)
         forget(f);
         return;
     }
-    if (!e) {
-        subscription_befriend(t, NULL, f->one, p, true, NULL);
+    if (!e && subscription_befriend(t, NULL, f->one, p, true, NULL))
         t->invite_look_in_s = LOOK_AGAIN_S;     /* whether it held */
-    }
     friends_end(f, true);
 }
 

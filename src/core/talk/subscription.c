@@ -311,17 +311,18 @@ static bool ask(struct roster_work *w, struct arena *a, struct person *from, str
     return true;
 }
 
-void subscription_befriend(struct talk *t, struct session *s, struct person *inviter, struct person *guest, bool sure,
+bool subscription_befriend(struct talk *t, struct session *s, struct person *inviter, struct person *guest, bool sure,
                            const struct stanza *cause)
 {
     struct roster_work *w = roster_begin(t, s);
     struct arena        a;
+    bool                all;
 
     arena_init(&a);
-    if (approve(w, inviter, guest) && ask(w, &a, guest, inviter) && (!sure || approve(w, guest, inviter)))
-        ask(w, &a, inviter, guest);
+    all = approve(w, inviter, guest) && ask(w, &a, guest, inviter) && (!sure || approve(w, guest, inviter)) && ask(w, &a, inviter, guest);
     arena_done(&a);
     roster_commit(w, cause);
+    return all;
 }
 
 /* ---- removal ---- */

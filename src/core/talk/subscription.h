@@ -30,6 +30,7 @@ struct person *subscription_target(struct talk *t, const struct jid *j);    /* a
 /* Takes a contact off the roster: §2.5.2. The item is listed. */
 void subscription_remove(struct roster_work *w, struct person *p, struct roster_item *item);
 /* XEP-0379: `guest` asks to see `inviter` with a token of theirs, and is answered yes; `inviter` asks back. `sure`: guest has said yes
- * to that, too (XEP-0401). `s` and `cause`: the guest's session and its stanza; NULL: the server does it. */
-void subscription_befriend(struct talk *t, struct session *s, struct person *inviter, struct person *guest, bool sure,
+ * to that, too (XEP-0401). `s` and `cause`: the guest's session and its stanza; NULL: the server does it.
+ * False: a contact list is full. */
+bool subscription_befriend(struct talk *t, struct session *s, struct person *inviter, struct person *guest, bool sure,
                            const struct stanza *cause);
