@@ -229,6 +229,7 @@ void archive_recent_remove(struct talk *t, int64_t sender, int64_t origin)
 struct settle_op {
     struct change change;
     int64_t       upto;
+    bool          more;         /* of a purge: it goes on */
 };
 
 static enum err run_each(struct db_conn *c, struct db_sql *const *steps, size_t count, int64_t parameter)
@@ -319,9 +320,11 @@ static struct db_sql forget_received = {
     "UPDATE message SET keeps = keeps & ~2 WHERE id > (SELECT id FROM settled) AND recipient = ?1" };
 static struct db_sql forget_self = {
     "DELETE FROM message WHERE id > (SELECT id FROM settled) AND keeps = 0 AND recipient = ?1" };
-static struct db_sql loose_delete = {
-    "DELETE FROM message WHERE id IN (SELECT m.id FROM message m WHERE m.keeps = 0 AND m.id < ?1"
-    " AND NOT EXISTS (SELECT 1 FROM offline o WHERE o.owner = m.recipient AND o.id = m.id) ORDER BY m.id LIMIT ?2)" };
+#define LOOSE \
+    "SELECT m.id FROM message m WHERE m.keeps = 0 AND m.id < ?1" \
+    " AND NOT EXISTS (SELECT 1 FROM offline o WHERE o.owner = m.recipient AND o.id = m.id)"
+static struct db_sql loose_delete = { "DELETE FROM message WHERE id IN (" LOOSE " ORDER BY m.id LIMIT ?2)" };
+static struct db_sql loose_left = { LOOSE " LIMIT 1" };
 
 enum { LOOSE_DAYS = 2, LOOSE_STEP = 5000 };
 
@@ -367,19 +370,41 @@ static enum err purge_apply(struct db_conn *c, struct change *ch)
     return e ? e : run_each(c, steps, sizeof steps / sizeof steps[0], upto);
 }
 
+enum err archive_forget_loose(struct db_conn *c, int64_t before, int64_t max, bool *more)
+{
+    struct db_stmt *s;
+    enum err        e = db_run(c, &loose_delete, "ii", before, max);
+
+    *more = false;
+    if (e)
+        return e;
+    e = db_get(c, &s, &loose_left, "i", before);
+    *more = e == OK;
+    if (s)
+        db_done(s);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
 static enum err loose_apply(struct db_conn *c, struct change *ch)
 {
-    return db_run(c, &loose_delete, "ii", ((struct settle_op *)ch)->upto, (int64_t)LOOSE_STEP);
+    struct settle_op *o = (struct settle_op *)ch;
+
+    return archive_forget_loose(c, o->upto, LOOSE_STEP, &o->more);
 }
+
+typedef enum err purge_fn(struct db_conn *c, struct change *ch);
+static void purge(struct talk *t, purge_fn *apply, int64_t upto);
 
 static void purge_done(struct talk *t, struct change *ch, enum err e)
 {
-    (void)t;
-    (void)e;    /* the next hour tries again */
-    free(ch);
+    struct settle_op *o = (struct settle_op *)ch;
+
+    if (!e && o->more && !t->stopping)      /* else the next hour tries again */
+        purge(t, o->change.apply, o->upto);
+    free(o);
 }
 
-static void purge(struct talk *t, enum err (*apply)(struct db_conn *c, struct change *ch), int64_t upto)
+static void purge(struct talk *t, purge_fn *apply, int64_t upto)
 {
     struct settle_op *o = NEW(struct settle_op);
 

@@ -131,3 +131,5 @@ enum err archive_settle(struct db_conn *c, int64_t upto);
  * rows of its log. Messages that nobody keeps any more go too; what may be on its way to somebody's device, two days later. */
 enum err archive_forget_tail(struct db_conn *c, int64_t owner);
 enum err archive_forget_some(struct db_conn *c, int64_t owner, int64_t max, bool *more);
+/* In an apply: up to `max` messages before `before` that nobody keeps and that wait for nobody. */
+enum err archive_forget_loose(struct db_conn *c, int64_t before, int64_t max, bool *more);

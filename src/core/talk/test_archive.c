@@ -281,6 +281,31 @@ static void behind_what_went_ahead_nothing_is_missing(struct test *t)
     arena_done(&a);
 }
 
+static void what_nobody_keeps_goes_step_by_step(struct test *t)
+{
+    struct arena    a;
+    struct db_conn *c;
+    int             steps = 0;
+    bool            more = true;
+
+    arena_init(&a);
+    c = archive_with(t, &a, 3);
+    for (int i = 0; i < 10; i++) {
+        struct archive_put p = { .id = 100 + i, .sender = ALICE, .recipient = BOB, .origin = 2000 + i, .offline = i == 4, .stanza = STR("<message/>") };
+
+        CHECK_OK(t, archive_write(c, &p));
+    }
+    for (; more && steps < 20; steps++)
+        CHECK_OK(t, archive_forget_loose(c, 109, 3, &more));
+    CHECK_INT(t, 3, steps);
+    for (int i = 0; i < 10; i++)            /* one waits for somebody, one is too new */
+        CHECK_INT(t, i == 4 || i == 9, archive_has_place(c, 100 + i));
+    CHECK(t, archive_has_place(c, 10));
+    db_conn_close(&c);
+    arena_done(&a);
+}
+
 TEST_MAIN(TEST(places_rise_and_name_the_one_before), TEST(sent_again_it_keeps_its_place),
           TEST(it_waits_only_for_those_who_are_away), TEST(behind_what_went_ahead_nothing_is_missing), TEST(pages_are_the_same_wherever_settling_stands), TEST(a_message_sent_again_lands_once),
-          TEST(filters_hold_in_log_and_tail), TEST(who_leaves_takes_only_their_side))
+          TEST(filters_hold_in_log_and_tail), TEST(who_leaves_takes_only_their_side),
+          TEST(what_nobody_keeps_goes_step_by_step))
