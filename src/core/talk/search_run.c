@@ -126,7 +126,7 @@ static void all_read(struct db_read *read, enum err e)
     } else if (!j->read_all) {
         read_now(j, index_read, all_read);
     } else if (j->kind == KIND_BUILD && j->record_count == 0) {
-        look_again(j);
+        job_end(j->t);          /* they have gone since it looked */
     } else {
         change_now(j, index_write_chunks, chunks_written);
     }
