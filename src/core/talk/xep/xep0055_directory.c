@@ -251,7 +251,7 @@ static enum err search_set(struct session *s, const struct stanza *iq)
         q->asked.value[i] = i == EMAIL ? arena_str(&q->arena, asked.value[i]) : pattern(&q->arena, asked.value[i]);
     q->by = arena_str(&q->arena, s->jid.bare);
     q->by_domain = arena_str(&q->arena, s->jid.domain);
-    q->read = (struct db_read){ .work = search_work, .done = search_done_reading };
+    q->read = (struct db_read){ .work = search_work, .done = search_done_reading, .class = DB_READ_PATIENT };
     if (db_read_start(s->talk->db, &q->read) != OK)
         search_done_reading(&q->read, ERR_LIMIT);
     return OK;
