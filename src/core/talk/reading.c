@@ -23,73 +23,22 @@ static struct db_sql mark_put = {
     " upto = CASE WHEN excluded.upto > read_mark.upto THEN excluded.upto ELSE read_mark.upto END,"
     " seen = CASE WHEN excluded.seen > read_mark.seen THEN excluded.seen ELSE read_mark.seen END" };
 static struct db_sql mark_get = { "SELECT upto, seen FROM read_mark WHERE chat = ?1 AND reader = ?2" };
-static struct db_sql marks_all = { "SELECT reader, upto FROM read_mark WHERE chat = ?1" };
 
-enum err reading_mark(struct db_conn *c, int64_t chat, int64_t reader, int64_t upto, int64_t seen)
+static enum err mark_keep(struct db_conn *c, int64_t chat, int64_t reader, int64_t upto, int64_t seen)
 {
     return db_run(c, &mark_put, "iiii", chat, reader, upto, seen);
 }
 
-enum err reading_upto(struct db_conn *c, int64_t chat, int64_t reader, int64_t *upto, int64_t *seen)
+static enum err mark_read(struct db_conn *c, int64_t chat, int64_t reader, int64_t *upto, int64_t *seen)
 {
     struct db_stmt *s;
     enum err        e = db_get(c, &s, &mark_get, "ii", chat, reader);
 
     *upto = e ? 0 : db_i64(s, 0);
-    if (seen)
-        *seen = e ? 0 : db_i64(s, 1);
+    *seen = e ? 0 : db_i64(s, 1);
     if (s)
         db_done(s);
     return e == ERR_NOT_FOUND ? OK : e;
-}
-
-/* ---- counting ---- */
-
-struct mark { int64_t reader, upto; };
-
-static int by_reader(const void *a, const void *b)
-{
-    int64_t x = ((const struct mark *)a)->reader, y = ((const struct mark *)b)->reader;
-
-    return x < y ? -1 : x > y;
-}
-
-static enum err marks_read(struct db_conn *c, int64_t chat, struct mark *marks, int count)
-{
-    struct db_stmt *s = db_prepare(c, &marks_all);
-    enum err        e;
-
-    if (!s)
-        return ERR_BUG;
-    db_bind_i64(s, 1, chat);
-    while ((e = db_step(s)) == OK) {
-        struct mark  k = { .reader = db_i64(s, 0) };
-        struct mark *m = bsearch(&k, marks, (size_t)count, sizeof *marks, by_reader);
-
-        if (m)
-            m->upto = db_i64(s, 1);
-    }
-    db_done(s);
-    return e == ERR_NOT_FOUND ? OK : e;
-}
-
-enum err reading_count(struct db_conn *c, int64_t chat, const int64_t *members, int member_count, const int64_t *ids,
-                       const int64_t *authors, int count, int *unread)
-{
-    struct mark *marks = mem_new(sizeof *marks * (size_t)(member_count + 1));
-    enum err     e;
-
-    for (int i = 0; i < member_count; i++)
-        marks[i].reader = members[i];
-    qsort(marks, (size_t)member_count, sizeof *marks, by_reader);
-    e = marks_read(c, chat, marks, member_count);
-    for (int i = 0; i < count && !e; i++) {
-        unread[i] = 0;
-        for (int m = 0; m < member_count; m++)
-            unread[i] += marks[m].upto < ids[i] && marks[m].reader != authors[i];
-    }
-    free(marks);
-    return e;
 }
 
 enum err reading_forget(struct db_conn *c, int64_t id)
@@ -185,11 +134,11 @@ static bool look_at(void *arg, const struct archive_walked *row)
 enum err reading_work_out(struct db_conn *c, struct reading_pair *p)
 {
     struct walk *w = NEW(struct walk);
-    enum err     e = reading_upto(c, p->owner, p->peer, &w->peer.upto, &w->peer.seen);
+    enum err     e = mark_read(c, p->owner, p->peer, &w->peer.upto, &w->peer.seen);
     int64_t      before;
 
     if (!e)
-        e = reading_upto(c, p->peer, p->owner, &w->owner.upto, &w->owner.seen);
+        e = mark_read(c, p->peer, p->owner, &w->owner.upto, &w->owner.seen);
     before = w->peer.seen < w->owner.seen ? w->peer.seen : w->owner.seen;
     arena_init(&w->arena);
     arena_init(&w->scratch);
@@ -209,7 +158,7 @@ enum err reading_work_out(struct db_conn *c, struct reading_pair *p)
 
 enum err reading_keep(struct db_conn *c, const struct reading_pair *p)
 {
-    enum err e = reading_mark(c, p->owner, p->peer, p->by_peer.upto, p->by_peer.seen);
+    enum err e = mark_keep(c, p->owner, p->peer, p->by_peer.upto, p->by_peer.seen);
 
-    return e ? e : reading_mark(c, p->peer, p->owner, p->by_owner.upto, p->by_owner.seen);
+    return e ? e : mark_keep(c, p->peer, p->owner, p->by_owner.upto, p->by_owner.seen);
 }

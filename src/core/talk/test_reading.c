@@ -102,24 +102,22 @@ static void marks_are_those_that_were_given(struct test *t)
     world_free(w);
 }
 
-static void a_room_counts_who_has_not_read(struct test *t)
+static void who_goes_leaves_no_marks(struct test *t)
 {
-    struct world *w = world_new(t);
-    int64_t       members[] = { CAROL, ALICE, BOB, 9 }, ids[] = { 10, 20, 30 }, authors[] = { ALICE, BOB, 0 };
-    int           unread[3];
+    struct world       *w = world_new(t);
+    struct reading_pair p = { .owner = ALICE, .peer = BOB, .by_peer = { 30, 40 }, .by_owner = { 20, 40 } };
 
-    CHECK_OK(t, reading_mark(w->c, 77, ALICE, 30, 0));
-    CHECK_OK(t, reading_mark(w->c, 77, ALICE, 20, 0));       /* never back */
-    CHECK_OK(t, reading_mark(w->c, 77, BOB, 10, 0));
-    CHECK_OK(t, reading_mark(w->c, 77, 55, 30, 0));          /* no member any more */
-    CHECK_OK(t, reading_count(w->c, 77, members, 4, ids, authors, 3, unread));
-    CHECK_INT(t, 2, unread[0]);
-    CHECK_INT(t, 2, unread[1]);
-    CHECK_INT(t, 3, unread[2]);
+    CHECK_OK(t, reading_keep(w->c, &p));
+    p.by_peer.upto = 10;        /* never back */
+    CHECK_OK(t, reading_keep(w->c, &p));
+    CHECK_OK(t, reading_work_out(w->c, &p));
+    CHECK_INT(t, 30, p.by_peer.upto);
+    CHECK_INT(t, 20, p.by_owner.upto);
     CHECK_OK(t, reading_forget(w->c, ALICE));
-    CHECK_OK(t, reading_count(w->c, 77, members, 4, ids, authors, 3, unread));
-    CHECK_INT(t, 4, unread[2]);
+    CHECK_OK(t, reading_work_out(w->c, &p));
+    CHECK_INT(t, 0, p.by_peer.upto);
+    CHECK_INT(t, 0, p.by_owner.upto);
     world_free(w);
 }
 
-DB_TEST_MAIN(TEST(marks_are_those_that_were_given), TEST(a_room_counts_who_has_not_read))
+DB_TEST_MAIN(TEST(marks_are_those_that_were_given), TEST(who_goes_leaves_no_marks))
