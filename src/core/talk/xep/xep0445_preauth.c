@@ -42,15 +42,14 @@ static void token_good(struct session *s, struct looking *l)
     iq_later_result(l->t, &l->iq, STR_NULL);
 }
 
-static void tell(struct session *s, struct looking *l, const char *type, const char *condition, const char *text)
+static void refuse(struct looking *l, const char *type, const char *condition, const char *text)
 {
     struct buf b;
 
     buf_init(&b, 0);
-    stanza_open(&b, "iq", str_of(l->iq.to), s->jid.full, str_of(l->iq.id), "error", STR_NULL);
-    buf_printf(&b, "<error type='%s'><%s xmlns='" NS_STANZA_ERRORS "'/><text xmlns='" NS_STANZA_ERRORS "' xml:lang='en'>%s</text></error></iq>",
+    buf_printf(&b, "<error type='%s'><%s xmlns='" NS_STANZA_ERRORS "'/><text xmlns='" NS_STANZA_ERRORS "' xml:lang='en'>%s</text></error>",
                type, condition, text);
-    session_send(s, buf_str(&b));
+    iq_later_answer(l->t, &l->iq, "error", buf_str(&b));
     buf_done(&b);
 }
 
@@ -60,7 +59,7 @@ static void token_bad(struct session *s, struct looking *l)
     struct login *g = login_get(s);
 
     metric_add(&tokens_refused, 1);
-    tell(s, l, "cancel", "item-not-found", "the invitation is unknown, used or expired");
+    refuse(l, "cancel", "item-not-found", "the invitation is unknown, used or expired");
     if (++g->preauth_tries >= s->talk->limits.login_tries_max)
         session_fail(s, "policy-violation", "too many invitations");
 }
@@ -76,12 +75,8 @@ static void looked(struct db_read *self, enum err e)
         token_good(s, l);
     else if (s && e == ERR_NOT_FOUND)
         token_bad(s, l);
-    else if (s)
-        tell(s, l, "wait", "resource-constraint", "the invitation could not be looked up now");
-    if (!s || e) {
-        free(l->iq.id);
-        free(l->iq.to);
-    }
+    else        /* nobody hears it if the session is gone */
+        refuse(l, "wait", "resource-constraint", "the invitation could not be looked up now");
     mem_wipe((char *)l->token.p, l->token.len);
     arena_done(&l->arena);
     free(l);
