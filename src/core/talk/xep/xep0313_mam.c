@@ -43,6 +43,8 @@ bool archive_wanted(const struct stanza *m)
 
 /* ---- one query ---- */
 
+struct author { struct author *next; int64_t number; struct str bare; };
+
 struct query {
     struct db_read        read;
     struct talk          *talk;
@@ -56,6 +58,7 @@ struct query {
     struct str            bare, full;   /* copies: whose archive it is, and who asks */
     bool                  room, sees;   /* xep0313_mam.h */
     struct archive_page   page;
+    struct author        *authors;      /* of the page, as far as they have been looked up */
     int64_t               count;
     struct buf            out;          /* the result messages, one behind the other… */
     size_t               *ends;         /* …and where each ends */
@@ -281,23 +284,38 @@ static void put_head(struct buf *b, const struct query *q)
 /* Who said it, for those who may know: kept as a number. */
 static struct db_sql jid_of = { "SELECT bare FROM jid WHERE id = ?1" };
 
+/* p NULL: unknown. Each is asked for once: on PostgreSQL that is a round trip. */
+static struct str author_of(struct query *q, struct db_conn *c, int64_t number)
+{
+    struct author  *a = q->authors;
+    struct db_stmt *s = NULL;
+
+    while (a && a->number != number)
+        a = a->next;
+    if (a)
+        return a->bare;
+    a = ARENA_NEW(&q->arena, struct author);
+    *a = (struct author){ .next = q->authors, .number = number };
+    if (db_get(c, &s, &jid_of, "i", number) == OK)
+        a->bare = arena_str(&q->arena, db_text(s, 0));
+    if (s)
+        db_done(s);
+    q->authors = a;
+    return a->bare;
+}
+
 static struct str with_author(struct query *q, struct db_conn *c, const struct archive_row *row, struct buf *b)
 {
     static const char closing[] = "</message>";
-    struct db_stmt   *s = NULL;
+    struct str        author = row->sender == q->filter.owner ? STR_NULL : author_of(q, c, row->sender);
 
-    if (db_get(c, &s, &jid_of, "i", row->sender) == OK && row->sender != q->filter.owner) {
-        buf_clear(b);
-        buf_put(b, row->stanza.p, row->stanza.len - (sizeof closing - 1));
-        BUF_LIT(b, "<x xmlns='" NS_MUC_USER "'><item");
-        xml_put_attr(b, "jid", db_text(s, 0));
-        BUF_LIT(b, "/></x></message>");
-    } else {
-        buf_clear(b);
-        buf_put_str(b, row->stanza);
-    }
-    if (s)
-        db_done(s);
+    if (!author.p)
+        return row->stanza;
+    buf_clear(b);
+    buf_put(b, row->stanza.p, row->stanza.len - (sizeof closing - 1));
+    BUF_LIT(b, "<x xmlns='" NS_MUC_USER "'><item");
+    xml_put_attr(b, "jid", author);
+    BUF_LIT(b, "/></x></message>");
     return buf_str(b);
 }
 
