@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "crypto/digest.h"
 #include "talk/person.h"

@@ -48,7 +48,7 @@ enum err search_page(struct db_conn *c, struct arena *a, const struct archive_fi
 bool     search_fits(struct arena *a, const struct search_query *q, const struct archive_row *row);
 enum err search_count(struct db_conn *c, const struct archive_filter *f, int64_t *out);   /* counts to SEARCH_COUNT_MAX */
 
-/* ---- a kept message, as search sees it ---- */
+/* ---- a kept message, as search sees it (search_look.c) ---- */
 
 enum { SEARCH_NAMES_MAX = 5 };
 struct searched {
