@@ -27,6 +27,9 @@ describe("what a message says", () => {
     const p = one(`<message from='bob@t' type='chat' id='1'><body>${url}</body><x xmlns='jabber:x:oob'><url>${url}</url></x></message>`);
     expect(p).toMatchObject([{ kind: "message", m: { file: undefined } }]);
   });
+  it.each([["https://f/%zz.jpg", "%zz.jpg", "image/jpeg"], ["https://f/a.constructor", "a.constructor", "application/octet-stream"]])("reads any address of a file: %s", (url, name, type) => {
+    expect(one(`<message from='bob@t' type='chat' id='1'><body>${url}</body><x xmlns='jabber:x:oob'><url>${url}</url></x></message>`)).toMatchObject([{ m: { file: { url, name, type } } }]);
+  });
   it("knows one's own words in a room by the nick, and calls others by theirs", () => {
     expect(one(`<message from='room@t/Alice' type='groupchat' id='1'><body>x</body></message>`)).toMatchObject([{ m: { mine: true, chat: "room@t", from: "Alice" } }]);
     expect(one(`<message from='room@t/Bob' type='groupchat' id='1'><body>hi @Alice</body><stanza-id xmlns='urn:xmpp:sid:0' by='room@t' id='s9'/></message>`))

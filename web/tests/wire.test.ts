@@ -19,6 +19,11 @@ describe("xml", () => {
   it.each(["<a>", "<a></b>", "<a/><b/>", "text", "<a>&nbsp;</a>", "<p:a/>", "<!DOCTYPE a><a/>", "<a x='<'/>", "<a x=1/>", "", "<a>".repeat(80) + "</a>".repeat(80)])("refuses %s", (xml) => {
     expect(() => parse(xml)).toThrow(XmlError);
   });
+  it("reads names in any script, and as deep as a server lets through in an archive", () => {
+    const e = parse(`<message xmlns='jabber:client'><쪽지 xmlns='urn:x' 이름='값'/><ü:é xmlns:ü='urn:y'/></message>`);
+    expect(e.elements.map((c) => [c.ns, c.name, c.attr("이름")])).toEqual([["urn:x", "쪽지", "값"], ["urn:y", "é", undefined]]);
+    expect(() => parse("<a>".repeat(68) + "</a>".repeat(68))).not.toThrow();
+  });
   it("drops what XML cannot carry", () => expect(el("n", "a", {}, "a\u0000\u0008b\ud800").toString()).toBe("<a xmlns='n'>ab\ufffd</a>"));
 });
 

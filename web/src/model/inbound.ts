@@ -77,8 +77,8 @@ function fileOf(e: El, body: string): Attachment | undefined {
   const url = safeUrl(shared?.child(NS.sfs, "sources")?.child(NS.urlData, "url-data")?.attr("target") ?? e.child(NS.oob, "x")?.textOf(NS.oob, "url"));
   if (!url) return undefined;
   const thumb = meta?.child(NS.thumbs, "thumbnail")?.attr("uri");
-  const name = meta?.textOf(NS.file, "name") ?? decodeURIComponent(url.split("/").pop()?.split("?")[0] ?? "");
   if (!meta && body.trim() !== url) return undefined; // a link that somebody wrote about
+  const name = meta?.textOf(NS.file, "name") ?? decoded(url.split("/").pop()?.split("?")[0] ?? "");
   return {
     url, name: name.slice(0, 200), type: meta?.textOf(NS.file, "media-type") ?? typeByName(name), size: number(meta?.textOf(NS.file, "size")) ?? 0,
     width: number(meta?.textOf(NS.file, "width")), height: number(meta?.textOf(NS.file, "height")),
@@ -87,9 +87,18 @@ function fileOf(e: El, body: string): Attachment | undefined {
   };
 }
 
-const TYPES: Record<string, string> = { jpg: "image/jpeg", jpeg: "image/jpeg", png: "image/png", gif: "image/gif", webp: "image/webp",
-  mp4: "video/mp4", webm: "video/webm", ogg: "audio/ogg", mp3: "audio/mpeg", m4a: "audio/mp4", pdf: "application/pdf" };
-const typeByName = (name: string): string => TYPES[name.split(".").pop()?.toLowerCase() ?? ""] ?? "application/octet-stream";
+/** Percents that mean nothing stay as they are. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+const TYPES = new Map(Object.entries({ jpg: "image/jpeg", jpeg: "image/jpeg", png: "image/png", gif: "image/gif", webp: "image/webp",
+  mp4: "video/mp4", webm: "video/webm", ogg: "audio/ogg", mp3: "audio/mpeg", m4a: "audio/mp4", pdf: "application/pdf" }));
+const typeByName = (name: string): string => TYPES.get(name.split(".").pop()?.toLowerCase() ?? "") ?? "application/octet-stream";
 
 function mentionsMe(e: El, me: Me, h: Head, body: string): boolean {
   if (h.mine) return false;

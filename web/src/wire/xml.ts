@@ -76,7 +76,7 @@ function write(e: El, around: string): string {
 // ---- reading ----
 
 const ENTITIES: Record<string, string> = { amp: "&", lt: "<", gt: ">", apos: "'", quot: '"' };
-const DEPTH_MAX = 64;
+const DEPTH_MAX = 72; // 64 below a stanza, as the server allows, and what an archive or a carbon puts around one
 
 function unescape(s: string): string {
   if (!s.includes("&")) return s;
@@ -93,8 +93,9 @@ function unescape(s: string): string {
   });
 }
 
-const TAG = /<(\/?)([A-Za-z_][\w.-]*(?::[A-Za-z_][\w.-]*)?)((?:\s+[\w.:-]+\s*=\s*(?:'[^'<]*'|"[^"<]*"))*)\s*(\/?)>/y;
-const ATTR = /([\w.:-]+)\s*=\s*(?:'([^'<]*)'|"([^"<]*)")/g;
+// Names in any script: whoever writes to us chooses them, and a frame that cannot be read ends the stream, again and again.
+const TAG = /<(\/?)([A-Za-z_\u00c0-\uffff][\w.\u00b7-\uffff-]*(?::[A-Za-z_\u00c0-\uffff][\w.\u00b7-\uffff-]*)?)((?:\s+[\w.:\u00b7-\uffff-]+\s*=\s*(?:'[^'<]*'|"[^"<]*"))*)\s*(\/?)>/y;
+const ATTR = /([\w.:\u00b7-\uffff-]+)\s*=\s*(?:'([^'<]*)'|"([^"<]*)")/g;
 
 type Names = Record<string, string>; // prefix → namespace; "" is the default
 
