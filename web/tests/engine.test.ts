@@ -6,6 +6,7 @@ import * as compose from "../src/model/compose";
 import { openStore, type Db } from "../src/store/db";
 import * as store from "../src/store/messages";
 import type { Message } from "../src/store/types";
+import { el, parse } from "../src/wire/xml";
 import { FakeServer } from "./fake_server";
 
 const ME = "alice@town.example", BOB = "bob@town.example";
@@ -97,9 +98,26 @@ describe("the outbox", () => {
     const db = await fresh(), server = new FakeServer(), m = await write(db, "no"), e = start(db, server);
     await until(() => bodies(server).length === 1);
     await until(() => e.live.now.line === "online");
-    server.say((await import("../src/wire/xml")).parse(`<message xmlns='jabber:client' type='error' from='${BOB}' id='${m.id}'><error type='cancel'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`));
+    server.say(parse(`<message xmlns='jabber:client' type='error' from='${BOB}' id='${m.id}'><error type='cancel'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`));
     await until(async () => (await state(db, m)) === "failed");
     expect([await waiting(db), (await db.get("messages", m.key))?.why]).toEqual([0, "not-acceptable"]);
+  });
+  it("tells what was refused before it was counted, and sends it again at once if that is wished", async () => {
+    const db = await fresh(), server = new FakeServer(), m = await write(db, "no");
+    server.acks = false;
+    const e = start(db, server);
+    await until(() => bodies(server).length === 1);
+    server.say(parse(`<message xmlns='jabber:client' type='error' from='${BOB}' id='${m.id}'><error type='cancel'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`));
+    await until(async () => (await state(db, m)) === "failed");
+    const tx = store.write(db);
+    await enqueue(tx, { id: m.id, chat: BOB, xml: compose.message(m, { jid: BOB, room: false }).toString(), messageKey: m.key });
+    await tx.done;
+    const before = server.heard.length;
+    e.flush();
+    await until(() => server.heard.slice(before).some((h) => h.name === "message"));
+    server.say(el("urn:xmpp:sm:3", "a", { h: String(server.handled - 1) })); // the first one, which was refused
+    await new Promise((r) => setTimeout(r, 50));
+    expect([await state(db, m), await waiting(db)]).toEqual(["failed", 1]);
   });
 });
 
@@ -131,7 +149,7 @@ describe("what comes", () => {
     await until(() => e.live.now.line === "online" && !e.live.now.syncing);
     const before = server.heard.length;
     server.write(BOB, "keep me");
-    server.say((await import("../src/wire/xml")).el("urn:xmpp:sm:3", "r"));
+    server.say(el("urn:xmpp:sm:3", "r"));
     await until(() => server.heard.slice(before).some((h) => h.name === "a"));
     expect(await db.count("messages")).toBe(1);
   });

@@ -19,6 +19,7 @@ export class FakeServer {
 
   readonly connect = (_url: string): Socket => new FakeSocket(this, this.up);
 
+  get handled(): number { return this.stream?.handled ?? 0; }
   add(s: FakeSocket): void { this.sockets.add(s); }
   gone(s: FakeSocket): void { this.sockets.delete(s); }
 

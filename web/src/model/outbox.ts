@@ -24,7 +24,7 @@ export async function setState(tx: Tx, key: string, state: Kept, why?: string): 
 }
 
 export class Outbox {
-  private readonly inFlight = new Set<string>();
+  private readonly inFlight = new Set<number>();
   private again = false;
   private running: Promise<void> | null = null;
 
@@ -49,10 +49,11 @@ export class Outbox {
     do {
       this.again = false;
       for (const o of await this.db.getAll("outbox")) {
-        if (this.inFlight.has(o.id) || o.file || !this.ready(o)) continue;
-        this.inFlight.add(o.id);
+        const n = o.n as number;
+        if (this.inFlight.has(n) || o.file || !this.ready(o)) continue;
+        this.inFlight.add(n);
         if (!this.send(parse(o.xml, NS.client), (kept) => void this.done(o, kept))) {
-          this.inFlight.delete(o.id);
+          this.inFlight.delete(n);
           return; // no line; the next one runs us again
         }
       }
@@ -61,13 +62,14 @@ export class Outbox {
 
   private async done(o: Outgoing, kept: boolean): Promise<void> {
     if (kept) await this.leave(o, "sent");
-    this.inFlight.delete(o.id);
+    this.inFlight.delete(o.n as number);
   }
 
+  /** The first word about it counts: what was refused is counted by the server too, a moment later. */
   private async leave(o: Outgoing, state: Kept, why?: string): Promise<void> {
-    const tx = write(this.db);
-    if (o.n !== undefined) await tx.objectStore("outbox").delete(o.n);
-    const chat = o.messageKey ? await setState(tx, o.messageKey, state, why) : null;
+    const tx = write(this.db), outbox = tx.objectStore("outbox"), n = o.n as number, there = await outbox.get(n) !== undefined;
+    await outbox.delete(n);
+    const chat = there && o.messageKey ? await setState(tx, o.messageKey, state, why) : null;
     await tx.done;
     if (chat) this.changed({ messages: [chat], chats: true });
   }
