@@ -137,6 +137,28 @@ describe("what comes", () => {
     await until(async () => (await db.count("messages")) === 256, 8000);
     expect((await db.get("chats", BOB))?.unread).toBe(256);
   }, 15000);
+  it.each([["wait", "internal-server-error", 2], ["cancel", "service-unavailable", Infinity]])("sends what waits although the archive answers %s, %s", async (type, condition, times) => {
+    const db = await fresh(), server = new FakeServer(), m = await write(db, "all the same");
+    server.archiveFails = { type, condition, times };
+    server.write(BOB, "while it was away");
+    start(db, server);
+    await until(async () => (await state(db, m)) === "sent");
+    expect(await db.count("messages")).toBe(times === 2 ? 2 : 1);
+  });
+  it("goes on catching up when the line breaks between two pages and the stream is resumed", async () => {
+    const db = await fresh(), server = new FakeServer();
+    server.write(BOB, "first");
+    start(db, server);
+    await until(async () => (await db.count("messages")) === 1);
+    server.up = false;
+    server.cut(true);
+    for (let n = 0; n < 250; n++) server.write(BOB, `meanwhile ${n}`);
+    const m = await write(db, "and mine");
+    server.afterPage = () => server.cut();
+    server.up = true;
+    await until(async () => (await state(db, m)) === "sent", 8000);
+    expect(await db.count("messages")).toBe(252);
+  }, 15000);
   it("keeps the order of what comes in the same instant", async () => {
     const db = await fresh(), server = new FakeServer(), e = start(db, server), words = Array.from({ length: 30 }, (_, n) => `w${n}`);
     await until(() => e.live.now.line === "online" && !e.live.now.syncing);

@@ -11,6 +11,8 @@ export class FakeServer {
   acks = true; // false: takes messages and acknowledges nothing
   up = true;
   refuse: string | null = null;
+  archiveFails: { times: number; type: string; condition: string } = { times: 0, type: "", condition: "" };
+  afterPage: (() => void) | null = null; // once
   private stream: { handled: number; id: string; resumable: boolean } | null = null;
   private sockets = new Set<FakeSocket>();
   private sids = 0;
@@ -80,7 +82,9 @@ export class FakeServer {
       this.keep(this.me, e.attr("to") ?? "", new El(e.ns, e.name, { ...e.attrs, from: `${this.me}/app` }, e.children), origin);
     } else if (e.name === "iq") {
       const answer = (payload?: El) => say(el(NS.client, "iq", { type: "result", id: e.attr("id") }, payload)), query = e.elements[0];
-      if (query.ns === NS.mam) this.archive(query, say, answer);
+      if (query.ns === NS.mam && this.archiveFails.times-- > 0)
+        say(el(NS.client, "iq", { type: "error", id: e.attr("id") }, el(NS.client, "error", { type: this.archiveFails.type }, el(NS.stanzas, this.archiveFails.condition))));
+      else if (query.ns === NS.mam) this.archive(query, say, answer);
       else if (query.ns === NS.roster && e.attr("type") === "get") answer(el(NS.roster, "query", {}, el(NS.roster, "item", { jid: "bob@town.example", subscription: "both" })));
       else answer();
     }
@@ -93,6 +97,9 @@ export class FakeServer {
       say(el(NS.client, "message", { from: this.me, to: `${this.me}/app` }, el(NS.mam, "result", { queryid: query.attr("queryid"), id: k.sid },
         el(NS.forward, "forwarded", {}, el(NS.delay, "delay", { stamp: new Date(k.at).toISOString() }), k.message))));
     answer(el(NS.mam, "fin", { complete: from + rows.length >= this.kept.length ? "true" : undefined }, el(NS.rsm, "set")));
+    const then = this.afterPage;
+    this.afterPage = null;
+    if (then) setTimeout(then, 0);
   }
 }
 

@@ -47,6 +47,7 @@ export class Engine {
   private readonly logs = new Map<string, Log>();
   private clock = 0; // the server's minus ours
   private run = 0; // counts fresh streams
+  private stopped = false;
   private readonly rising = new Rising();
 
   constructor(private readonly db: Db, private readonly account: Account, place: device.Place, private readonly on: EngineEvents,
@@ -78,6 +79,7 @@ export class Engine {
   }
 
   stop(): void {
+    this.stopped = true;
     this.client.stop();
   }
 
@@ -105,6 +107,7 @@ export class Engine {
   private async online(fresh: boolean): Promise<void> {
     device.keepAccount(Object.assign(this.account, { site: this.client.sites.current }));
     if (!fresh) {
+      this.live.set({ syncing: !this.logs.get(this.account.jid)?.caughtUp });
       this.flush();
       return;
     }
@@ -114,10 +117,8 @@ export class Engine {
     this.nick = (await this.db.get("people", this.account.jid))?.nick || localOf(this.account.jid);
     this.client.send(el(NS.client, "presence", {}, await caps()));
     await Promise.all([this.people.load(), this.learnClock(), this.learnAbilities()].map((p) => p.catch(() => undefined)));
-    const done = await this.catchUp(this.account.jid);
-    if (run !== this.run) return;
+    if (run !== this.run || !(await this.catchUp(this.account.jid))) return;
     this.live.set({ syncing: false });
-    if (!done) return;
     await this.rooms.enterAll();
     this.flush();
     await this.extras();
@@ -158,11 +159,8 @@ export class Engine {
 
   private async entered(room: string): Promise<void> {
     if (this.logs.has(room)) return;
-    this.logs.set(room, { caughtUp: false });
     void this.rooms.learnName(room);
-    const done = await this.catchUp(room), log = this.logs.get(room);
-    if (!done && log && this.client.online) log.caughtUp = true; // a room without an archive can be written to all the same
-    this.flush();
+    if (await this.catchUp(room)) this.flush();
   }
 
   // ---- the archive ----
@@ -170,9 +168,8 @@ export class Engine {
   private async catchUp(scope: string): Promise<boolean> {
     const log: Log = { caughtUp: false };
     this.logs.set(scope, log);
-    const mine = scope === this.account.jid;
-    const done = await catchUp(this.archive, keeperOf(this.db, `sid:${scope}`, (rows, last, name) => this.keep(rows, last, name)), mine ? undefined : scope);
-    if (!done || this.logs.get(scope) !== log) return false;
+    const keeper = keeperOf(this.db, `sid:${scope}`, (rows, last, name) => this.keep(rows, last, name));
+    if (!(await catchUp(this.archive, keeper, scope === this.account.jid ? undefined : scope, () => !this.stopped && this.logs.get(scope) === log))) return false;
     log.caughtUp = true;
     if (log.lastLive) await this.db.put("values", log.lastLive, `sid:${scope}`);
     return true;
@@ -195,10 +192,20 @@ export class Engine {
     return { jid: this.account.jid, nickIn: (room) => this.rooms.nicks.get(room) };
   }
 
+  /** One message that cannot be read keeps no other from its place. */
+  private read(e: El, sight: inbound.Sight): inbound.Piece[] {
+    try {
+      return inbound.read(e, this.me(), sight);
+    } catch (why) {
+      console.warn("a message could not be read:", why);
+      return [];
+    }
+  }
+
   private async keep(rows: Archived[], last: string | undefined, name: string | null): Promise<void> {
     const tx = store.write(this.db), chats = new Set<string>(), said: inbound.Piece[] = [];
     for (const row of rows)
-      for (const piece of inbound.read(row.message, this.me(), { at: row.at, sid: row.sid, now: Date.now() + this.clock })) {
+      for (const piece of this.read(row.message, { at: row.at, sid: row.sid, now: Date.now() + this.clock })) {
         if (await this.apply(tx, piece)) said.push(piece);
         if ("chat" in piece) chats.add(piece.chat);
         else if (piece.kind === "message") chats.add(piece.m.chat);
@@ -264,7 +271,7 @@ export class Engine {
   }
 
   private async keepLive(e: El, tell: boolean): Promise<void> {
-    const tx = store.write(this.db), pieces = inbound.read(e, this.me(), { now: this.rising.next(Date.now() + this.clock) }), chats = new Set<string>(), fresh: inbound.Piece[] = [];
+    const tx = store.write(this.db), pieces = this.read(e, { now: this.rising.next(Date.now() + this.clock) }), chats = new Set<string>(), fresh: inbound.Piece[] = [];
     for (const p of pieces) {
       if (p.kind === "typing") continue;
       if (await this.apply(tx, p)) fresh.push(p);
@@ -386,7 +393,7 @@ export class Engine {
   private async search(words: string): Promise<Message[]> {
     if (!this.live.now.can.search) return [];
     const page = await this.archive.page({ before: "" }, { words }, undefined, 50);
-    return page.rows.flatMap((r) => inbound.read(r.message, this.me(), { at: r.at, sid: r.sid, now: r.at })).flatMap((p) => (p.kind === "message" ? [p.m] : []));
+    return page.rows.flatMap((r) => this.read(r.message, { at: r.at, sid: r.sid, now: r.at })).flatMap((p) => (p.kind === "message" ? [p.m] : []));
   }
 
   /** A link, or the token (XEP-0379) from which this app makes one: whoever follows it is a friend without being asked. */

@@ -58,23 +58,29 @@ export interface Keeper {
   keep(rows: Archived[], last: string | undefined): Promise<void>;
 }
 
-/** Everything behind the last known place; the first time the newest page. False: the line went away meanwhile. */
-export async function catchUp(archive: Archive, keeper: Keeper, to?: string): Promise<boolean> {
-  for (;;) {
+const pause = (tries: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, Math.min(250 * 2 ** tries, 15000)));
+
+/** Everything behind the last known place; the first time the newest page. What fails for now (a database that changes its
+ * primary, a line that breaks and is resumed) is asked again for as long as `wanted`: a log that is not caught up sends nothing
+ * and may not move on. An archive that says no is none, and nothing is missing. False: it is not wanted any more. */
+export async function catchUp(archive: Archive, keeper: Keeper, to: string | undefined, wanted: () => boolean): Promise<boolean> {
+  for (let tries = 0; wanted();) {
     const last = await keeper.last();
     let page: Page;
     try {
       page = await archive.page(last ? { after: last } : { before: "" }, {}, to);
     } catch (e) {
-      if (last && e instanceof IqError && e.condition === "item-not-found") {
-        await keeper.keep([], undefined); // the archive has forgotten that place: the newest page again
-        continue;
-      }
-      return false;
+      if (!(e instanceof IqError)) throw e;
+      if (last && e.condition === "item-not-found") await keeper.keep([], undefined); // the archive has forgotten that place: the newest page again
+      else if (e.passing) await pause(tries++);
+      else return wanted();
+      continue;
     }
+    tries = 0;
     await keeper.keep(page.rows, page.rows.at(-1)?.sid ?? last);
-    if (!last || page.complete || !page.rows.length) return true;
+    if (!last || page.complete || !page.rows.length) return wanted();
   }
+  return false;
 }
 
 /** For places kept under one name in the store. */

@@ -23,6 +23,11 @@ export class IqError extends Error {
   constructor(readonly condition: string, readonly text: string | undefined, readonly stanza: El | null) {
     super(condition);
   }
+
+  /** The same question may be answered a moment later: no answer came, or the error says "wait" (RFC 6120 §8.3.2). */
+  get passing(): boolean {
+    return this.stanza?.child(NS.client, "error")?.attr("type") === "wait" || this.stanza === null;
+  }
 }
 
 export interface Timing { openMs: number; silenceMs: number; answerMs: number; firstRetryMs: number; mostRetryMs: number; iqMs: number }
