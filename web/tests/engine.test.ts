@@ -1,6 +1,6 @@
 // Promise 2 at the app's end: whatever breaks, what was written arrives once. SPDX-License-Identifier: AGPL-3.0-or-later
 import { afterEach, describe, expect, it } from "vitest";
-import { Engine } from "../src/model/engine";
+import { Engine, here } from "../src/model/engine";
 import { enqueue } from "../src/model/outbox";
 import * as compose from "../src/model/compose";
 import { openStore, type Db } from "../src/store/db";
@@ -159,6 +159,22 @@ describe("what comes", () => {
     await until(async () => (await state(db, m)) === "sent", 8000);
     expect(await db.count("messages")).toBe(252);
   }, 15000);
+  it("answers nobody unasked who may not know that we are here", async () => {
+    const db = await fresh(), server = new FakeServer(), e = start(db, server), MALLORY = "mallory@town.example";
+    await until(() => e.live.now.line === "online" && !e.live.now.syncing);
+    const before = server.heard.length, to = (name: string) => server.heard.slice(before).filter((h) => h.attr("to") === name);
+    for (const from of [MALLORY, BOB]) {
+      server.say(parse(`<message xmlns='jabber:client' type='chat' from='${from}/x' to='${ME}' id='m-${from}'><body>hi</body><request xmlns='urn:xmpp:receipts'/></message>`));
+      server.say(parse(`<message xmlns='jabber:client' type='headline' from='${from}' to='${ME}'><event xmlns='http://jabber.org/protocol/pubsub#event'><items node='urn:xmpp:avatar:metadata'>
+        <item id='a'><metadata xmlns='urn:xmpp:avatar:metadata'><info id='a'/></metadata></item></items></event></message>`));
+    }
+    await until(() => to(BOB).length === 2);
+    expect([to(MALLORY), await db.get("people", MALLORY), await db.count("messages")]).toEqual([[], undefined, 2]);
+  });
+  it("takes for its own server's what is, and nothing that only begins like it", () => {
+    const place = { domain: "town.example", websockets: [], base: "https://town.example" };
+    expect(["https://town.example/f/1", "https://town.example.evil.com/f/1", "https://town.example"].map((u) => here(u, place))).toEqual(["http://localhost:5281/f/1", "https://town.example.evil.com/f/1", "https://town.example"]);
+  });
   it("keeps the order of what comes in the same instant", async () => {
     const db = await fresh(), server = new FakeServer(), e = start(db, server), words = Array.from({ length: 30 }, (_, n) => `w${n}`);
     await until(() => e.live.now.line === "online" && !e.live.now.syncing);

@@ -6,7 +6,7 @@ import type { Db } from "../store/db";
 import * as store from "../store/messages";
 import type { Account, Chat, Message } from "../store/types";
 import { Client, IqError } from "../wire/client";
-import { bare, domainOf, localOf } from "../wire/jid";
+import { bare, localOf } from "../wire/jid";
 import { NS } from "../wire/ns";
 import { Sites } from "../wire/sites";
 import { Rising } from "../wire/time";
@@ -303,7 +303,7 @@ export class Engine {
       await this.invited(p.room, p.by, p.password);
     } else if (p.kind === "message" && !p.m.mine) {
       this.live.typing(p.m.chat, p.m.from, false);
-      if (p.receipt && tell) this.client.send(compose.received(crypto.randomUUID(), p.m.id, p.m.chat));
+      if (p.receipt && tell && await this.people.mayKnow(p.m.from)) this.client.send(compose.received(crypto.randomUUID(), p.m.id, p.m.chat));
       const chat = await this.db.get("chats", p.m.chat);
       if (chat && tell && (!chat.muted || p.m.mentions)) this.on.arrived(chat, p.m.body, p.m.from);
     }
@@ -319,7 +319,6 @@ export class Engine {
   /** A friend's invitation is followed; a stranger's is left alone. */
   private async invited(room: string, by: string, password?: string): Promise<void> {
     const inviter = await this.db.get("people", by), known = await this.db.get("chats", room);
-    if (domainOf(room) !== this.live.now.can.rooms && !inviter?.listed) return;
     if (!inviter?.listed || inviter.blocked || known?.room?.joined) return;
     await this.rooms.join(room, { password });
   }
@@ -412,6 +411,6 @@ export class Engine {
 
 /** The server names itself by its domain; this page may have reached it under another name. */
 export function here(url: string, place: device.Place): string {
-  if (!place.base || !url.startsWith(place.base)) return url;
-  return location.origin + url.slice(place.base.replace(/\/$/, "").length);
+  const base = place.base?.replace(/\/$/, "");
+  return base && url.startsWith(`${base}/`) ? location.origin + url.slice(base.length) : url;
 }

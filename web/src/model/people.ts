@@ -47,6 +47,12 @@ export class People {
     this.changed();
   }
 
+  /** Whether somebody sees anyway that we are there: nobody else gets an answer that we did not write (XEP-0184, Security Considerations). */
+  async mayKnow(jid: string): Promise<boolean> {
+    const p = await this.db.get("people", jid);
+    return !p?.blocked && (p?.subscription === "both" || p?.subscription === "from");
+  }
+
   private async change(jid: string, more: Partial<Person>): Promise<void> {
     const tx = this.db.transaction("people", "readwrite");
     await tx.store.put({ ...((await tx.store.get(jid)) ?? newPerson(jid)), ...more });

@@ -21,8 +21,10 @@ export class Profiles {
     this.changed();
   }
 
-  /** An event of somebody's (XEP-0060 §7.1.2.1). */
+  /** An event of somebody's (XEP-0060 §7.1.2.1). Anyone can send us one; a stranger's would be answered by asking for the picture,
+   * which tells that we are here, and would leave a person in the store for each. */
   async event(from: string, items: El): Promise<void> {
+    if (from !== this.me && !(await this.db.get("people", from))?.listed) return;
     const node = items.attr("node"), item = items.elements.find((e) => e.name === "item");
     if (node === NS.nick) {
       await this.change(from, { nick: item?.textOf(NS.nick, "nick")?.slice(0, 100) || undefined });

@@ -22,7 +22,7 @@ function useUrl(f: Attachment): string | null {
     return () => { if (url) URL.revokeObjectURL(url); };
   }, [f.localId]);
   const remote = f.url ? here(f.url, place.value) : null;
-  return local ?? (remote?.startsWith(location.origin) ? remote : null);
+  return local ?? (remote?.startsWith(`${location.origin}/`) ? remote : null);
 }
 
 function Progress({ f }: { f: Attachment }) {
