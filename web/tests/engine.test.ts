@@ -171,6 +171,23 @@ describe("what comes", () => {
     await until(() => to(BOB).length === 2);
     expect([to(MALLORY), await db.get("people", MALLORY), await db.count("messages")]).toEqual([[], undefined, 2]);
   });
+  it("keeps the name, the star and the groups of a friend who is added again", async () => {
+    const db = await fresh(), server = new FakeServer(), e = start(db, server);
+    await until(() => e.live.now.line === "online" && !e.live.now.syncing);
+    await e.does.answerFriend(BOB, true);
+    await e.does.setFriend(BOB, "Bob", false);
+    const items = server.heard.filter((h) => h.attr("type") === "set").flatMap((h) => h.child("jabber:iq:roster", "query")?.elements ?? []);
+    expect(items.map((i) => [i.attr("name"), i.elements.map((g) => g.text)])).toEqual([["Bobby", ["★", "Work"]], ["Bob", ["Work"]]]);
+  });
+  it("keeps what one wrote down about a friend when their card is read", async () => {
+    const db = await fresh(), server = new FakeServer(), e = start(db, server);
+    await until(() => e.live.now.line === "online" && !e.live.now.syncing);
+    await db.put("people", { ...(await db.get("people", BOB))!, card: { phone: "010-1", note: "shift B" } });
+    server.card = `<vCard xmlns='vcard-temp'><TEL><NUMBER>02-2</NUMBER></TEL><EMAIL><USERID>bob@x.kr</USERID></EMAIL><PHOTO><TYPE>image/png</TYPE><BINVAL>${"A".repeat(300000)}</BINVAL></PHOTO></vCard>`;
+    await e.does.vcard(BOB);
+    expect(await db.get("people", BOB)).toMatchObject({ card: { phone: "010-1", email: "bob@x.kr", note: "shift B" } });
+    expect((await db.get("people", BOB))?.avatarUrl).toBeUndefined();
+  });
   it("takes for its own server's what is, and nothing that only begins like it", () => {
     const place = { domain: "town.example", websockets: [], base: "https://town.example" };
     expect(["https://town.example/f/1", "https://town.example.evil.com/f/1", "https://town.example"].map((u) => here(u, place))).toEqual(["http://localhost:5281/f/1", "https://town.example.evil.com/f/1", "https://town.example"]);

@@ -12,6 +12,7 @@ export class FakeServer {
   up = true;
   refuse: string | null = null;
   archiveFails: { times: number; type: string; condition: string } = { times: 0, type: "", condition: "" };
+  card: string | null = null;
   afterPage: (() => void) | null = null; // once
   private stream: { handled: number; id: string; resumable: boolean } | null = null;
   private sockets = new Set<FakeSocket>();
@@ -85,7 +86,8 @@ export class FakeServer {
       if (query.ns === NS.mam && this.archiveFails.times-- > 0)
         say(el(NS.client, "iq", { type: "error", id: e.attr("id") }, el(NS.client, "error", { type: this.archiveFails.type }, el(NS.stanzas, this.archiveFails.condition))));
       else if (query.ns === NS.mam) this.archive(query, say, answer);
-      else if (query.ns === NS.roster && e.attr("type") === "get") answer(el(NS.roster, "query", {}, el(NS.roster, "item", { jid: "bob@town.example", subscription: "both" })));
+      else if (query.ns === NS.roster && e.attr("type") === "get") answer(el(NS.roster, "query", {}, el(NS.roster, "item", { jid: "bob@town.example", name: "Bobby", subscription: "both" }, el(NS.roster, "group", {}, "★"), el(NS.roster, "group", {}, "Work"))));
+      else if (query.ns === "vcard-temp" && e.attr("type") === "get" && this.card) answer(parse(this.card));
       else answer();
     }
   }

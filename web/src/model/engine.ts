@@ -359,10 +359,10 @@ export class Engine {
     hurry: async () => this.hurry(),
     typing: async (chat: string, room: boolean, on: boolean) => void this.client.send(compose.typing({ jid: chat, room }, on)),
     history: (chat: string) => this.history(chat),
-    addFriend: (jid: string, token?: string) => this.people.add(jid, "", token),
+    addFriend: (jid: string, token?: string) => this.people.add(jid, token),
     answerFriend: (jid: string, yes: boolean) => this.people.answer(jid, yes),
     removeFriend: (jid: string) => this.people.remove(jid),
-    setFriend: async (jid: string, name: string, favourite: boolean) => void (await this.people.set(jid, name, favourite)),
+    setFriend: (jid: string, name: string, favourite: boolean) => this.people.set(jid, name, favourite),
     block: (jid: string, yes: boolean) => this.people.block(jid, yes),
     vcard: (jid: string) => this.profiles.vcard(jid),
     saveProfile: async (nick: string, about: string, picture: string | null | undefined) => {

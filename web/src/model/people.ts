@@ -11,10 +11,10 @@ export const newPerson = (jid: string): Person => ({ jid, name: "", subscription
 const FAVOURITES = "★"; // the roster group that stands for it, so other clients see it too
 
 function fromItem(known: Person | undefined, item: El): Person {
-  const subscription = item.attr("subscription") as Person["subscription"] | undefined;
+  const subscription = item.attr("subscription") as Person["subscription"] | undefined, groups = item.all(NS.roster, "group").map((g) => g.text);
   return { ...(known ?? newPerson(item.attr("jid") as string)), name: item.attr("name") ?? "", subscription: subscription ?? "none", listed: true,
     asked: item.attr("ask") === "subscribe" || undefined, request: subscription === "both" || subscription === "from" ? undefined : known?.request,
-    favourite: item.all(NS.roster, "group").some((g) => g.text === FAVOURITES) || undefined };
+    favourite: groups.includes(FAVOURITES) || undefined, groups: groups.filter((g) => g !== FAVOURITES) };
 }
 
 export class People {
@@ -70,14 +70,18 @@ export class People {
     if (await this.db.get("people", bare(from))) await this.change(bare(from), { request: undefined });
   }
 
-  /** `token`: from an invitation of theirs (XEP-0379), which they answer without being asked. */
-  async add(jid: string, name = "", token?: string): Promise<void> {
-    await this.set(jid, name, false);
+  /** `token`: from an invitation of theirs (XEP-0379), which they answer without being asked. Who is known already keeps the
+   * name and the star that we gave them. */
+  async add(jid: string, token?: string): Promise<void> {
+    const known = await this.db.get("people", jid);
+    await this.set(jid, known?.name ?? "", Boolean(known?.favourite));
     this.send(el(NS.client, "presence", { to: jid, type: "subscribe" }, token ? el("urn:xmpp:pars:0", "preauth", { token }) : undefined));
   }
 
-  set(jid: string, name: string, favourite: boolean): Promise<El> {
-    return this.ask("set", el(NS.roster, "query", {}, el(NS.roster, "item", { jid, name: name || undefined }, favourite && el(NS.roster, "group", {}, FAVOURITES))));
+  /** A set replaces the whole item (RFC 6121 §2.3), so the groups that other clients made go with it. */
+  async set(jid: string, name: string, favourite: boolean): Promise<void> {
+    const groups = [...(favourite ? [FAVOURITES] : []), ...((await this.db.get("people", jid))?.groups ?? [])];
+    await this.ask("set", el(NS.roster, "query", {}, el(NS.roster, "item", { jid, name: name || undefined }, ...groups.map((g) => el(NS.roster, "group", {}, g)))));
   }
 
   async answer(jid: string, yes: boolean): Promise<void> {

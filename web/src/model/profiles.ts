@@ -56,12 +56,12 @@ export class Profiles {
     const card = (await this.ask("get", el(VCARD, "vCard"), jid === this.me ? undefined : jid).catch(() => null))?.child(VCARD, "vCard");
     if (!card) return;
     const nick = card.textOf(VCARD, "NICKNAME") || card.textOf(VCARD, "FN"), photo = card.child(VCARD, "PHOTO");
-    const type = photo?.textOf(VCARD, "TYPE"), data = photo?.textOf(VCARD, "BINVAL")?.replace(/\s/g, "");
-    const text = (name: string) => card.elements.find((e) => e.name === name);
+    const type = photo?.textOf(VCARD, "TYPE"), data = photo?.textOf(VCARD, "BINVAL")?.replace(/\s/g, ""), ours = (await this.db.get("people", jid))?.card;
+    const phone = ours?.phone || card.child(VCARD, "TEL")?.textOf(VCARD, "NUMBER")?.slice(0, 100), email = ours?.email || card.child(VCARD, "EMAIL")?.textOf(VCARD, "USERID")?.slice(0, 200);
     await this.change(jid, {
       ...(nick ? { nick: nick.slice(0, 100) } : {}), ...(card.textOf(VCARD, "DESC") !== undefined ? { about: card.textOf(VCARD, "DESC")?.slice(0, 300) } : {}),
-      ...(type && data && /^image\/(png|jpeg|webp|gif)$/.test(type) ? { avatarUrl: `data:${type};base64,${data}` } : {}),
-      ...(text("TEL") || text("EMAIL") ? { card: { phone: text("TEL")?.textOf(VCARD, "NUMBER"), email: text("EMAIL")?.textOf(VCARD, "USERID") } } : {}),
+      ...(type && data && data.length < 2 * AVATAR_BYTES_MAX && /^image\/(png|jpeg|webp|gif)$/.test(type) ? { avatarUrl: `data:${type};base64,${data}` } : {}),
+      ...(phone || email ? { card: { ...ours, phone, email } } : {}), // what was written down here is never replaced
     });
   }
 

@@ -79,6 +79,7 @@ export interface Person {
   request?: boolean; // they wait for ours
   listed: boolean; // in the contact list
   favourite?: boolean;
+  groups?: string[]; // others that they are in, by other clients
   blocked?: boolean;
   avatar?: string; // hash
   avatarUrl?: string; // data:
