@@ -113,7 +113,7 @@ export class Engine {
     }
     const run = ++this.run;
     this.logs.clear();
-    this.live.set({ syncing: true, rooms: {} });
+    this.live.fresh();
     this.nick = (await this.db.get("people", this.account.jid))?.nick || localOf(this.account.jid);
     this.client.send(el(NS.client, "presence", {}, await caps()));
     await Promise.all([this.people.load(), this.learnClock(), this.learnAbilities()].map((p) => p.catch(() => undefined)));
@@ -328,10 +328,10 @@ export class Engine {
     if (this.rooms.has(from)) this.rooms.presence(e);
     else if (type === "subscribe") await this.people.requested(from, e.textOf(NS.nick, "nick"));
     else if (type === "unsubscribe") await this.people.withdrawn(from);
-    else if (type === "unavailable") this.live.presence(from, null);
+    else if (type === "unavailable") this.live.presence(e.attr("from") as string, null);
     else if (!type && from !== this.account.jid) {
       const show = e.textOf(NS.client, "show");
-      this.live.presence(from, show === "dnd" ? "dnd" : show === "away" || show === "xa" ? "away" : "online");
+      this.live.presence(e.attr("from") as string, show === "dnd" ? "dnd" : show === "away" || show === "xa" ? "away" : "online");
     }
   }
 

@@ -1,6 +1,9 @@
 // What is true now and kept nowhere: the line, who is there, who types. The leading tab knows it and tells the others.
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Line } from "../wire/client";
+import { bare } from "../wire/jid";
+
+const DEVICES_MAX = 20, TYPING_MS = 30000;
 
 export interface Occupant { nick: string; jid?: string; affiliation: string; role: string; here: boolean }
 export interface RoomLive { joined: boolean; error?: string; occupants: Occupant[]; mine?: { affiliation: string; role: string } }
@@ -14,11 +17,13 @@ export interface Abilities {
   commands?: boolean;
 }
 
+export type Show = "online" | "away" | "dnd";
+
 export interface Live {
   line: Line;
   syncing: boolean; // what came meanwhile is being read
   since: number; // the line has been like this since
-  presence: Record<string, "online" | "away" | "dnd">;
+  presence: Record<string, Show>;
   typing: Record<string, string[]>;
   rooms: Record<string, RoomLive>;
   uploads: Record<string, number>; // 0 to 1
@@ -26,6 +31,8 @@ export interface Live {
 }
 
 export const nothing = (): Live => ({ line: "connecting", syncing: false, since: Date.now(), presence: {}, typing: {}, rooms: {}, uploads: {}, can: {} });
+
+const best = (shows: Map<string, Show>): Show => (["online", "dnd", "away"] as const).find((s) => [...shows.values()].includes(s)) as Show;
 
 export class LiveState {
   now = nothing();
@@ -44,26 +51,46 @@ export class LiveState {
     });
   }
 
+  /** Who is there is not seen while the line is away, but is known again when the stream is resumed: it is not told twice. */
   line(line: Line): void {
     const since = line === this.now.line ? this.now.since : Date.now();
-    this.set(line === "online" ? { line, since } : { line, since, presence: {}, typing: {}, syncing: false });
+    this.set(line === "online" ? { line, since, presence: Object.fromEntries([...this.there].map(([jid, shows]) => [jid, best(shows)])) }
+      : { line, since, presence: {}, typing: {}, syncing: false });
   }
 
-  presence(jid: string, show: "online" | "away" | "dnd" | null): void {
-    const presence = { ...this.now.presence };
-    if (show) presence[jid] = show;
-    else delete presence[jid];
+  /** A new stream: everything is told anew. */
+  fresh(): void {
+    this.there.clear();
+    this.set({ syncing: true, rooms: {}, presence: {}, typing: {} });
+  }
+
+  private readonly there = new Map<string, Map<string, Show>>(); // person → device → how
+
+  /** `full`: one device of theirs; a person is away when all of them are. A bare address that leaves takes all with it. */
+  presence(full: string, show: Show | null): void {
+    const jid = bare(full), shows = this.there.get(jid) ?? new Map<string, Show>(), presence = { ...this.now.presence };
+    if (show && (shows.has(full) || shows.size < DEVICES_MAX)) shows.set(full, show);
+    else if (!show) shows.delete(full);
+    if (!shows.size || (!show && full === jid)) {
+      this.there.delete(jid);
+      delete presence[jid];
+    } else {
+      this.there.set(jid, shows);
+      presence[jid] = best(shows);
+    }
     this.set({ presence });
   }
 
   private readonly timers = new Map<string, ReturnType<typeof setTimeout>>();
 
   typing(chat: string, who: string, on: boolean): void {
-    const key = `${chat}\n${who}`, others = (this.now.typing[chat] ?? []).filter((w) => w !== who);
+    const key = `${chat}\n${who}`, { [chat]: now = [], ...typing } = this.now.typing, others = now.filter((w) => w !== who);
     clearTimeout(this.timers.get(key));
-    if (on) this.timers.set(key, setTimeout(() => this.typing(chat, who, false), 30000));
-    if (!on && others.length === (this.now.typing[chat] ?? []).length) return;
-    this.set({ typing: { ...this.now.typing, [chat]: on ? [...others, who] : others } });
+    this.timers.delete(key);
+    if (on) this.timers.set(key, setTimeout(() => this.typing(chat, who, false), TYPING_MS));
+    else if (others.length === now.length) return;
+    const all = on ? [...others, who] : others;
+    this.set({ typing: all.length ? { ...typing, [chat]: all } : typing });
   }
 
   upload(id: string, part: number | null): void {

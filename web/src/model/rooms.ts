@@ -10,6 +10,8 @@ import type { LiveState, Occupant } from "./live";
 import * as compose from "./compose";
 import type { Ask } from "./sync";
 
+const NICK_TRIES = 5;
+
 export interface RoomsHost {
   db: Db;
   ask: Ask;
@@ -60,7 +62,7 @@ export class Rooms {
     const statuses = new Set(x?.all(NS.mucUser, "status").map((s) => s.attr("code")));
     const mine = statuses.has("110") || nick === this.nicks.get(room);
     if (p.attr("type") === "error") {
-      void this.refused(room, p);
+      this.refused(room, p);
       return;
     }
     const item = x?.child(NS.mucUser, "item"), gone = p.attr("type") === "unavailable";
@@ -70,17 +72,15 @@ export class Rooms {
       role: item?.attr("role") ?? "none", here: !gone };
     this.h.live.room(room, (r) => ({
       joined: r.joined || (mine && !gone), error: undefined, mine: mine ? { affiliation: o.affiliation, role: o.role } : r.mine,
-      occupants: [...r.occupants.filter((k) => k.nick !== nick), ...(gone ? [] : [o])].sort((a, b) => a.nick.localeCompare(b.nick)),
+      occupants: [...r.occupants.filter((k) => k.nick !== nick), ...(gone ? [] : [o])],
     }));
     if (mine && !gone) this.h.entered(room);
   }
 
-  private async refused(room: string, p: El): Promise<void> {
+  private refused(room: string, p: El): void {
     const condition = p.child(NS.client, "error")?.elements.find((c) => c.ns === NS.stanzas)?.name ?? "undefined-condition";
-    if (condition === "conflict") {
-      this.enter(room, `${this.nicks.get(room)}_`); // somebody else has our name there
-      return;
-    }
+    const nick = this.nicks.get(room) ?? "";
+    if (condition === "conflict" && !nick.endsWith("_".repeat(NICK_TRIES))) return this.enter(room, `${nick}_`); // somebody else has our name there
     this.h.live.room(room, (r) => ({ ...r, joined: false, error: condition }));
     this.h.left(room);
   }

@@ -1,6 +1,6 @@
 // A group: who is in it, inviting, roles, its name, leaving. SPDX-License-Identifier: AGPL-3.0-or-later
 import { useEffect, useState } from "preact/hooks";
-import { t } from "../i18n";
+import { byName, t } from "../i18n";
 import { Drawer } from "./drawer";
 import { friendsOf } from "./friends";
 import { Face, Field, Header } from "./parts";
@@ -15,7 +15,7 @@ export function RoomPanel({ jid }: { jid: string }) {
   useEffect(() => setName(c?.name ?? ""), [c?.name]);
   if (!s) return null;
   const rules = live?.mine?.affiliation === "owner" || live?.mine?.affiliation === "admin", owner = live?.mine?.affiliation === "owner";
-  const here: Member[] = (live?.occupants ?? []).map((o) => ({ jid: o.jid ?? o.nick, nick: o.nick, affiliation: o.affiliation, here: true }));
+  const here: Member[] = [...(live?.occupants ?? [])].sort((a, b) => byName(a.nick, b.nick)).map((o) => ({ jid: o.jid ?? o.nick, nick: o.nick, affiliation: o.affiliation, here: true }));
   const all: Member[] = [...here, ...members.filter((m) => !here.some((h) => h.jid === m.jid)).map((m) => ({ ...m, here: false }))];
   const title = (m: Member) => (m.nick && m.jid === m.nick ? m.nick : m.jid === s.me ? t("chat.me") : nameOf(m.jid));
   const change = (m: Member, what: "admin" | "member" | "none") => void withLine(s.do("affiliate", jid, m.jid, what).then(load));
