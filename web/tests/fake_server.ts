@@ -13,6 +13,7 @@ export class FakeServer {
   refuse: string | null = null;
   archiveFails: { times: number; type: string; condition: string } = { times: 0, type: "", condition: "" };
   card: string | null = null;
+  takesFiles = false;
   afterPage: (() => void) | null = null; // once
   private stream: { handled: number; id: string; resumable: boolean } | null = null;
   private sockets = new Set<FakeSocket>();
@@ -87,6 +88,9 @@ export class FakeServer {
         say(el(NS.client, "iq", { type: "error", id: e.attr("id") }, el(NS.client, "error", { type: this.archiveFails.type }, el(NS.stanzas, this.archiveFails.condition))));
       else if (query.ns === NS.mam) this.archive(query, say, answer);
       else if (query.ns === NS.roster && e.attr("type") === "get") answer(el(NS.roster, "query", {}, el(NS.roster, "item", { jid: "bob@town.example", name: "Bobby", subscription: "both" }, el(NS.roster, "group", {}, "★"), el(NS.roster, "group", {}, "Work"))));
+      else if (this.takesFiles && query.ns === NS.discoItems) answer(el(NS.discoItems, "query", {}, el(NS.discoItems, "item", { jid: "files.town.example" })));
+      else if (query.ns === NS.discoInfo && e.attr("to") === "files.town.example") answer(el(NS.discoInfo, "query", {}, el(NS.discoInfo, "feature", { var: NS.upload })));
+      else if (query.ns === NS.upload) answer(el(NS.upload, "slot", {}, el(NS.upload, "put", { url: "https://town.example/up/1" }), el(NS.upload, "get", { url: "https://town.example/f/1" })));
       else if (query.ns === "vcard-temp" && e.attr("type") === "get" && this.card) answer(parse(this.card));
       else answer();
     }

@@ -5,7 +5,7 @@ import type { Db } from "../store/db";
 import { write } from "../store/messages";
 import type { Attachment } from "../store/types";
 import { NS } from "../wire/ns";
-import { el, parse, type El } from "../wire/xml";
+import { el, parse } from "../wire/xml";
 import * as compose from "./compose";
 import type { LiveState } from "./live";
 import type { Ask } from "./sync";
@@ -93,15 +93,18 @@ export class Uploads {
   private async one(id: string, n: number, key: string): Promise<void> {
     const stored = await this.db.get("files", id), m = await this.db.get("messages", key);
     if (!stored || !m?.file || m.retracted) {
-      await this.db.delete("outbox", n);
-      return;
+      const tx = write(this.db);
+      await tx.objectStore("outbox").delete(n);
+      await tx.objectStore("files").delete(id);
+      return tx.done;
     }
     this.live.upload(id, 0);
     const slot = await this.slot(safeName(stored.name, m.file.type), stored.blob.size, m.file.type);
     await this.put(slot, stored.blob, m.file.type, (part) => this.live.upload(id, part));
     const tx = write(this.db), o = await tx.objectStore("outbox").get(n), fresh = await tx.objectStore("messages").get(key);
     if (o && fresh?.file) {
-      const message = { ...fresh, file: { ...fresh.file, url: slot.get } };
+      const message = { ...fresh, file: { ...fresh.file, url: slot.get, localId: undefined } };
+      await tx.objectStore("files").delete(id);
       await tx.objectStore("messages").put(message);
       const to = parse(o.xml, NS.client);
       await tx.objectStore("outbox").put({ ...o, file: undefined, xml: compose.message(message, { jid: o.chat, room: to.attr("type") === "groupchat" }).toString() });
@@ -136,5 +139,3 @@ export class Uploads {
 }
 
 const safeName = (name: string, type: string): string => name.replace(/[/\\\u0000-\u001f]/g, "_").slice(-120) || `file.${type.split("/")[1] ?? "bin"}`;
-
-export type { El };

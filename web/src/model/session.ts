@@ -182,8 +182,8 @@ export class Session {
 
   async sendFile(jid: string, file: Blob, name: string, more: Partial<Attachment> = {}): Promise<void> {
     const { about, bytes } = await prepare(file, name, more), to = this.to(jid);
-    await this.db.put("files", { id: about.localId as string, blob: bytes, name: about.name });
     await this.write(jid, async (tx) => {
+      await tx.objectStore("files").put({ id: about.localId as string, blob: bytes, name: about.name });
       const m = await this.newMessage(tx, jid, "", { file: about });
       await store.putMessage(tx, m, to.room ? "room" : "person", false);
       await enqueue(tx, { id: m.id, chat: jid, xml: compose.message(m, to).toString(), messageKey: m.key, file: about.localId });
@@ -233,14 +233,8 @@ export class Session {
     });
   }
 
-  /** Takes away what was never sent. */
-  async discard(m: Message): Promise<void> {
-    await this.write(m.chat, async (tx) => {
-      for (const n of await tx.objectStore("outbox").index("byId").getAllKeys(m.id)) await tx.objectStore("outbox").delete(n);
-      await tx.objectStore("messages").delete(m.key);
-      const c = await tx.objectStore("chats").get(m.chat), last = await tx.objectStore("messages").index("byTime").openCursor(IDBKeyRange.bound([m.chat, -Infinity, ""], [m.chat, Infinity, "\uffff"]), "prev");
-      if (c) await tx.objectStore("chats").put({ ...c, last: last ? store.lineOf(last.value) : undefined });
-    });
+  discard(m: Message): Promise<void> {
+    return this.write(m.chat, (tx) => store.discard(tx, m));
   }
 
   /** The person has seen the chat up to this message. */
@@ -253,7 +247,8 @@ export class Session {
       const now = await store.chatOf(tx, jid);
       if (last.mine || now.readSent === ref) return;
       await tx.objectStore("chats").put({ ...now, readSent: ref });
-      await enqueue(tx, { id, chat: jid, xml: compose.displayed(id, last, to).toString() });
+      for (const o of await tx.objectStore("outbox").getAll()) if (o.mark && o.chat === jid) await tx.objectStore("outbox").delete(o.n as number);
+      await enqueue(tx, { id, chat: jid, xml: compose.displayed(id, last, to).toString(), mark: true });
     });
   }
 

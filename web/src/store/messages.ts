@@ -5,7 +5,7 @@ import type { IDBPTransaction } from "idb";
 import type { Db, Tables } from "./db";
 import type { Chat, Message, Note } from "./types";
 
-export const STORES = ["messages", "notes", "chats", "outbox", "values"] as const;
+export const STORES = ["messages", "notes", "chats", "outbox", "files", "values"] as const;
 export type Tx = IDBPTransaction<Tables, (typeof STORES)[number][], "readwrite">;
 
 export const write = (db: Db): Tx => db.transaction([...STORES], "readwrite");
@@ -145,6 +145,15 @@ export function after(db: Db, chat: string, place: Place, max: number): Promise<
 export async function unreadSince(tx: Tx, chat: string, at: number, max = 300): Promise<number> {
   const rows = await tx.objectStore("messages").index("byTime").getAll(span(chat, { at, key: "\uffff" }, null), max);
   return rows.filter((m) => !m.mine && !m.notice).length;
+}
+
+/** Takes away what was never sent, with its bytes. */
+export async function discard(tx: Tx, m: Message): Promise<void> {
+  await isSent(tx, m);
+  if (m.file?.localId) await tx.objectStore("files").delete(m.file.localId);
+  await tx.objectStore("messages").delete(m.key);
+  const c = await tx.objectStore("chats").get(m.chat), last = await tx.objectStore("messages").index("byTime").openCursor(span(m.chat, null, null), "prev");
+  if (c) await tx.objectStore("chats").put({ ...c, last: last ? lineOf(last.value) : undefined });
 }
 
 /** Everything up to `at` has been seen, here or on another device. */

@@ -97,6 +97,7 @@ export interface Outgoing {
   xml: string;
   messageKey?: string; // whose state it decides
   file?: string; // must be uploaded first: id in `files`
+  mark?: true; // how far one has read: a newer one takes its place
 }
 
 export interface StoredFile { id: string; blob: Blob; name: string }

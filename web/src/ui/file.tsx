@@ -15,11 +15,15 @@ export const looking = signal<{ url: string; name: string } | null>(null);
 function useUrl(f: Attachment): string | null {
   const [local, setLocal] = useState<string | null>(null);
   useEffect(() => {
-    let url: string | null = null;
+    let url: string | null = null, gone = false;
     if (f.localId) void session.value?.db.get("files", f.localId).then((stored) => {
-      if (stored) setLocal(url = URL.createObjectURL(stored.blob));
-    });
-    return () => { if (url) URL.revokeObjectURL(url); };
+      if (stored && !gone) setLocal(url = URL.createObjectURL(stored.blob));
+    }).catch(() => undefined);
+    return () => {
+      gone = true;
+      if (url) URL.revokeObjectURL(url);
+      setLocal(null);
+    };
   }, [f.localId]);
   const remote = f.url ? here(f.url, place.value) : null;
   return local ?? (remote?.startsWith(`${location.origin}/`) ? remote : null);

@@ -1,0 +1,75 @@
+// One tab: what is written and what is taken away again. SPDX-License-Identifier: AGPL-3.0-or-later
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { Engine } from "../src/model/engine";
+import { Session } from "../src/model/session";
+import * as store from "../src/store/messages";
+import type { Message } from "../src/store/types";
+import { FakeServer } from "./fake_server";
+
+const BOB = "bob@town.example";
+let session: Session, engine: Engine | null = null, count = 0;
+afterEach(() => {
+  engine?.stop();
+  session.stop();
+  vi.unstubAllGlobals();
+});
+
+/** A tab that does not lead: the line is with another, which says nothing. */
+async function tab(): Promise<Session> {
+  vi.stubGlobal("navigator", { locks: { request: () => new Promise(() => undefined) } });
+  const jid = `tab${++count}@town.example`;
+  session = await Session.open({ jid, name: "tab", domain: "town.example", agentId: "agent" }, { domain: "town.example", websockets: ["ws://127.0.0.1:1/"] },
+    { ended() {}, outdated() {}, arrived() {}, out() {} });
+  return session;
+}
+
+const messages = async () => store.before(session.db, BOB, null, 100);
+
+async function hears(n: number): Promise<Message> {
+  const tx = store.write(session.db), m: Message = { key: store.keyOf(BOB, BOB, `b${n}`), chat: BOB, id: `b${n}`, from: BOB, mine: false, at: n, body: `b${n}` };
+  await store.putMessage(tx, m, "person", true);
+  await tx.done;
+  session.chats.value = await session.db.getAll("chats");
+  return m;
+}
+
+describe("the outbox of a tab without a line", () => {
+  it("holds one mark a chat of how far one has read, however far one scrolled", async () => {
+    const s = await tab();
+    const all: Message[] = [];
+    for (let n = 1; n <= 5; n++) all.push(await hears(n));
+    for (const m of all) await s.read(BOB, m);
+    const out = await s.db.getAll("outbox");
+    expect([out.length, out[0].xml.includes(`id='b5'`)]).toEqual([1, true]);
+  });
+  it("forgets what is discarded, with its bytes", async () => {
+    const s = await tab();
+    await s.send(BOB, "first");
+    await s.sendFile(BOB, new Blob(["bytes"]), "a.txt");
+    const [, file] = await messages();
+    expect(await s.db.count("files")).toBe(1);
+    await s.discard(file);
+    expect([(await messages()).length, await s.db.count("outbox"), await s.db.count("files"), s.chat(BOB)?.last?.body]).toEqual([1, 1, 0, "first"]);
+  });
+});
+
+describe("files", () => {
+  it("leave the device once they are at the server", async () => {
+    const s = await tab(), server = new FakeServer(s.me), sent: unknown[] = [];
+    vi.stubGlobal("XMLHttpRequest", class {
+      upload = {};
+      status = 201;
+      onload = () => undefined;
+      open() {}
+      setRequestHeader() {}
+      send(body: unknown) { sent.push(body); setTimeout(() => this.onload(), 0); }
+    });
+    server.takesFiles = true;
+    await s.sendFile(BOB, new Blob(["bytes"]), "a.txt");
+    engine = new Engine(s.db, { ...s.account, token: { mechanism: "HT-SHA-256-NONE", token: "t", expires: 0, count: 0 } }, { domain: "town.example", websockets: ["ws://one/"] },
+      { changed() {}, live() {}, ended() {}, arrived() {} }, undefined, server.connect);
+    engine.start();
+    await vi.waitFor(async () => expect((await messages())[0].state).toBe("sent"), 4000);
+    expect([sent.length, await s.db.count("files"), (await messages())[0].file]).toMatchObject([1, 0, { name: "a.txt", url: "https://town.example/f/1", localId: undefined }]);
+  });
+});
