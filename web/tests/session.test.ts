@@ -54,22 +54,23 @@ describe("the outbox of a tab without a line", () => {
 });
 
 describe("files", () => {
-  it("leave the device once they are at the server", async () => {
+  it("are tried again, and leave the device once they are at the server", async () => {
     const s = await tab(), server = new FakeServer(s.me), sent: unknown[] = [];
     vi.stubGlobal("XMLHttpRequest", class {
       upload = {};
-      status = 201;
+      status = sent.length ? 201 : 503; // the first try fails
       onload = () => undefined;
+      onloadend = () => undefined;
       open() {}
       setRequestHeader() {}
-      send(body: unknown) { sent.push(body); setTimeout(() => this.onload(), 0); }
+      send(body: unknown) { sent.push(body); setTimeout(() => { this.onload(); this.onloadend(); }, 0); }
     });
     server.takesFiles = true;
     await s.sendFile(BOB, new Blob(["bytes"]), "a.txt");
     engine = new Engine(s.db, { ...s.account, token: { mechanism: "HT-SHA-256-NONE", token: "t", expires: 0, count: 0 } }, { domain: "town.example", websockets: ["ws://one/"] },
       { changed() {}, live() {}, ended() {}, arrived() {} }, undefined, server.connect);
     engine.start();
-    await vi.waitFor(async () => expect((await messages())[0].state).toBe("sent"), 4000);
-    expect([sent.length, await s.db.count("files"), (await messages())[0].file]).toMatchObject([1, 0, { name: "a.txt", url: "https://town.example/f/1", localId: undefined }]);
-  });
+    await vi.waitFor(async () => expect((await messages())[0].state).toBe("sent"), 6000);
+    expect([sent.length, await s.db.count("files"), (await messages())[0].file]).toMatchObject([2, 0, { name: "a.txt", url: "https://town.example/f/1", localId: undefined }]);
+  }, 10000);
 });

@@ -80,6 +80,7 @@ export class Engine {
 
   stop(): void {
     this.stopped = true;
+    this.uploads.stop();
     this.client.stop();
   }
 
@@ -99,7 +100,7 @@ export class Engine {
   flush(): void {
     if (!this.client.online || !this.logs.get(this.account.jid)?.caughtUp) return;
     void this.outbox.run();
-    void this.uploads.run();
+    void this.uploads.run().catch(() => undefined); // the device's storage failed: the next flush tries again
   }
 
   // ---- a stream is up ----

@@ -10,7 +10,7 @@ import * as compose from "./compose";
 import type { LiveState } from "./live";
 import type { Ask } from "./sync";
 
-const THUMB_PX = 96, PHOTO_PX = 2048, LIMIT_WITHOUT_SCALING = 600 * 1024;
+const THUMB_PX = 96, PHOTO_PX = 2048, LIMIT_WITHOUT_SCALING = 600 * 1024, STILL_MS = 60000;
 
 // ---- in the tab that picks the file ----
 
@@ -53,7 +53,9 @@ export async function prepare(file: Blob, name: string, more: Partial<Attachment
 interface Slot { put: string; get: string; headers: [string, string][] }
 
 export class Uploads {
-  private readonly busy = new Set<string>();
+  private running = false;
+  private tries = 0;
+  private retry: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly db: Db,
@@ -63,21 +65,35 @@ export class Uploads {
     private readonly sent: (chat: string) => void,
   ) {}
 
-  /** Everything that waits for its bytes to be there. Failures stay, for the next time. */
+  /** Everything that waits for its bytes to be there, one after the other. What fails for now is tried again, ever more slowly,
+   * for as long as the line is up; a new stream tries it anyway. */
   async run(): Promise<void> {
-    if (!this.live.now.can.upload) return;
-    for (const o of await this.db.getAll("outbox")) {
-      if (!o.file || this.busy.has(o.file)) continue;
-      this.busy.add(o.file);
-      try {
-        await this.one(o.file, o.n as number, o.messageKey as string);
-      } catch (e) {
-        await this.failed(o.n as number, o.messageKey as string, e);
-      } finally {
-        this.busy.delete(o.file);
-        this.live.upload(o.file, null);
+    if (this.running || !this.live.now.can.upload) return;
+    this.running = true;
+    clearTimeout(this.retry);
+    let again = false;
+    try {
+      const done = new Set<number>(), next = async () => (await this.db.getAll("outbox")).find((o) => o.file && !done.has(o.n as number));
+      for (let o = await next(); o?.file; o = await next()) {
+        done.add(o.n as number);
+        try {
+          await this.one(o.file, o.n as number, o.messageKey as string);
+          this.tries = 0;
+        } catch (e) {
+          again = !(await this.failed(o.n as number, o.messageKey as string, e)) || again;
+        } finally {
+          this.live.upload(o.file, null);
+        }
       }
+    } finally {
+      this.running = false;
     }
+    if (again && this.live.now.line === "online") this.retry = setTimeout(() => void this.run().catch(() => undefined), Math.min(2000 * 2 ** this.tries++, 60000));
+  }
+
+  stop(): void {
+    clearTimeout(this.retry);
+    this.running = true;
   }
 
   private async slot(name: string, size: number, type: string): Promise<Slot> {
@@ -119,22 +135,29 @@ export class Uploads {
       x.open("PUT", this.toHere(slot.put));
       for (const [name, value] of slot.headers) x.setRequestHeader(name, value);
       x.setRequestHeader("Content-Type", type);
-      x.upload.onprogress = (e) => progress(e.total ? e.loaded / e.total : 0);
+      let still = setTimeout(() => x.abort(), STILL_MS); // a transfer that does not move is dead; a slow one may take its time
+      x.upload.onprogress = (e) => {
+        clearTimeout(still);
+        still = setTimeout(() => x.abort(), STILL_MS);
+        progress(e.total ? e.loaded / e.total : 0);
+      };
+      x.onloadend = () => clearTimeout(still);
       x.onload = () => (x.status === 200 || x.status === 201 ? resolve() : reject(new Error(x.status === 413 || x.status === 403 ? "not-acceptable" : "again")));
-      x.onerror = x.ontimeout = () => reject(new Error("again"));
+      x.onerror = x.onabort = () => reject(new Error("again"));
       x.send(body);
     });
   }
 
-  /** What cannot be mended by another try is told; the rest waits. */
-  private async failed(n: number, key: string, e: unknown): Promise<void> {
+  /** What cannot be mended by another try is told: true; the rest waits. */
+  private async failed(n: number, key: string, e: unknown): Promise<boolean> {
     const condition = (e as { condition?: string }).condition ?? (e as Error).message;
-    if (!["not-acceptable", "resource-constraint", "not-allowed", "forbidden"].includes(condition)) return;
+    if (!["not-acceptable", "resource-constraint", "not-allowed", "forbidden"].includes(condition)) return false;
     const tx = write(this.db), m = await tx.objectStore("messages").get(key);
     await tx.objectStore("outbox").delete(n);
     if (m) await tx.objectStore("messages").put({ ...m, state: "failed", why: condition });
     await tx.done;
     if (m) this.sent(m.chat);
+    return true;
   }
 }
 
