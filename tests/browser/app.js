@@ -195,10 +195,38 @@ await promise("a photo goes with a thumbnail, and a file by its name", async () 
   const refused = bob.waitForSelector('.toast:has-text("takes no files")', WAIT).then(() => "no", () => null);
   if ((await Promise.race([came, refused])) === "no") throw new Skip("this server takes no files");
   await alice.waitForFunction(() => [...document.querySelectorAll(".theirs .photo img:not(.thumb)")].some((i) => i.complete && i.naturalWidth === 900), null, WAIT);
+  const shot = await bob.evaluate(() => new Promise((done) => {
+    const c = document.createElement("canvas");
+    c.width = 320;
+    c.height = 200;
+    c.toBlob((b) => b.arrayBuffer().then((a) => done([...new Uint8Array(a)])), "image/jpeg");
+  }));
+  const where = Buffer.from("Exif\0\0 taken at home");
+  await bob.setInputFiles("input[type=file]", [{ name: "home.jpg", mimeType: "image/jpeg", buffer: Buffer.concat([Buffer.from(shot.slice(0, 2)), Buffer.from([0xff, 0xe1, 0, where.length + 2]), where, Buffer.from(shot.slice(2))]) }]);
+  const home = await alice.waitForSelector('.theirs .photo img[alt="home.jpg"]:not(.thumb):not(.coming)', WAIT);
+  const told = await alice.evaluate((u) => fetch(u).then((r) => r.text()), await home.getAttribute("src"));
+  same([told.length > 500, told.includes("taken at home")], [true, false], "a photo, and what it tells beside what it shows");
   await bob.setInputFiles("input[type=file]", [{ name: "배정표.txt", mimeType: "text/plain", buffer: Buffer.from("침대 3") }]);
   const link = await alice.waitForSelector('.theirs .file-line:has-text("배정표.txt")', WAIT);
   const text = await alice.evaluate((u) => fetch(u).then((r) => r.text()), await link.getAttribute("href"));
   same(text, "침대 3", "the file");
+});
+await promise("a voice note goes when it is ended, and none goes when one leaves the chat", async () => {
+  const speak = async () => {
+    await bob.click('button[aria-label="Voice note"]');
+    await bob.waitForSelector(".recording", WAIT);
+    await bob.waitForTimeout(1500);
+  };
+  await open(bob, jid("alice"));
+  await speak();
+  await bob.click('button[aria-label="Stop and send"]');
+  await alice.waitForSelector(".theirs audio", WAIT);
+  await speak();
+  await go(bob, "settings");
+  await bob.waitForTimeout(500);
+  await open(bob, jid("alice"));
+  await bob.waitForTimeout(500);
+  same([(await bob.$$(".mine audio")).length, (await alice.$$(".theirs audio")).length], [1, 1], "voice notes");
 });
 await promise("a group is made, people are in it, and the number of those who have not read counts down", async () => {
   const carol = await online(browser, url, "carol", `${PASSWORD}carol`);

@@ -29,17 +29,22 @@ const dataUrl = (b: Blob): Promise<string> => new Promise((resolve, reject) => {
   r.readAsDataURL(b);
 });
 
+/** Whether a picture says more than it shows: where and when it was taken, with what, by whom (Exif, XMP). */
+async function tellsMore(file: Blob): Promise<boolean> {
+  const text = new TextDecoder("latin1").decode(await file.arrayBuffer());
+  return file.type === "image/jpeg" ? /Exif\0\0|http:\/\/ns\.adobe\.com\/xap\//.test(text) : /eXIf|EXIF|XMP /.test(text);
+}
+
 /** What is said about a file, and the bytes that will be sent for it. */
 export async function prepare(file: Blob, name: string, more: Partial<Attachment> = {}): Promise<{ about: Attachment; bytes: Blob }> {
   const about: Attachment = { name, type: file.type || "application/octet-stream", size: file.size, localId: crypto.randomUUID(), ...more };
   if (!/^image\/(jpeg|png|webp|gif)$/.test(about.type)) return { about, bytes: file };
   const image = await createImageBitmap(file).catch(() => null);
   if (!image) return { about, bytes: file };
-  let bytes = file;
-  if (about.type !== "image/gif" && (file.size > LIMIT_WITHOUT_SCALING || Math.max(image.width, image.height) > PHOTO_PX)) {
-    const small = await drawn(image, image.width, image.height, PHOTO_PX, "image/jpeg", 0.85); // it also drops where the photo was taken
-    if (small && small.size < file.size) bytes = small;
-  }
+  const still = about.type !== "image/gif", secret = still && await tellsMore(file);
+  const redraw = still && (secret || file.size > LIMIT_WITHOUT_SCALING || Math.max(image.width, image.height) > PHOTO_PX);
+  const small = redraw ? await drawn(image, image.width, image.height, PHOTO_PX, "image/jpeg", 0.85) : null; // says only what it shows
+  const bytes = small && (secret || small.size < file.size) ? small : file;
   const scale = bytes === file ? 1 : Math.min(1, PHOTO_PX / Math.max(image.width, image.height));
   const thumb = await drawn(image, image.width, image.height, THUMB_PX, "image/jpeg", 0.6);
   Object.assign(about, { type: bytes.type || about.type, size: bytes.size, width: Math.round(image.width * scale), height: Math.round(image.height * scale),
