@@ -263,12 +263,12 @@ export class Session {
     this.db.close();
   }
 
-  /** Logs this device out, and takes what it kept with it if that is wanted. */
-  async logOut(erase: boolean): Promise<void> {
+  /** Logs this device out, and takes what it kept with it. */
+  async logOut(): Promise<void> {
     this.bus.out();
     this.stop();
     device.keepAccount(null);
-    if (erase) await removeStore(this.me);
+    await removeStore(this.me);
   }
 
   async storage(): Promise<{ messages: number; bytes: number | undefined; waiting: number }> {

@@ -3,14 +3,15 @@ import { session } from "./state";
 
 const key = (base64url: string): Uint8Array<ArrayBuffer> => Uint8Array.from(atob(base64url.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
 
+/** No push reaches this browser any more. The server is told first, while there is a line; the browser forgets in any case. */
+export async function noPush(): Promise<void> {
+  void session.value?.do("pushOff").catch(() => undefined);
+  await navigator.serviceWorker?.getRegistration().then((r) => r?.pushManager?.getSubscription()).then((p) => p?.unsubscribe()).catch(() => undefined);
+}
+
 /** True: the person allowed it. Push is added where the server and the browser have it. */
-export async function notifications(on: boolean): Promise<boolean> {
+export async function notifications(): Promise<boolean> {
   const registration = await navigator.serviceWorker?.getRegistration(), s = session.value;
-  if (!on) {
-    await (await registration?.pushManager?.getSubscription())?.unsubscribe();
-    await s?.do("pushOff").catch(() => undefined);
-    return false;
-  }
   if (await Notification.requestPermission() !== "granted") return false;
   const vapid = s?.live.value.can.push;
   if (registration?.pushManager && vapid) {

@@ -6,9 +6,9 @@ import { save } from "./download";
 import { friendsOf } from "./friends";
 import { Face, Field, Header } from "./parts";
 import { pictureOf } from "./picture";
-import { notifications } from "./notify";
+import { noPush, notifications } from "./notify";
 import { leave } from "./start";
-import { ask, askText, choices, choose, enterSends, isOnline, link, nameOf, session, tell, withLine } from "./state";
+import { ask, askText, choices, choose, enterSends, isOnline, nameOf, session, tell, withLine } from "./state";
 
 function Profile() {
   const s = session.value, me = s?.person(s.me), [nick, setNick] = useState(me?.nick ?? ""), [about, setAbout] = useState(me?.about ?? ""), [picture, setPicture] = useState<string | null | undefined>(undefined);
@@ -48,8 +48,8 @@ function Notify() {
   return (
     <section class="card"><h2>{t("settings.notify")}</h2>
       <label class="check"><input type="checkbox" checked={Boolean(choices.value.notify)} disabled={!("Notification" in globalThis)} onChange={async (e) => {
-        const on = e.currentTarget.checked && await notifications(true);
-        if (!e.currentTarget.checked) await notifications(false);
+        const on = e.currentTarget.checked && await notifications();
+        if (!on) await noPush();
         setDenied(globalThis.Notification?.permission === "denied");
         choose({ notify: on });
       }} />{t("settings.notify.on")}</label>
@@ -81,7 +81,7 @@ function Password() {
 
 function Storage() {
   const s = session.value, [what, setWhat] = useState<{ messages: number; bytes?: number; waiting: number } | null>(null);
-  useEffect(() => { void s?.storage().then((w) => setWhat({ ...w, bytes: w.bytes })); }, [s]);
+  useEffect(() => { void s?.storage().then(setWhat); }, [s]);
   if (!s) return null;
   async function all(): Promise<void> {
     if (!s) return;
@@ -111,14 +111,14 @@ function AccountCard() {
     if (!s) return;
     const { waiting } = await s.storage(), warn = waiting ? ` ${t("settings.logout.waiting", { n: waiting })}` : "";
     if (!await ask(t("settings.logout.sure") + warn, t("settings.logout"), waiting > 0)) return;
-    await leave(true);
+    await leave();
   }
   async function remove(): Promise<void> {
     if (!s) return;
     const typed = await askText(t("settings.remove.sure", { name: s.account.name }), t("login.name"), t("settings.remove"), true);
     if (typed === null) return;
     if (typed.trim().toLowerCase() !== s.account.name) return tell(t("settings.failed", { why: typed }));
-    if (await withLine(s.do("removeAccount"))) await leave(true);
+    if (await withLine(s.do("removeAccount"))) await leave();
   }
   const site = s.account.site;
   return (
@@ -129,10 +129,10 @@ function AccountCard() {
   );
 }
 
-export function Settings({ narrowBack }: { narrowBack?: boolean }) {
+export function Settings() {
   return (
     <section class="pane-in" aria-label={t("settings.title")}>
-      <Header title={t("settings.title")} back={narrowBack ? link("chats") : undefined} />
+      <Header title={t("settings.title")} />
       <div class="scroll padded settings" tabIndex={0} role="group" aria-label={t("settings.title")}><Profile /><Look /><Notify /><Password /><Storage /><Blocked /><AccountCard /></div>
     </section>
   );

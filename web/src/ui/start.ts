@@ -6,6 +6,7 @@ import { Session, type Shell } from "../model/session";
 import * as device from "../store/device";
 import type { Account, Chat } from "../store/types";
 import type { End } from "../wire/stream";
+import { noPush } from "./notify";
 import { choices, go, loginError, nameOf, place, route, session, tell } from "./state";
 
 /** Asks the server what the app must know; what it said last time is good enough meanwhile, and offline. */
@@ -103,11 +104,12 @@ function trial(account: Account, password: string): Promise<string | null> {
   });
 }
 
-/** Logs out, and says what would be lost. */
-export async function leave(erase: boolean): Promise<void> {
-  const s = session.value;
+/** Logs out: nothing of the account stays on this device or comes to it. */
+export async function leave(): Promise<void> {
+  const s = session.value, quiet = noPush();
   session.value = null;
-  await s?.logOut(erase);
+  await quiet;
+  await s?.logOut();
   location.hash = "#/chats";
   tell(t("line.ended"));
 }
