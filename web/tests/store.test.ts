@@ -101,6 +101,14 @@ describe("long histories", () => {
     await w.around({ at: 1000, key: "" });
     expect(w.rows.value?.some((m) => m.at === 1000)).toBe(true);
   });
+  it("finds the newest of all chats, and stops when nobody waits", async () => {
+    for (let n = 0; n < 20; n++)
+      for (const chat of ["ann@t", "zoe@t"]) await put(message(`${chat}${n}`, chat === "ann@t" ? 100 + n : n, { chat, key: store.keyOf(chat, chat, `${n}`), body: "the word" }));
+    expect((await store.find(db, "word", 5)).map((m) => [m.chat, m.at])).toEqual([119, 118, 117, 116, 115].map((at) => ["ann@t", at]));
+    let looks = 0;
+    await store.find(db, "word", 5, () => ++looks < 3);
+    expect(looks).toBe(3);
+  });
   it("finds Korean words of two syllables", async () => {
     await put(message("a", 1, { body: "내일 병상 배정 회의" }));
     await put(message("b", 2, { body: "병원에서 만나" }));

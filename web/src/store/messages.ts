@@ -169,15 +169,18 @@ export async function putTheirRead(tx: Tx, chat: string, who: string, at: number
   if (c && at > (c.theirs?.[who] ?? 0)) await tx.objectStore("chats").put({ ...c, theirs: { ...c.theirs, [who]: at } });
 }
 
-/** Everything on this device that holds the words, newest first: search without a network. */
-export async function find(db: Db, words: string, max: number, chat?: string): Promise<Message[]> {
-  const wanted = words.normalize("NFC").toLowerCase().split(/\s+/).filter(Boolean), out: Message[] = [];
-  let cursor = await db.transaction("messages").store.index("byTime").openCursor(chat ? span(chat, null, null) : null, "prev");
-  for (; cursor && out.length < max; cursor = await cursor.continue()) {
+const newest = (rows: Message[], max: number): Message[] => rows.sort((a, b) => b.at - a.at).slice(0, max);
+
+/** The newest `max` on this device that hold the words: search without a network. The index goes chat by chat, so all of them are
+ * looked at; `wanted` says whether anybody still waits for the answer. */
+export async function find(db: Db, words: string, max: number, wanted: () => boolean = () => true): Promise<Message[]> {
+  const all = words.normalize("NFC").toLowerCase().split(/\s+/).filter(Boolean);
+  let out: Message[] = [], cursor = all.length ? await db.transaction("messages").store.openCursor() : null;
+  for (; cursor && wanted(); cursor = await cursor.continue()) {
     const body = cursor.value.body.normalize("NFC").toLowerCase();
-    if (wanted.length && wanted.every((w) => body.includes(w))) out.push(cursor.value);
+    if (all.every((w) => body.includes(w)) && out.push(cursor.value) >= 2 * max) out = newest(out, max);
   }
-  return out.sort((a, b) => b.at - a.at);
+  return newest(out, max);
 }
 
 /** Photos and files of a chat, newest first. */

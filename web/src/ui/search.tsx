@@ -31,17 +31,20 @@ export function Search() {
       return undefined;
     }
     const timer = setTimeout(async () => {
-      const local = await store.find(s.db, w, MOST);
+      const local = await store.find(s.db, w, MOST, () => mine === run.current);
       if (mine !== run.current) return;
       setFound(local);
       if (s.live.value.line !== "online" || !s.live.value.can.search) return;
       const far = (await s.do("search", w).catch(() => null)) ?? null;
       if (mine !== run.current || !far) return;
-      const keys = new Set(local.map((m) => m.sid ?? m.key));
-      setFound([...local, ...far.filter((m) => !keys.has(m.sid ?? m.key))].sort((a, b) => b.at - a.at));
+      const keys = new Set(local.flatMap((m) => [m.key, m.sid])); // a message of ours may have no sid here yet
+      setFound([...local, ...far.filter((m) => !keys.has(m.key) && !keys.has(m.sid))].sort((a, b) => b.at - a.at));
       setEverywhere(true);
     }, WAIT_MS);
-    return () => clearTimeout(timer);
+    return () => {
+      clearTimeout(timer);
+      run.current++;
+    };
   }, [words]);
   if (!s) return null;
   const w = words.trim().toLowerCase();
