@@ -78,8 +78,10 @@ async def fill(s, messages):
             for stream in (a, b):
                 await ask(stream, "get", "<ping xmlns='urn:xmpp:ping'/>", s.domain)
     a.send(f"<message type='chat' to='alice@{s.domain}'><body>to myself</body></message>")
-    for stream in (a, b, c):
-        await ask(stream, "get", "<ping xmlns='urn:xmpp:ping'/>", s.domain)
+    await ask(c, "get", "<ping xmlns='urn:xmpp:ping'/>", s.domain)
+    for stream, last in ((a, f"b{messages - 1}"), (b, f"a{messages - 1}")):         # a message that finds nobody would wait
+        check(await stream.take_where(lambda i: i is not xmpp.GONE and i.get("id") == last, 60) is not None, f"{last} did not come")
+    await ask(a, "get", "<ping xmlns='urn:xmpp:ping'/>", s.domain)
     for stream in (a, b, c):
         stream.end_stream()
         while await stream.take(5) is not xmpp.GONE:
