@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "talk/archive.h"
 #include "talk/devices.h"
+#include "talk/follow.h"
 #include "talk/message.h"
 #include "talk/roster.h"
 #include "talk/xep/xep0198_sm.h"
@@ -203,6 +204,8 @@ static void deliver(struct person *p, const struct logged *m, enum manner manner
             continue;           /* it came here from another worker, which had delivered that */
         if (manner == LOGGED)
             session_send_logged(s, m->id, how, text_for(s, how, m, &direct, &copy));
+        else if (manner == PASSED)
+            follow_send(s, text_for(s, how, m, &direct, &copy));
         else
             session_send(s, text_for(s, how, m, &direct, &copy));
     }

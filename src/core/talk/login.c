@@ -27,6 +27,7 @@ void login_free(struct session *s)
         return;
     if (s->login->exchange)
         ident_sasl_abort(s->talk->bus, s->login->exchange);
+    timer_stop(s->talk->loop, &s->login->far_look);
     free(s->login->request);
     free(s->login->preauth);
     free(s->login->preauth_name);

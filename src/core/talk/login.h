@@ -23,6 +23,9 @@ struct login {
     struct buf reply;           /* SASL2: what stands in <success/> so far */
     bool     far_asked;         /* a resumption: other workers have been asked, in vain… */
     int64_t  far_handled;       /* …but this is how much they had handled; below zero: unknown */
+    bool     far_late;          /* its row was not there at first */
+    struct timer    far_look;   /* runs until it is looked for once more, for `far_of` */
+    struct session *far_of;
     char    *preauth, *preauth_name;    /* an invitation to make an account (XEP-0445), and the name it is for; NULL: none */
     uint8_t  preauth_tries;
     bool     answering;         /* SASL2: <success/> has not been written yet */

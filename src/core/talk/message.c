@@ -13,6 +13,7 @@
 #include "talk/devices.h"
 #include "talk/feature.h"
 #include "talk/federate.h"
+#include "talk/follow.h"
 #include "talk/jids.h"
 #include "talk/offline.h"
 #include "talk/nodes.h"
@@ -231,7 +232,7 @@ static void deliver(struct talk *t, struct message_op *o)
         if (o->kept)
             session_fill(s, o->put.id, buf_str(b));
         else
-            session_send(s, buf_str(b));
+            follow_send(s, buf_str(b));
     }
     buf_done(&direct);
     buf_done(&copy);

@@ -443,7 +443,6 @@ static struct node *node_of(struct nodes *n, int64_t id)
     o = NEW(struct node);
     o->id = id;
     intmap_put(&n->all, id, o);
-    LOG_INFO("node.found", LF_I64("node", id));
     return o;
 }
 
@@ -685,8 +684,9 @@ static void pulse_came(void *arg, struct str subject, struct str payload)
         return;
     if (o->suspect || !o->pulse || pulse != o->pulse + 1)
         trouble(n);
+    if (!o->pulse || o->dead)
+        LOG_INFO(o->pulse ? "node.back" : "node.found", LF_I64("node", id));
     if (o->dead && !(flags & PULSE_LAST)) {
-        LOG_INFO("node.back", LF_I64("node", id));
         devices_announce_all(t);    /* it has forgotten ours */
         if (!n->refresh_ms)
             n->refresh_ms = loop_now_ms(t->loop) + REFRESH_AFTER_MS;

@@ -16,7 +16,7 @@
 METRIC_COUNTER(moved_in, "bongsu_talk_streams_moved_in", "Streams taken over from another messenger.");
 METRIC_COUNTER(moved_out, "bongsu_talk_streams_moved_out", "Streams handed to another messenger.");
 
-enum { MOVE_VERSION = 1, MOVE_MS_MAX = 1500 };
+enum { MOVE_VERSION = 1, MOVE_MS_MAX = 1500, ROW_LATE_MS = 250 };
 
 /* ---- the side that has it ---- */
 
@@ -239,12 +239,30 @@ static void ask_for_it(struct coming *k)
         go_on(k, false);
 }
 
+static void look_again(struct timer *timer)
+{
+    login_resume_again(LIST_ITEM(timer, struct login, far_look)->far_of);
+}
+
+/* Whose line breaks right behind <enabled/> comes back before the row is stored, or has come to this site's replica. */
+static void wait_for_row(struct session *s)
+{
+    struct login *l = s->login;
+
+    l->far_late = true;
+    l->far_of = s;
+    timer_start(s->talk->loop, &l->far_look, ROW_LATE_MS, look_again);
+}
+
 static void row_came(struct db_read *self, enum err e)
 {
     struct coming  *k = (struct coming *)self;
     struct session *s = session_find(k->talk, k->session_id);
 
-    if (!e && k->found && s && str_is(s->jid.local, k->user) && k->node != k->talk->node && k->talk->wide &&
+    if (!e && !k->found && s && s->login && !s->login->far_late) {
+        wait_for_row(s);
+        coming_free(k);
+    } else if (!e && k->found && s && str_is(s->jid.local, k->user) && k->node != k->talk->node && k->talk->wide &&
         node_alive(k->talk, k->node))
         ask_for_it(k);
     else
