@@ -125,6 +125,7 @@ struct link *link_get(struct courier *c, struct str local, struct str remote)
     list_init(&l->items);
     list_init(&l->verifies);
     intmap_init(&l->by_id);
+    intmap_init(&l->left);
     strmap_put(&c->links, l->key, l);
     return l;
 }
@@ -167,6 +168,7 @@ static void link_free(struct link *l)
     LIST_EACH(it, &l->items)
         free(LIST_ITEM(it, struct item, in_link));
     intmap_done(&l->by_id);
+    intmap_done(&l->left);
     strmap_del(&l->courier->links, l->key);
     free((char *)l->key.p);
     free(l);

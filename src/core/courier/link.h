@@ -50,6 +50,7 @@ struct link {
     struct str          local, remote, key; /* into one text */
     struct list         items;              /* in order */
     struct intmap       by_id;              /* those with a row, done ones too */
+    struct intmap       left;               /* ids whose rows went while the database was being read: it may still show them */
     int                 count, live_count, unacked;
     size_t              bytes;
     bool                more; /* rows may be in the database that are not here */

@@ -158,6 +158,8 @@ static void gone_free(struct gone *g)
 
     l->committing--;
     intmap_del(&l->by_id, g->id);
+    if (l->reading)
+        intmap_put(&l->left, g->id, l);
     if (l->rows)
         l->rows--;
     free(g->item);
@@ -264,7 +266,7 @@ static void page_done(struct db_read *self, enum err e)
 
     l->reading = false;
     for (int i = 0; i < g->count && !e; i++) {
-        if (intmap_get(&l->by_id, g->rows[i].id))
+        if (intmap_get(&l->by_id, g->rows[i].id) || intmap_get(&l->left, g->rows[i].id))
             continue;
         if (!link_has_room(l, g->rows[i].text.len)) {
             all = false;
@@ -276,6 +278,8 @@ static void page_done(struct db_read *self, enum err e)
         l->rows = g->count;
     l->more = !all || l->missed;
     l->missed = false;
+    intmap_done(&l->left);
+    intmap_init(&l->left);
     arena_done(&g->arena);
     free(g);
     if (!e)
