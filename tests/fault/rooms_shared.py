@@ -124,10 +124,11 @@ async def affiliations_meet(server):
     await until(lambda: all(len(p.inside) == 6 for p in all_))
     for p in all_[1:3]:
         await all_[0].stream.ask("set", f"<query xmlns='{NS_MUC}#admin'><item affiliation='owner' jid='{p.name}@{server.domain}'/></query>", to=room)
+    check(await until(lambda: all(p.affiliations.get(q.name) == "owner" for p in all_ for q in all_[1:3])), "not all see the owners")
     answers = await asyncio.gather(*[
         p.stream.ask("set", f"<query xmlns='{NS_MUC}#admin'><item affiliation='{a}' jid='{all_[3 + k].name}@{server.domain}'/></query>", to=room)
         for k, (p, a) in enumerate(zip(all_[:3], ("admin", "member", "admin")))])
-    check(all(a.get("type") == "result" for a in answers), f"{[a.get('type') for a in answers]}")
+    check(all(a.get("type") == "result" for a in answers), f"{[xmpp.show(a) for a in answers]}")
     want = {all_[3].name: "admin", all_[4].name: "member", all_[5].name: "admin"}
     check(await until(lambda: all(p.affiliations.get(n) == a for p in all_ for n, a in want.items())), f"{[p.affiliations for p in all_]}")
     leave_all(all_)
