@@ -43,7 +43,7 @@ function Frame() {
       <div class="pane" id={wide.value || open ? undefined : "main"} role={wide.value || open ? undefined : "main"} tabIndex={-1}><StatusLine />
         {tab === "friends" ? <FriendList key={more ?? ""} /> : tab === "settings" ? <Settings /> : tab === "search" ? <Search /> : tab === "group" ? <NewGroup /> : <ChatList />}</div>
       {(wide.value || open) && <main id="main" tabIndex={-1}>
-        {!open || !jid ? <NoChat /> : tab === "friends" ? <PersonPanel jid={jid} /> : more === "info" ? (s?.isRoom(jid) ? <RoomPanel jid={jid} /> : <PersonPanel jid={jid} />) : <Conversation jid={jid} />}
+        {!open || !jid ? <NoChat /> : tab === "friends" ? <PersonPanel jid={jid} /> : more === "info" ? (s?.isRoom(jid) ? <RoomPanel jid={jid} /> : <PersonPanel jid={jid} />) : <Conversation key={jid} jid={jid} />}
       </main>}
     </div>
   );

@@ -41,15 +41,14 @@ export function Conversation({ jid }: { jid: string }) {
   const s = session.value, [doing, setDoing] = useState<Doing>({});
   const w: MessageWindow | null = useMemo(() => s?.window(jid) ?? null, [s, jid]);
   useEffect(() => () => { if (w) s?.forget(w); }, [w]);
-  useEffect(() => setDoing({}), [jid]);
   if (!s || !w) return null;
   return (
     <section class="conversation" aria-label={t("chat.list", { name: nameOf(jid) })}>
       <Head jid={jid} />
       <div class="only-narrow"><StatusLine /></div>
       <Notice jid={jid} />
-      <Messages key={jid} w={w} onReply={(reply) => setDoing({ reply })} onEdit={(edit) => setDoing({ edit })} />
-      <Composer key={`write ${jid}`} jid={jid} doing={doing} onDone={() => setDoing({})} lastMine={() => w.rows.value?.findLast((m) => m.mine && !m.retracted && !m.file && m.state !== "failed")} onEdit={(edit) => setDoing({ edit })} />
+      <Messages w={w} onReply={(reply) => setDoing({ reply })} onEdit={(edit) => setDoing({ edit })} />
+      <Composer jid={jid} doing={doing} onDone={() => setDoing({})} lastMine={() => w.rows.value?.findLast((m) => m.mine && !m.retracted && !m.file && m.state !== "failed")} onEdit={(edit) => setDoing({ edit })} />
     </section>
   );
 }

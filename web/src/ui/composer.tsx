@@ -4,6 +4,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { size, t } from "../i18n";
 import type { Message } from "../store/types";
 import type { Doing } from "./chat";
+import { useWords } from "./draft";
 import { Emoji } from "./emoji";
 import { Icon } from "./icons";
 import { IconButton } from "./parts";
@@ -47,27 +48,18 @@ function mentionsIn(jid: string, text: string): { begin: number; end: number; ji
 }
 
 export function Composer({ jid, doing, onDone, onEdit, lastMine }: { jid: string; doing: Doing; onDone(): void; onEdit(m: Message): void; lastMine(): Message | undefined }) {
-  const s = session.value, [text, setText] = useState(s?.chat(jid)?.draft ?? ""), [open, setOpen] = useState<"emoji" | "stickers" | null>(null), box = useRef<HTMLTextAreaElement>(null), picker = useRef<HTMLInputElement>(null);
-  const typing = useTyping(jid), latest = useRef(text), before = useRef<string | null>(null), voice = useVoice((blob, seconds) => void s?.sendFile(jid, blob, "voice.webm", { seconds }));
-  latest.current = text;
+  const s = session.value, { text, setText, draft } = useWords(s?.chat(jid)?.draft ?? "", doing.edit), [open, setOpen] = useState<"emoji" | "stickers" | null>(null), box = useRef<HTMLTextAreaElement>(null), picker = useRef<HTMLInputElement>(null);
+  const typing = useTyping(jid), voice = useVoice((blob, seconds) => void s?.sendFile(jid, blob, "voice.webm", { seconds }));
 
-  useEffect(() => { // the words of an edit take the place of the draft, which comes back
-    if (doing.edit) {
-      before.current ??= latest.current;
-      setText(doing.edit.body);
-    } else if (before.current !== null) {
-      setText(before.current);
-      before.current = null;
-    }
+  useEffect(() => { // after the menu has given the focus back
     if (doing.edit || doing.reply || !isTouch()) box.current?.focus();
   }, [doing]);
   useEffect(() => {
-    if (doing.edit) return undefined;
-    const timer = setTimeout(() => void s?.draft(jid, text), DRAFT_MS);
+    const timer = setTimeout(() => void s?.draft(jid, draft()), DRAFT_MS);
     return () => clearTimeout(timer);
   }, [text]);
   useEffect(() => {
-    const keep = () => { if (before.current === null) void session.value?.draft(jid, latest.current).catch(() => undefined); };
+    const keep = () => { void session.value?.draft(jid, draft()).catch(() => undefined); };
     addEventListener("pagehide", keep);
     return () => {
       removeEventListener("pagehide", keep);
