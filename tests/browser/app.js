@@ -27,6 +27,8 @@ async function promise(what, run) {
     if (process.env.SHOTS)
       for (const [n, p] of browser.contexts().flatMap((c) => c.pages()).entries()) await p.screenshot({ path: `${process.env.SHOTS}/fail-${failed}-${n}.png` }).catch(() => undefined);
     console.log(`FAIL  app: ${what}\n      ${String(e.message).split("\n").slice(0, 12).join("\n      ")}`);
+    await server("start").catch(() => undefined); // what comes next finds a server and a network
+    for (const c of browser.contexts()) await c.setOffline(false).catch(() => undefined);
   }
 }
 
@@ -225,6 +227,7 @@ await promise("a voice note goes when it is ended, and none goes when one leaves
   await go(bob, "settings");
   await bob.waitForTimeout(500);
   await open(bob, jid("alice"));
+  await bob.waitForSelector(".mine audio", WAIT);
   await bob.waitForTimeout(500);
   same([(await bob.$$(".mine audio")).length, (await alice.$$(".theirs audio")).length], [1, 1], "voice notes");
 });
