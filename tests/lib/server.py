@@ -9,6 +9,7 @@ free a moment ago, with a certificate of a fresh test authority (server.ca).
 What Bongsu calls its commands and settings stands in BONGSU_* below, once.
 """
 import ctypes
+import fcntl
 import hashlib
 import hmac
 import json
@@ -71,19 +72,37 @@ class ServerError(Exception):
 PORTS = range(12000, 32000)     # below those that the kernel gives to connections: a server that is started again finds its own
 
 
+class Reserved:
+    """The ports given to this process, and to the others that run tests: a server starts long after its port was chosen, and again."""
+    given = set()
+    file = None
+
+    @classmethod
+    def take(cls, port):
+        if cls.file is None:
+            cls.file = os.open(os.path.join(tempfile.gettempdir(), "bongsu-test-ports"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.lockf(cls.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)      # until this process ends
+        except OSError:
+            return False
+        if port in cls.given:
+            return False
+        cls.given.add(port)
+        return True
+
+
 def free_ports(count):
-    found = {}
+    found = []
     while len(found) < count:
         port = random.choice(PORTS)
-        s = socket.socket()
-        try:
-            s.bind(("127.0.0.1", port))
-            found[port] = s
-        except OSError:
-            s.close()
-    for s in found.values():
-        s.close()
-    return list(found)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if Reserved.take(port):
+            found.append(port)
+    return found
 
 
 def make_certificates(directory, domain=DOMAIN, authority=None):

@@ -17,22 +17,26 @@ const struct db_migration devices_migrations[] = {
       "CREATE INDEX device_owner ON device(owner);"
       "CREATE INDEX device_node ON device(node);"
       "CREATE TABLE node(id INTEGER PRIMARY KEY, beat INTEGER NOT NULL);" },
+    { 2, "device", "ALTER TABLE device ADD COLUMN since INTEGER NOT NULL DEFAULT 0;" },
     { 0 },
 };
 
 static struct db_sql device_write = {
-    "INSERT INTO device(id, owner, node, resource, priority, reach) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-    " ON CONFLICT(id) DO UPDATE SET node = excluded.node, priority = excluded.priority, reach = excluded.reach" };
+    "INSERT INTO device(id, owner, node, resource, priority, reach, since)"
+    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, last + ?7 FROM log_order WHERE one = 1"
+    " ON CONFLICT(id) DO UPDATE SET node = excluded.node, priority = excluded.priority, reach = excluded.reach,"
+    " since = CASE WHEN device.reach = 0 THEN excluded.since ELSE device.since END" };
 static struct db_sql device_delete = { "DELETE FROM device WHERE id = ?1 AND node = ?2" };
 static struct db_sql node_delete = {
     "DELETE FROM device WHERE node = ?1 AND coalesce((SELECT beat FROM node WHERE id = ?1), 0) = ?2" };
 static struct db_sql beat_delete = { "DELETE FROM node WHERE id = ?1 AND beat = ?2" };
 static struct db_sql devices_select = { "SELECT id, node, resource, priority, reach FROM device WHERE owner = ?1 AND node <> ?2" };
 
-/* What came for the owner behind a place, if nobody of theirs takes messages. */
+/* What came for the owner behind a place, if nobody took messages then; who has come since has not been sent it. */
 static struct db_sql aside_behind = {
     "INSERT INTO offline(owner, id) SELECT l.owner, l.id FROM log l CROSS JOIN message m ON m.id = l.id"
-    " WHERE l.owner = ?1 AND l.id > ?2 AND m.recipient = ?1 AND NOT EXISTS (SELECT 1 FROM device WHERE owner = ?1 AND reach <> 0)"
+    " WHERE l.owner = ?1 AND l.id > ?2 AND m.recipient = ?1"
+    " AND NOT EXISTS (SELECT 1 FROM device WHERE owner = ?1 AND reach <> 0 AND since < l.id)"
     " ON CONFLICT DO NOTHING" };
 
 /* ---- what others have ---- */
@@ -95,6 +99,8 @@ void devices_event(struct person *p, const struct event *e)
 
     if (at >= 0)
         device_drop(p, at);
+    if (e->flags & EVENT_ASIDE)
+        offline_stored(p);
     if (e->flags & EVENT_GONE)
         return;
     d.resource = str_dup(e->jid);
@@ -139,7 +145,8 @@ static enum err device_apply(struct db_conn *c, struct change *ch)
     if (o->gone)
         e = db_run(c, &device_delete, "ii", o->key, o->node);
     else
-        e = db_run(c, &device_write, "iiisii", o->key, o->owner, o->node, str_of(o->resource), o->priority, (int64_t)o->reach);
+        e = db_run(c, &device_write, "iiisiii", o->key, o->owner, o->node, str_of(o->resource), o->priority, (int64_t)o->reach,
+                   (int64_t)ch->talk->order.count);
     /* Until this moment its row said that somebody is there: what was stored meanwhile has found nobody. */
     return e || !o->left ? e : db_run(c, &aside_behind, "ii", o->owner, o->seen);
 }
@@ -148,7 +155,7 @@ static void tell(struct talk *t, const struct device_op *o)
 {
     event_send(t, &(struct event){ .kind = EVENT_DEVICE, .local = o->person->jid.local, .key = o->key, .node = o->node,
                                    .jid = str_of(o->resource), .number = o->priority,
-                                   .flags = (o->gone ? EVENT_GONE : 0) | (o->reach ? EVENT_REACH : 0) });
+                                   .flags = (o->gone ? EVENT_GONE : 0) | (o->reach ? EVENT_REACH : 0) | (o->left ? EVENT_ASIDE : 0) });
 }
 
 static void device_done(struct talk *t, struct change *ch, enum err e)
@@ -162,6 +169,8 @@ static void device_done(struct talk *t, struct change *ch, enum err e)
         tell(t, o);
         if (s && o->reach && session_takes_messages(s))
             offline_deliver(s);
+        if (o->left)
+            offline_stored(o->person);
     }
     if (o->reach)
         offline_settled(o->person);

@@ -1,10 +1,11 @@
 /* devices.h: where a person is, in a cluster: the table `device` has a row for each bound session of every worker, and each worker
  * that has the person in memory keeps a copy of the others' rows (events tell of changes).
  *
- *   device(id, owner, node, resource, priority, reach)     reach: it takes messages to the bare JID
+ *   device(id, owner, node, resource, priority, reach, since)     reach: it takes messages to the bare JID, of those behind `since`
  *
  * A message is put aside for later (table offline) in its own transaction, if no row of its recipient says `reach`. Both take the
- * lock of the log's order, so for each message it is decided: before the device came, or after.
+ * lock of the log's order, so for each message it is decided: before the device came, or after. When one leaves, what came for it
+ * alone since it was last heard of is put aside, and those who came meanwhile look at what waits.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "talk/nodes.h"

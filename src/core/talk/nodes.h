@@ -46,7 +46,7 @@ enum event_kind {
 };
 
 enum {
-    EVENT_GONE = 1, EVENT_REACH = 2,                    /* DEVICE */
+    EVENT_GONE = 1, EVENT_REACH = 2, EVENT_ASIDE = 4,   /* DEVICE; ASIDE: it took messages until now, and what it missed waits */
     EVENT_CARBONS = 4, EVENT_OFFLINE = 8,               /* messages */
     EVENT_INTERESTED = 16, EVENT_AVAILABLE = 32,        /* STANZA: for whom */
     EVENT_AGAIN = 64,                                   /* AHEAD: an answer to PENDING */

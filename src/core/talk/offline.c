@@ -193,14 +193,25 @@ void offline_resume(struct person *p)
         step_start(p);
 }
 
-void offline_settled(struct person *p)
+static void decided(struct person *p)
 {
-    p->offline_pending--;
     p->offline_decided++;
     if (p->offline_running || p->offline_pending || p->deleted)
         return;
     if (p->offline_busy || (p->has_offline && person_reachable(p)))
         step_start(p);
+}
+
+void offline_settled(struct person *p)
+{
+    p->offline_pending--;
+    decided(p);
+}
+
+void offline_stored(struct person *p)
+{
+    p->has_offline = true;
+    decided(p);
 }
 
 struct drop_op {

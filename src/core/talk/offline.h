@@ -9,5 +9,6 @@
 void offline_deliver(struct session *s);
 void offline_resume(struct person *p);      /* the log has been followed as far as it goes (follow.c) */
 void offline_settled(struct person *p);     /* an operation that might have stored something here is decided */
+void offline_stored(struct person *p);      /* another operation may have stored something */
 /* What waits stays in the archive only (XEP-0386 §4). */
 void offline_drop(struct person *p);
