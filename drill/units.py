@@ -56,10 +56,15 @@ class Unit:
         self.wanted = False
         self.next_start = 0.0
         self.starts = 0
+        self.keys = {}
         self.load()
 
     def load(self):
-        self.keys = unit_read(self.path)
+        """Whoever starts it while its file is being written anew has it as it was."""
+        keys = unit_read(self.path)
+        if "ExecStart" not in keys and self.keys:
+            return
+        self.keys = keys
         self.user = self.one("User", "root")
         self.restart_s = float(self.one("RestartSec", "1"))
 
@@ -119,7 +124,7 @@ class Unit:
             os.chdir("/")
             os.execvpe(command[0], command, environment)
         except BaseException as e:
-            os.write(2, f"could not start {command[0]}: {e}\n".encode())
+            os.write(2, f"could not start {line}: {e}\n".encode())
             os._exit(203)
 
     def start(self):

@@ -221,15 +221,19 @@ class Server:
         return [self.port, self.tls_port, self.websocket_port]
 
     def signal_group(self, sig, seconds):
+        """Until the last of them has gone, for each may hold ports and files."""
+        deadline = time.monotonic() + seconds
         try:
             os.killpg(self.process.pid, sig)
-        except ProcessLookupError:
-            pass
-        try:
             self.process.wait(seconds)
+            while time.monotonic() < deadline:
+                os.killpg(self.process.pid, 0)
+                time.sleep(0.005)
+        except ProcessLookupError:
             return True
         except subprocess.TimeoutExpired:
-            return False
+            pass
+        return False
 
     def kill9(self):
         """The end without warning, of every process of the server."""
