@@ -23,9 +23,12 @@ export async function setState(tx: Tx, key: string, state: Kept, why?: string): 
   return m.chat;
 }
 
+const RUN_AGAIN_BELOW = 1000; // half of what the line takes: each round reads all that waits
+
 export class Outbox {
   private readonly inFlight = new Set<number>();
   private again = false;
+  private full = false; // the line takes no more before what went is counted
   private running: Promise<void> | null = null;
 
   constructor(
@@ -47,14 +50,15 @@ export class Outbox {
 
   private async round(): Promise<void> {
     do {
-      this.again = false;
+      this.again = this.full = false;
       for (const o of await this.db.getAll("outbox")) {
         const n = o.n as number;
         if (this.inFlight.has(n) || o.file || !this.ready(o)) continue;
         this.inFlight.add(n);
         if (!this.send(parse(o.xml, NS.client), (kept) => void this.done(o, kept))) {
           this.inFlight.delete(n);
-          return; // no line; the next one runs us again
+          this.full = true; // or no line: the next one runs us again
+          return;
         }
       }
     } while (this.again);
@@ -63,6 +67,7 @@ export class Outbox {
   private async done(o: Outgoing, kept: boolean): Promise<void> {
     if (kept) await this.leave(o, "sent");
     this.inFlight.delete(o.n as number);
+    if (kept && this.full && this.inFlight.size < RUN_AGAIN_BELOW) void this.run();
   }
 
   /** The first word about it counts: what was refused is counted by the server too, a moment later. */
