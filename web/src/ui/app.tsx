@@ -15,7 +15,7 @@ import { PersonPanel } from "./person";
 import { RoomPanel } from "./room";
 import { Search } from "./search";
 import { Settings } from "./settings";
-import { choices, link, route, session, wide, type Tab } from "./state";
+import { choices, leaving, link, route, session, wide, type Tab } from "./state";
 import { StatusLine } from "./status";
 
 const TABS: [Tab, IconName][] = [["chats", "chats"], ["friends", "friends"], ["settings", "settings"]];
@@ -55,5 +55,5 @@ export function App() {
     if (choices.value.theme) document.documentElement.dataset.theme = choices.value.theme;
     else delete document.documentElement.dataset.theme;
   }, [language.value, choices.value.theme]);
-  return <>{session.value ? <Frame /> : <Login />}<ForwardHost /><LookHost /><Hosts /></>;
+  return <>{session.value ? <Frame /> : !leaving.value && <Login />}<ForwardHost /><LookHost /><Hosts /></>;
 }

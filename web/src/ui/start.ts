@@ -7,7 +7,7 @@ import * as device from "../store/device";
 import type { Account, Chat } from "../store/types";
 import type { End } from "../wire/stream";
 import { noPush } from "./notify";
-import { choices, go, loginError, nameOf, place, route, session, tell } from "./state";
+import { choices, go, leaving, loginError, nameOf, place, route, session, tell } from "./state";
 
 /** Asks the server what the app must know; what it said last time is good enough meanwhile, and offline. */
 export async function learnPlace(): Promise<void> {
@@ -104,12 +104,17 @@ function trial(account: Account, password: string): Promise<string | null> {
   });
 }
 
+const LEAVE_MS = 3000;
+const inTime = (work: Promise<void> | undefined): Promise<unknown> => Promise.race([work, new Promise((late) => setTimeout(late, LEAVE_MS))]);
+
 /** Logs out: nothing of the account stays on this device or comes to it. */
 export async function leave(): Promise<void> {
   const s = session.value, quiet = noPush();
+  leaving.value = true; // nobody logs in while a store is being removed: it might be theirs
   session.value = null;
-  await quiet;
-  await s?.logOut();
+  await inTime(quiet);
+  await inTime(s?.logOut());
+  leaving.value = false;
   location.hash = "#/chats";
   tell(t("line.ended"));
 }

@@ -8,6 +8,7 @@ import type { Chat, Person } from "../store/types";
 import { localOf, localUnescape } from "../wire/jid";
 
 export const session = signal<Session | null>(null);
+export const leaving = signal(false); // logged out, and what was kept here is being taken away
 export const place = signal<device.Place>(device.place() ?? { domain: location.hostname, websockets: [] });
 export const loginError = signal<string | null>(null);
 export const updateReady = signal<(() => void) | null>(null);
