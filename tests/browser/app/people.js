@@ -67,7 +67,7 @@ export const go = (page, ...parts) => page.evaluate((hash) => { location.hash = 
 
 export async function open(page, jid) {
   await go(page, "chats", jid);
-  await page.waitForSelector("textarea", WAIT);
+  await page.waitForSelector(`.conversation[data-chat=${JSON.stringify(jid)}] textarea`, WAIT); // not that of the chat before
 }
 
 export async function say(page, words) {

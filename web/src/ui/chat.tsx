@@ -43,7 +43,7 @@ export function Conversation({ jid }: { jid: string }) {
   useEffect(() => () => { if (w) s?.forget(w); }, [w]);
   if (!s || !w) return null;
   return (
-    <section class="conversation" aria-label={t("chat.list", { name: nameOf(jid) })}>
+    <section class="conversation" data-chat={jid} aria-label={t("chat.list", { name: nameOf(jid) })}>
       <Head jid={jid} />
       <div class="only-narrow"><StatusLine /></div>
       <Notice jid={jid} />

@@ -51,8 +51,13 @@ export function Composer({ jid, doing, onDone, onEdit, lastMine }: { jid: string
   const s = session.value, { text, setText, draft } = useWords(s?.chat(jid)?.draft ?? "", doing.edit), [open, setOpen] = useState<"emoji" | "stickers" | null>(null), box = useRef<HTMLTextAreaElement>(null), picker = useRef<HTMLInputElement>(null);
   const typing = useTyping(jid), voice = useVoice((blob, seconds) => void s?.sendFile(jid, blob, "voice.webm", { seconds }));
 
+  useLayoutEffect(() => { // with the page: a frame later it would take the focus from where somebody has gone
+    if (!isTouch()) box.current?.focus();
+  }, []);
+  const shown = useRef(false);
   useEffect(() => { // after the menu has given the focus back
-    if (doing.edit || doing.reply || !isTouch()) box.current?.focus();
+    if (shown.current && (doing.edit || doing.reply || !isTouch())) box.current?.focus();
+    shown.current = true;
   }, [doing]);
   useEffect(() => {
     const timer = setTimeout(() => void s?.draft(jid, draft()), DRAFT_MS);

@@ -134,7 +134,9 @@ export function Messages({ w, onReply, onEdit }: { w: MessageWindow; onReply(m: 
   }
 
   function keys(e: KeyboardEvent): void {
-    const all = w.rows.value ?? [], at = all.findIndex((m) => m.key === active), to = e.key === "ArrowUp" ? (at < 0 ? all.length - 1 : at - 1) : e.key === "ArrowDown" ? at + 1 : -1;
+    // where the focus is, for `active` is that of the last frame, and keys come faster
+    const all = w.rows.value ?? [], here = (e.target as HTMLElement).closest<HTMLElement>("[data-key]")?.dataset.key ?? active;
+    const at = all.findIndex((m) => m.key === here), to = e.key === "ArrowUp" ? (at < 0 ? all.length - 1 : at - 1) : e.key === "ArrowDown" ? at + 1 : -1;
     if (e.key === "Enter" || e.key === " " || e.key === "ContextMenu") {
       if ((e.target as HTMLElement).closest("a,button") || at < 0) return;
       e.preventDefault();
