@@ -391,7 +391,7 @@ async def site_lost(town):
         say(bob, town.alice_jid, f"back{round_}")
         await hear(alice, f"back{round_}", 60)
         await close(alice)
-        town.here.start_node(speaker)
+        speaker.start()
         speaker.was = False
     await close(bob)
 
@@ -410,7 +410,7 @@ async def own_site_lost(town):
         check(await durable(alice), "no answer")
         node.kill9()
         check(await heard_in_order(bob, letter, 20, 60) == 0, "came twice")
-        town.here.start_node(node)
+        node.start()
     await close(bob, carol)
 
 
