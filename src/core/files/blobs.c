@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/fault.h"
@@ -14,24 +13,15 @@ enum { PATH_BYTES = 3 + BLOB_HEX_BYTES, BOOT_BYTES_MAX = 40 };
 
 /* ---- names ---- */
 
-static void hex(const uint8_t *from, int bytes, char *out)
-{
-    for (int i = 0; i < bytes; i++)
-        snprintf(out + i * 2, 3, "%02x", from[i]);
-}
-
-void blob_hex(const uint8_t hash[BLOB_HASH_BYTES], char out[BLOB_HEX_BYTES]) { hex(hash, BLOB_HASH_BYTES, out); }
-static void part_name(const uint8_t id[SLOT_ID_BYTES], char out[SLOT_ID_BYTES * 2 + 1]) { hex(id, SLOT_ID_BYTES, out); }
+void blob_hex(const uint8_t hash[BLOB_HASH_BYTES], char out[BLOB_HEX_BYTES]) { *hex_write(out, hash, BLOB_HASH_BYTES) = '\0'; }
+static void part_name(const uint8_t id[SLOT_ID_BYTES], char out[SLOT_ID_BYTES * 2 + 1]) { *hex_write(out, id, SLOT_ID_BYTES) = '\0'; }
 
 static bool unhex(const char *text, uint8_t *out, size_t bytes)
 {
     if (strlen(text) != bytes * 2 || strspn(text, "0123456789abcdef") != bytes * 2)
         return false;
-    for (size_t i = 0; i < bytes; i++) {
-        char pair[3] = { text[i * 2], text[i * 2 + 1], '\0' };
-
-        out[i] = (uint8_t)strtoul(pair, NULL, 16);
-    }
+    for (size_t i = 0; i < bytes; i++)
+        out[i] = (uint8_t)(hex_value(text[i * 2]) << 4 | hex_value(text[i * 2 + 1]));
     return true;
 }
 

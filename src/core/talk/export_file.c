@@ -57,8 +57,7 @@ enum err export_file_end(struct export_file *f, enum err e)
     if (f->fd < 0)
         return e;
     digest_end(&f->sha, sha);
-    for (int i = 0; i < 32; i++)
-        snprintf(f->hash + 2 * i, 3, "%02x", sha[i]);
+    *hex_write(f->hash, sha, 32) = '\0';
     if (!e && fsync(f->fd) != 0)
         e = err_from_errno(errno);
     close(f->fd);

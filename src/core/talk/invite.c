@@ -42,8 +42,7 @@ static struct str hash_of(struct str token, struct hash *out)
     uint8_t bytes[DIGEST_BYTES_MAX];
 
     digest(DIGEST_SHA256, token, bytes);
-    for (int i = 0; i < HASH_BYTES; i++)
-        snprintf(out->text + 2 * i, 3, "%02x", bytes[i]);
+    *hex_write(out->text, bytes, HASH_BYTES) = '\0';
     return str_of(out->text);
 }
 

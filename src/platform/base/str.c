@@ -107,6 +107,18 @@ int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+char *hex_write(char *out, const void *bytes, size_t n)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t    *from = bytes;
+
+    for (size_t i = 0; i < n; i++) {
+        *out++ = digits[from[i] >> 4];
+        *out++ = digits[from[i] & 15];
+    }
+    return out;
+}
+
 bool str_hex_to_u64(struct str s, uint64_t *out)
 {
     uint64_t v = 0;

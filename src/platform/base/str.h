@@ -50,6 +50,7 @@ ptrdiff_t  str_find(struct str s, char c);                /* -1 if absent */
 bool       str_to_u64(struct str s, uint64_t *out);
 bool       str_to_i64(struct str s, int64_t *out);        /* a leading '-' is allowed */
 int        hex_value(char c);                             /* of a digit, in either case; -1: it is none */
+char      *hex_write(char *out, const void *bytes, size_t n); /* 2n digits a to f, no NUL; returns what is behind them */
 bool       str_hex_to_u64(struct str s, uint64_t *out);   /* 1 to 16 digits as we write them: a to f, not A to F */
 bool       str_is_utf8(struct str s);                     /* strict RFC 3629: no surrogates, no overlongs */
 /* Heap copy, NUL-terminated behind its length; free() it. Aborts without memory. */

@@ -53,6 +53,12 @@ static void numbers_know_their_bounds(struct test *t)
 
         CHECK_INT(t, at < 16 ? at : at - 6, hex_value((char)c));
     }
+    {
+        char text[7] = "......";
+
+        CHECK(t, hex_write(text, "\x01\xfe", 2) == text + 4);
+        CHECK_STR(t, "01fe..", str_of(text));
+    }
     CHECK(t, !str_to_u64(STR("18446744073709551616"), &u));
     CHECK(t, !str_to_u64(STR(""), &u) && !str_to_u64(STR("+1"), &u) && !str_to_u64(STR("1 "), &u));
     CHECK(t, str_to_i64(STR("-9223372036854775808"), &i) && i == INT64_MIN);

@@ -115,14 +115,10 @@ enum err base64url_decode(struct arena *a, struct str text, struct str *out)
 
 void hex_put(struct buf *out, struct str bytes)
 {
-    static const char digits[] = "0123456789abcdef";
-    char             *at = bytes.len ? buf_reserve(out, bytes.len * 2) : NULL;
+    char *at = bytes.len ? buf_reserve(out, bytes.len * 2) : NULL;
 
-    for (size_t i = 0; at && i < bytes.len; i++) {
-        unsigned char c = (unsigned char)bytes.p[i];
-
-        *at++ = digits[c >> 4];
-        *at++ = digits[c & 15];
-        out->len += 2;
-    }
+    if (!at)
+        return;
+    hex_write(at, bytes.p, bytes.len);
+    out->len += bytes.len * 2;
 }

@@ -35,14 +35,13 @@ static struct str type_of(struct str path)
 static void put_etag(struct file *file)
 {
     uint8_t sum[DIGEST_BYTES_MAX];
-    size_t  len = 0;
+    char   *at = file->etag;
 
     digest(DIGEST_SHA256, file->bytes, sum);
-    file->etag[len++] = '"';
-    for (int i = 0; i < 16; i++)
-        len += (size_t)snprintf(file->etag + len, sizeof file->etag - len, "%02x", sum[i]);
-    file->etag[len++] = '"';
-    file->etag[len] = '\0';
+    *at++ = '"';
+    at = hex_write(at, sum, 16);
+    *at++ = '"';
+    *at = '\0';
 }
 
 /* "/app.js.br" beside "/app.js" is the same file in fewer bytes. */

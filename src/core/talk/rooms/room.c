@@ -5,7 +5,6 @@
 #include "crypto/digest.h"
 #include "talk/person.h"
 #include "talk/rooms/room_far.h"
-#include "wire/base64.h"
 #include "wire/xml.h"
 #include <stdlib.h>
 
@@ -286,10 +285,8 @@ void room_occupant_id(const struct room *r, struct str bare, char out[33])
     buf_put_c(&b, '\0');
     buf_put_str(&b, bare);
     hmac(DIGEST_SHA256, str_make((const char *)r->talk->origin_key, sizeof r->talk->origin_key), buf_str(&b), mac);
-    buf_clear(&b);
-    hex_put(&b, str_make((const char *)mac, 16));
-    str_copy(buf_str(&b), out, 33);
     buf_done(&b);
+    *hex_write(out, mac, 16) = '\0';
 }
 
 static struct occupant *occupant_new(struct room *r, struct str nick, struct str bare)

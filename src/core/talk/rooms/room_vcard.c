@@ -89,13 +89,11 @@ static bool picture_hash(const struct stanza *iq, char out[41])
         if (text.p[i] > ' ')
             buf_put_c(&packed, text.p[i]);
     fine = base64_decode(iq->arena, buf_str(&packed), &data) == OK;
-    buf_clear(&packed);
+    buf_done(&packed);
     if (fine) {
         digest(DIGEST_SHA1, data, sum);
-        hex_put(&packed, str_make((const char *)sum, 20));
-        str_copy(buf_str(&packed), out, 41);
+        *hex_write(out, sum, 20) = '\0';
     }
-    buf_done(&packed);
     return fine;
 }
 

@@ -37,15 +37,12 @@ static void put_credentials(struct session *s, struct buf *b)
     int64_t expires_us = clock_us() + settings_int(s->talk->settings, "turn.lifetime") * 1000;
     struct str secret = str_of(setting(s, "turn.secret"));
     uint8_t mac[DIGEST_BYTES_MAX], who[DIGEST_BYTES_MAX];
-    char time[CLOCK_TEXT_BYTES], name[64];
-    struct buf hex;
+    char time[CLOCK_TEXT_BYTES], name[64], hex[17];
     int n;
 
     hmac(DIGEST_SHA256, secret, s->jid.bare, who);
-    buf_init(&hex, 0);
-    hex_put(&hex, str_make((const char *)who, 8));
-    n = snprintf(name, sizeof name, "%lld:%.*s", (long long)(expires_us / 1000000), STR_ARG(buf_str(&hex)));
-    buf_done(&hex);
+    *hex_write(hex, who, 8) = '\0';
+    n = snprintf(name, sizeof name, "%lld:%s", (long long)(expires_us / 1000000), hex);
     hmac(DIGEST_SHA1, secret, str_make(name, (size_t)n), mac);
     buf_printf(b, " restricted='true' username='%s' password='", name);
     base64_put(b, str_make((const char *)mac, digest_bytes(DIGEST_SHA1)));

@@ -50,8 +50,7 @@ static struct str make_resource(struct session *s, struct str tag, struct str ag
     if (agent_id.len) {
         uint8_t hash[32];
         digest(DIGEST_SHA256, agent_id, hash);
-        for (int i = 0; i < 8; i++)
-            snprintf(part + 2 * i, 3, "%02x", hash[i]);
+        *hex_write(part, hash, 8) = '\0';
     } else {
         random_token(part, 16);
     }

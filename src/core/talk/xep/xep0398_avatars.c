@@ -31,15 +31,11 @@ static const struct xml_node *info_of(const struct xml_node *metadata)
 struct str picture_id(struct arena *a, struct str bytes)
 {
     uint8_t hash[PHOTO_ID_BYTES / 2];
-    struct str id;
-    struct buf b;
+    char *id = arena_alloc(a, PHOTO_ID_BYTES);
 
     digest(DIGEST_SHA1, bytes, hash);
-    buf_init(&b, 0);
-    hex_put(&b, str_make((char *)hash, sizeof hash));
-    id = arena_str(a, buf_str(&b));
-    buf_done(&b);
-    return id;
+    hex_write(id, hash, sizeof hash);
+    return str_make(id, PHOTO_ID_BYTES);
 }
 
 static bool hash_fits(struct arena *a, struct str data, struct str id)
