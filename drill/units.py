@@ -56,15 +56,10 @@ class Unit:
         self.wanted = False
         self.next_start = 0.0
         self.starts = 0
-        self.keys = {}
         self.load()
 
     def load(self):
-        """Whoever starts it while its file is being written anew has it as it was."""
-        keys = unit_read(self.path)
-        if "ExecStart" not in keys and self.keys:
-            return
-        self.keys = keys
+        self.keys = unit_read(self.path)
         self.user = self.one("User", "root")
         self.restart_s = float(self.one("RestartSec", "1"))
 
@@ -128,7 +123,6 @@ class Unit:
             os._exit(203)
 
     def start(self):
-        self.load()
         if not self.one("ExecStart") or not os.path.exists(self.one("ConditionPathExists", "/")):
             self.wanted = False         # a target, a timer, or a service whose program is not there
             return
@@ -237,7 +231,9 @@ class Manager:
 
     def do(self, words):
         """Like systemctl: (status, output)."""
-        if words[0] == "daemon-reload":
+        if words[0] == "daemon-reload":         # not before: whoever writes a unit says so when it is whole
+            for u in self.units.values():
+                u.load()
             return 0, ""
         words, number = [w for w in words if not w.startswith("-")], next((w for w in words if w.startswith("--signal=")), "--signal=TERM")
         verb, units = words[0], [self.unit(w) for w in words[1:]]

@@ -44,10 +44,10 @@ class Names:
         while True:
             try:
                 packet, who = self.socket.recvfrom(4096)
-            except OSError:
+                if not self.silent:
+                    self.socket.sendto(self.answer(packet), who)
+            except OSError:         # it was closed
                 return
-            if not self.silent:
-                self.socket.sendto(self.answer(packet), who)
 
     def answer(self, packet):
         name, at = decode(packet, 12)

@@ -259,22 +259,11 @@ def a_name_starts_empty(s):
     asyncio.run(look())
 
 
-def start_again(s):
-    """What was killed may hold its ports for a moment."""
-    for _ in range(50):
-        try:
-            return s.start()
-        except servers.ServerError as e:
-            check("in use" in str(e) or "works on" in str(e), e)
-            time.sleep(0.2)
-    raise Failure("it does not start again")
-
-
 def deletion_survives_kill(s):
     """a deletion that a crash cuts off is taken up again: nothing remains"""
     check("deleted" in run(s, "user", "delete", "bob"), "bob")
     s.kill9()
-    start_again(s)
+    s.start()
     deadline = time.monotonic() + 60
     while True:
         said = subprocess.run([servers.BONGSU, "user", "delete", "bob", "--prove", "--config", s.config], text=True, capture_output=True, timeout=120)
