@@ -308,9 +308,10 @@ class Bongsu(Server):
     def prepare(self):
         os.makedirs(os.path.join(self.dir, "data"))
         os.makedirs(os.path.join(self.dir, "run"))
+        self.metrics_ports = free_ports(5)
         self.config = self.write("bongsu.conf", BONGSU_CONFIG.format(
             dir=self.dir, domain=self.domain, port=self.port, tls_port=self.tls_port, websocket_port=self.websocket_port,
-            web_port=self.web_port, crt=self.crt, key=self.key, extra=self.extra, metrics=free_ports(5),
+            web_port=self.web_port, crt=self.crt, key=self.key, extra=self.extra, metrics=self.metrics_ports,
             federation="" if "federation." in self.extra else BONGSU_ALONE))
         self.pending = {}
 
@@ -319,6 +320,12 @@ class Bongsu(Server):
 
     def command(self):
         return self.fill(BONGSU_SERVE)
+
+    def metric(self, name):
+        """The sum of what talk counts under it."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_ports[0]}/metrics", timeout=10) as answer:
+            rows = [line.split() for line in answer.read().decode().splitlines()]
+        return sum(float(row[1]) for row in rows if len(row) == 2 and row[0].split("{")[0] == name)
 
     def ready(self):
         with open(self.log, "rb") as f:
@@ -415,7 +422,10 @@ class BongsuThree(BongsuPostgreSQL):
     """Three messengers over one database, with one NATS server between them. Each connection goes to the next of them, so that
     whoever talks to each other, and whoever comes back, does so on another machine."""
     name = "bongsu-three"
-    settle_s = 0.1              # until all have heard of what one of them did
+    @property
+    def settle_s(self):
+        """Until all have heard of what one of them did; a busy machine takes longer."""
+        return 0.1 * max(1, os.getloadavg()[0] / (os.cpu_count() or 1))
 
     @classmethod
     def missing(cls):

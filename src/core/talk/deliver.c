@@ -119,6 +119,8 @@ static const struct seen *seen_get(const struct person *p, int64_t shown)
     return archive_is_name(shown) ? intmap_get(&p->talk->seen, seen_key(p, shown)) : NULL;
 }
 
+bool message_was_shown(const struct person *p, int64_t shown) { return seen_get(p, shown) != NULL; }
+
 bool message_shown_since(const struct person *p, int64_t shown, int64_t since_us)
 {
     const struct seen *seen = seen_get(p, shown);

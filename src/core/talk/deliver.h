@@ -18,6 +18,7 @@ bool delivery_of(const struct session *s, const struct kept_head *h, bool carbon
 void message_deliver_logged(struct person *p, const struct logged *m);  /* it has a place in the log; counted, resumable */
 void message_deliver_ahead(struct person *p, const struct logged *m);   /* it is not stored yet: `shown` is all it has */
 void message_deliver_passed(struct person *p, struct str kept, bool carbons, const struct session *but);
+bool message_was_shown(const struct person *p, int64_t shown);
 bool message_shown_since(const struct person *p, int64_t shown, int64_t since_us);      /* to the devices that were here then */
 void deliver_init(struct talk *t);
 void deliver_done(struct talk *t);

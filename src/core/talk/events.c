@@ -54,10 +54,7 @@ static void take_ahead(struct person *p, const struct event *e)
 {
     struct logged m = { .shown = e->shown, .stanza = e->text, .carbons = (e->flags & EVENT_CARBONS) != 0 };
 
-    if (e->flags & EVENT_AGAIN)
-        message_deliver_ahead(p, &m);
-    else
-        follow_ahead(p, &m);
+    (e->flags & EVENT_AGAIN ? follow_ahead_again : follow_ahead)(p, &m, &(struct ahead_of){ .logged = e->before, .ahead = e->id });
 }
 
 static void take_pending(struct person *p, const struct event *e)

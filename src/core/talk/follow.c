@@ -18,12 +18,14 @@ enum { AGAIN_MS = 100 };
 /* What must not come before the messages that are missing here: a message that may be shown ahead, or a stanza for one device. */
 struct held {
     struct list   link;
+    bool          again;            /* it was told again, and goes before what came since */
+    int64_t       ahead;            /* struct ahead_of */
     uint64_t      session_id;       /* 0: `m` is a message */
     struct logged m;
     char          text[];
 };
 
-enum { HELD_MAX = 1000, GATE_MS = 150 };
+enum { HELD_MAX = 1000, GATE_MS = 150, GATE_TRIES_MAX = 10 };
 
 struct follow {
     struct db_read      read;
@@ -108,7 +110,62 @@ static void start(struct person *p)
         done(&f->read, ERR_LIMIT);
 }
 
+/* ---- what is held ---- */
+
 static bool is_gated(const struct person *p) { return timer_running(&p->gate); }
+
+static bool is_behind(const struct person *p) { return p->following || p->log_want > p->log_last; }
+
+static struct held *held_find(const struct person *p, int64_t shown)
+{
+    LIST_EACH(it, &p->held)
+        if (LIST_ITEM(it, struct held, link)->m.shown == shown)
+            return LIST_ITEM(it, struct held, link);
+    return NULL;
+}
+
+static bool is_missing(const struct person *p, int64_t ahead)
+{
+    return ahead && p->session_count && !message_was_shown(p, ahead);
+}
+
+static struct held *held_new(uint64_t session_id, const struct logged *m, int64_t ahead)
+{
+    struct held *h = mem_new(sizeof *h + m->stanza.len);
+
+    h->session_id = session_id;
+    h->ahead = ahead == m->shown ? 0 : ahead;
+    h->m = *m;
+    memcpy(h->text, m->stanza.p, m->stanza.len);
+    h->m.stanza = str_make(h->text, m->stanza.len);
+    return h;
+}
+
+static void held_insert(struct person *p, struct list *before, struct held *h)
+{
+    list_append(before, &h->link);
+    p->held_count++;
+}
+
+static void held_remove(struct person *p, struct held *h)
+{
+    list_remove(&h->link);
+    p->held_count--;
+}
+
+/* Behind the others that were told again, or before the one that waits for it. */
+static struct list *place_of_again(struct person *p, const struct held *h)
+{
+    LIST_EACH(it, &p->held) {
+        struct held *other = LIST_ITEM(it, struct held, link);
+
+        if (!other->again || other->ahead == h->m.shown)
+            return it;
+    }
+    return &p->held;
+}
+
+static void ask_others(struct person *p);
 
 static void held_show(struct person *p)
 {
@@ -118,35 +175,57 @@ static void held_show(struct person *p)
         struct held    *h = LIST_ITEM(p->held.next, struct held, link);
         struct session *s = h->session_id ? session_find(p->talk, h->session_id) : NULL;
 
-        list_remove(&h->link);
-        p->held_count--;
+        if (is_missing(p, h->ahead) && p->gate_tries < GATE_TRIES_MAX) {
+            p->gate_tries++;
+            ask_others(p);
+            return;
+        }
+        held_remove(p, h);
         if (!h->session_id)
             message_deliver_ahead(p, &h->m);
         else if (s)
             session_send(s, h->m.stanza);
         free(h);
     }
+    p->gate_tries = 0;
 }
 
-static void hold(struct person *p, uint64_t session_id, const struct logged *m)
+void follow_ahead(struct person *p, const struct logged *m, const struct ahead_of *after)
 {
-    struct held *h = mem_new(sizeof *h + m->stanza.len);
+    bool missing = is_missing(p, after->ahead) && !held_find(p, after->ahead);
 
-    h->session_id = session_id;
-    h->m = *m;
-    memcpy(h->text, m->stanza.p, m->stanza.len);
-    h->m.stanza = str_make(h->text, m->stanza.len);
-    list_append(&p->held, &h->link);
-    p->held_count++;
-}
-
-void follow_ahead(struct person *p, const struct logged *m)
-{
-    if ((!p->following && !is_gated(p) && list_empty(&p->held)) || p->held_count >= HELD_MAX)
+    if (after->logged > p->log_last)
+        follow_to(p, after->logged);
+    if ((!missing && !is_behind(p) && !is_gated(p) && list_empty(&p->held)) || p->held_count >= HELD_MAX) {
         message_deliver_ahead(p, m);
-    else
-        hold(p, 0, m);
+        return;
+    }
+    held_insert(p, &p->held, held_new(0, m, after->ahead));
+    if (missing)
+        ask_others(p);
 }
+
+void follow_ahead_again(struct person *p, const struct logged *m, const struct ahead_of *after)
+{
+    struct held *old = held_find(p, m->shown), *h;
+    bool         waits = is_missing(p, after->ahead) || (!list_empty(&p->held) && LIST_ITEM(p->held.next, struct held, link)->again);
+
+    if (after->logged > p->log_last)
+        follow_to(p, after->logged);
+    if ((!waits && !is_behind(p)) || p->held_count >= HELD_MAX) {
+        message_deliver_ahead(p, m);
+        return;
+    }
+    if (old) {
+        held_remove(p, old);
+        free(old);
+    }
+    h = held_new(0, m, after->ahead);
+    h->again = true;
+    held_insert(p, place_of_again(p, h), h);
+}
+
+int64_t follow_end(const struct person *p) { return p->log_want > p->log_last ? p->log_want : p->log_last; }
 
 void follow_send(struct session *s, struct str stanza)
 {
@@ -155,7 +234,7 @@ void follow_send(struct session *s, struct str stanza)
     if (!p || (p->log_want <= p->log_last && list_empty(&p->held)) || p->held_count >= HELD_MAX)
         session_send(s, stanza);
     else
-        hold(p, s->id, &(struct logged){ .stanza = stanza });
+        held_insert(p, &p->held, held_new(s->id, &(struct logged){ .stanza = stanza }, 0));
 }
 
 static void gate_opens(struct timer *timer)
@@ -166,16 +245,21 @@ static void gate_opens(struct timer *timer)
     person_unref(p);
 }
 
-void follow_ask_pending(struct person *p)
+static void ask_others(struct person *p)
 {
     struct talk *t = p->talk;
 
-    message_tell_pending(p, false);
     if (!t->wide || is_gated(p))
         return;
     person_ref(p);
     timer_start(t->loop, &p->gate, GATE_MS, gate_opens);
     event_send(t, &(struct event){ .kind = EVENT_PENDING, .local = p->jid.local });
+}
+
+void follow_ask_pending(struct person *p)
+{
+    message_tell_pending(p, false);
+    ask_others(p);
 }
 
 void follow_done(struct person *p)

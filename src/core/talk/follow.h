@@ -19,8 +19,15 @@ struct logged {                 /* one message as it was kept */
 
 /* `before`: the one before it in this person's log; -1: it is there already, somebody sent it again. */
 void follow_logged(struct person *p, int64_t before, const struct logged *m);
-/* It is shown before it is stored, behind what is missing here. */
-void follow_ahead(struct person *p, const struct logged *m);
+/* It is shown before it is stored, behind what is missing here: events may be lost, so it names what its sender's worker knows before it. */
+struct ahead_of {
+    int64_t logged;             /* the log goes at least so far */
+    int64_t ahead;              /* the one that went ahead last, by its name, and was not decided then; 0: none */
+};
+void follow_ahead(struct person *p, const struct logged *m, const struct ahead_of *after);
+/* An answer to follow_ask_pending: before what came since. */
+void follow_ahead_again(struct person *p, const struct logged *m, const struct ahead_of *after);
+int64_t follow_end(const struct person *p);                             /* how far the log goes, as far as is known here */
 /* To one device, behind the messages that are being read for it (RFC 6120 §10.1). */
 void follow_send(struct session *s, struct str stanza);
 /* A device has come while messages may be ahead of their storing: those that went before are asked for, and what goes now is

@@ -379,12 +379,28 @@ static void note_ahead(struct talk *t, const struct message_op *o)
         free(n);
 }
 
+static void send_ahead(struct person *p, const struct logged *m, const struct ahead_of *after, unsigned flags)
+{
+    event_send(p->talk, &(struct event){ .kind = EVENT_AHEAD, .local = p->jid.local, .text = m->stanza, .shown = m->shown,
+                                         .before = after->logged, .id = after->ahead, .flags = flags | (m->carbons ? EVENT_CARBONS : 0) });
+}
+
 /* The conversation does not wait for the database (docs/sites.md): who is there gets it now, under the name that the archive
  * will give it too. Nothing is acknowledged. */
 static void go_ahead_to(struct message_op *o, struct person *p)
 {
-    follow_ahead(p, &(struct logged){ .shown = name_of(o), .carbons = o->carbons, .stanza = o->put.stanza });
-    send_event(o, EVENT_AHEAD, p, 0);
+    struct logged   m = { .shown = name_of(o), .carbons = o->carbons, .stanza = o->put.stanza };
+    struct ahead_of after = { .logged = follow_end(p), .ahead = p->ahead_last };
+
+    follow_ahead(p, &m, &after);
+    send_ahead(p, &m, &after, 0);
+    p->ahead_last = m.shown;
+}
+
+static void ahead_decided(const struct message_op *o, struct person *p)
+{
+    if (p && p->ahead_last == name_of(o))
+        p->ahead_last = 0;
 }
 
 static void go_ahead(struct message_op *o)
@@ -401,6 +417,8 @@ static void go_ahead(struct message_op *o)
 
 void message_tell_pending(struct person *p, bool far)
 {
+    struct ahead_of after = { .logged = follow_end(p) };
+
     LIST_EACH(it, &p->talk->messages) {
         struct message_op *o = LIST_ITEM(it, struct message_op, under_way);
         struct logged      m = { .shown = name_of(o), .carbons = o->carbons, .stanza = o->put.stanza };
@@ -410,10 +428,10 @@ void message_tell_pending(struct person *p, bool far)
         if (!o->put.ahead_us)       /* it stayed here as nobody was there: now somebody is */
             __atomic_store_n(&o->put.ahead_us, clock_us(), __ATOMIC_RELAXED);
         if (far)
-            event_send(p->talk, &(struct event){ .kind = EVENT_AHEAD, .local = p->jid.local, .text = o->put.stanza, .shown = m.shown,
-                                                 .flags = EVENT_AGAIN | (o->carbons ? EVENT_CARBONS : 0) });
+            send_ahead(p, &m, &after, EVENT_AGAIN);
         else
             message_deliver_ahead(p, &m);
+        after.ahead = m.shown;
     }
 }
 
@@ -504,6 +522,8 @@ static void message_done(struct talk *t, struct change *ch, enum err e)
 
     if (o->put.order) {
         list_remove(&o->under_way);
+        ahead_decided(o, o->from);
+        ahead_decided(o, o->to);
         if (!e)
             archive_decided(&o->put);
         if (!e && o->put.ahead_us && (o->put.duplicate || !o->put.ahead_written))   /* it went out while its batch was on its way */

@@ -28,7 +28,7 @@ enum event_kind {
     EVENT_DEVICE,       /* key, node, jid: resource, number: priority, flags; or it is gone */
     EVENT_CONFLICT,     /* jid: a resource that another node has bound, key: by whom, id: when */
     EVENT_LOGGED,       /* id, before, shown, flags, text: a message of the person's log; number: struct logged's wake_after */
-    EVENT_AHEAD,        /* shown, flags, text: the same before it is stored */
+    EVENT_AHEAD,        /* shown, flags, text: the same before it is stored; before, id: struct ahead_of */
     EVENT_PENDING,      /* a device has come: what went ahead to the person, and is not stored yet, shall be told again */
     EVENT_PASSED,       /* flags, text: a message that is not kept */
     EVENT_PRESENCE,     /* jid: resource or empty, text: presence without `to` */

@@ -68,8 +68,10 @@ struct person {
     int64_t             log_first, log_last, log_want;  /* of the person's log: its begin, what we have, how far it goes (follow.h) */
     int64_t             lists;         /* how often they were changed: a change holds only if it was made to the newest (roster.c) */
     int64_t             first_shown, last_shown;        /* what clients know its ends by */
+    int64_t             ahead_last;    /* the last that went ahead from here, by its name, while it is not decided */
     bool                following;     /* it is being read */
     struct timer        follow_again, reload_again, gate;
+    int                 gate_tries;    /* how often in a row something was missing when it opened */
     struct load        *reloading;     /* person.c: the lists are being read again */
     struct list         later;         /* person_when_read: what waits for that */
     int                 later_count;

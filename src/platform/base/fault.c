@@ -13,7 +13,7 @@ struct point {
     char     place[PLACE_BYTES_MAX];
     uint64_t passed, nth;
     enum err error;
-    bool     kill, fired, armed;
+    bool     kill, each, fired, armed;
 };
 
 bool                   fault_any_armed;
@@ -42,7 +42,7 @@ enum err fault_hit(const char *place)
         if (!p->armed || strcmp(p->place, place) != 0)
             continue;
         p->passed++;
-        if (p->nth != 0 && p->passed != p->nth)
+        if (p->nth != 0 && (p->each ? p->passed % p->nth != 0 : p->passed != p->nth))
             continue;
         p->fired = true;
         if (p->kill)
@@ -53,7 +53,7 @@ enum err fault_hit(const char *place)
     return e;
 }
 
-static bool arm(struct str place, uint64_t nth, enum err e, bool kill)
+static bool arm(struct str place, struct point how)
 {
     bool done = false;
 
@@ -61,7 +61,7 @@ static bool arm(struct str place, uint64_t nth, enum err e, bool kill)
     for (int i = 0; i < POINTS_MAX && !done; i++) {
         if (points[i].armed)
             continue;
-        points[i] = (struct point){ .nth = nth, .error = e, .kill = kill };
+        points[i] = how;
         points[i].armed = done = str_copy(place, points[i].place, PLACE_BYTES_MAX);
         if (!done)
             break;
@@ -76,7 +76,7 @@ void fault_arm(const char *place, int nth, enum err e)
     bool done;
 
     fault_disarm(place);
-    done = arm(str_of(place), (uint64_t)nth, e, false);
+    done = arm(str_of(place), (struct point){ .nth = (uint64_t)nth, .error = e });
     assert(done);
 }
 
@@ -107,20 +107,23 @@ static bool error_named(struct str name, enum err *out)
     return false;
 }
 
-/* "place=3:io", "place=kill@100"; nothing is armed unless all of it is right. */
+/* "place=3:io", "place=%3:io", "place=kill@100"; nothing is armed unless all of it is right. */
 static bool parse_one(struct str one, bool really)
 {
-    struct str place = str_split(&one, '=');
-    struct str head = one;
-    uint64_t   nth;
-    enum err   e = OK;
+    struct str   place = str_split(&one, '=');
+    struct str   head = one;
+    struct point how = { .error = OK };
+    size_t       skip;
 
     if (place.len == 0 || place.len >= PLACE_BYTES_MAX)
         return false;
     if (str_starts(head, STR("kill@")))
-        return str_to_u64(str_make(head.p + 5, head.len - 5), &nth) && (!really || arm(place, nth, OK, true));
-    head = str_split(&one, ':');
-    return str_to_u64(head, &nth) && error_named(one, &e) && (!really || arm(place, nth, e, false));
+        how.kill = true;
+    how.each = str_starts(head, STR("%"));
+    if (!how.kill)
+        head = str_split(&one, ':');
+    skip = how.kill ? 5 : how.each;
+    return str_to_u64(str_make(head.p + skip, head.len - skip), &how.nth) && (!how.each || how.nth) && (how.kill || error_named(one, &how.error)) && (!really || arm(place, how));
 }
 
 enum err fault_arm_text(const char *text)

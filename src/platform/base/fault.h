@@ -1,7 +1,7 @@
 /* fault.h: fault points. Code that can fail asks FAULT("place") first; a test
  * arms the n-th passage. In a server the environment arms them:
- * BONGSU_FAULT="db.commit=3:io,db.write=kill@100" (fail the 3rd with ERR_IO;
- * end the process with SIGKILL at the 100th). Unarmed, a point costs one load.
+ * BONGSU_FAULT="db.commit=3:io,talk.event=%7:io,db.write=kill@100" (fail the 3rd with ERR_IO;
+ * every 7th; end the process with SIGKILL at the 100th). Unarmed, a point costs one load.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include <stdbool.h>

@@ -48,13 +48,21 @@ static void text_arms_several_points(struct test *t)
     CHECK_OK(t, fault_arm_text(""));
 }
 
+static void text_arms_every_nth(struct test *t)
+{
+    CHECK_OK(t, fault_arm_text("a=%2:io"));
+    for (int n = 1; n <= 6; n++)
+        CHECK_INT(t, n % 2 ? OK : ERR_IO, FAULT("a"));
+    CHECK(t, fault_disarm("a"));
+}
+
 /* 20, more than there is room for */
 #define FOUR_POINTS "a=1:io,a=1:io,a=1:io,a=1:io"
 #define MANY_POINTS FOUR_POINTS "," FOUR_POINTS "," FOUR_POINTS "," FOUR_POINTS "," FOUR_POINTS
 
 static void wrong_text_arms_nothing(struct test *t)
 {
-    static const char *const wrong[] = { "a", "a=", "a=1", "a=x:io", "a=1:nothing", "=1:io", "a=kill@", "a=kill@x",
+    static const char *const wrong[] = { "a", "a=", "a=1", "a=x:io", "a=1:nothing", "=1:io", "a=%0:io", "a=%:io", "a=kill@", "a=kill@x",
                                          "a=1:io,b", "a=1:io,,b=1:io", "a=1:ok", MANY_POINTS };
 
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -81,4 +89,4 @@ static void kill_ends_the_process_at_the_passage(struct test *t)
 }
 
 TEST_MAIN(TEST(the_nth_passage_fails_once), TEST(nth_zero_fails_every_time), TEST(an_unreached_point_has_not_fired),
-          TEST(text_arms_several_points), TEST(wrong_text_arms_nothing), TEST(kill_ends_the_process_at_the_passage))
+          TEST(text_arms_several_points), TEST(text_arms_every_nth), TEST(wrong_text_arms_nothing), TEST(kill_ends_the_process_at_the_passage))
