@@ -42,6 +42,7 @@ enum {
     TARGETS_MAX = 8, EVENTS = 256, INPUT_MAX = 16 * 1024, TOKEN_MAX = 128, ID_MAX = 64,
     DEADLINE_MS = 10000,            /* of one attempt; the server may be busy with all the others */
     BACKOFF_MS = 250, BACKOFF_MS_MAX = 2000,
+    GATHER_TRIES_MAX = 8,           /* before the storm: a busy server may put somebody off, but not for ever */
 };
 
 enum state { CLOSED, CONNECTING, HANDSHAKE, LOGIN, IN };
@@ -139,10 +140,12 @@ static void failed(struct client *c, const char *why)
 {
     int64_t wait = (int64_t)BACKOFF_MS << (c->tries < 3 ? c->tries : 3);
 
-    if (!storming && c->state != IN)
+    if (!storming && c->state != IN && c->tries >= GATHER_TRIES_MAX)
         die("%s%d could not log in: %s", opt.prefix, number_of(c), why);
-    failures++;
-    note_reason(why);
+    if (storming) {
+        failures++;
+        note_reason(why);
+    }
     hang_up(c);
     c->tries++;
     c->due_ms = now_ms() + (wait > BACKOFF_MS_MAX ? BACKOFF_MS_MAX : wait) + rand() % (opt.jitter_ms + 1);
@@ -252,6 +255,7 @@ static void logged_in(struct client *c)
     busy_count--;
     ready_count++;
     c->state = IN;
+    c->tries = 0;
     free(c->in);
     c->in = NULL;
     c->in_len = 0;

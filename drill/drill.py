@@ -86,7 +86,7 @@ class Drill:
     def begin(self):
         out = self.crowd.start(60)
         if out:
-            raise crowd.CrowdError("could not get in: " + " ".join(out))
+            raise crowd.CrowdError(f"{len(out)} could not get in: " + " ".join(out[:12]))
 
     # ---- the parts of a round ----
 

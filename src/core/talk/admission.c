@@ -3,8 +3,10 @@
 #include "talk/admission.h"
 #include "base/metric.h"
 #include "talk/feature.h"
+#include <poll.h>
 
 METRIC_COUNTER(rests, "bongsu_talk_admission_rests", "Times new connections waited because too many came at once.");
+METRIC_COUNTER(gave_up, "bongsu_talk_admission_gave_up", "Connections whose clients had left again before they were taken.");
 METRIC_GAUGE(rate_now, "bongsu_talk_admission_rate", "New connections taken in a second while a crowd comes in; 0: there is none.");
 
 int admission_next(int rate, int rate_max, int late_ms, int entering)
@@ -30,12 +32,23 @@ static void look(struct timer *timer)
         t->admission_seen_ms = now;
     t->admitted = 0;
     if (now - t->admission_seen_ms > ADMISSION_CALM_MS) {
+        t->admission_rested = false;
         metric_set(&rate_now, 0);
         return;
     }
     metric_set(&rate_now, t->admission_rate);
     t->admission_due_ms = now + ADMISSION_WINDOW_MS;
     timer_start(t->loop, &t->admission_look, ADMISSION_WINDOW_MS, look);
+}
+
+bool admission_gave_up(const struct talk *t, int fd)
+{
+    struct pollfd peer = { .fd = fd, .events = POLLRDHUP };
+
+    if (!t->admission_rested || poll(&peer, 1, 0) != 1)
+        return false;
+    metric_add(&gave_up, 1);
+    return true;
 }
 
 int admission_rest_ms(struct talk *t)
@@ -55,6 +68,7 @@ int admission_rest_ms(struct talk *t)
     if (++t->admitted < (allowed ? allowed : 1))
         return 0;
     metric_add(&rests, 1);
+    t->admission_rested = true;
     left = t->admission_due_ms - now;
     return left < 1 ? 1 : (int)left;
 }

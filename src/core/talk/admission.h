@@ -4,7 +4,7 @@
  *
  * The rate finds itself, like a sender's window in TCP: the loop looks every ADMISSION_WINDOW_MS how late it is, and how many log-ins
  * wait for ident and the database. While it is in time and they are few the rate grows, up to `talk.accepts_per_second_max`; else it
- * falls. So whoever is let in is in soon, and who waits does so where it costs nothing.
+ * falls. So whoever is let in is in soon, and who waits, or has given up, does so where it costs nothing.
  *
  *   <stream:features>… <reconnect xmlns='urn:bongsu:reconnect:0' spread='5'/>
  *       after a lost connection wait a random part of `spread` seconds, then try the next address
@@ -26,6 +26,8 @@ enum {
 
 /* The next rate, after a window at whose end the loop was so late and so many log-ins waited. */
 int admission_next(int rate, int rate_max, int late_ms, int entering);
+/* While a crowd comes in: did the client give up before its turn came? A handshake with it would be for nobody. */
+bool admission_gave_up(const struct talk *t, int fd);
 /* One more connection was accepted: how long to take no more, 0: go on. */
 int admission_rest_ms(struct talk *t);
 /* Seconds over which those who are here now should return. */

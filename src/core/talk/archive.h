@@ -53,6 +53,7 @@ enum err archive_read(struct db_conn *c, struct arena *a, const struct archive_f
                       int max, bool backwards, struct archive_page *out);
 /* Counts to 10,000. ERR_NOT_FOUND: an id is not in this archive. */
 enum err archive_count(struct db_conn *c, const struct archive_filter *f, int64_t *out);
+void     archive_ends_rehearse(struct db_conn *c, int64_t owner);    /* what the next one asks first (db_rehearse) */
 enum err archive_ends(struct db_conn *c, int64_t owner, int64_t *first_id, int64_t *last_id); /* 0 when empty */
 /* By the id it is shown under, if it is in that log. */
 enum err archive_find(struct db_conn *c, struct arena *a, int64_t owner, int64_t shown, struct archive_row *out);

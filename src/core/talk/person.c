@@ -281,6 +281,13 @@ struct load {
 static void load_start(struct load *l);
 static void person_reload_due(struct timer *timer);
 
+static void lists_load(struct person *p, struct db_conn *c)
+{
+    offline_load(p, c);
+    features_load(p, c);
+    devices_load(p, c);
+}
+
 static enum err load_work(struct db_conn *c, struct db_read *self)
 {
     struct load    *l = (struct load *)self;
@@ -303,9 +310,12 @@ static enum err load_work(struct db_conn *c, struct db_read *self)
     if (p->id == 0)
         p->id = jids_hash(p->talk, p->jid.bare);
     p->stored = l->found;
-    offline_load(p, c);
-    features_load(p, c);
-    devices_load(p, c);
+    if (db_rehearse(c)) {
+        lists_load(p, c);
+        archive_ends_rehearse(c, p->id);
+        db_perform(c);
+    }
+    lists_load(p, c);
     e = archive_ends(c, p->id, &p->log_first, &p->log_last);
     p->first_shown = archive_shown(c, p->log_first);
     p->last_shown = archive_shown(c, p->log_last);

@@ -82,8 +82,13 @@ struct talk_door {
 static void accept_one(void *arg, int fd)
 {
     struct talk_door *d = arg;
-    int               rest_ms = admission_rest_ms(d->talk);
+    int               rest_ms;
 
+    if (admission_gave_up(d->talk, fd)) {
+        close(fd);
+        return;
+    }
+    rest_ms = admission_rest_ms(d->talk);
     if (rest_ms)
         listener_pause(d->talk->listeners[d - d->talk->doors], rest_ms);
     if (d->transport == TALK_WEBSOCKET || d->transport == TALK_WEBSOCKET_LOCAL)

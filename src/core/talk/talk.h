@@ -126,6 +126,7 @@ struct talk {
     int                     listener_count;
     struct timer            admission_look;  /* admission.c: runs while a crowd comes in */
     int64_t                 admission_due_ms, admission_seen_ms;
+    bool                    admission_rested;   /* somebody had to wait */
     int                     entering;        /* log-ins that wait for us */
     int                     admission_rate, admitted;   /* new connections a second, and those of the window that runs */
     struct banners         *banners;         /* banner.c: announcements in force */

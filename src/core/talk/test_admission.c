@@ -1,7 +1,11 @@
 /* test_admission.c: the rate at which a crowd is let in.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "base/mem.h"
 #include "base/test.h"
 #include "talk/admission.h"
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { MOST = 1000 };
 
@@ -62,7 +66,25 @@ static void it_settles_at_what_the_machine_bears(struct test *t)
     CHECK(t, lowest >= 150 && highest <= 340);
 }
 
+static void who_gave_up_in_a_crowd_is_not_taken(struct test *t)
+{
+    struct talk *talk = NEW(struct talk);
+    int          ends[2];
+
+    CHECK_INT(t, 0, socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+    talk->admission_rested = true;
+    CHECK(t, !admission_gave_up(talk, ends[0]));
+    CHECK_INT(t, 5, (int)write(ends[1], "hello", 5));
+    CHECK(t, !admission_gave_up(talk, ends[0]));
+    close(ends[1]);
+    CHECK(t, admission_gave_up(talk, ends[0]));
+    talk->admission_rested = false;
+    CHECK(t, !admission_gave_up(talk, ends[0]));
+    close(ends[0]);
+    free(talk);
+}
+
 TEST_MAIN(TEST(an_idle_machine_takes_all_that_is_allowed_within_a_second), TEST(a_late_loop_halves_it_within_two_windows),
           TEST(somebody_is_always_let_in), TEST(a_little_late_changes_nothing), TEST(a_setting_below_the_least_holds),
-          TEST(log_ins_that_pile_up_slow_it_down),
+          TEST(log_ins_that_pile_up_slow_it_down), TEST(who_gave_up_in_a_crowd_is_not_taken),
           TEST(it_settles_at_what_the_machine_bears))

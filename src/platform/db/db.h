@@ -78,6 +78,13 @@ enum err db_get(struct db_conn *c, struct db_stmt **out, struct db_sql *sql, con
  * the operation is called (NULL reads as 0), and *rows says whether there was a row. For an apply: on PostgreSQL the statement
  * travels with its batch and costs no round trip, so apply itself must not look at them. `out` lies in the operation. */
 enum err db_run_later(struct db_conn *c, struct db_sql *sql, int64_t *out, int out_count, int64_t *rows, const char *types, ...);
+/* Many questions whose answers do not depend on each other, within one read (db_read_start): ask them once in rehearsal, where no
+ * step finds a row, and then again for good. On PostgreSQL they have travelled together by then, in one round trip for all; what
+ * was bound otherwise the second time, or was not rehearsed, is asked as usual. False: the engine gains nothing by it (SQLite).
+ *   if (db_rehearse(c)) { read_all(c); db_perform(c); }
+ *   read_all(c); */
+bool     db_rehearse(struct db_conn *c);
+void     db_perform(struct db_conn *c);
 int64_t  db_transaction(const struct db_conn *c);                   /* which one this is: another number after each BEGIN */
 int64_t  db_undos(const struct db_conn *c);                         /* how often part of a transaction was rolled back, in all */
 /* Statements that hold together: begin … end(e) gives e, or what the commit of them gives. Inside the commit batch it costs

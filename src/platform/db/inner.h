@@ -43,6 +43,7 @@ struct db_engine {
     void      (*bind_blob)(struct db_stmt *s, int at, struct str v);
     void      (*bind_null)(struct db_stmt *s, int at);
     enum err  (*step)(struct db_stmt *s);
+    bool      (*rehearse)(struct db_conn *c, bool on);           /* NULL: it cannot */
     enum err  (*run)(struct db_stmt *s);                         /* to the end, rows are dropped; OK */
     enum err  (*run_later)(struct db_stmt *s, int64_t *out, int out_count, int64_t *rows);
     int64_t   (*i64)(struct db_stmt *s, int column);

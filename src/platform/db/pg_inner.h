@@ -40,10 +40,13 @@ struct pg_conn {
     int64_t           session;       /* counts connections: statements are prepared on one */
     int64_t           names;         /* counts statements, for their names */
     bool              in_transaction;
+    bool              begin_waits;   /* a reader's BEGIN, which goes with its first statement */
     /* the pipeline */
     struct pg_sent   *sent;          /* a ring */
     size_t            sent_from, sent_count, sent_cap;
     bool              pipelining;    /* db_run only appends */
+    bool              rehearsing;    /* db_step sends, and finds nothing */
+    enum err          rehearsed;     /* how what was sent then has ended */
     enum err          failed;        /* the first statement that failed since this was set to OK */
     char              sqlstate[6];   /* and how */
     bool              marker_failed; /* it was the batch's marker */
@@ -57,6 +60,8 @@ struct pg_conn {
     int64_t           deadline_us;   /* of the loop's read; 0: none */
     int               silent_ms;     /* for readers: silence that ends the connection; 0: none */
     int64_t           asked_session; /* where the question of freshness is prepared */
+    int64_t           fresh_session; /* where it was answered last, and how: on one connection a server only goes forward */
+    int64_t           fresh_answer[3];
     int64_t           batch_us;      /* when the batch was begun; 0: none is in flight */
     int64_t           heard_us;      /* when something last came from the server */
     int               patience_ms;   /* silence that ends a batch's connection; grows with each */

@@ -253,14 +253,30 @@ static enum err question_send(struct pg_conn *c)
     return e ? e : pg_send_prepared(c, "fresh");
 }
 
+static bool is_known_fresh(const struct pg_conn *c)
+{
+    return c->fresh_session == c->session && is_fresh(c, c->fresh_answer);
+}
+
+static bool answer_is_fresh(struct pg_conn *c)
+{
+    if (c->answers != 3)
+        return false;
+    c->fresh_session = c->session;
+    memcpy(c->fresh_answer, c->answer, sizeof c->answer);
+    return is_fresh(c, c->answer);
+}
+
 static enum err ask_and_then(struct pg_conn *c, enum err (*then)(struct pg_conn *c, void *arg), void *arg, bool *fresh)
 {
-    enum err e;
+    bool known = then && is_known_fresh(c);
+    enum err e = OK;
 
     c->failed = OK;
     c->answers = 0;
-    e = question_send(c);
-    if (!e)
+    if (!known)
+        e = question_send(c);
+    if (!e && !known)
         e = pg_send_sync(c);
     if (!e && then)
         e = then(c, arg);
@@ -268,7 +284,7 @@ static enum err ask_and_then(struct pg_conn *c, enum err (*then)(struct pg_conn 
         e = pg_send_sync(c);
     if (!e)
         e = pg_read_all(c);
-    *fresh = !e && c->answers == 3 && is_fresh(c, c->answer);
+    *fresh = !e && (known || answer_is_fresh(c));
     return e;
 }
 

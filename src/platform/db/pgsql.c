@@ -3,6 +3,7 @@
  *
  *   bind…, run    in the batch's pass: sent, not awaited          elsewhere: sent with a sync and awaited
  *   bind…, step   sent, and awaited with all that stands before it
+ *                 in a rehearsal: sent; the same step afterwards finds its rows, or waits for those of all that was sent then
  *
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <endian.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include "base/buf.h"
 #include "base/fault.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "crypto/digest.h"
@@ -35,6 +37,8 @@ struct pg_stmt {
     int            lengths[PG_PARAMS_MAX], formats[PG_PARAMS_MAX];
     /* as answered */
     bool           stepped;
+    int64_t        rehearsed_in;     /* in which transaction it was sent and not yet stepped; 0: in none */
+    uint64_t       rehearsed_with;   /* a hash of what was bound then */
     PGresult      *rows;
     int            row;
 };
@@ -201,6 +205,14 @@ static enum err stmt_send(struct pg_stmt *s, struct pg_sent what)
     return e ? e : pg_send_stmt(c, what, name, s->count, s->values, s->lengths, s->formats);
 }
 
+static enum err send_begin_read(struct pg_conn *c, void *arg)
+{
+    (void)arg;
+    c->begin_waits = false;
+    c->in_transaction = true;
+    return pg_send_command(c, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+}
+
 struct sending {
     struct pg_stmt *s;
     struct pg_sent  what;
@@ -211,6 +223,13 @@ static enum err send_one(struct pg_conn *c, void *arg)
     struct sending *g = arg;
 
     return stmt_send(g->s, g->what);
+}
+
+static enum err send_begin_and_one(struct pg_conn *c, void *arg)
+{
+    enum err e = send_begin_read(c, NULL);
+
+    return e ? e : send_one(c, arg);
 }
 
 /* A transaction by itself: of what it changed, a lost answer says nothing, and a warning too little. */
@@ -234,6 +253,17 @@ static enum err stmt_alone(struct pg_stmt *s, struct pg_sent what)
     return e;
 }
 
+/* No server: the transaction is lost before it began, also for who does not look at what each statement says. */
+static enum err reader_begin(struct pg_conn *c, enum err (*send)(struct pg_conn *c, void *arg), void *arg)
+{
+    enum err e = pg_reader_need(c, send, arg);
+
+    c->begin_waits = false;
+    if (e == ERR_UNAVAILABLE)
+        c->base.broken = e;
+    return e ? e : c->failed;
+}
+
 /* Sends it and waits for its answer, in the way of its connection. */
 static enum err stmt_finish(struct pg_stmt *s, struct pg_sent what)
 {
@@ -243,6 +273,8 @@ static enum err stmt_finish(struct pg_stmt *s, struct pg_sent what)
 
     if (!c->pipelining)
         c->failed = OK;
+    if (c->begin_waits)
+        return reader_begin(c, send_begin_and_one, &g);
     if (!c->in_transaction && c->use == PG_READER)
         return ERR_UNAVAILABLE;          /* its snapshot is gone: another server's would be another one */
     if (!c->in_transaction && !c->base.write) {
@@ -259,10 +291,85 @@ static enum err stmt_finish(struct pg_stmt *s, struct pg_sent what)
     return e ? e : c->failed;
 }
 
+/* ---- rehearsals ---- */
+
+static uint64_t bound_hash(const struct pg_stmt *s)
+{
+    uint64_t h = (uint64_t)s->count;
+
+    for (int i = 0; i < s->count; i++)
+        h = h * 31 + (s->values[i] ? hash_bytes(s->values[i], (size_t)s->lengths[i]) : 1);
+    return h;
+}
+
+static bool is_rehearsed(const struct pg_stmt *s)
+{
+    return s->rehearsed_in && s->rehearsed_in == s->base.conn->transaction;
+}
+
+/* Only in a reader's snapshot; the same one twice is sent for its first step. */
+static enum err step_rehearsed(struct pg_stmt *s)
+{
+    if (!is_rehearsed(s) && !may_send(s) && !stmt_send(s, (struct pg_sent){ .keep = true })) {
+        s->rehearsed_in = s->base.conn->transaction;
+        s->rehearsed_with = bound_hash(s);
+    }
+    return ERR_NOT_FOUND;
+}
+
+static bool rehearse(struct db_conn *base, bool on)
+{
+    struct pg_conn *c = pg_of(base);
+
+    if (on && c->begin_waits && reader_begin(c, send_begin_read, NULL))
+        return false;
+    if (on && (!c->in_transaction || base->write || c->pipelining))
+        return false;
+    c->rehearsing = on;
+    c->rehearsed = OK;
+    if (on)
+        c->failed = OK;
+    else if (c->sent_count)
+        c->rehearsed = pg_send_sync(c);
+    return true;
+}
+
+static enum err rehearsed_wait(struct pg_conn *c)
+{
+    enum err e = c->rehearsed;
+
+    if (!e && c->sent_count) {
+        e = pg_read_all(c);
+        c->rehearsed = e ? e : c->failed;
+    }
+    return c->rehearsed;
+}
+
+/* True: its rows are here, or *e says why not. */
+static bool step_was_rehearsed(struct pg_stmt *s, enum err *e)
+{
+    bool same = is_rehearsed(s) && s->rehearsed_with == bound_hash(s);
+
+    if (!is_rehearsed(s))
+        return false;
+    s->rehearsed_in = 0;
+    *e = rehearsed_wait(pg_of(s->base.conn));
+    if (!same)
+        pg_stmt_rows(s, NULL);
+    return same || *e;
+}
+
 static enum err step_first(struct pg_stmt *s)
 {
-    enum err e = may_send(s);
+    enum err e = OK;
 
+    if (pg_of(s->base.conn)->rehearsing)
+        return step_rehearsed(s);
+    s->stepped = true;
+    if (step_was_rehearsed(s, &e))
+        return e;
+    s->stepped = false;
+    e = may_send(s);
     if (e)
         return e;
     s->stepped = true;
@@ -337,8 +444,8 @@ static void done(struct db_stmt *base)
 {
     struct pg_stmt *s = stmt_of(base);
 
-    PQclear(s->rows);
-    s->rows = NULL;
+    if (!is_rehearsed(s))
+        pg_stmt_rows(s, NULL);
     s->stepped = false;
     s->bind_error = OK;
     s->count = 0;
@@ -396,12 +503,6 @@ static enum err exec(struct db_conn *base, const char *sql)
 
 /* ---- transactions of readers and tools; the batch's are pg_batch.c's ---- */
 
-static enum err send_begin_read(struct pg_conn *c, void *arg)
-{
-    c->in_transaction = true;
-    return pg_send_command(c, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-}
-
 static enum err begin(struct db_conn *base, bool write)
 {
     struct pg_conn *c = pg_of(base);
@@ -411,8 +512,8 @@ static enum err begin(struct db_conn *base, bool write)
     base->transaction++;
     c->failed = OK;
     if (!base->write) {
-        e = pg_reader_need(c, send_begin_read, NULL);
-        return e ? e : c->failed;
+        c->begin_waits = true;
+        return OK;
     }
     e = pg_primary_need(c);
     if (!e)
@@ -425,8 +526,13 @@ static enum err begin(struct db_conn *base, bool write)
 static enum err commit(struct db_conn *base)
 {
     struct pg_conn *c = pg_of(base);
-    enum err e = pg_command(c, "COMMIT");
+    enum err e;
 
+    if (c->begin_waits) {
+        c->begin_waits = false;
+        return OK;
+    }
+    e = pg_command(c, "COMMIT");
     c->in_transaction = false;
     if (!e && strcmp(c->tag, "COMMIT") != 0)
         return conn_note(base, ERR_BUG, "the transaction had failed before");
@@ -438,9 +544,13 @@ static void rollback(struct db_conn *base)
     struct pg_conn *c = pg_of(base);
     enum err failed = c->failed;
 
-    if (c->pg && c->in_transaction)
+    if (c->pg && c->in_transaction && c->use == PG_READER) {
+        if (!pg_send_command(c, "ROLLBACK"))     /* its answer is read with the next ones */
+            pg_send_sync(c);
+    } else if (c->pg && c->in_transaction) {
         pg_command(c, "ROLLBACK");
-    c->in_transaction = false;
+    }
+    c->begin_waits = c->in_transaction = false;
     c->failed = failed;
 }
 
@@ -572,6 +682,7 @@ const struct db_engine pgsql_engine = {
     .bind_blob = bind_blob,
     .bind_null = bind_null,
     .step = step,
+    .rehearse = rehearse,
     .run = run,
     .run_later = run_later,
     .i64 = i64,

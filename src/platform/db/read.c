@@ -44,6 +44,8 @@ static enum err read_work(struct db_conn *c, struct db_read *r)
     if (e)
         return e;
     e = r->work(c, r);
+    if ((e == OK || e == ERR_NOT_FOUND) && c->broken)
+        e = c->broken;                   /* "nothing" from a server that was not there */
     conn_rollback(c);
     if (e == ERR_IO)
         conn_reopen(c);

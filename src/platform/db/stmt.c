@@ -228,6 +228,16 @@ enum err db_get(struct db_conn *c, struct db_stmt **out, struct db_sql *sql, con
     return e;
 }
 
+bool db_rehearse(struct db_conn *c)
+{
+    return c->engine->rehearse && c->engine->rehearse(c, true);
+}
+
+void db_perform(struct db_conn *c)
+{
+    c->engine->rehearse(c, false);
+}
+
 int64_t db_changes(struct db_conn *c)
 {
     return c->engine->changes(c);

@@ -300,8 +300,88 @@ static void a_backup_is_taken_while_others_write(struct test *t)
     loop_free(&l);
 }
 
+/* What is asked in a rehearsal, and then for good, with one question bound otherwise and one that is new. */
+struct rehearsed_read {
+    struct db_read read;
+    bool           rehearsed, told;
+    int64_t        twice[2], other, fresh, none, in_vain;
+    enum err       e;
+};
+
+static struct db_sql one_select = { "SELECT id * 10 FROM note WHERE id = ?1" };
+static struct db_sql other_select = { "SELECT id * 100 FROM note WHERE id = ?1" };
+static struct db_sql fresh_select = { "SELECT id * 1000 FROM note WHERE id = ?1" };
+static struct db_sql vain_select = { "SELECT id + ?1 FROM note" };
+
+static int64_t number_with(struct db_conn *c, struct db_sql *sql, int64_t id)
+{
+    struct db_stmt *s;
+    int64_t         n = db_get(c, &s, sql, "i", id) == OK ? db_i64(s, 0) : 0;
+
+    db_done(s);
+    return n;
+}
+
+static void ask(struct db_conn *c, struct rehearsed_read *r, int64_t other)
+{
+    r->twice[0] = number_with(c, &one_select, 301);
+    r->twice[1] = number_with(c, &one_select, 302);
+    r->other = number_with(c, &other_select, other);
+    r->none = number_with(c, &one_select, 399);
+}
+
+static enum err rehearsed_work(struct db_conn *c, struct db_read *self)
+{
+    struct rehearsed_read *r = LIST_ITEM(self, struct rehearsed_read, read);
+
+    r->rehearsed = db_rehearse(c);
+    if (r->rehearsed) {
+        ask(c, r, 301);
+        r->in_vain = r->twice[0] + r->twice[1] + r->other + number_with(c, &vain_select, 1);
+        db_perform(c);
+    }
+    ask(c, r, 302);
+    r->fresh = number_with(c, &fresh_select, 301);
+    return db_conn_state(c);
+}
+
+static void rehearsed_done(struct db_read *self, enum err e)
+{
+    struct rehearsed_read *r = LIST_ITEM(self, struct rehearsed_read, read);
+
+    r->told = true;
+    r->e = e;
+}
+
+static void a_rehearsed_read_gives_the_same(struct test *t)
+{
+    struct loop       *l = loop_new();
+    struct db_settings s = settings_at(t, notes_path(t));
+    struct db         *d = notes_open_at(t, l, &s);
+    struct put         first = put_of(301), second = put_of(302);
+
+    CHECK_OK(t, put_and_wait(d, l, &first));
+    CHECK_OK(t, put_and_wait(d, l, &second));
+    for (int again = 0; again < 3; again++) {       /* the first one prepares its statements, too */
+        struct rehearsed_read r = { .read = { .work = rehearsed_work, .done = rehearsed_done } };
+
+        CHECK_OK(t, db_read_start(d, &r.read));
+        rounds_until(l, &r.told);
+        CHECK_OK(t, r.e);
+        CHECK(t, r.rehearsed == on_server());
+        CHECK_INT(t, 0, r.in_vain);
+        CHECK_INT(t, 3010, r.twice[0]);
+        CHECK_INT(t, 3020, r.twice[1]);
+        CHECK_INT(t, 30200, r.other);
+        CHECK_INT(t, 0, r.none);
+        CHECK_INT(t, 301000, r.fresh);
+    }
+    db_close(&d);
+    loop_free(&l);
+}
+
 DB_TEST_MAIN(TEST(values_come_back_as_they_went_in), TEST(errors_say_what_can_be_done), TEST(returning_gives_rows),
           TEST(migrations_run_once), TEST(an_older_program_is_refused), TEST(a_failed_migration_leaves_no_trace),
           TEST(check_finds_a_changed_table), TEST(the_file_is_its_owners_alone), TEST(reads_see_commits_in_a_file),
           TEST(reads_see_commits_in_a_private_database), TEST(the_read_queue_has_a_bound),
-          TEST(a_backup_is_taken_while_others_write))
+          TEST(a_rehearsed_read_gives_the_same), TEST(a_backup_is_taken_while_others_write))

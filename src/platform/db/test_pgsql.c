@@ -572,6 +572,37 @@ static void a_read_waits_for_its_position(struct test *t)
     closed(&f);
 }
 
+/* A statement that fails takes the others of its rehearsal with it: that is no answer "there is none". */
+static enum err failing_work(struct db_conn *c, struct db_read *r)
+{
+    static struct db_sql divide = { "SELECT 1 / CAST(?1 AS INTEGER)" };
+    struct plain_read *p = LIST_ITEM(r, struct plain_read, read);
+    struct db_stmt *s;
+
+    if (!db_rehearse(c))
+        return ERR_BUG;
+    db_get(c, &s, &divide, "i", (int64_t)0);
+    notes_with(c, 0);
+    db_perform(c);
+    p->found = notes_with(c, 0);
+    return OK;
+}
+
+static void a_failure_in_a_rehearsal_is_told(struct test *t)
+{
+    struct fixture f = opened(t);
+    struct plain_read p = { .read = { .work = failing_work, .done = plain_done } };
+    int64_t found = 0;
+
+    CHECK_OK(t, db_read_start(f.d, &p.read));
+    rounds_until(f.l, &p.told);
+    CHECK_OK(t, p.e);
+    CHECK_INT(t, -1, p.found);
+    CHECK_OK(t, read_one(&f, &found));
+    CHECK_INT(t, 1, found);
+    closed(&f);
+}
+
 static void a_read_goes_on_after_a_cut(struct test *t)
 {
     struct fixture f = opened(t);
@@ -748,5 +779,5 @@ static void what_is_no_text_is_refused(struct test *t)
 DB_TEST_MAIN(TEST(a_batch_lands_once_though_its_answer_is_lost), TEST(an_old_sending_does_nothing_when_it_thaws),
              TEST(a_killed_session_is_no_failure), TEST(a_cancelled_wait_is_no_acknowledgement),
              TEST(the_primary_may_go_and_come_back), TEST(closing_does_not_wait_for_a_dead_primary),
-             TEST(whatever_happens_each_happens_once), TEST(a_read_waits_for_its_position), TEST(a_read_goes_on_after_a_cut), TEST(what_is_no_text_is_refused),
+             TEST(whatever_happens_each_happens_once), TEST(a_read_waits_for_its_position), TEST(a_read_goes_on_after_a_cut), TEST(a_failure_in_a_rehearsal_is_told), TEST(what_is_no_text_is_refused),
              TEST(the_nearest_replica_answers_what_it_has), TEST(a_primary_that_was_is_not_read), TEST(the_writer_follows_a_promotion))
