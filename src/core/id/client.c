@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdlib.h>
 #include "base/mem.h"
+#include "crypto/digest.h"
 #include "id/payload.h"
 #include "id/sasl.h"
 
@@ -30,6 +31,7 @@ struct ask {
     ident_key_fn   *key_fn;
     ident_users_fn *users_fn;
     ident_count_fn *count_fn;
+    ident_devices_fn *devices_fn;
     void           *arg;
 };
 
@@ -218,6 +220,65 @@ enum err ident_user_count(struct bus *b, ident_count_fn *fn, void *arg)
     buf_init(&payload, 0);
     codec_begin(&payload, IDENT_PAYLOAD_VERSION);
     return send(b, "ident.user.count", &payload, count_replied, (struct ask){ .count_fn = fn, .arg = arg });
+}
+
+/* ---- devices ---- */
+
+uint64_t ident_device_id(struct str agent_id)
+{
+    uint8_t  hash[32];
+    uint64_t id = 0;
+
+    if (!agent_id.len)
+        return 0;
+    digest(DIGEST_SHA256, agent_id, hash);
+    for (int i = 0; i < 8; i++)
+        id = id << 8 | hash[i];
+    return id ? id : 1;
+}
+
+static void devices_replied(void *arg, enum err e, struct str payload)
+{
+    struct ask          q = *(struct ask *)arg;
+    struct codec_reader r = codec_open(payload, IDENT_PAYLOAD_VERSION);
+    uint64_t            count = e ? 0 : codec_u64(&r);
+    struct ident_device devices[IDENT_DEVICES_MAX];
+
+    free(arg);
+    if (count > IDENT_DEVICES_MAX)
+        e = ERR_INVALID;
+    for (uint64_t i = 0; i < count && !e; i++) {
+        devices[i].id = codec_u64(&r);
+        devices[i].software = codec_str(&r, IDENT_DEVICE_TEXT_BYTES_MAX);
+        devices[i].name = codec_str(&r, IDENT_DEVICE_TEXT_BYTES_MAX);
+        devices[i].seen_us = codec_i64(&r);
+        devices[i].expires_us = codec_i64(&r);
+    }
+    if (!e && !codec_ok(&r))
+        e = ERR_INVALID;
+    q.devices_fn(q.arg, e, devices, e ? 0 : (int)count);
+}
+
+enum err ident_devices(struct bus *b, struct str user, ident_devices_fn *fn, void *arg)
+{
+    struct buf payload;
+
+    buf_init(&payload, BUS_PAYLOAD_BYTES_MAX);
+    codec_begin(&payload, IDENT_PAYLOAD_VERSION);
+    codec_put_str(&payload, user);
+    return send(b, "ident.device.list", &payload, devices_replied, (struct ask){ .devices_fn = fn, .arg = arg });
+}
+
+enum err ident_device_end(struct bus *b, struct str user, uint64_t id, bool others, ident_done_fn *fn, void *arg)
+{
+    struct buf payload;
+
+    buf_init(&payload, BUS_PAYLOAD_BYTES_MAX);
+    codec_begin(&payload, IDENT_PAYLOAD_VERSION);
+    codec_put_str(&payload, user);
+    codec_put_u64(&payload, id);
+    codec_put_u64(&payload, others);
+    return send(b, "ident.device.end", &payload, done_replied, (struct ask){ .done_fn = fn, .arg = arg });
 }
 
 /* ---- keys ---- */

@@ -1,6 +1,7 @@
 /* fast.c: FAST tokens (XEP-0484 0.2) and hashed-token messages.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "id/fast.h"
+#include "base/arena.h"
 #include "base/mem.h"
 #include "crypto/digest.h"
 #include "id/accounts.h"
@@ -35,7 +36,7 @@ void fast_hash(struct str token, const char *label, struct str binding, uint8_t 
 enum err fast_load(struct db_conn *c, struct str user, struct str agent, struct fast_token slots[2])
 {
     static struct db_sql get = {
-        "SELECT slot, mechanism, secret, expires_us, last_count FROM fast_token WHERE name = ?1 AND agent = ?2" };
+        "SELECT slot, mechanism, secret, expires_us, last_count, seen_us FROM fast_token WHERE name = ?1 AND agent = ?2" };
     struct db_stmt *s = db_prepare(c, &get);
     enum err e;
 
@@ -51,6 +52,7 @@ enum err fast_load(struct db_conn *c, struct str user, struct str agent, struct 
                    str_copy(db_text(s, 2), t->secret, sizeof t->secret);
         t->expires_us = db_i64(s, 3);
         t->last_count = (uint64_t)db_i64(s, 4);
+        t->seen_us = db_i64(s, 5);
     }
     db_done(s);
     return e == ERR_NOT_FOUND ? OK : e;
@@ -91,6 +93,7 @@ static enum err note_use(struct db_conn *c, const struct fast_change *f)
 {
     static struct db_sql end_all = { "DELETE FROM fast_token WHERE name = ?1 AND agent = ?2" };
     static struct db_sql count = { "UPDATE fast_token SET last_count = ?3 WHERE name = ?1 AND agent = ?2 AND slot = 0" };
+    static struct db_sql seen = { "UPDATE fast_token SET seen_us = ?3 WHERE name = ?1 AND agent = ?2" };
     int64_t  slot = FAST_CURRENT;
     enum err e = slot_of_used(c, f, &slot);
 
@@ -103,16 +106,17 @@ static enum err note_use(struct db_conn *c, const struct fast_change *f)
         e = promote(c, f);
     if (!e && f->count)
         e = db_run(c, &count, "ssi", f->user, f->agent, (int64_t)f->count);
-    return e;
+    return e ? e : db_run(c, &seen, "ssi", f->user, f->agent, f->now_us);
 }
 
 static enum err issue(struct db_conn *c, const struct fast_change *f)
 {
     static struct db_sql put = {
-        "INSERT INTO fast_token(name, agent, slot, mechanism, secret, created_us, expires_us, last_count)"
-        " VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, 0) ON CONFLICT (name, agent, slot) DO UPDATE SET"
+        "INSERT INTO fast_token(name, agent, slot, mechanism, secret, created_us, expires_us, last_count, software, device, seen_us)"
+        " VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?5) ON CONFLICT (name, agent, slot) DO UPDATE SET"
         " mechanism = excluded.mechanism, secret = excluded.secret, created_us = excluded.created_us,"
-        " expires_us = excluded.expires_us, last_count = 0" };
+        " expires_us = excluded.expires_us, last_count = 0, software = excluded.software, device = excluded.device,"
+        " seen_us = excluded.seen_us" };
     static struct db_sql expire = { "DELETE FROM fast_token WHERE name = ?1 AND expires_us <= ?2" };
     static struct db_sql trim = {
         "DELETE FROM fast_token WHERE name = ?1 AND agent NOT IN"
@@ -120,7 +124,8 @@ static enum err issue(struct db_conn *c, const struct fast_change *f)
     enum err e = db_run(c, &expire, "si", f->user, f->now_us);
 
     if (!e)
-        e = db_run(c, &put, "ssssii", f->user, f->agent, f->issue, str_of(f->secret), f->now_us, f->expires_us);
+        e = db_run(c, &put, "ssssiiss", f->user, f->agent, f->issue, str_of(f->secret), f->now_us, f->expires_us,
+                   f->software.p ? f->software : STR(""), f->device.p ? f->device : STR(""));
     return e ? e : db_run(c, &trim, "si", f->user, (int64_t)FAST_AGENTS_MAX);
 }
 
@@ -138,4 +143,50 @@ enum err fast_apply(struct db_conn *c, const struct fast_change *f)
     if (!e && f->issue.len)
         e = issue(c, f);
     return e;
+}
+
+/* ---- a person looks at the devices, and ends some ---- */
+
+enum err fast_devices(struct db_conn *c, struct str user, int64_t now_us, fast_device_fn *fn, void *arg)
+{
+    static struct db_sql get = {
+        "SELECT agent, max(software), max(device), max(CASE WHEN seen_us > created_us THEN seen_us ELSE created_us END), max(expires_us)"
+        " FROM fast_token WHERE name = ?1 AND expires_us > ?2 GROUP BY agent ORDER BY agent LIMIT ?3" };
+    struct db_stmt *s = db_prepare(c, &get);
+    enum err        e;
+
+    if (!s)
+        return ERR_IO;
+    db_bind_str(s, 1, user);
+    db_bind_i64(s, 2, now_us);
+    db_bind_i64(s, 3, FAST_AGENTS_MAX);
+    while ((e = db_step(s)) == OK)
+        fn(arg, &(struct ident_device){ ident_device_id(db_text(s, 0)), db_text(s, 1), db_text(s, 2), db_i64(s, 3), db_i64(s, 4) });
+    db_done(s);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+enum err fast_end(struct db_conn *c, struct str user, uint64_t id, bool others)
+{
+    static struct db_sql get = { "SELECT DISTINCT agent FROM fast_token WHERE name = ?1" };
+    static struct db_sql end = { "DELETE FROM fast_token WHERE name = ?1 AND agent = ?2" };
+    struct db_stmt *s = db_prepare(c, &get);
+    struct arena    a;
+    struct str      agents[2 * FAST_AGENTS_MAX];
+    int             n = 0;
+    enum err        e;
+
+    if (!s)
+        return ERR_IO;
+    arena_init(&a);
+    db_bind_str(s, 1, user);
+    while ((e = db_step(s)) == OK)
+        if ((ident_device_id(db_text(s, 0)) == id) != others && n < 2 * FAST_AGENTS_MAX)
+            agents[n++] = arena_str(&a, db_text(s, 0));
+    db_done(s);
+    e = e == ERR_NOT_FOUND ? OK : e;
+    for (int i = 0; i < n && !e; i++)
+        e = db_run(c, &end, "ss", user, agents[i]);
+    arena_done(&a);
+    return e || n ? e : ERR_NOT_FOUND;
 }

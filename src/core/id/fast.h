@@ -20,9 +20,10 @@ enum {
     FAST_HASH_BYTES = 32,
     FAST_TOKEN_CHARS = 43,              /* 258 bits */
     FAST_AGENT_BYTES_MAX = 128,         /* XEP-0388: a UUID, 36 */
-    FAST_AGENTS_MAX = 64,               /* clients of one user with a token; the one not renewed longest makes room */
+    FAST_AGENTS_MAX = IDENT_DEVICES_MAX,    /* clients of one user with a token; the one not renewed longest makes room */
     FAST_MECHANISM_BYTES_MAX = 32,
     FAST_MESSAGE_BYTES_MAX = 1023 + 1 + FAST_HASH_BYTES,
+    FAST_SEEN_US = 10 * 60 * 1000000,   /* its last use is known so well: not every log-in is a write */
 };
 
 /* initiator-msg = authcid NUL initiator-hashed-token */
@@ -36,7 +37,7 @@ struct fast_token {
     bool     there;
     char     mechanism[FAST_MECHANISM_BYTES_MAX];
     char     secret[FAST_TOKEN_CHARS + 1];
-    int64_t  expires_us;
+    int64_t  expires_us, seen_us;
     uint64_t last_count;
 };
 /* Fills both slots, whether or not the user exists. OK, ERR_IO … */
@@ -44,13 +45,20 @@ enum err fast_load(struct db_conn *c, struct str user, struct str agent, struct 
 
 /* What a log-in does to its client's tokens, in one step on the writer. */
 struct fast_change {
-    struct str user, agent;
+    struct str user, agent, software, device;
     struct str used;                    /* the token that logged in; empty: a password did */
     uint64_t   count;                   /* replay counter, 0: none was sent */
     bool       invalidate;
+    bool       quiet;                   /* only when it was seen: nobody waits for that */
     struct str issue;                   /* mechanism of a new token; empty: none */
     char       secret[FAST_TOKEN_CHARS + 1];    /* the new one */
     int64_t    now_us, expires_us;
 };
 /* ERR_DENIED: the used token has ended or the counter was used meanwhile, or the account is gone. */
 enum err fast_apply(struct db_conn *c, const struct fast_change *f);
+
+/* The clients of a user that have a token which has not expired; at most FAST_AGENTS_MAX. Texts are borrowed until `fn` returns. */
+typedef void fast_device_fn(void *arg, const struct ident_device *d);
+enum err fast_devices(struct db_conn *c, struct str user, int64_t now_us, fast_device_fn *fn, void *arg);
+/* Ends the tokens of one, or of all others. ERR_NOT_FOUND: none was there. */
+enum err fast_end(struct db_conn *c, struct str user, uint64_t id, bool others);

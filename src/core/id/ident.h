@@ -41,6 +41,7 @@ struct sasl_start {
     struct str end_point;           /* tls-server-end-point binding */
     struct str peer_key;            /* address, for rate limits and the log */
     struct str agent_id;            /* XEP-0388 user-agent id: binds FAST tokens to a device; may be empty */
+    struct str software, device;    /* what it calls itself; kept with its token */
     struct str fast_request;        /* XEP-0484: mechanism a token is wanted for; empty: none */
     uint64_t   fast_count;          /* XEP-0484 replay counter, 0 if none was sent */
     bool       fast_invalidate;
@@ -78,6 +79,17 @@ enum err ident_user_exists(struct bus *b, struct str user, ident_done_fn *fn, vo
 enum err ident_user_register(struct bus *b, struct str user, struct str password, struct str peer_key, ident_done_fn *fn, void *arg);
 enum err ident_user_password(struct bus *b, struct str user, struct str password, ident_done_fn *fn, void *arg);
 enum err ident_user_delete(struct bus *b, struct str user, ident_done_fn *fn, void *arg);
+
+/* The devices of an account that hold a token (FAST): what a person may see of them, and end. Not for web.
+ *   device_end  of the one with that id, or with `others` of all but that one; OK; ERR_NOT_FOUND: there was none. The tokens are
+ *               gone for good then; sessions are talk's. */
+enum { IDENT_DEVICE_TEXT_BYTES_MAX = 100, IDENT_DEVICES_MAX = 64 };
+struct ident_device { uint64_t id; struct str software, name; int64_t seen_us, expires_us; };     /* seen: to some ten minutes */
+typedef void ident_devices_fn(void *arg, enum err e, const struct ident_device *devices, int count);     /* borrowed */
+enum err ident_devices(struct bus *b, struct str user, ident_devices_fn *fn, void *arg);
+enum err ident_device_end(struct bus *b, struct str user, uint64_t id, bool others, ident_done_fn *fn, void *arg);
+/* The id of the device that calls itself so (XEP-0388 user-agent id); 0: it does not. Tells nobody what that id is. */
+uint64_t ident_device_id(struct str agent_id);
 
 /* A key of IDENT_KEY_BYTES for one purpose, the same each time and at every site, made from ident's secret, which it does not tell.
  * Purposes and who may ask: id/keys.c. ERR_DENIED: it is not for this asker. */

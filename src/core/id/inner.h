@@ -38,7 +38,7 @@ typedef void ident_handler_fn(struct ident *id, struct bus_request *rq, struct c
 ident_handler_fn logins_start, logins_step, logins_abort;
 ident_handler_fn users_exists, users_register, users_password, users_delete;
 ident_handler_fn users_add, users_disable, users_list, users_list_disabled, users_count, users_forgotten, ident_backup;
-ident_handler_fn ident_key_give;
+ident_handler_fn ident_key_give, devices_list, devices_end;
 
 void users_init(struct ident *id);
 void users_done(struct ident *id);

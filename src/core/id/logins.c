@@ -231,10 +231,14 @@ static void login_write(struct login *g, struct bus_request *rq, const struct sa
     }
     g->op.apply = change_apply;
     g->op.done = change_done;
+    if (g->change.quiet) {
+        g->rq = NULL;
+        tell_success(g, rq, &g->answer);
+    }
     e = commit_add(g->ident->db, &g->op);
     if (e)
         change_done(&g->op, e);
-    else if (!g->must && db_is_shared(g->ident->db))
+    else if (!g->must && !g->change.quiet && db_is_shared(g->ident->db))
         timer_start(g->ident->loop, &g->patience, TOKEN_WAIT_MS, out_of_patience);
 }
 

@@ -38,5 +38,10 @@ const struct db_migration id_migrations[] = {
       ");" },
     /* Accounts that are gone here while others may still have something of theirs: told until they say that nothing is left. */
     { 2, "id", "CREATE TABLE deletion (name TEXT NOT NULL PRIMARY KEY, at_us BIGINT NOT NULL);" },
+    /* What a person recognises a device by (XEP-0388 §2.3.2), and when its token was last used. */
+    { 3, "id",
+      "ALTER TABLE fast_token ADD COLUMN software TEXT NOT NULL DEFAULT '';"
+      "ALTER TABLE fast_token ADD COLUMN device TEXT NOT NULL DEFAULT '';"
+      "ALTER TABLE fast_token ADD COLUMN seen_us BIGINT NOT NULL DEFAULT 0;" },
     { 0 },
 };

@@ -34,6 +34,8 @@ void sasl_start_write(struct buf *out, const struct sasl_start *s)
     codec_put_u64(out, s->fast_count);
     codec_put_u64(out, s->fast_invalidate);
     codec_put_u64(out, s->binding_offered);
+    codec_put_str(out, s->software.p ? s->software : STR(""));
+    codec_put_str(out, s->device.p ? s->device : STR(""));
 }
 
 enum err sasl_start_read(struct str payload, struct sasl_start *out)
@@ -50,6 +52,8 @@ enum err sasl_start_read(struct str payload, struct sasl_start *out)
     out->fast_count = codec_u64(&r);
     out->fast_invalidate = codec_u64(&r) != 0;
     out->binding_offered = codec_u64(&r) != 0;
+    out->software = codec_str(&r, IDENT_DEVICE_TEXT_BYTES_MAX);
+    out->device = codec_str(&r, IDENT_DEVICE_TEXT_BYTES_MAX);
     return codec_ok(&r) ? OK : ERR_INVALID;
 }
 

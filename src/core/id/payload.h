@@ -18,6 +18,8 @@
  *   ident.user.list        after, count u64                 count u64, then user, created_us i64, disabled u64 each
  *   ident.user.list_disabled  the same, of those that are
  *   ident.user.count       -                                all i64, disabled i64
+ *   ident.device.list      user                             count u64, then struct ident_device each
+ *   ident.device.end       user, id u64, others 0 or 1      -
  * for people who run the server, not for talk and web:
  *   ident.backup           path                             -, or with an error: sentence
  * SPDX-License-Identifier: AGPL-3.0-or-later */

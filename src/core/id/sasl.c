@@ -263,6 +263,7 @@ static enum sasl_failure token_check(struct sasl_exchange *x, const struct fast_
         return SASL_NOT_AUTHORIZED;
     x->used_new = is_new;
     x->used_expires_us = t->expires_us;
+    x->used_seen_us = t->seen_us;
     memcpy(x->used, t->secret, sizeof x->used);
     return SASL_FINE;
 }
@@ -305,7 +306,8 @@ bool sasl_change(const struct sasl_exchange *x, const struct sasl_env *env, int6
     bool token = x->used[0] != 0;
     bool due = token && !x->fast_invalidate && x->used_expires_us - now_us < env->fast_lifetime_us / 2;
 
-    *out = (struct fast_change){ .user = str_of(x->user), .agent = str_of(x->agent), .now_us = now_us,
+    *out = (struct fast_change){ .user = str_of(x->user), .agent = str_of(x->agent), .software = str_of(x->software),
+                                 .device = str_of(x->device), .now_us = now_us,
                                  .expires_us = now_us + env->fast_lifetime_us };
     if (!x->agent[0])
         return false;                   /* tokens belong to a client that has a name (XEP-0484 §5.1) */
@@ -321,7 +323,8 @@ bool sasl_change(const struct sasl_exchange *x, const struct sasl_env *env, int6
     if (out->issue.len)
         random_token(out->secret, FAST_TOKEN_CHARS);
     *must = out->count > 0 || out->invalidate;
-    return *must || out->issue.len || x->used_new;
+    out->quiet = !*must && !out->issue.len && !x->used_new;
+    return !out->quiet || (token && now_us - x->used_seen_us > FAST_SEEN_US);
 }
 
 /* ---- the table ---- */
@@ -360,7 +363,8 @@ enum sasl_failure sasl_begin(struct sasl_exchange *x, const struct sasl_start *s
         return SASL_INVALID_MECHANISM;
     if (s->exporter.len > sizeof x->exporter || s->end_point.len > sizeof x->end_point ||
         s->fast_count > INT64_MAX || !str_copy(s->peer_key, x->peer_key, sizeof x->peer_key) ||
-        !str_copy(s->agent_id, x->agent, sizeof x->agent))
+        !str_copy(s->agent_id, x->agent, sizeof x->agent) || !str_copy(s->software, x->software, sizeof x->software) ||
+        !str_copy(s->device, x->device, sizeof x->device))
         return SASL_MALFORMED_REQUEST;
     if (s->exporter.len)
         memcpy(x->exporter, s->exporter.p, x->exporter_bytes = s->exporter.len);

@@ -41,6 +41,7 @@ struct sasl_exchange {
     char     exporter[TLS_BINDING_BYTES_MAX], end_point[TLS_BINDING_BYTES_MAX];
     char     peer_key[SASL_PEER_BYTES_MAX + 1];
     char     agent[FAST_AGENT_BYTES_MAX + 1];
+    char     software[IDENT_DEVICE_TEXT_BYTES_MAX + 1], device[IDENT_DEVICE_TEXT_BYTES_MAX + 1];
     const char *fast_request;           /* one of ident_fast_mechanisms, or NULL */
     uint64_t fast_count;
     bool     fast_invalidate, binding_offered;
@@ -52,7 +53,7 @@ struct sasl_exchange {
     bool     plain_right;
     bool     used_new;                  /* HT: the token stood in the new slot */
     char     used[FAST_TOKEN_CHARS + 1];
-    int64_t  used_expires_us;
+    int64_t  used_expires_us, used_seen_us;
 };
 
 enum sasl_next { SASL_NEXT_ANSWER, SASL_NEXT_HASH };

@@ -30,6 +30,8 @@ static const struct ident_row rows[] = {
     { "ident.user.list",          users_list,          TALK },
     { "ident.user.list_disabled", users_list_disabled, TALK },
     { "ident.user.count",         users_count,         TALK },
+    { "ident.device.list",        devices_list,        TALK },
+    { "ident.device.end",         devices_end,         TALK },
     { "ident.backup",             ident_backup,        OPERATORS },
 };
 

@@ -506,6 +506,76 @@ static void clients_with_tokens_are_bounded(struct test *t)
     teardown(&f);
 }
 
+struct seen_devices { int count; struct ident_device last; };
+
+static void take_device(void *arg, const struct ident_device *d)
+{
+    struct seen_devices *g = arg;
+
+    g->count++;
+    g->last = *d;
+}
+
+static struct seen_devices devices_of_alice(struct test *t, struct fixture *f)
+{
+    struct seen_devices g = { 0 };
+
+    CHECK_OK(t, fast_devices(f->c, STR("alice"), clock_us(), take_device, &g));
+    return g;
+}
+
+/* When a device was seen is known to ten minutes; a log-in within them writes nothing, and one behind them keeps nobody waiting. */
+static void a_log_in_shows_on_the_list(struct test *t)
+{
+    struct fast_change  ch;
+    struct fixture      f;
+    struct str          token, next;
+    bool                must;
+
+    if (!setup(t, &f))
+        return;
+    token = first_token(t, &f, "HT-SHA-256-NONE");
+    CHECK_INT(t, 1, devices_of_alice(t, &f).count);
+    CHECK_INT(t, SASL_FINE, token_login(&f, (struct sasl_start){ 0 }, token, &next));    /* the new token has arrived: that is kept */
+    CHECK_INT(t, START_US, devices_of_alice(t, &f).last.seen_us);
+    clock_set_us(START_US + FAST_SEEN_US);
+    CHECK_INT(t, SASL_FINE, token_login(&f, (struct sasl_start){ 0 }, token, &next));
+    CHECK_INT(t, START_US, devices_of_alice(t, &f).last.seen_us);
+    clock_set_us(START_US + FAST_SEEN_US + 1);
+    begin(&f, with((struct sasl_start){ .mechanism = STR("HT-SHA-256-NONE"), .agent_id = STR("phone") }),
+          client_token(&f.a, "alice", token, STR_NULL));
+    CHECK(t, sasl_change(&f.x, &f.env, clock_us(), &ch, &must) && !must && ch.quiet);
+    CHECK_OK(t, fast_apply(f.c, &ch));
+    CHECK_INT(t, START_US + FAST_SEEN_US + 1, devices_of_alice(t, &f).last.seen_us);
+    clock_set_us(START_US + 400 * DAY_US);
+    CHECK_INT(t, 0, devices_of_alice(t, &f).count);     /* its token has expired */
+    teardown(&f);
+}
+
+static void one_device_or_all_others_end(struct test *t)
+{
+    struct fast_change ch = { .user = STR("alice"), .issue = STR("HT-SHA-256-NONE"), .now_us = START_US, .expires_us = START_US + DAY_US };
+    struct fixture f;
+
+    if (!setup(t, &f))
+        return;
+    for (int i = 0; i < 5; i++) {
+        ch.agent = arena_printf(&f.a, "agent %d", i);
+        random_token(ch.secret, FAST_TOKEN_CHARS);
+        CHECK_OK(t, fast_apply(f.c, &ch));
+    }
+    CHECK_OK(t, fast_end(f.c, STR("alice"), ident_device_id(STR("agent 1")), false));
+    CHECK_INT(t, ERR_NOT_FOUND, fast_end(f.c, STR("alice"), ident_device_id(STR("agent 1")), false));
+    CHECK_INT(t, ERR_NOT_FOUND, fast_end(f.c, STR("bob"), ident_device_id(STR("agent 2")), false));
+    CHECK_INT(t, 4, devices_of_alice(t, &f).count);
+    CHECK_OK(t, fast_end(f.c, STR("alice"), ident_device_id(STR("agent 3")), true));
+    CHECK_INT(t, 1, devices_of_alice(t, &f).count);
+    CHECK(t, devices_of_alice(t, &f).last.id == ident_device_id(STR("agent 3")));
+    CHECK_OK(t, fast_end(f.c, STR("alice"), 0, true));      /* who asks has none */
+    CHECK_INT(t, 0, devices_of_alice(t, &f).count);
+    teardown(&f);
+}
+
 static void unknown_mechanisms_are_refused(struct test *t)
 {
     struct fixture f;
@@ -526,4 +596,5 @@ DB_TEST_MAIN(TEST(scram_lets_the_owner_in), TEST(a_name_is_normalised), TEST(a_b
           TEST(a_token_lets_its_client_in), TEST(a_token_keeps_to_its_mechanism), TEST(rotation_survives_a_lost_answer),
           TEST(an_old_token_expires), TEST(a_counter_stops_replays), TEST(racing_replays_meet_at_the_write),
           TEST(logging_out_ends_the_token), TEST(a_new_password_ends_all_tokens), TEST(clients_with_tokens_are_bounded),
+          TEST(a_log_in_shows_on_the_list), TEST(one_device_or_all_others_end),
           TEST(unknown_mechanisms_are_refused))

@@ -464,6 +464,54 @@ static void tokens_are_given_and_used_over_the_bus(struct test *t)
     teardown(&f);
 }
 
+static void devices_came(void *arg, enum err e, const struct ident_device *devices, int count)
+{
+    struct fixture *f = arg;
+
+    done(f, e);
+    f->count = count;
+    f->payload = count ? keep(f, devices[0].name) : STR_NULL;
+}
+
+static void an_owner_sees_and_ends_devices_over_the_bus(struct test *t)
+{
+    struct sasl_start s = { .agent_id = STR("phone"), .software = STR("app"), .device = STR("봉수 폰"), .fast_request = STR("HT-SHA-256-NONE") };
+    struct sasl_start ht = { .agent_id = STR("phone"), .mechanism = STR("HT-SHA-256-NONE") };
+    struct fixture f;
+
+    if (!setup(t, &f, (struct ident_options){ 0 }))
+        return;
+    CHECK_OK(t, ask(t, &f, f.keeper, "ident.user.add", "alice", "pw"));
+    CHECK_INT(t, SASL_FINE, scram(t, &f, "alice", "pw", s));
+    ht.initial = client_token(&f.a, "alice", f.sasl.fast_token, STR_NULL);
+    CHECK_OK(t, ident_devices(f.talk, STR("alice"), devices_came, &f));
+    wait_answer(t, &f);
+    CHECK_OK(t, f.e);
+    CHECK_INT(t, 1, f.count);
+    CHECK_STR(t, "봉수 폰", f.payload);
+    CHECK_OK(t, ident_devices(f.web, STR("alice"), devices_came, &f));
+    wait_answer(t, &f);
+    CHECK_INT(t, ERR_DENIED, f.e);
+    CHECK_OK(t, ident_device_end(f.courier, STR("alice"), ident_device_id(STR("phone")), false, done, &f));
+    wait_answer(t, &f);
+    CHECK_INT(t, ERR_DENIED, f.e);
+    /* what could not be written has not happened */
+    fault_arm("db.commit", 0, on_server() ? ERR_IO : ERR_FULL);
+    CHECK_OK(t, ident_device_end(f.talk, STR("alice"), ident_device_id(STR("phone")), false, done, &f));
+    wait_answer(t, &f);
+    CHECK_INT(t, on_server() ? ERR_IO : ERR_FULL, f.e);
+    fault_disarm("db.commit");
+    CHECK_INT(t, SASL_FINE, start(t, &f, ht));
+    CHECK_OK(t, ident_device_end(f.talk, STR("alice"), ident_device_id(STR("phone")), false, done, &f));
+    wait_answer(t, &f);
+    CHECK_OK(t, f.e);
+    CHECK_INT(t, SASL_NOT_AUTHORIZED, start(t, &f, ht));
+    CHECK_OK(t, ident_device_end(f.talk, STR("alice"), ident_device_id(STR("phone")), false, done, &f));
+    wait_answer(t, &f);
+    CHECK_INT(t, ERR_NOT_FOUND, f.e);
+    teardown(&f);
+}
+
 /* A full disk keeps nobody out; only a replay counter needs its write. */
 static void a_failed_write_keeps_nobody_out(struct test *t)
 {
@@ -490,7 +538,8 @@ static void a_failed_write_keeps_nobody_out(struct test *t)
 static void cut_payloads_are_refused(struct test *t)
 {
     static const char *const subjects[] = { "ident.sasl.start", "ident.sasl.step", "ident.sasl.abort", "ident.user.exists",
-        "ident.user.add", "ident.user.password", "ident.user.delete", "ident.user.disable", "ident.user.list", "ident.backup" };
+        "ident.user.add", "ident.user.password", "ident.user.delete", "ident.user.disable", "ident.user.list", "ident.device.list",
+        "ident.device.end", "ident.backup" };
     struct sasl_start s = { .mechanism = STR("SCRAM-SHA-1"), .initial = STR("n,,n=u,r=x"), .agent_id = STR("a") };
     struct buf out = { 0 };
     struct fixture f;
@@ -568,5 +617,6 @@ DB_TEST_MAIN(TEST(an_account_lives_through_the_bus), TEST(registration_has_its_l
           TEST(administrators_count_disable_and_list), TEST(a_name_is_free_when_nothing_is_left_of_it),
           TEST(a_client_may_begin_without_words), TEST(an_exchange_ends_when_left_alone),
           TEST(guessing_stops_the_guesser_alone), TEST(tokens_are_given_and_used_over_the_bus),
+          TEST(an_owner_sees_and_ends_devices_over_the_bus),
           TEST(a_failed_write_keeps_nobody_out), TEST(cut_payloads_are_refused), TEST(ending_answers_what_is_under_way),
           TEST(a_key_is_told_to_whom_it_is_for))

@@ -18,19 +18,20 @@ const struct db_migration devices_migrations[] = {
       "CREATE INDEX device_node ON device(node);"
       "CREATE TABLE node(id INTEGER PRIMARY KEY, beat INTEGER NOT NULL);" },
     { 2, "device", "ALTER TABLE device ADD COLUMN since INTEGER NOT NULL DEFAULT 0;" },
+    { 3, "device", "ALTER TABLE device ADD COLUMN agent INTEGER NOT NULL DEFAULT 0;" },
     { 0 },
 };
 
 static struct db_sql device_write = {
-    "INSERT INTO device(id, owner, node, resource, priority, reach, since)"
-    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, last + ?7 FROM log_order WHERE one = 1"
-    " ON CONFLICT(id) DO UPDATE SET node = excluded.node, priority = excluded.priority, reach = excluded.reach,"
+    "INSERT INTO device(id, owner, node, resource, priority, reach, since, agent)"
+    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, last + ?7, ?8 FROM log_order WHERE one = 1"
+    " ON CONFLICT(id) DO UPDATE SET node = excluded.node, priority = excluded.priority, reach = excluded.reach, agent = excluded.agent,"
     " since = CASE WHEN device.reach = 0 THEN excluded.since ELSE device.since END" };
 static struct db_sql device_delete = { "DELETE FROM device WHERE id = ?1 AND node = ?2" };
 static struct db_sql node_delete = {
     "DELETE FROM device WHERE node = ?1 AND coalesce((SELECT beat FROM node WHERE id = ?1), 0) = ?2" };
 static struct db_sql beat_delete = { "DELETE FROM node WHERE id = ?1 AND beat = ?2" };
-static struct db_sql devices_select = { "SELECT id, node, resource, priority, reach FROM device WHERE owner = ?1 AND node <> ?2" };
+static struct db_sql devices_select = { "SELECT id, node, resource, priority, reach, agent FROM device WHERE owner = ?1 AND node <> ?2" };
 
 /* What came for the owner behind a place, if nobody took messages then; who has come since has not been sent it. */
 static struct db_sql aside_behind = {
@@ -69,7 +70,7 @@ void devices_load(struct person *p, struct db_conn *c)
     db_bind_i64(row, 2, p->talk->node);
     while (db_step(row) == OK) {
         struct device d = { .key = db_i64(row, 0), .node = db_i64(row, 1), .resource = str_dup(db_text(row, 2)),
-                            .priority = (int8_t)db_i64(row, 3), .reach = db_i64(row, 4) != 0 };
+                            .priority = (int8_t)db_i64(row, 3), .reach = db_i64(row, 4) != 0, .agent = db_i64(row, 5) };
         device_put(p, &d);
     }
     db_done(row);
@@ -95,7 +96,8 @@ void devices_take(struct person *p, struct person *fresh)
 void devices_event(struct person *p, const struct event *e)
 {
     int           at = device_at(p, e->key);
-    struct device d = { .key = e->key, .node = e->node, .priority = (int8_t)e->number, .reach = (e->flags & EVENT_REACH) != 0 };
+    struct device d = { .key = e->key, .node = e->node, .priority = (int8_t)e->number, .reach = (e->flags & EVENT_REACH) != 0,
+                        .agent = e->shown };
 
     if (at >= 0)
         device_drop(p, at);
@@ -129,7 +131,7 @@ struct device_op {
     struct change  change;
     struct person *person;
     uint64_t       session_id;      /* not the change's: what a client sends does not wait for this row */
-    int64_t        key, owner, node, priority;
+    int64_t        key, owner, node, priority, agent;
     bool           gone, reach, left;   /* left: it took messages until now… */
     int64_t        seen;                /* …and had seen its owner's log so far */
     char          *resource;
@@ -145,8 +147,8 @@ static enum err device_apply(struct db_conn *c, struct change *ch)
     if (o->gone)
         e = db_run(c, &device_delete, "ii", o->key, o->node);
     else
-        e = db_run(c, &device_write, "iiisiii", o->key, o->owner, o->node, str_of(o->resource), o->priority, (int64_t)o->reach,
-                   (int64_t)ch->talk->order.count);
+        e = db_run(c, &device_write, "iiisiiii", o->key, o->owner, o->node, str_of(o->resource), o->priority, (int64_t)o->reach,
+                   (int64_t)ch->talk->order.count, o->agent);
     /* Until this moment its row said that somebody is there: what was stored meanwhile has found nobody. */
     return e || !o->left ? e : db_run(c, &aside_behind, "ii", o->owner, o->seen);
 }
@@ -154,7 +156,7 @@ static enum err device_apply(struct db_conn *c, struct change *ch)
 static void tell(struct talk *t, const struct device_op *o)
 {
     event_send(t, &(struct event){ .kind = EVENT_DEVICE, .local = o->person->jid.local, .key = o->key, .node = o->node,
-                                   .jid = str_of(o->resource), .number = o->priority,
+                                   .jid = str_of(o->resource), .number = o->priority, .shown = o->agent,
                                    .flags = (o->gone ? EVENT_GONE : 0) | (o->reach ? EVENT_REACH : 0) | (o->left ? EVENT_ASIDE : 0) });
 }
 
@@ -183,7 +185,8 @@ static void device_done(struct talk *t, struct change *ch, enum err e)
 static void tell_now(const struct session *s)
 {
     event_send(s->talk, &(struct event){ .kind = EVENT_DEVICE, .local = s->jid.local, .key = s->key, .node = s->talk->node,
-                                         .jid = s->jid.resource, .number = s->priority, .flags = s->reached ? EVENT_REACH : 0 });
+                                         .jid = s->jid.resource, .number = s->priority, .shown = s->agent,
+                                         .flags = s->reached ? EVENT_REACH : 0 });
 }
 
 void devices_tell(struct person *p)
@@ -209,6 +212,7 @@ static void queue(struct session *s, bool gone)
     o->owner = person_number(s->person);
     o->node = t->node;
     o->priority = s->priority;
+    o->agent = s->agent;
     o->gone = gone;
     o->reach = !gone && session_takes_messages(s);
     o->left = s->reached && !o->reach;

@@ -1,7 +1,7 @@
 /* devices.h: where a person is, in a cluster: the table `device` has a row for each bound session of every worker, and each worker
  * that has the person in memory keeps a copy of the others' rows (events tell of changes).
  *
- *   device(id, owner, node, resource, priority, reach, since)     reach: it takes messages to the bare JID, of those behind `since`
+ *   device(id, owner, node, resource, priority, reach, since, agent)     reach: it takes messages to the bare JID, of those behind `since`
  *
  * A message is put aside for later (table offline) in its own transaction, if no row of its recipient says `reach`. Both take the
  * lock of the log's order, so for each message it is decided: before the device came, or after. When one leaves, what came for it
@@ -14,7 +14,7 @@
 extern const struct db_migration devices_migrations[];
 
 struct device {                     /* of another worker */
-    int64_t key, node;
+    int64_t key, node, agent;       /* agent: session.agent */
     char   *resource;
     int8_t  priority;
     bool    reach;

@@ -7,6 +7,7 @@
 #include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/roster.h"
+#include "talk/signed_in.h"
 #include "talk/xep/xep0163_pep.h"
 #include "talk/xep/xep0191_blocking.h"
 #include "talk/xep/xep0227_export.h"
@@ -150,7 +151,7 @@ void event_take(struct talk *t, struct person *p, const struct event *e)
         [EVENT_PROBE] = take_probe, [EVENT_SHOW] = take_show, [EVENT_HIDE] = take_hide,
         [EVENT_ROSTER_PUSH] = take_roster_push, [EVENT_BLOCK_PUSH] = take_block_push, [EVENT_TO_DEVICE] = take_to_device,
         [EVENT_PEP] = take_pep, [EVENT_PEP_SHOW] = take_pep_show,
-        [EVENT_END] = take_end,
+        [EVENT_END] = take_end, [EVENT_SIGN_OUT] = signed_in_event,
     };
 
     (void)t;

@@ -123,6 +123,7 @@ static void succeed(struct session *s, const struct sasl_answer *a)
         refuse(s, SASL_TEMPORARY_AUTH_FAILURE);
         return;
     }
+    s->agent = s->login->agent;
     metric_add(&logins, 1);
     s->login->profile->success(s, a->data, a);
 }
@@ -213,6 +214,7 @@ void login_start(struct session *s, const struct login_profile *p, struct sasl_s
     uint64_t     *arg;
 
     l->profile = p;
+    l->agent = (int64_t)ident_device_id(start->agent_id);
     if (l->exchange)
         ident_sasl_abort(s->talk->bus, l->exchange);
     l->exchange = 0;

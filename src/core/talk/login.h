@@ -18,6 +18,7 @@ struct login_profile {
 struct login {
     const struct login_profile *profile;
     uint64_t exchange;          /* at ident; 0: none */
+    int64_t  agent;             /* session.agent, once it is in */
     uint8_t  tries;
     char    *request;           /* SASL2 <authenticate/> or a <resume/>, as text, for after the answer */
     struct buf reply;           /* SASL2: what stands in <success/> so far */

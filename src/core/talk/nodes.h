@@ -25,7 +25,7 @@ enum event_kind {
     EVENT_CHANGED = 1,  /* the person's lists in the database are others now */
     EVENT_DELETED,      /* the account is gone */
     EVENT_WHO,          /* which devices are there? Each worker answers with DEVICE for its own */
-    EVENT_DEVICE,       /* key, node, jid: resource, number: priority, flags; or it is gone */
+    EVENT_DEVICE,       /* key, node, jid: resource, number: priority, shown: struct device's agent, flags; or it is gone */
     EVENT_CONFLICT,     /* jid: a resource that another node has bound, key: by whom, id: when */
     EVENT_LOGGED,       /* id, before, shown, flags, text: a message of the person's log; number: struct logged's wake_after */
     EVENT_AHEAD,        /* shown, flags, text: the same before it is stored; before, id: struct ahead_of */
@@ -42,6 +42,7 @@ enum event_kind {
     EVENT_PEP,          /* jid: a node, text: a notification without `to`, for the person's devices that want the node */
     EVENT_PEP_SHOW,     /* jid: an account, whose last items the person's devices may have from now on */
     EVENT_END,          /* jid: resource or empty, text: why. An administrator ends the person's sessions */
+    EVENT_SIGN_OUT,     /* jid, key, flags: struct sign_out. The person's own devices end others of theirs */
     EVENT_KINDS
 };
 
@@ -50,6 +51,7 @@ enum {
     EVENT_CARBONS = 4, EVENT_OFFLINE = 8,               /* messages */
     EVENT_INTERESTED = 16, EVENT_AVAILABLE = 32,        /* STANZA: for whom */
     EVENT_AGAIN = 64,                                   /* AHEAD: an answer to PENDING */
+    EVENT_OTHERS = 128,                                 /* SIGN_OUT */
 };
 
 struct event {

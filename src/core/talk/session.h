@@ -36,6 +36,7 @@ struct session {
     struct list       in_talk;       /* talk->sessions_all */
     struct list       in_person;     /* person->sessions, once bound */
     int64_t           key;           /* of its device row (devices.h); 0: none */
+    int64_t           agent;         /* ident_device_id of the client that logged in last; 0: it did not say (signed_in.h) */
     uint64_t          id;            /* handle: session_find(talk, id); in the log as "session" */
     struct jid        jid;           /* full once bound; bare after authentication; one malloc, freed with the session */
     struct login     *login;

@@ -239,7 +239,7 @@ static void it_waits_only_for_those_who_are_away(struct test *t)
     arena_init(&a);
     c = archive_with(t, &a, 0);
     CHECK_OK(t, archive_share(c));
-    CHECK_OK(t, db_exec(c, "INSERT INTO device VALUES (1, 2, 99, 'phone', 0, 1, 0), (2, 3, 99, 'phone', 0, 0, 0)"));
+    CHECK_OK(t, db_exec(c, "INSERT INTO device VALUES (1, 2, 99, 'phone', 0, 1, 0, 0), (2, 3, 99, 'phone', 0, 0, 0, 0)"));
     commit_all(t, c, &o, p, 2);
     CHECK(t, !p[0].offline);
     CHECK(t, p[1].offline);

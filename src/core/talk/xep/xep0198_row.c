@@ -19,15 +19,16 @@ const struct db_migration sm_migrations[] = {
     { 2, "stream",
       "ALTER TABLE stream ADD COLUMN node INTEGER NOT NULL DEFAULT 0;"
       "ALTER TABLE stream ADD COLUMN at INTEGER NOT NULL DEFAULT 0;" },
+    { 3, "stream", "ALTER TABLE stream ADD COLUMN agent INTEGER NOT NULL DEFAULT 0;" },
     { 0 },
 };
 
 static struct db_sql stream_write = {
-    "INSERT INTO stream(id, user, resource, received, acked, entries, log_pos, flags, priority, presence, node, at)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+    "INSERT INTO stream(id, user, resource, received, acked, entries, log_pos, flags, priority, presence, node, at, agent)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
     " ON CONFLICT(id) DO UPDATE SET resource = excluded.resource, received = excluded.received, acked = excluded.acked,"
     " entries = excluded.entries, log_pos = excluded.log_pos, flags = excluded.flags, priority = excluded.priority,"
-    " presence = excluded.presence, node = excluded.node, at = excluded.at" };
+    " presence = excluded.presence, node = excluded.node, at = excluded.at, agent = excluded.agent" };
 static struct db_sql stream_update = {
     "UPDATE stream SET received = ?2, acked = ?3, entries = ?4, log_pos = ?5 WHERE id = ?1" };
 static struct db_sql stream_delete = { "DELETE FROM stream WHERE id = ?1 AND node = ?2" };
@@ -39,7 +40,7 @@ struct row_op {
     struct commit_op op;
     struct talk     *talk;
     uint64_t         session_id;
-    int64_t          key, log_pos;
+    int64_t          key, log_pos, agent;
     uint32_t         received, acked;
     bool             whole;             /* the first time, or more than the counters changed */
     int              flags, priority;
@@ -63,9 +64,9 @@ static enum err row_apply(struct db_conn *c, struct commit_op *op)
     if (!o->whole)
         return db_run(c, &stream_update, "iiibi", o->key, (int64_t)o->received, (int64_t)o->acked,
                       buf_str(&o->entries), o->log_pos);
-    return db_run(c, &stream_write, "issiibiiisii", o->key, str_of(o->user), str_of(o->resource), (int64_t)o->received,
+    return db_run(c, &stream_write, "issiibiiisiii", o->key, str_of(o->user), str_of(o->resource), (int64_t)o->received,
                   (int64_t)o->acked, buf_str(&o->entries), o->log_pos, (int64_t)o->flags, (int64_t)o->priority,
-                  str_of(o->presence), o->talk->node, clock_us());
+                  str_of(o->presence), o->talk->node, clock_us(), o->agent);
 }
 
 static void row_done(struct commit_op *op, enum err e)
@@ -136,6 +137,7 @@ static void row_queue(struct session *s)
         o->resource = str_dup(s->jid.resource);
         o->presence = s->presence ? str_dup(str_of(s->presence)) : NULL;
         o->priority = s->priority;
+        o->agent = s->agent;
         o->flags = sm_flags(s);
         m->row_changed = false;
     }
@@ -322,7 +324,7 @@ void sm_end(struct session *s, bool keep)
 /* ---- read again at start ---- */
 
 static struct db_sql stream_all = {
-    "SELECT id, user, resource, received, acked, entries, log_pos, flags, priority, presence FROM stream" };
+    "SELECT id, user, resource, received, acked, entries, log_pos, flags, priority, presence, agent FROM stream" };
 
 static struct db_sql message_exists = { "SELECT 1 FROM message WHERE id = ?1" };
 
@@ -376,6 +378,7 @@ static bool restore_one(struct talk *t, struct db_stmt *row)
     m->log_pos = db_i64(row, 6);
     sm_flags_take(s, (uint64_t)db_i64(row, 7));
     s->priority = (int8_t)db_i64(row, 8);
+    s->agent = db_i64(row, 10);
     s->presence = presence.p ? str_dup(presence) : NULL;
     caps_restored(s);
     s->bound_us = clock_us();

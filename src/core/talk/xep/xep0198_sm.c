@@ -160,6 +160,7 @@ static void adopt(struct session *old, struct session *fresh)
     fresh->conn = NULL;
     old->transport = fresh->transport;
     old->secure = fresh->secure;
+    old->agent = fresh->agent;
     old->scan = fresh->scan;
     old->scan.bytes_max = old->talk->limits.stanza_bytes_max;
     if (old->ws) {

@@ -363,18 +363,27 @@ static enum err read_viewers(struct job *j, struct db_conn *c, int number, int *
     return e || there <= PROFILE_VIEWERS_MAX ? e : job_fail(j, &fault_limit);
 }
 
-/* Who is back in the basic profile's audience is shown that. */
+/* Who is back in the basic profile's audience is shown that; also what it has not, or they would go on showing the other's. */
 static enum err tell_basic(struct job *j, struct db_conn *c, struct str who)
 {
     struct asker owner = j->asker;
-    enum err e = OK;
+    struct profile p = {0};
+    enum err e;
 
     j->asker = (struct asker){.bare = who, .full = who};
+    e = read_basic(j, c, &p);
+    if (!p.name.len)
+        p.name = profile_local(j->service.bare);
     for (int i = 0; profile_news[i] && !e; i++) {
         struct node n;
         struct item item;
 
         e = item_last_seen(j, c, str_of(profile_news[i]), &n, &item);
+        if (e == ERR_NOT_FOUND) {
+            n = (struct node){.name = str_of(profile_news[i])};
+            item = (struct item){.publisher = j->service.bare};
+            e = profile_put_item(&j->work, &p, n.name, &item.id, &item.xml) ? OK : ERR_NOT_FOUND;
+        }
         if (!e)
             profile_tell_item(j, who, &n, &item);
         e = e == ERR_NOT_FOUND ? OK : e;

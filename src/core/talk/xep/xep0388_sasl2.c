@@ -91,6 +91,18 @@ static void sasl2_succeeded(struct session *s, struct str data, const struct sas
 
 static const struct login_profile sasl2_profile = { sasl2_challenge, sasl2_refused, sasl2_succeeded };
 
+/* What it calls itself, for people to read: cut where it is too long. */
+static struct str shown(struct session *s, const struct xml_node *agent, const char *name)
+{
+    struct str text = str_trim(xml_child_text(&s->talk->round, agent, name, NS_SASL2));
+
+    if (text.len > IDENT_DEVICE_TEXT_BYTES_MAX)
+        text.len = IDENT_DEVICE_TEXT_BYTES_MAX;
+    while (text.len && !str_is_utf8(text))
+        text.len--;
+    return text;
+}
+
 static void handle_authenticate(struct session *s, const struct xml_node *n)
 {
     struct sasl_start      start = { .mechanism = xml_attr(n, "mechanism") };
@@ -106,8 +118,11 @@ static void handle_authenticate(struct session *s, const struct xml_node *n)
     }
     if (initial && !start.initial.p)
         start.initial = STR("");
-    if (agent)
+    if (agent) {
         start.agent_id = xml_attr(agent, "id");
+        start.software = shown(s, agent, "software");
+        start.device = shown(s, agent, "device");
+    }
     fast_read(n, &start);
     buf_init(&text, 0);
     xml_put_node(&text, n, STR_NULL);

@@ -50,4 +50,5 @@ void fast_put_inline(struct session *s, struct buf *out)
 const struct feature xep0484_fast = {
     .spec = "XEP-0484 0.2.0",
     .title = "Fast Authentication Streamlining Tokens",
+    .note = "their devices are listed and logged out by urn:bongsu:devices:0: docs/devices.md",
 };
