@@ -2,6 +2,7 @@
 //   node app.js URL CONTROL     CONTROL: where the server can be killed and started again (app.py)
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { DESKTOP, PHONE, WAIT, axe, bodies, bubble, device, go, hears, kept, launch, logIn, messageMenu, online, open, overflows, problems, say, strangers, tab, whileAway } from "./app/people.js";
+import { own } from "./app/own.js";
 
 const [, , url, control, only] = process.argv;
 const PASSWORD = "pass-", jid = (name) => `${name}@town.example`;
@@ -426,9 +427,11 @@ await promise("a changed password is the one that counts", async () => {
   await q.waitForSelector(".frame", WAIT);
   await q.context().close();
 });
+await own({ promise, same, browser, url, alice, bob });
 await promise("logging out takes everything from the device", async () => {
+  bob = await online(browser, url, "bob", `${PASSWORD}bob`);
   await go(bob, "settings");
-  await bob.click('button:text-is("Log out")');
+  await bob.click('#account button:text-is("Log out")');
   await bob.click("dialog.question .primary");
   await bob.waitForSelector(".login", WAIT);
   same(await bob.evaluate(async () => (await indexedDB.databases()).map((d) => d.name)), [], "databases left");

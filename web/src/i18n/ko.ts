@@ -20,7 +20,7 @@ export const ko: Catalogue = {
   "login.error.disabled": "닫힌 계정이에요.", "login.error.unsupported": "서버가 예상과 다르게 응답해요. 다른 서버일 수 있어요.",
   "login.error.other": "로그인하지 못했어요: {why}", "login.error.conflict": "이미 쓰는 아이디예요. 다른 아이디를 골라 주세요.",
   "login.error.notAllowed": "이 서버에서는 계정을 만들 수 없어요. 운영자에게 문의해 주세요.", "login.error.name": "아이디에는 영문자, 숫자, 점, 붙임표를 써 주세요.",
-  "login.error.short": "비밀번호는 8자 이상이어야 해요.", "login.error.replaced": "이 기기의 다른 곳에서 이 계정을 열었어요.",
+  "login.error.short": "비밀번호는 8자 이상이어야 해요.", "login.error.out": "다른 기기에서 이 기기를 로그아웃했어요.", "login.error.replaced": "이 기기의 다른 곳에서 이 계정을 열었어요.",
 
   "tab.chats": "대화", "tab.friends": "친구", "tab.settings": "설정", "tabs": "주요 화면", "skip": "대화로 건너뛰기",
 
@@ -68,6 +68,10 @@ export const ko: Catalogue = {
   "settings.storage": "이 기기에 저장된 것", "settings.storage.messages": "메시지 {n}개", "settings.storage.size": "약 {size}", "settings.storage.waiting": "{n}개가 전송을 기다려요", "settings.export": "이 기기의 내용 내보내기",
   "settings.account": "계정", "settings.logout": "로그아웃", "settings.logout.sure": "이 기기에서 로그아웃할까요?", "settings.logout.waiting": "메시지 {n}개가 전송을 기다리고 있어, 사라지게 돼요.", "settings.logout.erase": "이 기기에 있는 것도 지우기",
   "settings.remove": "계정 삭제", "settings.remove.sure": "계정 {name}과 관련된 모든 것을 영원히 삭제할까요? 확인하려면 아이디를 입력해 주세요.", "settings.blocked": "차단한 사람", "settings.server": "서버", "settings.site": "{site}에 연결됨", "settings.install": "앱으로 설치",
+
+  "profiles.mine": "내 프로필", "profiles.basic": "기본 프로필", "profiles.number": "프로필 {n}", "profiles.new": "새 프로필", "profiles.viewers": "친구 {n}명", "profiles.asOf": "{when} 기준이에요. 지금은 확인할 수 없어요.", "profiles.unknown": "지금은 확인할 수 없어요", "profiles.minimal": "이름만 보여요. 아직 서로 친구가 아니에요", "profiles.photo": "사진 고르기", "profiles.photoRemove": "사진 지우기", "profiles.background": "배경 고르기", "profiles.backgroundRemove": "배경 지우기", "profiles.badPicture": "이 사진은 쓸 수 없어요.", "profiles.who": "이 프로필을 볼 사람", "profiles.who.hint": "나머지 사람은 기본 프로필을 봐요.", "profiles.seesNow": "지금은 ‘{profile}’을(를) 봐요", "profiles.seesNow.done": "이제 {name}님은 ‘{profile}’을(를) 봐요", "profiles.sees": "{name}님이 보는 내 프로필", "profiles.remove": "프로필 삭제", "profiles.remove.sure": "이 프로필을 삭제할까요? 보던 친구 {n}명은 기본 프로필을 보게 돼요.", "profiles.remove.unseen": "이 프로필을 삭제할까요? 보는 사람이 없어요.", "profiles.removed": "프로필을 삭제했어요.",
+
+  "devices.title": "로그인된 기기", "devices.this": "이 기기", "devices.open": "지금 연결됨", "devices.seen": "마지막 접속 {when}", "devices.unseen": "마지막 접속 알 수 없음", "devices.unnamed": "이름 없는 기기", "devices.end": "로그아웃", "devices.end.of": "{name} 로그아웃", "devices.end.sure": "‘{name}’에서 로그아웃할까요? 다시 들어오려면 비밀번호가 필요해요.", "devices.endOthers": "다른 기기 모두 로그아웃", "devices.endOthers.sure": "다른 기기 {n}대에서 로그아웃할까요?", "devices.ended": "로그아웃했어요", "devices.reading": "서버에 묻는 중…", "devices.unknown": "지금은 확인할 수 없어요.", "devices.hint": "모르는 기기가 있으면 로그아웃하고 비밀번호를 바꿔 주세요.",
 
   "yes": "네", "no": "아니요", "ok": "확인", "cancel": "취소", "close": "닫기", "back": "뒤로", "again": "다시",
   "today": "오늘", "yesterday": "어제", "emoji.pick": "이모지 고르기", "emoji.recent": "최근", "sticker.pick": "이모티콘 고르기", "needsLine": "연결이 필요해요. 다시 연결되면 해 주세요.",

@@ -23,6 +23,8 @@ import { People } from "./people";
 import { Profiles } from "./profiles";
 import { Push } from "./push";
 import { Rooms } from "./rooms";
+import { Audiences, type OwnProfile } from "./audiences";
+import { devices, logOut, type Which } from "./devices";
 import { Archive, catchUp, keeperOf, type Archived } from "./sync";
 
 export interface EngineEvents {
@@ -39,6 +41,7 @@ export class Engine {
   readonly people: People;
   readonly rooms: Rooms;
   readonly profiles: Profiles;
+  readonly audiences: Audiences;
   readonly push: Push;
   private readonly client: Client;
   private readonly outbox: Outbox;
@@ -62,6 +65,7 @@ export class Engine {
     this.rooms = new Rooms({ db, ask, send, live: this.live, changed: () => on.changed({ chats: true }), myNick: () => this.nick,
       entered: (room) => void this.entered(room), left: (room) => this.logs.delete(room) });
     this.profiles = new Profiles(db, ask, this.live, me, changedPeople);
+    this.audiences = new Audiences(db, ask, () => on.changed({ profiles: true }));
     this.push = new Push(ask, `browser-${account.agentId}`);
     this.archive = new Archive(ask);
     this.outbox = new Outbox(db, (e, done) => this.client.send(e, done), on.changed,
@@ -130,6 +134,7 @@ export class Engine {
     await this.people.loadBlocked().catch(() => undefined);
     if (this.live.now.can.pep) await this.rooms.loadBookmarks();
     await this.profiles.loadMine().catch(() => undefined);
+    if (this.live.now.can.profiles) await this.audiences.load().catch(() => undefined);
   }
 
   private async learnClock(): Promise<void> {
@@ -145,6 +150,8 @@ export class Engine {
     const [mine, items] = await Promise.all([info(this.account.jid).catch(() => undefined), this.ask("get", el(NS.discoItems, "query"), this.account.domain).catch(() => undefined)]);
     can.pep = Boolean(mine?.elements.some((i) => i.name === "identity" && i.attr("category") === "pubsub"));
     can.search = has(mine, NS.search);
+    can.profiles = has(mine, NS.profiles);
+    can.devices = has(mine, NS.devices);
     for (const item of items?.child(NS.discoItems, "query")?.elements ?? []) {
       const jid = item.attr("jid") ?? "", q = jid ? await info(jid).catch(() => undefined) : undefined;
       if (has(q, NS.muc)) can.rooms ??= jid;
@@ -365,11 +372,18 @@ export class Engine {
     removeFriend: (jid: string) => this.people.remove(jid),
     setFriend: (jid: string, name: string, favourite: boolean) => this.people.set(jid, name, favourite),
     block: (jid: string, yes: boolean) => this.people.block(jid, yes),
-    vcard: (jid: string) => this.profiles.vcard(jid),
-    saveProfile: async (nick: string, about: string, picture: string | null | undefined) => {
+    look: (jid: string) => this.profiles.look(jid),
+    saveProfile: async (nick: string, about: string, picture: string | null | undefined, background?: string | null) => {
+      if (this.live.now.can.profiles) await this.audiences.saveBasic(about, background);
       await this.profiles.save(nick, about, picture);
       this.nick = nick || this.nick;
     },
+    loadProfiles: () => this.audiences.load(),
+    keepProfile: (p: OwnProfile) => this.audiences.save(p),
+    removeProfile: (number: number) => this.audiences.remove(number),
+    showProfile: (number: number, jids: string[]) => this.audiences.show(number, jids),
+    devices: () => devices(this.ask.bind(this)),
+    logOutDevice: (which: Which) => logOut(this.ask.bind(this), which),
     password: async (password: string) => void (await this.ask("set", el(NS.register, "query", {}, el(NS.register, "username", {}, this.account.name),
       el(NS.register, "password", {}, password)))),
     removeAccount: async () => void (await this.ask("set", el(NS.register, "query", {}, el(NS.register, "remove")))),

@@ -15,6 +15,8 @@ export interface Abilities {
   search?: boolean;
   push?: string; // VAPID key
   commands?: boolean;
+  profiles?: boolean; // several, and who sees which
+  devices?: boolean; // listed and logged out
 }
 
 export type Show = "online" | "away" | "dnd";

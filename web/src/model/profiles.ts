@@ -2,14 +2,15 @@
 // is no eventing, by vCard (XEP-0054). Pictures are kept on the device under their hash.
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Db } from "../store/db";
+import { IqError } from "../wire/client";
 import { NS } from "../wire/ns";
 import { El, el } from "../wire/xml";
 import type { LiveState } from "./live";
 import { newPerson } from "./people";
+import { AVATAR_PX, base64Of, pictureUri } from "./pictures";
 import type { Ask } from "./sync";
 
-const VCARD = "vcard-temp";
-export const AVATAR_PX = 192, AVATAR_BYTES_MAX = 96 * 1024;
+const VCARD = "vcard-temp", ITEM_GONE = ["item-not-found", "service-unavailable"];
 
 export class Profiles {
   constructor(private readonly db: Db, private readonly ask: Ask, private readonly live: LiveState, private readonly me: string, private readonly changed: () => void) {}
@@ -28,6 +29,9 @@ export class Profiles {
     const node = items.attr("node"), item = items.elements.find((e) => e.name === "item");
     if (node === NS.nick) {
       await this.change(from, { nick: item?.textOf(NS.nick, "nick")?.slice(0, 100) || undefined });
+    } else if (node === NS.vcard4Node) {
+      const card = item?.child(NS.vcard4, "vcard");
+      if (card) await this.change(from, { about: card.child(NS.vcard4, "note")?.textOf(NS.vcard4, "text")?.slice(0, 300) || undefined });
     } else if (node === NS.avatarMeta) {
       const id = item?.child(NS.avatarMeta, "metadata")?.elements.find((e) => e.name === "info")?.attr("id");
       if (!id) await this.change(from, { avatar: undefined, avatarUrl: undefined });
@@ -37,30 +41,43 @@ export class Profiles {
 
   private async fetch(jid: string, id: string): Promise<void> {
     const answer = await this.ask("get", el(NS.pubsub, "pubsub", {}, el(NS.pubsub, "items", { node: NS.avatarData }, el(NS.pubsub, "item", { id }))), jid);
-    const data = answer.child(NS.pubsub, "pubsub")?.child(NS.pubsub, "items")?.elements[0]?.textOf(NS.avatarData, "data")?.replace(/\s/g, "");
-    const type = data?.startsWith("/9j/") ? "jpeg" : data?.startsWith("iVBOR") ? "png" : data?.startsWith("UklGR") ? "webp" : data?.startsWith("R0lGO") ? "gif" : null;
-    if (data && type && data.length < 2 * AVATAR_BYTES_MAX) await this.change(jid, { avatar: id, avatarUrl: `data:image/${type};base64,${data}` });
+    const avatarUrl = pictureUri(answer.child(NS.pubsub, "pubsub")?.child(NS.pubsub, "items")?.elements[0]?.textOf(NS.avatarData, "data"));
+    if (avatarUrl) await this.change(jid, { avatar: id, avatarUrl });
   }
 
-  /** What one's own devices published, and, without eventing, the vCard of a person whose profile is opened. */
+  /** What one's own devices published, or, without eventing, one's vCard. */
   async loadMine(): Promise<void> {
-    if (!this.live.now.can.pep) return this.vcard(this.me);
-    for (const node of [NS.nick, NS.avatarMeta]) {
-      const answer = await this.ask("get", el(NS.pubsub, "pubsub", {}, el(NS.pubsub, "items", { node, max_items: "1" }))).catch(() => null);
-      const items = answer?.child(NS.pubsub, "pubsub")?.child(NS.pubsub, "items");
+    if (!this.live.now.can.pep) return void (await this.vcard(this.me, true));
+    for (const node of [NS.nick, NS.avatarMeta, NS.vcard4Node]) {
+      const items = await this.items(node).catch(() => undefined);
       if (items) await this.event(this.me, items);
     }
   }
 
-  async vcard(jid: string): Promise<void> {
+  private async items(node: string): Promise<El | undefined> {
+    const answer = await this.ask("get", el(NS.pubsub, "pubsub", {}, el(NS.pubsub, "items", { node, max_items: "1" })));
+    return answer.child(NS.pubsub, "pubsub")?.child(NS.pubsub, "items");
+  }
+
+  /** Somebody's profile is opened: the one that is meant for us, with everything in it; from a server without profiles, the vCard.
+   * While neither can be read, what was known stays. */
+  async look(jid: string): Promise<void> {
+    const answer = await this.ask("get", el(NS.profiles, "profile"), jid).catch(() => null), p = answer?.child(NS.profiles, "profile");
+    if (p)
+      await this.change(jid, { nick: p.textOf(NS.profiles, "name")?.slice(0, 100) || undefined, about: p.textOf(NS.profiles, "status")?.slice(0, 300) || undefined,
+        avatar: p.child(NS.profiles, "photo")?.attr("id"), avatarUrl: pictureUri(p.textOf(NS.profiles, "photo")), background: pictureUri(p.textOf(NS.profiles, "background")) });
+    await this.vcard(jid, !p);
+  }
+
+  /** `all`: name, words and photo too, not only how else they are reached. */
+  private async vcard(jid: string, all: boolean): Promise<void> {
     const card = (await this.ask("get", el(VCARD, "vCard"), jid === this.me ? undefined : jid).catch(() => null))?.child(VCARD, "vCard");
     if (!card) return;
-    const nick = card.textOf(VCARD, "NICKNAME") || card.textOf(VCARD, "FN"), photo = card.child(VCARD, "PHOTO");
-    const type = photo?.textOf(VCARD, "TYPE"), data = photo?.textOf(VCARD, "BINVAL")?.replace(/\s/g, ""), ours = (await this.db.get("people", jid))?.card;
+    const nick = card.textOf(VCARD, "NICKNAME") || card.textOf(VCARD, "FN"), about = card.textOf(VCARD, "DESC"), avatarUrl = pictureUri(card.child(VCARD, "PHOTO")?.textOf(VCARD, "BINVAL"));
+    const ours = (await this.db.get("people", jid))?.card;
     const phone = ours?.phone || card.child(VCARD, "TEL")?.textOf(VCARD, "NUMBER")?.slice(0, 100), email = ours?.email || card.child(VCARD, "EMAIL")?.textOf(VCARD, "USERID")?.slice(0, 200);
     await this.change(jid, {
-      ...(nick ? { nick: nick.slice(0, 100) } : {}), ...(card.textOf(VCARD, "DESC") !== undefined ? { about: card.textOf(VCARD, "DESC")?.slice(0, 300) } : {}),
-      ...(type && data && data.length < 2 * AVATAR_BYTES_MAX && /^image\/(png|jpeg|webp|gif)$/.test(type) ? { avatarUrl: `data:${type};base64,${data}` } : {}),
+      ...(all && nick ? { nick: nick.slice(0, 100) } : {}), ...(all && about !== undefined ? { about: about.slice(0, 300) } : {}), ...(all && avatarUrl ? { avatarUrl } : {}),
       ...(phone || email ? { card: { ...ours, phone, email } } : {}), // what was written down here is never replaced
     });
   }
@@ -72,26 +89,45 @@ export class Profiles {
         field("pubsub#persist_items", "true")))));
   }
 
+  /** What another client of ours wrote beside name, words and photo stays in the card. */
+  private async cardKept(): Promise<El[]> {
+    const answer = await this.ask("get", el(VCARD, "vCard")).catch((e: unknown) => {
+      if (e instanceof IqError && ITEM_GONE.includes(e.condition)) return null;
+      throw e;
+    });
+    return (answer?.child(VCARD, "vCard")?.elements ?? []).filter((e) => !["FN", "NICKNAME", "DESC", "PHOTO"].includes(e.name));
+  }
+
+  private async card4Kept(): Promise<El[]> {
+    const items = await this.items(NS.vcard4Node).catch((e: unknown) => {
+      if (e instanceof IqError && ITEM_GONE.includes(e.condition)) return undefined;
+      throw e;
+    });
+    return (items?.elements.find((e) => e.name === "item")?.child(NS.vcard4, "vcard")?.elements ?? []).filter((e) => !["fn", "nickname", "note"].includes(e.name));
+  }
+
+  private async publishAvatar(picture: string): Promise<void> {
+    const data = base64Of(picture), bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+    const id = [...new Uint8Array(await crypto.subtle.digest("SHA-1", bytes))].map((b) => b.toString(16).padStart(2, "0")).join("");
+    await this.publish(NS.avatarData, id, el(NS.avatarData, "data", {}, data));
+    await this.publish(NS.avatarMeta, id, el(NS.avatarMeta, "metadata", {}, el(NS.avatarMeta, "info", { bytes: String(bytes.length), id, type: "image/png",
+      width: String(AVATAR_PX), height: String(AVATAR_PX) })));
+    await this.change(this.me, { avatar: id, avatarUrl: picture });
+  }
+
   /** `picture`: a data: URI of a PNG; null takes it away; undefined leaves it. */
   async save(nick: string, about: string, picture: string | null | undefined): Promise<void> {
-    const data = picture?.slice(picture.indexOf(",") + 1);
+    const text = (name: string, words: string) => (words ? el(NS.vcard4, name, {}, el(NS.vcard4, "text", {}, words)) : undefined), kept = await this.cardKept();
     if (this.live.now.can.pep) {
+      const others = await this.card4Kept();
       await this.publish(NS.nick, "current", el(NS.nick, "nick", {}, nick));
-      if (data) {
-        const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-        const id = [...new Uint8Array(await crypto.subtle.digest("SHA-1", bytes))].map((b) => b.toString(16).padStart(2, "0")).join("");
-        await this.publish(NS.avatarData, id, el(NS.avatarData, "data", {}, data));
-        await this.publish(NS.avatarMeta, id, el(NS.avatarMeta, "metadata", {}, el(NS.avatarMeta, "info", { bytes: String(bytes.length), id, type: "image/png",
-          width: String(AVATAR_PX), height: String(AVATAR_PX) })));
-        await this.change(this.me, { avatar: id, avatarUrl: picture });
-      } else if (picture === null) {
-        await this.publish(NS.avatarMeta, "none", el(NS.avatarMeta, "metadata"));
-        await this.change(this.me, { avatar: undefined, avatarUrl: undefined });
-      }
+      await this.publish(NS.vcard4Node, "current", el(NS.vcard4, "vcard", {}, text("fn", nick), text("nickname", nick), text("note", about), ...others));
+      if (picture) await this.publishAvatar(picture);
+      else if (picture === null) await this.publish(NS.avatarMeta, "none", el(NS.avatarMeta, "metadata"));
     }
-    const kept = picture === undefined ? (await this.db.get("people", this.me))?.avatarUrl : picture;
-    await this.ask("set", el(VCARD, "vCard", {}, el(VCARD, "FN", {}, nick), el(VCARD, "NICKNAME", {}, nick), el(VCARD, "DESC", {}, about),
-      kept && !this.live.now.can.pep ? el(VCARD, "PHOTO", {}, el(VCARD, "TYPE", {}, kept.slice(5, kept.indexOf(";"))), el(VCARD, "BINVAL", {}, kept.slice(kept.indexOf(",") + 1))) : undefined));
-    await this.change(this.me, { nick, about, ...(picture !== undefined ? { avatarUrl: picture ?? undefined } : {}) });
+    const photo = picture === undefined ? (await this.db.get("people", this.me))?.avatarUrl : picture;
+    await this.ask("set", el(VCARD, "vCard", {}, el(VCARD, "FN", {}, nick), el(VCARD, "NICKNAME", {}, nick), el(VCARD, "DESC", {}, about), ...kept,
+      photo && !this.live.now.can.pep ? el(VCARD, "PHOTO", {}, el(VCARD, "TYPE", {}, photo.slice(5, photo.indexOf(";"))), el(VCARD, "BINVAL", {}, base64Of(photo))) : undefined));
+    await this.change(this.me, { nick, about, ...(picture !== undefined ? { avatarUrl: picture ?? undefined, ...(picture === null ? { avatar: undefined } : {}) } : {}) });
   }
 }

@@ -8,6 +8,7 @@ import * as store from "../store/messages";
 import type { Account, Attachment, Card, Chat, Message, Person } from "../store/types";
 import type { End } from "../wire/stream";
 import type { El } from "../wire/xml";
+import { ownOf, type Own } from "./audiences";
 import { Bus, type Change } from "./bus";
 import * as compose from "./compose";
 import { Engine } from "./engine";
@@ -30,6 +31,7 @@ export class Session {
   readonly live = signal<Live>(nothing());
   readonly chats = signal<Chat[] | null>(null); // null: not read yet, which is not the same as none
   readonly people: Signal<Map<string, Person> | null> = signal(null);
+  readonly profiles: Signal<Own | null> = signal(null); // one's own and who sees which; null: not known
   private readonly windows = new Set<MessageWindow>();
   private engine: Engine | null = null;
   private readonly bus: Bus;
@@ -50,7 +52,7 @@ export class Session {
   static async open(account: Account, place: device.Place, shell: Shell, password?: string): Promise<Session> {
     const db = await openStore(account.jid, () => shell.outdated());
     const s = new Session(db, account, place, shell, password);
-    await s.refresh({ chats: true, people: true });
+    await s.refresh({ chats: true, people: true, profiles: true });
     s.clock = ((await db.get("values", "clock")) as number | undefined) ?? 0;
     s.lead();
     s.bus.hello();
@@ -107,6 +109,7 @@ export class Session {
   private async refresh(c: Change): Promise<void> {
     if (this.closed) return;
     if (c.chats) this.chats.value = await this.db.getAll("chats");
+    if (c.profiles) this.profiles.value = await ownOf(this.db);
     if (c.people) this.people.value = new Map((await this.db.getAll("people")).map((p) => [p.jid, p]));
     for (const w of this.windows) if (c.messages?.includes(w.chat)) await w.refresh();
   }
@@ -261,6 +264,15 @@ export class Session {
     this.release?.();
     this.bus.close();
     this.db.close();
+  }
+
+  /** Somebody at another device logged this one out: what it kept goes too, but for messages that were never sent. */
+  async loggedOut(): Promise<void> {
+    const waiting = await this.db.count("outbox").catch(() => 1);
+    this.bus.out();
+    this.stop();
+    device.keepAccount(null);
+    if (!waiting) await removeStore(this.me);
   }
 
   /** Logs this device out, and takes what it kept with it. */

@@ -83,7 +83,8 @@ export interface Person {
   blocked?: boolean;
   avatar?: string; // hash
   avatarUrl?: string; // data:
-  about?: string;
+  about?: string; // status line
+  background?: string; // data:
   card?: Card; // the second way to reach them
 }
 

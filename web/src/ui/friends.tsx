@@ -5,6 +5,7 @@ import type { Person } from "../store/types";
 import { addressOf } from "../wire/jid";
 import { Icon } from "./icons";
 import { Face, Field, Header, IconButton, Sheet } from "./parts";
+import { MeCard } from "./profiles";
 import { MyCode, Scanner } from "./qr";
 import { go, isOnline, link, nameOf, personName, place, route, session, tell, withLine } from "./state";
 
@@ -69,7 +70,7 @@ export function FriendList() {
         <IconButton icon="plus" label={t("friends.add")} onClick={() => setAdding("")} />
       </Header>
       <div class="scroll" tabIndex={-1}>
-        <ul class="rows" role="list"><li class="row me"><a href={link("settings", "profile")}><Face jid={s.me} /><span class="row-main"><strong dir="auto">{nameOf(s.me)}</strong><span class="row-line"><span>{s.me}</span></span></span></a></li></ul>
+        <MeCard />
         {requests.length > 0 && <><h2>{t("friends.requests")}</h2><ul class="rows" role="list">{requests.map((p) => <Request key={p.jid} p={p} />)}</ul></>}
         {favourites.length > 0 && <><h2>{t("friends.favourites")}</h2><ul class="rows" role="list">{favourites.map((p) => <Row key={p.jid} p={p} />)}</ul></>}
         {friends.length > 0 && <><h2>{t("friends.count", { n: friends.length })}</h2><ul class="rows" role="list">{friends.map((p) => <Row key={p.jid} p={p} />)}</ul></>}

@@ -7,6 +7,7 @@ import type { Card } from "../store/types";
 import { save } from "./download";
 import { Drawer } from "./drawer";
 import { Face, Field, Header } from "./parts";
+import { SeesWhich } from "./profiles";
 import { ask, go, link, nameOf, route, session, tell, withLine } from "./state";
 
 function CardForm({ jid }: { jid: string }) {
@@ -34,7 +35,7 @@ export function PersonPanel({ jid }: { jid: string }) {
   const s = session.value, p = s?.people.value?.get(jid) ?? newPerson(jid), [name, setName] = useState(p.name), state = s?.live.value.presence[jid];
   useEffect(() => {
     setName(p.name);
-    if (s?.live.value.line === "online") void s.do("vcard", jid).catch(() => undefined);
+    if (s?.live.value.line === "online") void s.do("look", jid).catch(() => undefined);
   }, [jid]);
   if (!s) return null;
   const back = route.value.tab === "friends" ? link("friends") : link("chats", jid);
@@ -42,12 +43,13 @@ export function PersonPanel({ jid }: { jid: string }) {
     <section class="panel" aria-label={t("person.profile", { name: nameOf(jid) })}>
       <Header title={nameOf(jid)} back={back} />
       <div class="scroll padded" tabIndex={0} role="group" aria-label={t("person.profile", { name: nameOf(jid) })}>
-        <div class="hero"><Face jid={jid} big /><strong dir="auto">{p.nick || nameOf(jid)}</strong><small>{jid}</small><small>{p.blocked ? t("person.blocked") : state ? t(`person.${state}`) : ""}</small>{p.about && <p dir="auto">{p.about}</p>}
+        <div class="hero">{p.background && <img class="background" src={p.background} alt="" />}<Face jid={jid} big /><strong dir="auto">{p.nick || nameOf(jid)}</strong><small>{jid}</small><small>{p.blocked ? t("person.blocked") : state ? t(`person.${state}`) : ""}</small>{p.about && <p dir="auto">{p.about}</p>}
           <div class="buttons"><button type="button" class="primary" onClick={() => go("chats", jid)}>{t("person.chat")}</button>
             {p.listed ? <button type="button" class="soft" aria-pressed={Boolean(p.favourite)} onClick={() => void withLine(s.do("setFriend", jid, p.name, !p.favourite))}>{t(p.favourite ? "person.unfavourite" : "person.favourite")}</button>
               : <button type="button" class="soft" onClick={() => void withLine(s.do("addFriend", jid), t("friends.added", { name: nameOf(jid) }))}>{t("friends.add")}</button>}</div></div>
         {p.listed && <form onSubmit={(e) => { e.preventDefault(); void withLine(s.do("setFriend", jid, name.trim(), Boolean(p.favourite)), t("person.saved")); }}>
           <Field label={t("person.name")} value={name} onInput={setName} /><button type="submit" class="soft">{t("person.save")}</button></form>}
+        {p.listed && <SeesWhich jid={jid} />}
         <CardForm jid={jid} />
         <Drawer jid={jid} />
         <div class="buttons start end-of-panel">

@@ -2,26 +2,31 @@
 import { useEffect, useState } from "preact/hooks";
 import { byName, language, size, speak, t } from "../i18n";
 import { vcards } from "../model/vcard";
+import { Devices } from "./devices";
 import { save } from "./download";
 import { friendsOf } from "./friends";
 import { Face, Field, Header } from "./parts";
 import { pictureOf } from "./picture";
+import { PictureField } from "./profiles";
 import { noPush, notifications } from "./notify";
 import { leave } from "./start";
 import { ask, askText, choices, choose, enterSends, isOnline, nameOf, session, tell, withLine } from "./state";
 
 function Profile() {
-  const s = session.value, me = s?.person(s.me), [nick, setNick] = useState(me?.nick ?? ""), [about, setAbout] = useState(me?.about ?? ""), [picture, setPicture] = useState<string | null | undefined>(undefined);
-  useEffect(() => { setNick(me?.nick ?? ""); setAbout(me?.about ?? ""); }, [me?.nick, me?.about]);
+  const s = session.value, me = s?.person(s.me), kept = s?.profiles.value?.profiles.find((p) => p.number === 0), words = kept?.status || me?.about || "";
+  const [nick, setNick] = useState(me?.nick ?? ""), [about, setAbout] = useState(words), [picture, setPicture] = useState<string | null | undefined>(undefined), [behind, setBehind] = useState<string | null | undefined>(undefined);
+  useEffect(() => setNick(me?.nick ?? ""), [me?.nick]);
+  useEffect(() => setAbout(words), [words]);
   if (!s) return null;
   return (
-    <form class="card" id="profile" onSubmit={(e) => { e.preventDefault(); void withLine(s.do("saveProfile", nick.trim(), about.trim(), picture), t("settings.saved")); }}>
+    <form class="card" id="profile" onSubmit={(e) => { e.preventDefault(); void withLine(s.do("saveProfile", nick.trim(), about.trim(), picture, behind), t("settings.saved")); }}>
       <h2>{t("settings.profile")}</h2>
       <div class="hero">{picture ? <span class="face big"><img src={picture} alt="" /></span> : <Face jid={s.me} big />}<small>{s.me}</small>
         <div class="buttons"><label class="soft file-button">{t("settings.picture")}<input type="file" accept="image/*" onChange={(e) => { const f = e.currentTarget.files?.[0]; if (f) void pictureOf(f).then(setPicture).catch(() => undefined); }} /></label>
           {(me?.avatarUrl || picture) && <button type="button" class="plain" onClick={() => setPicture(null)}>{t("settings.pictureRemove")}</button>}</div></div>
       <Field label={t("settings.nick")} value={nick} onInput={setNick} autocomplete="nickname" />
       <Field label={t("settings.about")} value={about} onInput={setAbout} />
+      {s.profiles.value && <PictureField kind="background" value={behind === undefined ? kept?.background : behind ?? undefined} onPick={(uri) => setBehind(uri ?? null)} />}
       <button type="submit" class="soft">{t("settings.save")}</button>
     </form>
   );
@@ -122,7 +127,7 @@ function AccountCard() {
   }
   const site = s.account.site;
   return (
-    <section class="card"><h2>{t("settings.account")}</h2>
+    <section class="card" id="account"><h2>{t("settings.account")}</h2>
       <p><small>{site && isOnline.value ? t("settings.site", { site: new URL(site).host }) : s.account.domain}</small></p>
       <div class="buttons start"><button type="button" class="soft" onClick={() => void out()}>{t("settings.logout")}</button><button type="button" class="danger-text" onClick={() => void remove()}>{t("settings.remove")}</button></div>
     </section>
@@ -133,7 +138,7 @@ export function Settings() {
   return (
     <section class="pane-in" aria-label={t("settings.title")}>
       <Header title={t("settings.title")} />
-      <div class="scroll padded settings" tabIndex={0} role="group" aria-label={t("settings.title")}><Profile /><Look /><Notify /><Password /><Storage /><Blocked /><AccountCard /></div>
+      <div class="scroll padded settings" tabIndex={0} role="group" aria-label={t("settings.title")}><Profile /><Look /><Notify /><Devices /><Password /><Storage /><Blocked /><AccountCard /></div>
     </section>
   );
 }

@@ -32,9 +32,14 @@ function reachable(urls: string[]): string[] {
 function ended(e: End): void {
   const s = session.value;
   session.value = null;
-  s?.stop();
+  if (e.why === "out") {
+    leaving.value = true;
+    void inTime(s?.loggedOut()).finally(() => { leaving.value = false; });
+  } else {
+    s?.stop();
+  }
   if (e.why === "refused" && (e.condition === "token" || e.condition === "disabled")) device.keepAccount(null);
-  const key: Key = e.why === "refused" ? `login.error.${e.condition}` as Key : e.why === "replaced" ? "login.error.replaced" : e.why === "unsupported" ? "login.error.unsupported" : "login.error.lost";
+  const key: Key = e.why === "refused" ? `login.error.${e.condition}` as Key : e.why === "replaced" ? "login.error.replaced" : e.why === "out" ? "login.error.out" : e.why === "unsupported" ? "login.error.unsupported" : "login.error.lost";
   loginError.value = t(key, { why: e.why === "refused" ? (e.text ?? "?") : e.why });
 }
 

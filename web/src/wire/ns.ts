@@ -63,4 +63,8 @@ export const NS = {
   invite: "urn:xmpp:invite",
   commands: "http://jabber.org/protocol/commands",
   prefs: "urn:xmpp:mam:2",
+  vcard4: "urn:ietf:params:xml:ns:vcard-4.0",
+  vcard4Node: "urn:xmpp:vcard4",
+  profiles: "urn:bongsu:profiles:0",
+  devices: "urn:bongsu:devices:0",
 } as const;

@@ -36,6 +36,7 @@ export type End =
   | { why: "lost" } // the network or the server went away: try again
   | { why: "refused"; condition: "password" | "token" | "busy" | "disabled" | "other"; text?: string }
   | { why: "replaced" } // another connection of this device took its place
+  | { why: "out" } // the person logged this device out from another one: coming back by itself would undo that
   | { why: "unsupported" };
 
 export interface Socket {
@@ -127,7 +128,7 @@ export class Stream {
     else if (e.ns === NS.streams && e.name === "features") this.featuresIn(e);
     else if (e.ns === NS.sasl2) void this.sasl(e);
     else if (e.ns === NS.streams && e.name === "error")
-      this.finish(e.child(NS.streamErrors, "conflict") ? { why: "replaced" } : { why: "lost" });
+      this.finish({ why: e.child(NS.streamErrors, "conflict") ? "replaced" : this.isBound && e.child(NS.streamErrors, "not-authorized") ? "out" : "lost" });
     else if (e.ns === NS.framing && e.name === "close") this.finish({ why: "lost" });
   }
 

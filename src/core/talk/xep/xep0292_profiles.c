@@ -37,6 +37,7 @@ static struct db_sql viewers_of = {"SELECT count(*) FROM profile_viewer WHERE ow
 static struct db_sql listed_select = {
     "SELECT r.subscription, v.number FROM roster r"
     " LEFT JOIN profile_viewer v ON v.owner = r.owner AND v.jid = r.jid WHERE r.owner = ?1 AND r.jid = ?2"};
+static struct db_sql viewer_select = {"SELECT number FROM profile_viewer WHERE owner = ?1 AND jid = ?2"};
 static struct db_sql viewers_count = {"SELECT count(*) FROM profile_viewer WHERE owner = ?1"};
 /* Those who are contacts: who is none any more sees the minimal profile. */
 static struct db_sql audience_select = {
@@ -323,7 +324,19 @@ struct named {
     bool contact, new;
 };
 
-static enum err read_named(struct job *j, struct db_conn *c, const struct xml_node *x, struct named *out)
+/* Who was given another profile and is on the contact list no more: that can only be taken back. */
+static enum err read_former(struct job *j, struct db_conn *c, struct str bare, struct named *out)
+{
+    struct db_stmt *row = NULL;
+    enum err e = db_get(c, &row, &viewer_select, "is", j->service.owner, bare);
+
+    if (row)
+        db_done(row);
+    *out = (struct named){bare, false, false};
+    return e;
+}
+
+static enum err read_named(struct job *j, struct db_conn *c, const struct xml_node *x, int number, struct named *out)
 {
     struct db_stmt *row = NULL;
     struct jid who;
@@ -338,6 +351,8 @@ static enum err read_named(struct job *j, struct db_conn *c, const struct xml_no
         *out = (struct named){who.bare, (db_i64(row, 0) & SUB_FROM) != 0, db_is_null(row, 1)};
     if (row)
         db_done(row);
+    if (e == ERR_NOT_FOUND && !number)
+        e = read_former(j, c, who.bare, out);
     return e == ERR_NOT_FOUND ? job_fail(j, &fault_not_found) : e;
 }
 
@@ -354,7 +369,7 @@ static enum err read_viewers(struct job *j, struct db_conn *c, int number, int *
     for (const struct xml_node *x = xml_first(j->payload); x && !e && !j->fault; x = xml_next(x)) {
         struct named *one = &(*out)[*count];
 
-        e = read_named(j, c, x, one);
+        e = read_named(j, c, x, number, one);
         if (e || j->fault)
             return e;
         there += number && one->new;
