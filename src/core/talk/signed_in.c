@@ -21,7 +21,7 @@ static bool is_meant(const struct sign_out *w, struct str resource, int64_t agen
         return str_eq(w->resource, resource);
     if (w->others)
         return !w->agent || agent != w->agent;
-    return agent == w->agent;
+    return w->agent && agent == w->agent;
 }
 
 /* Those that are not bound yet are on no list of the person's, and must not slip through: looked for among all. */
