@@ -17,8 +17,8 @@
 
 static bool is_meant(const struct sign_out *w, struct str resource, int64_t agent)
 {
-    if (w->resource.len)
-        return str_eq(w->resource, resource);
+    if (w->resource.len)    /* one of a device ends with its token or not at all */
+        return !agent && str_eq(w->resource, resource);
     if (w->others)
         return !w->agent || agent != w->agent;
     return w->agent && agent == w->agent;
@@ -65,8 +65,9 @@ static int end_everywhere(struct person *p, const struct sign_out *w, const stru
 
     for (int i = 0; i < p->device_count; i++)
         n += is_meant(w, str_of(p->devices[i].resource), p->devices[i].agent);
-    event_send(p->talk, &(struct event){ .kind = EVENT_SIGN_OUT, .local = p->jid.local, .jid = w->resource, .key = w->agent,
-                                         .flags = w->others ? EVENT_OTHERS : 0 });
+    if (n || !w->resource.len)      /* what an unknown resource is, nobody here can say */
+        event_send(p->talk, &(struct event){ .kind = EVENT_SIGN_OUT, .local = p->jid.local, .jid = w->resource, .key = w->agent,
+                                             .flags = w->others ? EVENT_OTHERS : 0 });
     return n + end_here(p, w, but);
 }
 

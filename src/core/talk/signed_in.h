@@ -5,7 +5,7 @@
 #include "talk/nodes.h"
 #include "talk/person.h"
 
-/* Which sessions: the one with that resource, else those of a device, or all that are not of it (`agent` 0: all). */
+/* Which sessions: the one with that resource, if it belongs to no device, else those of a device, or all that are not of it (`agent` 0: all). */
 struct sign_out {
     struct str resource;
     int64_t    agent;
