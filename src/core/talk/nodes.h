@@ -42,7 +42,7 @@ enum event_kind {
     EVENT_PEP,          /* jid: a node, text: a notification without `to`, for the person's devices that want the node */
     EVENT_PEP_SHOW,     /* jid: an account, whose last items the person's devices may have from now on */
     EVENT_END,          /* jid: resource or empty, text: why. An administrator ends the person's sessions */
-    EVENT_SIGN_OUT,     /* jid, key, flags: struct sign_out. The person's own devices end others of theirs */
+    EVENT_SIGN_OUT,     /* jid, key, flags: struct sign_out; text: the resource that asks. The person's own devices end others of theirs */
     EVENT_KINDS
 };
 

@@ -1,6 +1,6 @@
 /* signed_in.c: see signed_in.h. Tokens end first, and are gone for good before a session ends: so nobody comes back by one.
  *
- *   asked ─▶ ident ends the tokens ─▶ sessions end, here and on other workers ─▶ answered
+ *   asked ─▶ ident ends the tokens ─▶ nothing wakes them any more ─▶ sessions end, here and on other workers ─▶ answered
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/signed_in.h"
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include "talk/devices.h"
 #include "talk/feature.h"
 #include "talk/roster.h"
+#include "talk/xep/xep0357_push.h"
 
 #define NS_DEVICES "urn:bongsu:devices:0"
 
@@ -54,9 +55,48 @@ static int end_here(struct person *p, const struct sign_out *w, const struct ses
     return n;
 }
 
+/* A session that belongs to a device ends with it; else there would be a token left to come back by. */
+static int64_t agent_of(struct person *p, struct str resource)
+{
+    struct session *s = person_session(p, resource);
+    struct device  *d = s ? NULL : device_find(p, resource);
+
+    return s ? s->agent : d ? d->agent : 0;
+}
+
+/* Of a device that may be away: the resource that Bind 2 made ends with its id. */
+static int64_t agent_by_name(struct person *p, struct str resource)
+{
+    int64_t    agent = agent_of(p, resource);
+    struct str tail = resource.len > 16 ? str_make(resource.p + resource.len - 16, 16) : resource;
+    uint64_t   id;
+
+    if (!agent && tail.len == 16 && str_hex_to_u64(tail, &id))
+        agent = (int64_t)id;
+    return agent;
+}
+
+/* What is said of messages to a device that was logged out would be said to whoever holds it. `pending` counts those for which
+ * `done` will be called. */
+static void end_pushes(struct person *p, const struct sign_out *w, struct str but, int *pending, push_removed_fn *done, void *arg)
+{
+    for (int i = p->push ? p->push->count : 0; i-- > 0;) {
+        const struct push_registration *r = p->push->items[i];
+
+        if ((w->others && str_eq(r->resource, but)) || !is_meant(w, r->resource, agent_by_name(p, r->resource)))
+            continue;
+        ++*pending;
+        push_remove(p, r->id, done, arg);
+    }
+}
+
 void signed_in_event(struct person *p, const struct event *e)
 {
-    end_here(p, &(struct sign_out){ e->jid, e->key, (e->flags & EVENT_OTHERS) != 0 }, NULL);
+    struct sign_out w = { e->jid, e->key, (e->flags & EVENT_OTHERS) != 0 };
+    int             pending = 0;
+
+    end_pushes(p, &w, e->text, &pending, NULL, NULL);     /* one that was made here is perhaps not known there yet */
+    end_here(p, &w, NULL);
 }
 
 static int end_everywhere(struct person *p, const struct sign_out *w, const struct session *but)
@@ -67,7 +107,7 @@ static int end_everywhere(struct person *p, const struct sign_out *w, const stru
         n += is_meant(w, str_of(p->devices[i].resource), p->devices[i].agent);
     if (n || !w->resource.len)      /* what an unknown resource is, nobody here can say */
         event_send(p->talk, &(struct event){ .kind = EVENT_SIGN_OUT, .local = p->jid.local, .jid = w->resource, .key = w->agent,
-                                             .flags = w->others ? EVENT_OTHERS : 0 });
+                                             .text = but ? but->jid.resource : STR_NULL, .flags = w->others ? EVENT_OTHERS : 0 });
     return n + end_here(p, w, but);
 }
 
@@ -75,9 +115,14 @@ static int end_everywhere(struct person *p, const struct sign_out *w, const stru
 
 struct asking {
     struct talk    *talk;
+    struct person  *person;
     struct iq_later iq;
     struct sign_out which;
     char           *resource;       /* which.resource's bytes */
+    uint64_t        session_id;
+    bool            no_token;       /* ident knew none that was meant */
+    int             pending;        /* registrations for push that are going, and one for who counts them */
+    enum err        failed;
 };
 
 static struct asking *ask(struct session *s, const struct stanza *iq)
@@ -85,12 +130,16 @@ static struct asking *ask(struct session *s, const struct stanza *iq)
     struct asking *k = NEW(struct asking);
 
     k->talk = s->talk;
+    k->person = s->person;
+    person_ref(k->person);
+    k->session_id = s->id;
     k->iq = iq_keep(s, iq);
     return k;
 }
 
 static void asking_free(struct asking *k)
 {
+    person_unref(k->person);
     free(k->resource);
     free(k);
 }
@@ -177,7 +226,7 @@ static void put_device(struct buf *b, const struct session *asker, int64_t agent
 static void listed(void *arg, enum err e, const struct ident_device *devices, int count)
 {
     struct asking  *k = arg;
-    struct session *s = session_find(k->talk, k->iq.session_id);
+    struct session *s = session_find(k->talk, k->session_id);
     struct open     open[ROSTER_SESSIONS_MAX];
     struct buf     *b = talk_scratch(k->talk);
     int             n = s && s->person ? open_sessions(s->person, open) : 0;
@@ -213,42 +262,50 @@ static enum err devices_get(struct session *s, const struct stanza *iq)
 
 /* ---- the end of some ---- */
 
-static void ended(void *arg, enum err e)
+static void end_sessions(struct asking *k)
 {
-    struct asking  *k = arg;
-    uint64_t        id = k->iq.session_id;
-    struct session *s = session_find(k->talk, id);
+    struct session *s = session_find(k->talk, k->session_id);
     struct sign_out w = k->which;
-    struct person  *p = s ? s->person : NULL;
-    bool            own;
-    int             n = 0;
+    struct person  *p = k->person;
+    bool            own = s && !w.others && is_meant(&w, s->jid.resource, s->agent);
+    int             n = end_everywhere(p, &w, s);
 
-    if (!p || (e && e != ERR_NOT_FOUND)) {      /* asked again, it does the rest */
-        iq_later_error(k->talk, &k->iq, e ? e : ERR_CLOSED);
-        asking_free(k);
-        return;
-    }
-    own = !w.others && is_meant(&w, s->jid.resource, s->agent);
-    person_ref(p);
-    n = end_everywhere(p, &w, s);
-    if (e && !n && !own && !w.others)
+    if (k->failed)
+        iq_later_error(k->talk, &k->iq, k->failed);     /* asked again, it does the rest */
+    else if (k->no_token && !n && !own && !w.others)
         iq_later_error(k->talk, &k->iq, ERR_NOT_FOUND);
     else
         iq_later_result(k->talk, &k->iq, STR_NULL);
-    s = own ? session_find(p->talk, id) : NULL;
+    s = own ? session_find(k->talk, k->session_id) : NULL;
     if (s)      /* it has heard that it is */
         session_fail(s, "not-authorized", "this device was logged out");
-    person_unref(p);
     asking_free(k);
 }
 
-/* A session that belongs to a device ends with it; else there would be a token left to come back by. */
-static int64_t agent_of(struct person *p, struct str resource)
+static void push_gone(void *arg, enum err e)
 {
-    struct session *s = person_session(p, resource);
-    struct device  *d = s ? NULL : device_find(p, resource);
+    struct asking *k = arg;
 
-    return s ? s->agent : d ? d->agent : 0;
+    if (e)
+        k->failed = e;
+    if (--k->pending == 0)
+        end_sessions(k);
+}
+
+static void ended(void *arg, enum err e)
+{
+    struct asking  *k = arg;
+    struct session *s = session_find(k->talk, k->session_id);
+
+    if (e && e != ERR_NOT_FOUND) {
+        iq_later_error(k->talk, &k->iq, e);
+        asking_free(k);
+        return;
+    }
+    k->no_token = e != OK;
+    k->pending = 1;
+    end_pushes(k->person, &k->which, s ? s->jid.resource : STR_NULL, &k->pending, push_gone, k);
+    push_gone(k, OK);
 }
 
 static bool read_which(const struct stanza *iq, struct sign_out *out)

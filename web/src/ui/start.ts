@@ -34,6 +34,7 @@ function ended(e: End): void {
   session.value = null;
   if (e.why === "out") {
     leaving.value = true;
+    void noPush();
     void inTime(s?.loggedOut()).finally(() => { leaving.value = false; });
   } else {
     s?.stop();
