@@ -146,6 +146,21 @@ enum err account_exists(struct db_conn *c, struct str user)
     return account_state(c, user, &disabled);
 }
 
+enum err account_born(struct db_conn *c, struct str user, int64_t *created_us)
+{
+    static struct db_sql get = { "SELECT created_us, disabled FROM account WHERE name = ?1" };
+    struct db_stmt *s = NULL;
+    enum err e = db_get(c, &s, &get, "s", user);
+
+    if (!e)
+        *created_us = db_i64(s, 0);
+    if (!e && db_i64(s, 1))
+        e = ERR_DENIED;
+    if (s)
+        db_done(s);
+    return e;
+}
+
 /* ERR_EXISTS is found by counting rows, not by a failed statement, which would
  * roll the whole commit batch back. */
 static enum err add_rows(struct db_conn *c, struct str user, const struct credential *sha1, const struct credential *sha256, int64_t now_us)
@@ -215,6 +230,7 @@ static enum err delete_rows(struct db_conn *c, struct str user, int64_t now_us)
         "INSERT INTO deletion(name, at_us) SELECT name, ?2 FROM account WHERE name = ?1 ON CONFLICT (name) DO NOTHING" };
     static struct db_sql del_account = { "DELETE FROM account WHERE name = ?1" };
     static struct db_sql del_credential = { "DELETE FROM credential WHERE name = ?1" };
+    static struct db_sql del_passkeys = { "DELETE FROM passkey WHERE name = ?1" };
     enum err e = db_run(c, &note, "si", user, now_us);
 
     if (!e)
@@ -224,6 +240,8 @@ static enum err delete_rows(struct db_conn *c, struct str user, int64_t now_us)
     if (db_changes(c) == 0)
         return ERR_NOT_FOUND;
     e = db_run(c, &del_credential, "s", user);
+    if (!e)
+        e = db_run(c, &del_passkeys, "s", user);
     return e ? e : tokens_delete(c, user);
 }
 

@@ -65,6 +65,8 @@ enum err account_deletion_done(struct db_conn *c, struct str user);
 /* Up to ACCOUNT_LIST_MAX deletions that are not done, asked before `before_us`; the oldest first. */
 enum err account_deletions(struct db_conn *c, int64_t before_us, account_fn *fn, void *arg);
 enum err account_state(struct db_conn *c, struct str user, bool *disabled);         /* ERR_NOT_FOUND */
+/* When it was made: tells it from an earlier one of the same name. ERR_NOT_FOUND; ERR_DENIED: it is disabled. */
+enum err account_born(struct db_conn *c, struct str user, int64_t *created_us);
 /* One point read, the same for a name that exists and one that does not (ERR_NOT_FOUND, `out` untouched). */
 enum err account_credential(struct db_conn *c, struct str user, enum digest_kind kind, struct credential *out);
 /* Up to `max` (ACCOUNT_LIST_MAX) names behind `after`, in byte order. `fn` may not touch the connection. */

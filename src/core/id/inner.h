@@ -8,6 +8,7 @@
 #include "id/payload.h"
 #include "id/sasl.h"
 #include "id/service.h"
+#include "id/webauthn.h"
 
 struct ident {
     struct loop    *loop;
@@ -17,6 +18,8 @@ struct ident {
     struct ident_options o;
     char           *domain;             /* the option's text, ours */
     uint8_t         secret[IDENT_SECRET_BYTES];
+    char           *rp_id, *origins;    /* the party's texts */
+    struct webauthn_party party;
     struct sasl_env env;
     struct arena    arena;              /* of the request in hand */
     struct buf      out;                /* of the answer in hand */
@@ -39,6 +42,8 @@ ident_handler_fn logins_start, logins_step, logins_abort;
 ident_handler_fn users_exists, users_register, users_password, users_delete;
 ident_handler_fn users_add, users_disable, users_list, users_list_disabled, users_count, users_forgotten, ident_backup;
 ident_handler_fn ident_key_give, devices_list, devices_end;
+ident_handler_fn passkeys_ticket, passkeys_challenge, passkeys_login, passkeys_list, passkeys_offer, passkeys_add, passkeys_rename;
+ident_handler_fn passkeys_remove, passkeys_of, passkeys_clear;
 
 void users_init(struct ident *id);
 void users_done(struct ident *id);

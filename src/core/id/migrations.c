@@ -43,5 +43,21 @@ const struct db_migration id_migrations[] = {
       "ALTER TABLE fast_token ADD COLUMN software TEXT NOT NULL DEFAULT '';"
       "ALTER TABLE fast_token ADD COLUMN device TEXT NOT NULL DEFAULT '';"
       "ALTER TABLE fast_token ADD COLUMN seen_us BIGINT NOT NULL DEFAULT 0;" },
+    /* passkey: id is the credential's, key as webauthn.h says. passkey_challenge: those that were used and have not expired, so
+     * that none is used twice at any site. */
+    { 4, "id",
+      "CREATE TABLE passkey ("
+      "  id         BLOB   NOT NULL PRIMARY KEY,"
+      "  name       TEXT   NOT NULL,"
+      "  label      TEXT   NOT NULL,"
+      "  algorithm  BIGINT NOT NULL,"
+      "  key        BLOB   NOT NULL,"
+      "  counter    BIGINT NOT NULL,"
+      "  created_us BIGINT NOT NULL,"
+      "  used_us    BIGINT NOT NULL DEFAULT 0"
+      ");"
+      "CREATE INDEX passkey_name ON passkey(name);"
+      "CREATE TABLE passkey_challenge (nonce BLOB NOT NULL PRIMARY KEY, expires_us BIGINT NOT NULL);"
+      "CREATE INDEX passkey_challenge_expires ON passkey_challenge(expires_us);" },
     { 0 },
 };

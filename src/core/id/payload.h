@@ -11,6 +11,7 @@
  *   ident.user.password    user, password                   -
  *   ident.user.delete      user                             -  (publishes account.deleted: user, again and again until…)
  *   ident.key              purpose                          key bytes (keys.c says who may ask)
+ *   ident.passkey.*        struct passkey_request           struct passkey_answer (passkey.h says who may ask what)
  * not for web:
  *   ident.user.forgotten   user                             -  (…nothing is left of it; then the name is free)
  *   ident.user.add         user, password                   -

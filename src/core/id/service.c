@@ -32,6 +32,16 @@ static const struct ident_row rows[] = {
     { "ident.user.count",         users_count,         TALK },
     { "ident.device.list",        devices_list,        TALK },
     { "ident.device.end",         devices_end,         TALK },
+    { "ident.passkey.challenge",  passkeys_challenge,  ANYONE },
+    { "ident.passkey.login",      passkeys_login,      ANYONE },
+    { "ident.passkey.list",       passkeys_list,       ANYONE },
+    { "ident.passkey.offer",      passkeys_offer,      ANYONE },
+    { "ident.passkey.add",        passkeys_add,        ANYONE },
+    { "ident.passkey.rename",     passkeys_rename,     ANYONE },
+    { "ident.passkey.remove",     passkeys_remove,     ANYONE },
+    { "ident.passkey.ticket",     passkeys_ticket,     TALK },
+    { "ident.passkey.of",         passkeys_of,         OPERATORS },
+    { "ident.passkey.clear",      passkeys_clear,      OPERATORS },
     { "ident.backup",             ident_backup,        OPERATORS },
 };
 
@@ -71,6 +81,14 @@ static void env_init(struct ident *id)
     };
 }
 
+static void party_init(struct ident *id, const struct ident_options *o)
+{
+    id->rp_id = str_dup(str_of(o->passkey_rp && *o->passkey_rp ? o->passkey_rp : o->domain));
+    id->origins = str_dup(str_of(o->passkey_origins ? o->passkey_origins : ""));
+    id->party = (struct webauthn_party){ .rp_id = str_of(id->rp_id), .origins = str_of(id->origins) };
+    id->o.passkey_rp = id->o.passkey_origins = NULL;         /* borrowed; not needed again */
+}
+
 /* The loop's connection may only read, so the first start writes the secret through a connection of its own. */
 static enum err secret_open(struct ident *id, const struct db_settings *s, struct arena *a, struct str *why)
 {
@@ -103,6 +121,7 @@ enum err ident_new(struct loop *l, struct bus *b, const struct ident_options *o,
     id->o = *o;
     id->o.server = id->o.schema = id->o.database = NULL;     /* borrowed; not needed again */
     id->o.domain = id->domain = str_dup(str_of(o->domain));
+    party_init(id, o);
     arena_init(&id->arena);
     buf_init(&id->out, BUS_PAYLOAD_BYTES_MAX);
     logins_init(id);
@@ -143,6 +162,8 @@ void ident_free(struct ident **idp)
     buf_done(&id->out);
     arena_done(&id->arena);
     mem_wipe(id->secret, sizeof id->secret);
+    free(id->rp_id);
+    free(id->origins);
     free(id->domain);
     free(id);
 }

@@ -28,6 +28,8 @@ struct ident_options {
     bool        registration;
     int         registrations_per_hour; /* per address; 0: no limit */
     int         fast_token_days;
+    const char *passkey_rp;             /* WebAuthn's RP ID; NULL or "": `domain` */
+    const char *passkey_origins;        /* as webauthn_party's; may be NULL */
 };
 
 /* Opens the database and serves "ident.*" on `b`. `o` is copied, texts too. On failure `why` (in `a`)

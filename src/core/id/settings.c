@@ -3,6 +3,7 @@
 #include "id/settings.h"
 #include "id/accounts.h"
 #include "net/pool.h"
+#include "wire/jid.h"
 
 const struct setting id_settings[] = {
     { "ident.database", SETTING_PATH, "ident.db", 0, 0, false,
@@ -24,6 +25,12 @@ const struct setting id_settings[] = {
       "Accounts one address may make in an hour, when registration is on. 0 sets no limit." },
     { "ident.fast_token_days", SETTING_INT, "21", 1, 365, true,
       "How long a token for quick log-in (FAST) is good. It is renewed when it is used in the second half of that time." },
+    { "ident.passkey_rp", SETTING_TEXT, "", 0, 0, false,
+      "The name that passkeys are bound to (WebAuthn's RP ID): the host of the pages where people log in, or a domain above it. Empty is "
+      "the domain. Passkeys made under another name are of no use any more when it is changed." },
+    { "ident.passkey_origins", SETTING_TEXT, "", 0, 0, false,
+      "The pages where passkeys may be used, with commas: https://chat.town.example, https://town.example:5280. Empty is that name at any "
+      "port, over https; and over http when it is localhost." },
     { 0 },
 };
 
@@ -42,6 +49,14 @@ struct db_settings ident_database(const struct settings *s, struct arena *a)
                                  .path = ident_database_path(s, a).p, .read_workers = 1 };
 }
 
+struct str ident_passkey_rp(const struct settings *s, struct arena *a)
+{
+    const char *given = settings_text(s, "ident.passkey_rp");
+    struct str  name = str_of(*given ? given : settings_text(s, "domain")), ascii;
+
+    return jid_domain_ascii(a, name, &ascii) ? name : ascii;
+}
+
 void ident_options_read(const struct settings *s, struct arena *a, struct ident_options *out)
 {
     *out = (struct ident_options){
@@ -56,5 +71,7 @@ void ident_options_read(const struct settings *s, struct arena *a, struct ident_
         .registration = settings_bool(s, "ident.registration"),
         .registrations_per_hour = (int)settings_int(s, "ident.registrations_per_hour"),
         .fast_token_days = (int)settings_int(s, "ident.fast_token_days"),
+        .passkey_rp = ident_passkey_rp(s, a).p,
+        .passkey_origins = settings_text(s, "ident.passkey_origins"),
     };
 }

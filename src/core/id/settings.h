@@ -14,3 +14,5 @@ void ident_options_read(const struct settings *s, struct arena *a, struct ident_
 struct str ident_database_path(const struct settings *s, struct arena *a);
 /* The whole of it: a file, or a schema in PostgreSQL. Texts live as long as `s` and `a`. */
 struct db_settings ident_database(const struct settings *s, struct arena *a);
+/* The name that passkeys are bound to, as browsers write it. Lives as long as `s` and `a`. */
+struct str ident_passkey_rp(const struct settings *s, struct arena *a);

@@ -17,8 +17,8 @@
  * which overrides the rules. */
 #define ROWS(X) \
     X(rfc6120_tls) X(rfc6120_sasl) X(rfc6120_bind) X(rfc6120_reconnect) X(rfc6121_roster) X(rfc6121_presence) X(rfc7395_websocket) \
-    X(xep0388_sasl2) X(xep0386_bind2) X(xep0484_fast) X(signed_in) X(xep0440_channel_binding) X(xep0198_sm) X(xep0352_csi) X(xep0357_push) \
-    X(xep0191_blocking) X(xep0377_reporting) \
+    X(xep0388_sasl2) X(xep0388_passkeys) X(xep0386_bind2) X(xep0484_fast) X(signed_in) X(xep0440_channel_binding) X(xep0198_sm) X(xep0352_csi) \
+    X(xep0357_push) X(xep0191_blocking) X(xep0377_reporting) \
     /* what can be asked */ \
     X(xep0030_disco) X(xep0050_commands) X(xep0133_admin) X(announcements) X(rate_classes) X(xep0227_export) X(xep0115_caps) \
     X(xep0115_clients) X(xep0012_last) X(xep0092_version) X(xep0199_ping) X(xep0202_time) X(xep0215_services) X(xep0363_upload) \

@@ -174,6 +174,19 @@ static enum err to_u_labels(struct arena *a, struct str *domain)
     return OK;
 }
 
+enum err jid_domain_ascii(struct arena *a, struct str domain, struct str *out)
+{
+    char *in = str_dup(domain), *ascii = NULL;
+    int   failed = idna_to_ascii_8z(in, &ascii, IDNA_ALLOW_UNASSIGNED);
+
+    free(in);
+    if (failed)
+        return ERR_INVALID;
+    *out = arena_str(a, str_of(ascii));
+    free(ascii);
+    return OK;
+}
+
 /* U+3002 is a dot to people (RFC 3490 §3.1). */
 static struct str dots(struct str domain)
 {

@@ -25,6 +25,8 @@ enum err jid_make(struct arena *a, struct str local, struct str domain, struct s
 enum err jid_prep_local(struct arena *a, struct str in, struct str *out);     /* nodeprep */
 enum err jid_prep_resource(struct arena *a, struct str in, struct str *out);  /* resourceprep */
 enum err jid_prep_domain(struct arena *a, struct str in, struct str *out);    /* nameprep, no trailing dot */
+/* As DNS and browsers write a prepared domain: A-labels. */
+enum err jid_domain_ascii(struct arena *a, struct str domain, struct str *out);
 /* SASLprep (RFC 4013) for passwords and user names; at most SASL_TEXT_BYTES_MAX, never empty. */
 enum err jid_prep_sasl(struct arena *a, struct str in, struct str *out);
 /* Of prepared domains: `domain` is `top`, or a name below it. */

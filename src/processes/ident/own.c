@@ -17,6 +17,7 @@ static struct {
 } tables[] = {
     { "account", { "SELECT count(*) FROM account WHERE name = ?1" } },
     { "credential", { "SELECT count(*) FROM credential WHERE name = ?1" } },
+    { "passkey", { "SELECT count(*) FROM passkey WHERE name = ?1" } },
     { "fast_token", { "SELECT count(*) FROM fast_token WHERE name = ?1" } },
     { "deletion", { "SELECT count(*) FROM deletion WHERE name = ?1" } },
 };

@@ -8,9 +8,11 @@
 #include "base/metric.h"
 #include "crypto/tls.h"
 #include "files/store.h"
+#include "id/settings.h"
 #include "net/http.h"
 #include "web/exports.h"
 #include "web/files.h"
+#include "web/passkeys.h"
 #include "wire/json.h"
 #include "wire/uri.h"
 #include "wire/xml.h"
@@ -34,6 +36,7 @@ struct web {
     int                https_port;
     int                local_port;          /* of the WebSocket without TLS; 0: none */
     bool               registration;
+    char              *passkey_rp;   /* pages at that name, and below it, may use passkeys */
     const char        *demo;                /* "name password, name password": may be tried by anyone */
     struct str         domain;
 };
@@ -61,8 +64,13 @@ static void put_websocket_url(struct buf *out, const struct settings *s)
 
 static void urls_set(struct web *w, const struct settings *s)
 {
-    struct buf b;
+    struct arena a;
+    struct buf   b;
 
+    arena_init(&a);
+    free(w->passkey_rp);
+    w->passkey_rp = str_dup(ident_passkey_rp(s, &a));
+    arena_done(&a);
     buf_init(&b, 0);
     put_websocket_url(&b, s);
     free(w->websocket_url);
@@ -165,9 +173,9 @@ static void app_json(struct web *w, struct http_exchange *x, const struct http_r
     for (int i = 0; i < n; i++)
         json_array_append_new(all, json_stringn(urls[i].p, urls[i].len));
     base = *w->files_url ? str_of(w->files_url) : arena_printf(&a, "https://%.*s:%d", STR_ARG(w->domain), w->https_port);
-    answer_json(x, json_pack("{s:s%,s:s%,s:o,s:s%,s:b,s:o}", "domain", w->domain.p, w->domain.len, "websocket", n ? urls[0].p : "",
+    answer_json(x, json_pack("{s:s%,s:s%,s:o,s:s%,s:b,s:s,s:o}", "domain", w->domain.p, w->domain.len, "websocket", n ? urls[0].p : "",
                              n ? urls[0].len : 0, "websockets", all, "base", base.p, base.len, "registration", w->registration,
-                             "demo", demo_accounts(w, x)),
+                             "passkeys", w->passkey_rp, "demo", demo_accounts(w, x)),
                 STR("Cache-Control: no-store\r\n"));
     arena_done(&a);
 }
@@ -316,7 +324,7 @@ static void asked(void *arg, struct http_exchange *x, const struct http_request 
     struct str   path;
 
     metric_add(&requests, 1);
-    if (store_request(w->store, x, rq))
+    if (store_request(w->store, x, rq) || passkeys_answer(w->role->bus, w->domain, x, rq))
         return;
     arena_init(&a);
     if (!str_is(rq->method, "GET") && !str_is(rq->method, "HEAD"))
@@ -432,6 +440,7 @@ static void finish(struct role *r)
     tls_ctx_unref(&w->tls);
     files_done(&w->files);
     free(w->websocket_url);
+    free(w->passkey_rp);
     free(w);
     r->own = NULL;
 }
