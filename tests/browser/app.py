@@ -89,7 +89,8 @@ def main():
     pictures = "--pictures" in sys.argv
     web, websocket = servers.free_ports(2)
     server = servers.Bongsu(extra=f"web.files = {WEB}/dist\nweb.listen_local = 127.0.0.1:{web}\n"
-                                  f"talk.listen_websocket_local = 127.0.0.1:{websocket}\nweb.demo = carol pass-carol\n")
+                                  f"talk.listen_websocket_local = 127.0.0.1:{websocket}\nweb.demo = carol pass-carol\n"
+                                  "ident.passkey_rp = localhost\n")
     try:
         server.start()
         server.add_users({name: f"pass-{name}" for name in PEOPLE})

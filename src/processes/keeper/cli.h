@@ -76,6 +76,7 @@ int user_delete(const struct settings *s, const char *user);    /* tells how it 
 int cmd_user_delete(struct invocation *v);
 int cmd_user_export(struct invocation *v);
 int cmd_user_list(struct invocation *v);
+int cmd_user_passkeys(struct invocation *v);
 int cmd_user_admin(struct invocation *v);
 int cmd_user_invite(struct invocation *v);
 int cmd_reports(struct invocation *v);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "id/accounts.h"
+#include "id/passkeys.h"
 #include "id/settings.h"
 #include "keeper/cli.h"
 #include "keeper/operator.h"
@@ -433,6 +434,70 @@ int cmd_user_list(struct invocation *v)
     if (cli_settings(v, &s))
         return CLI_FAILED;
     status = list_ask(s);
+    settings_free(&s);
+    return status;
+}
+
+/* ---- passkeys ---- */
+
+static void print_passkey(const char *label, int64_t created_us, int64_t used_us)
+{
+    char made[CLOCK_TEXT_BYTES], used[CLOCK_TEXT_BYTES];
+
+    clock_format(created_us / 1000000 * 1000000, made);
+    clock_format(used_us / 1000000 * 1000000, used);
+    printf("%s\tmade %s\t%s%s\n", label, made, used_us ? "used " : "never used", used_us ? used : "");
+}
+
+static int passkeys_direct(const struct settings *s, const char *user, bool clear)
+{
+    struct direct       d = { .conn = NULL };
+    struct passkey_list list = { 0 };
+    struct str          name;
+    enum err            e;
+
+    if (direct_open(&d, s))
+        return CLI_FAILED;
+    e = account_name(&d.arena, str_of(user), &name);
+    if (!e)
+        e = account_exists(d.conn, name);
+    if (!e)
+        e = clear ? passkey_clear(d.conn, name) : passkey_list(d.conn, name, &d.arena, &list);
+    for (int i = 0; i < list.count && !e; i++)
+        print_passkey(list.rows[i].label.p, list.rows[i].created_us, list.rows[i].used_us);
+    direct_close(&d);
+    return e ? cli_fail("%s: %s", user, why_not(err_info(e)->name)) : CLI_OK;
+}
+
+static int passkeys(const struct settings *s, const char *user, bool clear)
+{
+    json_t  *answer, *one;
+    size_t   i;
+    enum err e = cli_ask(s, json_pack("{s:s,s:s}", "command", clear ? "user.passkeys_clear" : "user.passkeys", "user", user), &answer);
+
+    if (e == ERR_UNAVAILABLE)
+        return passkeys_direct(s, user, clear);
+    if (!e)
+        json_array_foreach(json_object_get(answer, "passkeys"), i, one)
+            print_passkey(json_string_value(json_object_get(one, "name")), json_integer_value(json_object_get(one, "created_us")),
+                          json_integer_value(json_object_get(one, "used_us")));
+    else
+        tell_failed(answer);
+    json_decref(answer);
+    return e ? CLI_FAILED : CLI_OK;
+}
+
+int cmd_user_passkeys(struct invocation *v)
+{
+    bool             clear = cli_value(v, "--clear");
+    struct settings *s;
+    int              status;
+
+    if (cli_settings(v, &s))
+        return CLI_FAILED;
+    status = passkeys(s, v->args[0], clear);
+    if (!status && clear)
+        printf("%s@%s has no passkeys any more\n", v->args[0], settings_text(s, "domain"));
     settings_free(&s);
     return status;
 }

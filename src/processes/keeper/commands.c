@@ -15,6 +15,10 @@ static const struct cli_option user_delete_options[] = {
     { "--prove", NULL, "wait until it is through, and print what remains" },
     { 0 },
 };
+static const struct cli_option passkeys_options[] = {
+    { "--clear", NULL, "remove them all; open sessions stay" },
+    { 0 },
+};
 static const struct cli_option audit_options[] = {
     { "--last", "N", "how many; default: 100" },
     { 0 },
@@ -95,6 +99,9 @@ const struct command commands[] = {
       "The link (xmpp:…;preauth=…) is for a client that knows XEP-0445, or for a QR code. With NAME it makes that account only, and\n"
       "nobody else gets the name meanwhile. It works whether talk.registration is on or off, and once.", invite_options,
       cmd_user_invite },
+    { "user passkeys", "NAME", 1, 1, "list the passkeys of an account, or take them all away",
+      "A passkey is a second way to log in, beside the password (docs/passkeys.md). Somebody who lost a device removes its passkey in\n"
+      "the app; --clear is for whoever cannot get in. Works with and without a running server.", passkeys_options, cmd_user_passkeys },
     { "user list", "", 0, 0, "list the accounts", NULL, NULL, cmd_user_list },
     { "import", "FILE…", 1, CLI_ARGS_MAX, "bring accounts and what is kept of them from Prosody, ejabberd or another server",
       "FILE is XEP-0227, or a folder of such files. The server must be stopped. What is there already stays as it is, so the\n"

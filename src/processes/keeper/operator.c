@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "bus/codec.h"
 #include "common.h"
+#include "id/passkey.h"
 #include "keeper/prepare.h"
 
 enum {
@@ -363,6 +364,54 @@ static void do_user_admin(struct operator *o, struct control_request *rq, const 
     gather_release(g);
 }
 
+static void passkeys_answered(struct ask *k, enum err e, struct str payload)
+{
+    struct passkey_answer a;
+    json_t               *all = json_object_get(k->g->answer, "passkeys");
+
+    if (!e)
+        e = passkey_answer_read(payload, &a);
+    if (e) {
+        user_failed(k->g, str_of(k->about), e);
+        return;
+    }
+    json_object_set_new(k->g->answer, "password", json_boolean(a.list.password));
+    for (int i = 0; i < a.list.count; i++) {
+        const struct passkey_row *p = &a.list.rows[i];
+
+        json_array_append_new(all, json_pack("{s:s%,s:I,s:I}", "name", p->label.p, p->label.len, "created_us", (json_int_t)p->created_us,
+                                             "used_us", (json_int_t)p->used_us));
+    }
+}
+
+static void do_passkeys(struct operator *o, struct control_request *rq, const json_t *args, enum passkey_verb verb)
+{
+    struct str             user = text_of(json_object_get(args, "user"));
+    struct passkey_request q = { .user = user };
+    struct gather         *g = gather_new(o, rq);
+    struct buf             b = { 0 };
+
+    json_object_set_new(g->answer, "failed", json_array());
+    json_object_set_new(g->answer, "passkeys", json_array());
+    passkey_request_write(&b, &q);
+    if (user.p)
+        gather_ask(g, passkey_subject(verb), user.p, &b, ASK_MS_MAX, passkeys_answered);
+    else
+        gather_fail(g, ERR_INVALID, "a name is missing");
+    buf_done(&b);
+    gather_release(g);
+}
+
+static void do_user_passkeys(struct operator *o, struct control_request *rq, const json_t *args)
+{
+    do_passkeys(o, rq, args, PASSKEY_OF);
+}
+
+static void do_user_passkeys_clear(struct operator *o, struct control_request *rq, const json_t *args)
+{
+    do_passkeys(o, rq, args, PASSKEY_CLEAR);
+}
+
 static void list_answered(struct ask *k, enum err e, struct str payload)
 {
     struct codec_reader r = codec_open(payload, CODEC_VERSION);
@@ -564,7 +613,8 @@ static const struct {
     void      (*run)(struct operator *o, struct control_request *rq, const json_t *args);
 } verbs[] = {
     { "status", do_status },       { "metrics", do_metrics },   { "user.add", do_user_add }, { "user.passwd", do_user_passwd },
-    { "user.del", do_user_del },   { "user.admin", do_user_admin }, { "user.list", do_user_list }, { "backup", do_backup },     { "reload", do_reload },
+    { "user.del", do_user_del },   { "user.admin", do_user_admin }, { "user.list", do_user_list },
+    { "user.passkeys", do_user_passkeys }, { "user.passkeys_clear", do_user_passkeys_clear }, { "backup", do_backup },     { "reload", do_reload },
     { "restart", do_restart },     { "stop", do_stop },
 };
 

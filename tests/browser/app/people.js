@@ -63,6 +63,14 @@ export async function online(browser, url, name, password, how) {
   return page;
 }
 
+/** Something that keeps passkeys for the person of this page, and says yes for them (WebAuthn's virtual authenticators). */
+export async function keychain(page) {
+  const cdp = await page.context().newCDPSession(page);
+  await cdp.send("WebAuthn.enable");
+  await cdp.send("WebAuthn.addVirtualAuthenticator", { options: { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true,
+    isUserVerified: true, automaticPresenceSimulation: true } });
+}
+
 export const go = (page, ...parts) => page.evaluate((hash) => { location.hash = hash; }, `#/${parts.map(encodeURIComponent).join("/")}`);
 
 export async function open(page, jid) {

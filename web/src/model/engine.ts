@@ -386,6 +386,7 @@ export class Engine {
     logOutDevice: (which: Which) => logOut(this.ask.bind(this), which),
     password: async (password: string) => void (await this.ask("set", el(NS.register, "query", {}, el(NS.register, "username", {}, this.account.name),
       el(NS.register, "password", {}, password)))),
+    passkeyTicket: async () => (await this.ask("get", el(NS.passkeys, "ticket"), this.account.domain)).textOf(NS.passkeys, "ticket") ?? "",
     removeAccount: async () => void (await this.ask("set", el(NS.register, "query", {}, el(NS.register, "remove")))),
     makeRoom: (name: string, people: string[]) => this.rooms.make(name, people),
     leaveRoom: (room: string) => this.rooms.leave(room),

@@ -30,7 +30,7 @@ export const keepAccount = (a: Account | null): void => write("bongsu.account", 
 export const choices = (): Choices => read<Choices>("bongsu.choices", {});
 export const keepChoices = (c: Choices): void => write("bongsu.choices", c);
 
-export interface Place { domain: string; websockets: string[]; base?: string; banner?: string; registration?: boolean; demo?: { name: string; password: string }[] }
+export interface Place { domain: string; websockets: string[]; base?: string; banner?: string; registration?: boolean; passkeys?: string; demo?: { name: string; password: string }[] }
 export const place = (): Place | null => read<Place | null>("bongsu.place", null);
 export const keepPlace = (p: Place): void => write("bongsu.place", p);
 
@@ -43,3 +43,10 @@ export function agentId(jid: string): string {
   }
   return all[jid];
 }
+
+/** A log-in by passkey names its account last: under which id this device was known to that account, if it was. */
+export function keepAgent(jid: string, agentId: string, passkey: string): void {
+  write("bongsu.agents", { ...read<Record<string, string>>("bongsu.agents", {}), [jid]: agentId });
+  write("bongsu.passkeys", { ...read<Record<string, string>>("bongsu.passkeys", {}), [passkey]: jid });
+}
+export const passkeyOwner = (passkey: string): string | undefined => read<Record<string, string>>("bongsu.passkeys", {})[passkey];

@@ -2,10 +2,11 @@
 import { useState } from "preact/hooks";
 import { language, speak, t, type Language } from "../i18n";
 import type { Key } from "../i18n/en";
+import { usable } from "../model/passkeys";
 import { register } from "../model/register";
 import { Beacon, Hills } from "./icons";
 import { Field } from "./parts";
-import { enter } from "./start";
+import { enter, enterByPasskey } from "./start";
 import { loginError, place } from "./state";
 
 export function Login() {
@@ -34,6 +35,15 @@ export function Login() {
     }
   }
 
+  async function byPasskey() {
+    setBusy(true);
+    try {
+      await enterByPasskey();
+    } finally {
+      setBusy(false);
+    }
+  }
+
   const other: Language = language.value === "ko" ? "en" : "ko", demo = place.value.demo ?? [];
   return (
     <main class="login">
@@ -49,6 +59,7 @@ export function Login() {
           <p class="error" role="alert">{loginError.value}</p>
           <button type="submit" class="primary" disabled={busy}>{busy ? t("login.wait") : making ? t("login.register") : t("login.submit")}</button>
         </form>
+        {usable(place.value) && !making && <button type="button" class="soft passkey" disabled={busy} onClick={() => void byPasskey()}>{t("login.passkey")}</button>}
         <button type="button" class="plain" onClick={() => { setMaking(!making); loginError.value = null; }}>{making ? t("login.have") : t("login.make")}</button>
         {demo.length > 0 && !making && <div class="demo"><p>{t("login.demo")}</p><div>{demo.map((d) => (
           <button type="button" class="soft" key={d.name} disabled={busy} onClick={() => void submit(d.name, d.password, false)}>{d.name}</button>))}</div></div>}

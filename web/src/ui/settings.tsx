@@ -5,6 +5,7 @@ import { vcards } from "../model/vcard";
 import { Devices } from "./devices";
 import { save } from "./download";
 import { friendsOf } from "./friends";
+import { Methods } from "./methods";
 import { Face, Field, Header } from "./parts";
 import { pictureOf } from "./picture";
 import { PictureField } from "./profiles";
@@ -138,7 +139,7 @@ export function Settings() {
   return (
     <section class="pane-in" aria-label={t("settings.title")}>
       <Header title={t("settings.title")} />
-      <div class="scroll padded settings" tabIndex={0} role="group" aria-label={t("settings.title")}><Profile /><Look /><Notify /><Devices /><Password /><Storage /><Blocked /><AccountCard /></div>
+      <div class="scroll padded settings" tabIndex={0} role="group" aria-label={t("settings.title")}><Profile /><Look /><Notify /><Devices /><Password /><Methods /><Storage /><Blocked /><AccountCard /></div>
     </section>
   );
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { t } from "../i18n";
 import type { Key } from "../i18n/en";
+import { PasskeyError, logIn } from "../model/passkeys";
 import { Session, type Shell } from "../model/session";
 import * as device from "../store/device";
 import type { Account, Chat } from "../store/types";
@@ -13,9 +14,9 @@ import { choices, go, leaving, loginError, nameOf, place, route, session, tell }
 export async function learnPlace(): Promise<void> {
   const answer = await fetch("/app.json", { signal: AbortSignal.timeout(6000), cache: "no-store" }).catch(() => null);
   if (!answer?.ok) return;
-  const said = (await answer.json()) as { domain: string; websocket: string; websockets?: string[]; base?: string; banner?: string; registration?: boolean; demo?: device.Place["demo"] };
+  const said = (await answer.json()) as { domain: string; websocket: string; websockets?: string[]; base?: string; banner?: string; registration?: boolean; passkeys?: string; demo?: device.Place["demo"] };
   const urls = said.websockets ?? [said.websocket];
-  const next: device.Place = { domain: said.domain, websockets: urls.length > 1 ? urls : reachable(urls), base: said.base, banner: said.banner, registration: said.registration, demo: said.demo };
+  const next: device.Place = { domain: said.domain, websockets: urls.length > 1 ? urls : reachable(urls), base: said.base, banner: said.banner, registration: said.registration, passkeys: said.passkeys, demo: said.demo };
   device.keepPlace(next);
   place.value = next;
 }
@@ -63,15 +64,34 @@ export async function open(account: Account, password?: string): Promise<void> {
   void navigator.storage?.persist?.();
 }
 
+async function knowsPlace(): Promise<boolean> {
+  if (!place.value.websockets.length) await learnPlace();
+  if (!place.value.websockets.length) loginError.value = t("login.error.lost");
+  return place.value.websockets.length > 0;
+}
+
 /** Logs in. What this device had of that account is there at once; whether the password is right, the line will tell. */
 export async function enter(name: string, password: string): Promise<void> {
-  if (!place.value.websockets.length) await learnPlace();
-  if (!place.value.websockets.length) {
-    loginError.value = t("login.error.lost");
-    return;
-  }
+  if (!(await knowsPlace())) return;
   const domain = place.value.domain, jid = `${name}@${domain}`;
-  const account: Account = { jid, name, domain, agentId: device.agentId(jid) };
+  await begin({ jid, name, domain, agentId: device.agentId(jid) }, password);
+}
+
+/** The same with a passkey: the server answers it with a token, as it does a password. */
+export async function enterByPasskey(): Promise<void> {
+  loginError.value = null;
+  if (!(await knowsPlace())) return;
+  const domain = place.value.domain, keys: Record<string, Key> = { unauthorized: "login.error.passkey", denied: "login.error.disabled", cancelled: "methods.error.cancelled", lost: "login.error.lost" };
+  try {
+    const { name, agentId, token } = await logIn(domain);
+    await begin({ jid: `${name}@${domain}`, name, domain, agentId, token });
+  } catch (e) {
+    if (!(e instanceof PasskeyError)) throw e;
+    loginError.value = t(keys[e.message] ?? "login.error.busy");
+  }
+}
+
+async function begin(account: Account, password?: string): Promise<void> {
   const failed = await trial(account, password);
   if (failed) {
     loginError.value = failed;
@@ -82,7 +102,7 @@ export async function enter(name: string, password: string): Promise<void> {
 }
 
 /** The first time on this device the line decides before anything is shown. */
-function trial(account: Account, password: string): Promise<string | null> {
+function trial(account: Account, password?: string): Promise<string | null> {
   return new Promise((resolve) => {
     let settled = false, tried: Session | null = null;
     const settle = (e: string | null) => {

@@ -14,6 +14,7 @@ export const NS = {
   carbons: "urn:xmpp:carbons:2",
   roster: "jabber:iq:roster",
   register: "jabber:iq:register",
+  passkeys: "urn:bongsu:passkeys:0",
   oob: "jabber:x:oob",
   data: "jabber:x:data",
   discoInfo: "http://jabber.org/protocol/disco#info",

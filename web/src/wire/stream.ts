@@ -233,7 +233,8 @@ export class Stream {
   }
 }
 
-function deviceName(): string {
+/** "Chrome · Android": what this device is called where nobody has named it. */
+export function deviceName(): string {
   const ua = globalThis.navigator?.userAgent ?? "";
   const system = ["Android", "iPhone", "iPad", "Windows", "Mac OS", "CrOS", "Linux"].find((s) => ua.includes(s)) ?? "?";
   const browser = ["Firefox", "Edg", "OPR", "SamsungBrowser", "Chrome", "Safari"].find((b) => ua.includes(b)) ?? "?";
