@@ -299,31 +299,36 @@ void passkeys_challenge(struct ident *id, struct bus_request *rq, struct codec_r
     answer(id, rq, OK, &a);
 }
 
-/* Which passkey it is, and whether this is its proof. *k in the arena. */
+static enum err unproven(enum err e)
+{
+    return e == ERR_DENIED || e == ERR_NOT_FOUND ? ERR_UNAUTHORIZED : e;
+}
+
+/* Which passkey it is, and whether this is its proof. *k in the arena. ERR_UNAUTHORIZED: it is not; ERR_DENIED: it is, and the
+ * account is disabled. */
 static enum err login_judge(struct ident *id, const struct passkey_request *q, struct passkey *k, struct str *challenge, const char **why)
 {
     struct bearer who = { .user = STR("") };
     enum err      e = webauthn_client_data(&id->arena, &id->party, q->client_data, "webauthn.get", challenge, why);
 
     if (e)
-        return e;
+        return unproven(e);
     *why = "challenge";
     if (!challenge_is_ours(id, "login", who, *challenge))
-        return ERR_DENIED;
+        return ERR_UNAUTHORIZED;
     *why = "no such passkey";
     e = passkey_get(id->env.conn, q->id, &id->arena, k);
+    if (!e)
+        e = webauthn_assertion(&id->party, q->client_data, q->auth_data, q->signature, &k->key, &k->key.counter, why);
     if (e)
-        return e == ERR_NOT_FOUND ? ERR_DENIED : e;
-    e = webauthn_assertion(&id->party, q->client_data, q->auth_data, q->signature, &k->key, &k->key.counter, why);
-    if (e)
-        return e;
+        return unproven(e);
+    *why = "disabled";
     who.user = k->user;
     e = account_born(id->env.conn, k->user, &who.born_us);
-    *why = "disabled";
     if (e)
-        return e == ERR_DENIED ? ERR_UNAUTHORIZED : e == ERR_NOT_FOUND ? ERR_DENIED : e;
+        return e == ERR_NOT_FOUND ? ERR_UNAUTHORIZED : e;
     *why = "user handle";
-    return str_eq_secret(q->handle, handle_of(id, who)) ? OK : ERR_DENIED;
+    return str_eq_secret(q->handle, handle_of(id, who)) ? OK : ERR_UNAUTHORIZED;
 }
 
 /* By address and user together, as for passwords (logins.c). */
@@ -351,19 +356,18 @@ static const char *fast_mechanism(struct str name)
     return NULL;
 }
 
+/* What did not fit is for the log: whoever tries things learns nothing from us. */
 static void login_refuse(struct ident *id, struct bus_request *rq, const struct passkey_request *q, struct str user, enum err e, const char *why)
 {
-    bool is_proven = e == ERR_UNAUTHORIZED;     /* only disabled */
+    bool is_wrong = e == ERR_INVALID || e == ERR_UNAUTHORIZED;
 
+    if (!is_wrong && e != ERR_DENIED)
+        why = err_info(e)->name;            /* it was not looked at */
     metric_add(&logins_wrong, 1);
     LOG_INFO("login.failed", LF_Z("reason", why), LF_Z("mechanism", "passkey"), LF_STR("peer", q->peer_key), LF_STR("user", user));
-    if (e == ERR_INVALID || e == ERR_DENIED)
+    if (is_wrong)
         penalise(id, q->peer_key, user);
-    /* what did not fit is for the log: whoever tries things learns nothing from us */
-    if (is_proven)
-        refuse(id, rq, ERR_DENIED, "the account is disabled");
-    else
-        refuse(id, rq, e == ERR_DENIED ? ERR_UNAUTHORIZED : e, NULL);
+    refuse(id, rq, e, e == ERR_DENIED ? "the account is disabled" : NULL);
 }
 
 static void login_write(struct ident *id, struct bus_request *rq, const struct passkey_request *q, const struct passkey *k, struct str challenge)

@@ -64,7 +64,7 @@ static void all_else_is_refused(struct test *t)
 {
     static const char *const wrong[] = {
         "", "18", "1817", "190018", "1a0000ffff", "1b00000000ffffffff", "1c", "44010203", "61ff", "5f4101ff", "9fff", "bfff", "c000", "f97e00",
-        "f8ff", "f4" "ff", "8201", "a101", "9bffffffffffffffff", "bb7fffffffffffffff", "5bffffffffffffffff", "818181818100", "a1a0a1a0a1a0a1a0a1a000",
+        "f8ff", "f4ff", "8201", "a101", "9bffffffffffffffff", "bb7fffffffffffffff", "5bffffffffffffffff", "818181818100", "a1a0a1a0a1a0a1a0a1a000",
     };
     char room[32];
 

@@ -64,13 +64,8 @@ static void put_websocket_url(struct buf *out, const struct settings *s)
 
 static void urls_set(struct web *w, const struct settings *s)
 {
-    struct arena a;
-    struct buf   b;
+    struct buf b;
 
-    arena_init(&a);
-    free(w->passkey_rp);
-    w->passkey_rp = str_dup(ident_passkey_rp(s, &a));
-    arena_done(&a);
     buf_init(&b, 0);
     put_websocket_url(&b, s);
     free(w->websocket_url);
@@ -393,6 +388,7 @@ static enum err start(struct role *r, struct arena *a, struct str *why)
     if (e)
         return e;
     urls_set(w, r->settings);
+    w->passkey_rp = str_dup(ident_passkey_rp(r->settings, a));      /* ident keeps its own until the next start, too */
     w->limits = (struct conn_limits){ .in_bytes_max = HTTP_HEAD_BYTES_MAX + HTTP_BODY_BYTES_MAX,
                                       .out_bytes_max = OUT_BYTES_MAX, .stall_ms_max = 30000 };
     w->server = (struct http_server){ .loop = r->loop, .limits = &w->limits, .request = asked, .stream = streamed, .arg = w,

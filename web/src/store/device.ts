@@ -44,9 +44,12 @@ export function agentId(jid: string): string {
   return all[jid];
 }
 
+const PASSKEYS_KNOWN_MAX = 64;
+
 /** A log-in by passkey names its account last: under which id this device was known to that account, if it was. */
 export function keepAgent(jid: string, agentId: string, passkey: string): void {
   write("bongsu.agents", { ...read<Record<string, string>>("bongsu.agents", {}), [jid]: agentId });
-  write("bongsu.passkeys", { ...read<Record<string, string>>("bongsu.passkeys", {}), [passkey]: jid });
+  const others = Object.entries(read<Record<string, string>>("bongsu.passkeys", {})).filter(([id]) => id !== passkey).slice(1 - PASSKEYS_KNOWN_MAX);
+  write("bongsu.passkeys", Object.fromEntries([...others, [passkey, jid]]));
 }
 export const passkeyOwner = (passkey: string): string | undefined => read<Record<string, string>>("bongsu.passkeys", {})[passkey];
