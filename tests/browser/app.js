@@ -450,6 +450,7 @@ await promise("a passkey is added, opens the account, and opens it no more when 
   await p.click('#methods button:text-is("Add a passkey")');
   await p.waitForSelector('.toast:has-text("already")', WAIT);
   same(await p.locator("#methods li").count(), 1, "passkeys");
+  same(await axe(p), [], "what axe finds");
   const before = await agents();
   await logOut();
   await logInByPasskey();

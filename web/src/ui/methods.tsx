@@ -41,10 +41,12 @@ export function Methods() {
     <section class="card" id="methods"><h2>{t("methods.title")}</h2>
       <p><small>{t("methods.about")}</small></p>
       {all === null ? <p>{t("methods.unknown")}</p> : <ul class="rows" role="list">{all.passkeys.map((k) => (
-        <li class="row flat" key={k.id}>
-          <span class="row-main"><span dir="auto">{k.name}</span><small>{[t("methods.made", { when: when(Date.parse(k.made)) }), k.used ? t("methods.used", { when: when(Date.parse(k.used)) }) : t("methods.unused")].join(" · ")}</small></span>
-          <button type="button" class="plain" disabled={busy} aria-label={`${k.name}: ${t("methods.rename")}`} onClick={() => void renameOne(k)}>{t("methods.rename")}</button>
-          <button type="button" class="danger-text" disabled={busy || isLast} aria-label={`${k.name}: ${t("methods.remove")}`} onClick={() => void removeOne(k)}>{t("methods.remove")}</button>
+        <li class="way" key={k.id}>
+          <span dir="auto">{k.name}</span><small>{[t("methods.made", { when: when(Date.parse(k.made)) }), k.used ? t("methods.used", { when: when(Date.parse(k.used)) }) : t("methods.unused")].join(" · ")}</small>
+          <div class="buttons start">
+            <button type="button" class="plain" disabled={busy} aria-label={`${k.name}: ${t("methods.rename")}`} onClick={() => void renameOne(k)}>{t("methods.rename")}</button>
+            <button type="button" class="danger-text" disabled={busy || isLast} aria-label={`${k.name}: ${t("methods.remove")}`} onClick={() => void removeOne(k)}>{t("methods.remove")}</button>
+          </div>
         </li>))}</ul>}
       {isLast && <p><small>{t("methods.error.last")}</small></p>}
       {usable(place.value) && <div class="buttons start"><button type="button" class="soft" disabled={busy} onClick={() => void work((ticket) => add(ticket, deviceName(), s.me), t("methods.added"))}>{t("methods.add")}</button></div>}
