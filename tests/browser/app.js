@@ -430,7 +430,7 @@ await promise("a changed password is the one that counts", async () => {
 await own({ promise, same, browser, url, alice, bob });
 await promise("a passkey is added, opens the account, and opens it no more when it is removed", async () => {
   const p = await online(browser, url, "dave", `${PASSWORD}dave`);
-  await keychain(p);
+  const session = await keychain(p);
   const logOut = async () => {
     await go(p, "settings");
     await p.click('#account button:text-is("Log out")');
@@ -450,7 +450,7 @@ await promise("a passkey is added, opens the account, and opens it no more when 
   await p.click('#methods button:text-is("Add a passkey")');
   await p.waitForSelector('.toast:has-text("already")', WAIT);
   same(await p.locator("#methods li").count(), 1, "passkeys");
-  same(await axe(p), [], "what axe finds");
+  same(await axe(p, session), [], "what axe finds");
   const before = await agents();
   await logOut();
   await logInByPasskey();
@@ -469,6 +469,17 @@ await promise("a passkey is added, opens the account, and opens it no more when 
     await logInByPasskey();
     await p.waitForSelector('.login .error:has-text("opens no account")', WAIT);
   });
+  await p.context().close();
+});
+await promise("the password goes on being a way in while the browser looks for a passkey", async () => {
+  const p = await device(browser, url);
+  await p.evaluate(() => { // a browser that shows its list and waits
+    navigator.credentials.get = ({ signal }) => new Promise((_, no) => signal.addEventListener("abort", () => no(signal.reason)));
+  });
+  await p.click(".login .passkey:not(:disabled)");
+  await p.waitForSelector(".login .passkey:disabled", WAIT);
+  await logIn(p, "dave", `${PASSWORD}dave`);
+  await p.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
   await p.context().close();
 });
 await promise("logging out takes everything from the device", async () => {

@@ -63,12 +63,14 @@ export async function online(browser, url, name, password, how) {
   return page;
 }
 
-/** Something that keeps passkeys for the person of this page, and says yes for them (WebAuthn's virtual authenticators). */
+/** Something that keeps passkeys for the person of this page, and says yes for them (WebAuthn's virtual authenticators). It is gone
+ * when any session with the page is ended, so it is given out for whoever needs one. */
 export async function keychain(page) {
   const cdp = await page.context().newCDPSession(page);
   await cdp.send("WebAuthn.enable");
   await cdp.send("WebAuthn.addVirtualAuthenticator", { options: { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true,
     isUserVerified: true, automaticPresenceSimulation: true } });
+  return cdp;
 }
 
 export const go = (page, ...parts) => page.evaluate((hash) => { location.hash = hash; }, `#/${parts.map(encodeURIComponent).join("/")}`);
@@ -96,12 +98,12 @@ export async function messageMenu(page, words, item) {
 }
 
 /** WCAG 2.2 A and AA. Answers what is wrong, in words. */
-export async function axe(page) {
-  const cdp = await page.context().newCDPSession(page); // the page's own policy lets no foreign script in
+export async function axe(page, session) {
+  const cdp = session ?? await page.context().newCDPSession(page); // the page's own policy lets no foreign script in
   await cdp.send("Runtime.evaluate", { expression: axeSource });
   const { result } = await cdp.send("Runtime.evaluate", { awaitPromise: true, returnByValue: true,
     expression: `axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }).then((r) => r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target.join(" ") + " " + (n.any[0]?.message ?? "")).join(" | ").slice(0, 400)))` });
-  await cdp.detach();
+  if (!session) await cdp.detach();
   return result.value;
 }
 

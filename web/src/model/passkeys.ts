@@ -54,9 +54,9 @@ async function found<T extends AuthenticatorResponse>(asked: Promise<Credential 
 }
 
 /** Asks the person for any passkey of this server, and the server for a token that the line takes. */
-export async function logIn(domain: string): Promise<Entry> {
+export async function logIn(domain: string, signal?: AbortSignal): Promise<Entry> {
   const { publicKey } = (await ask("POST", "/login/options")) as { publicKey: { challenge: string } };
-  const c = await found<AuthenticatorAssertionResponse>(navigator.credentials.get({ publicKey: { ...publicKey, challenge: bytes(publicKey.challenge) } }));
+  const c = await found<AuthenticatorAssertionResponse>(navigator.credentials.get({ publicKey: { ...publicKey, challenge: bytes(publicKey.challenge) }, signal }));
   const known = device.passkeyOwner(c.id), agentId = known ? device.agentId(known) : crypto.randomUUID();
   const said = (await ask("POST", "/login", {
     agent: agentId, mechanism: FAST_MECHANISM,

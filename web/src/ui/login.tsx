@@ -1,5 +1,5 @@
 // The way in: log in, make an account, or take a demo one. SPDX-License-Identifier: AGPL-3.0-or-later
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { language, speak, t, type Language } from "../i18n";
 import type { Key } from "../i18n/en";
 import { usable } from "../model/passkeys";
@@ -12,7 +12,10 @@ import { loginError, place } from "./state";
 export function Login() {
   const [making, setMaking] = useState(false), [name, setName] = useState(""), [password, setPassword] = useState(""), [busy, setBusy] = useState(false), [seen, setSeen] = useState(false);
 
+  const [looking, setLooking] = useState(false), search = useRef<AbortController | null>(null);
+
   async function submit(who: string, secret: string, make: boolean) {
+    search.current?.abort();
     const local = who.trim().toLowerCase().split("@")[0];
     loginError.value = null;
     if (make && !/^[a-z0-9][a-z0-9._-]{0,63}$/.test(local)) loginError.value = t("login.error.name");
@@ -35,12 +38,14 @@ export function Login() {
     }
   }
 
+  /** The browser may look for a passkey for minutes; the password goes on being a way in meanwhile. */
   async function byPasskey() {
-    setBusy(true);
+    search.current = new AbortController();
+    setLooking(true);
     try {
-      await enterByPasskey();
+      await enterByPasskey(search.current.signal);
     } finally {
-      setBusy(false);
+      setLooking(false);
     }
   }
 
@@ -59,7 +64,7 @@ export function Login() {
           <p class="error" role="alert">{loginError.value}</p>
           <button type="submit" class="primary" disabled={busy}>{busy ? t("login.wait") : making ? t("login.register") : t("login.submit")}</button>
         </form>
-        {usable(place.value) && !making && <button type="button" class="soft passkey" disabled={busy} onClick={() => void byPasskey()}>{t("login.passkey")}</button>}
+        {usable(place.value) && !making && <button type="button" class="soft passkey" disabled={busy || looking} onClick={() => void byPasskey()}>{t("login.passkey")}</button>}
         <button type="button" class="plain" onClick={() => { setMaking(!making); loginError.value = null; }}>{making ? t("login.have") : t("login.make")}</button>
         {demo.length > 0 && !making && <div class="demo"><p>{t("login.demo")}</p><div>{demo.map((d) => (
           <button type="button" class="soft" key={d.name} disabled={busy} onClick={() => void submit(d.name, d.password, false)}>{d.name}</button>))}</div></div>}

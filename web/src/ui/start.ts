@@ -77,17 +77,17 @@ export async function enter(name: string, password: string): Promise<void> {
   await begin({ jid, name, domain, agentId: device.agentId(jid) }, password);
 }
 
-/** The same with a passkey: the server answers it with a token, as it does a password. */
-export async function enterByPasskey(): Promise<void> {
+/** The same with a passkey: the server answers it with a token, as it does a password. Given up when `signal` says so. */
+export async function enterByPasskey(signal: AbortSignal): Promise<void> {
   loginError.value = null;
   if (!(await knowsPlace())) return;
   const domain = place.value.domain, keys: Record<string, Key> = { unauthorized: "login.error.passkey", denied: "login.error.disabled", cancelled: "methods.error.cancelled", lost: "login.error.lost" };
   try {
-    const { name, agentId, token } = await logIn(domain);
-    await begin({ jid: `${name}@${domain}`, name, domain, agentId, token });
+    const { name, agentId, token } = await logIn(domain, signal);
+    if (!signal.aborted) await begin({ jid: `${name}@${domain}`, name, domain, agentId, token });
   } catch (e) {
     if (!(e instanceof PasskeyError)) throw e;
-    loginError.value = t(keys[e.message] ?? "login.error.busy");
+    if (!signal.aborted) loginError.value = t(keys[e.message] ?? "login.error.busy");
   }
 }
 
