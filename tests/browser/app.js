@@ -1,11 +1,12 @@
 // app.js: our own app, with people in browsers of their own. Prints one line a promise, and the counts at the end.
 //   node app.js URL CONTROL     CONTROL: where the server can be killed and started again (app.py)
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { DESKTOP, PHONE, WAIT, axe, bodies, bubble, device, go, hears, kept, keychain, launch, logIn, messageMenu, online, open, overflows, problems, say, strangers, tab, whileAway } from "./app/people.js";
+import { history } from "./app/history.js";
 import { own } from "./app/own.js";
+import { DESKTOP, PHONE, WAIT, axe, bodies, bubble, device, go, hears, jid, kept, keychain, launch, logIn, messageMenu, online, open, overflows, problems, same, say, strangers, tab, whileAway } from "./app/people.js";
 
 const [, , url, control, only] = process.argv;
-const PASSWORD = "pass-", jid = (name) => `${name}@town.example`;
+const PASSWORD = "pass-";
 const server = (what) => fetch(`${control}/${what}`).then((r) => { if (!r.ok) throw new Error(`the server could not ${what}`); });
 let passed = 0, failed = 0, skipped = 0;
 class Skip extends Error {}
@@ -33,12 +34,9 @@ async function promise(what, run) {
   }
 }
 
-function same(a, b, what) {
-  if (JSON.stringify(a) !== JSON.stringify(b)) throw new Error(`${what}: ${JSON.stringify(a)} is not ${JSON.stringify(b)}`);
-}
-
 const browser = await launch();
 let alice, bob;
+const people = () => ({ alice, get bob() { return bob; }, set bob(p) { bob = p; } });
 
 await promise("speaks Korean and English, and changes between them", async () => {
   for (const [locale, label, other] of [["ko-KR", "로그인", "Log in"], ["en-US", "Log in", "로그인"]]) {
@@ -343,30 +341,7 @@ await promise("an unread line shows where one stopped reading", async () => {
   await bob.keyboard.press("End");
   await bob.waitForSelector(".areas .count", { ...WAIT, state: "detached" });
 });
-await promise("a history of 20,000 messages scrolls with a bounded page", async () => {
-  await bob.evaluate(() => new Promise((done, fail) => {
-    const request = indexedDB.open("bongsu:bob@town.example");
-    request.onsuccess = () => {
-      const tx = request.result.transaction(["messages", "chats"], "readwrite"), old = Date.now() - 4e9;
-      for (let n = 0; n < 20000; n++) tx.objectStore("messages").put({ key: `old@town.example\nold@town.example\n${n}`, chat: "old@town.example", id: `o${n}`, from: "old@town.example", mine: false, at: old + n * 60000, body: `line ${n} ${"word ".repeat(n % 17)}` });
-      tx.objectStore("chats").put({ jid: "old@town.example", kind: "person", lastAt: old, unread: 0, readAt: Date.now(), complete: true });
-      tx.oncomplete = () => { request.result.close(); done(); };
-      tx.onerror = () => fail(tx.error);
-    };
-  }));
-  await open(bob, "old@town.example");
-  await bob.waitForSelector(bubble("line 19999 " + "word ".repeat(19999 % 17).trimEnd()), WAIT).catch(() => bob.waitForSelector(".message >> text=line 19999", WAIT));
-  let seen = 0;
-  for (let n = 0; n < 15; n++) {
-    await bob.evaluate(() => { document.querySelector(".messages").scrollTop = 0; });
-    await bob.waitForTimeout(150);
-    seen = Math.max(seen, (await bob.$$(".message")).length);
-  }
-  const first = Number((await bob.locator(".message p.body").first().textContent()).split(" ")[1]);
-  if (seen > 240 || first > 19700) throw new Error(`${seen} on the page, the first is line ${first}`);
-  await bob.click(".to-end");
-  await bob.waitForSelector(".message >> text=line 19999", WAIT);
-});
+await history({ promise, people });
 await promise("the keyboard alone is enough", async () => {
   await open(bob, jid("alice"));
   await bob.locator(".messages").focus();

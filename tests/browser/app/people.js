@@ -73,6 +73,12 @@ export async function keychain(page) {
   return cdp;
 }
 
+export const jid = (name) => `${name}@town.example`;
+
+export function same(a, b, what) {
+  if (JSON.stringify(a) !== JSON.stringify(b)) throw new Error(`${what}: ${JSON.stringify(a)} is not ${JSON.stringify(b)}`);
+}
+
 export const go = (page, ...parts) => page.evaluate((hash) => { location.hash = hash; }, `#/${parts.map(encodeURIComponent).join("/")}`);
 
 export async function open(page, jid) {

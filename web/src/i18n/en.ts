@@ -41,7 +41,7 @@ export const en = {
   "person.blocked": "Blocked", "person.profile": "Profile of {name}",
 
   "chat.write": "Message", "chat.send": "Send", "chat.empty": "Choose a chat", "chat.empty.hint": "One beacon lights the next.", "chat.back": "Back to the list", "chat.first": "This is where it begins.",
-  "chat.older": "Getting older messages…", "chat.down": "To the newest", "chat.unreadLine": "Unread from here", "chat.jumpUnread": "{n|one unread|{n} unread} above",
+  "chat.older": "Getting older messages…", "chat.goTo": "Go to a date", "chat.goTo.date": "Date", "chat.goTo.first": "The first message", "chat.goTo.none": "Nothing was written since.", "chat.goTo.short": "What is older could not be got now.", "chat.down": "To the newest", "chat.unreadLine": "Unread from here", "chat.jumpUnread": "{n|one unread|{n} unread} above",
   "chat.typing": "{name} is writing…", "chat.typing.many": "Several people are writing…", "chat.waiting": "waiting", "chat.sent": "sent", "chat.failed": "not sent", "chat.delivered": "delivered", "chat.readBy": "read",
   "chat.unreadBy": "{n|one person has|{n} people have} not read it yet", "chat.edited": "edited", "chat.retracted": "Message deleted", "chat.retracted.line": "Message deleted",
   "chat.reply": "Reply", "chat.react": "React", "chat.edit": "Edit", "chat.delete": "Delete for everyone", "chat.copy": "Copy", "chat.forward": "Forward", "chat.forward.to": "Forward to", "chat.forwarded": "forwarded", "chat.retry": "Send again", "chat.discard": "Discard",
@@ -54,7 +54,7 @@ export const en = {
   "file.unsupported": "This server takes no files.", "file.offline": "The file is fetched once the line is back.", "file.close": "Close", "file.drop": "Drop to send",
 
   "room.new": "New group", "room.name": "Name of the group", "room.choose": "Who is in it?", "room.make": "Make group", "room.members": "{n|one person|{n} people}", "room.invite": "Invite", "room.leave": "Leave group", "room.leave.sure": "Leave this group?",
-  "room.drawer": "Photos and files", "room.drawer.none": "No photos or files yet.", "room.owner": "owner", "room.admin": "manager", "room.rename": "Rename", "room.makeAdmin": "Make manager", "room.unmakeAdmin": "No manager any more", "room.removePerson": "Remove from group", "room.unsupported": "This server has no groups.", "room.error": "The group cannot be entered now: {why}",
+  "room.drawer": "Photos and files", "room.drawer.newer": "Newer", "room.drawer.older": "Older", "room.drawer.none": "No photos or files yet.", "room.owner": "owner", "room.admin": "manager", "room.rename": "Rename", "room.makeAdmin": "Make manager", "room.unmakeAdmin": "No manager any more", "room.removePerson": "Remove from group", "room.unsupported": "This server has no groups.", "room.error": "The group cannot be entered now: {why}",
   "room.here": "here now",
 
   "search.title": "Search", "search.field": "Search", "search.none": "Nothing found for “{words}”.", "search.device": "Searched on this device.", "search.everywhere": "Searched everywhere.", "search.people": "People and groups", "search.messages": "Messages",

@@ -43,7 +43,7 @@ export const ko: Catalogue = {
   "person.blocked": "차단됨", "person.profile": "{name}님의 프로필",
 
   "chat.write": "메시지", "chat.send": "보내기", "chat.empty": "대화를 골라 주세요", "chat.empty.hint": "봉화 하나가 다음 봉화를 밝혀요.", "chat.back": "목록으로", "chat.first": "여기서 대화가 시작되었어요.",
-  "chat.older": "이전 메시지를 가져오는 중…", "chat.down": "최신 메시지로", "chat.unreadLine": "여기부터 읽지 않음", "chat.jumpUnread": "위에 읽지 않은 메시지 {n}개",
+  "chat.older": "이전 메시지를 가져오는 중…", "chat.goTo": "날짜로 가기", "chat.goTo.date": "날짜", "chat.goTo.first": "첫 메시지", "chat.goTo.none": "그 뒤로 쓴 메시지가 없어요.", "chat.goTo.short": "더 오래된 메시지는 지금 가져올 수 없어요.", "chat.down": "최신 메시지로", "chat.unreadLine": "여기부터 읽지 않음", "chat.jumpUnread": "위에 읽지 않은 메시지 {n}개",
   "chat.typing": "{name}님이 쓰는 중…", "chat.typing.many": "여러 사람이 쓰는 중…", "chat.waiting": "대기 중", "chat.sent": "보냄", "chat.failed": "전송 안 됨", "chat.delivered": "전달됨", "chat.readBy": "읽음",
   "chat.unreadBy": "{n}명이 아직 읽지 않음", "chat.edited": "수정됨", "chat.retracted": "삭제된 메시지예요", "chat.retracted.line": "삭제된 메시지",
   "chat.reply": "답장", "chat.react": "공감", "chat.edit": "수정", "chat.delete": "모두에게서 삭제", "chat.copy": "복사", "chat.forward": "전달", "chat.forward.to": "전달할 대화", "chat.forwarded": "전달됨", "chat.retry": "다시 보내기", "chat.discard": "버리기",
@@ -56,7 +56,7 @@ export const ko: Catalogue = {
   "file.unsupported": "이 서버는 파일을 받지 않아요.", "file.offline": "다시 연결되면 파일을 가져와요.", "file.close": "닫기", "file.drop": "놓으면 보내요",
 
   "room.new": "새 그룹", "room.name": "그룹 이름", "room.choose": "누구와 함께할까요?", "room.make": "그룹 만들기", "room.members": "{n}명", "room.invite": "초대", "room.leave": "그룹 나가기", "room.leave.sure": "이 그룹에서 나갈까요?",
-  "room.drawer": "사진과 파일", "room.drawer.none": "아직 사진이나 파일이 없어요.", "room.owner": "방장", "room.admin": "관리자", "room.rename": "이름 바꾸기", "room.makeAdmin": "관리자로 지정", "room.unmakeAdmin": "관리자 해제", "room.removePerson": "그룹에서 내보내기", "room.unsupported": "이 서버에는 그룹이 없어요.", "room.error": "지금은 그룹에 들어갈 수 없어요: {why}",
+  "room.drawer": "사진과 파일", "room.drawer.newer": "더 최근", "room.drawer.older": "더 이전", "room.drawer.none": "아직 사진이나 파일이 없어요.", "room.owner": "방장", "room.admin": "관리자", "room.rename": "이름 바꾸기", "room.makeAdmin": "관리자로 지정", "room.unmakeAdmin": "관리자 해제", "room.removePerson": "그룹에서 내보내기", "room.unsupported": "이 서버에는 그룹이 없어요.", "room.error": "지금은 그룹에 들어갈 수 없어요: {why}",
   "room.here": "지금 여기 있음",
 
   "search.title": "검색", "search.field": "검색", "search.none": "“{words}”에 대한 결과가 없어요.", "search.device": "이 기기에서 찾았어요.", "search.everywhere": "전체에서 찾았어요.", "search.people": "사람과 그룹", "search.messages": "메시지",

@@ -187,7 +187,7 @@ export class Engine {
   async history(jid: string): Promise<boolean> {
     const c = await this.db.get("chats", jid), room = c?.kind === "room";
     if (c?.complete) return false;
-    const page = await this.archive.page({ before: c?.first ?? "" }, room ? {} : { with: jid }, room ? jid : undefined, 50);
+    const page = await this.archive.page({ before: c?.first ?? "" }, room ? {} : { with: jid }, room ? jid : undefined);
     await this.keep(page.rows, undefined, null);
     const tx = store.write(this.db), now = await store.chatOf(tx, jid, c?.kind ?? "person");
     await tx.objectStore("chats").put({ ...now, first: page.rows[0]?.sid ?? now.first, complete: page.complete || undefined });

@@ -115,12 +115,13 @@ export class Session {
   }
 
   window(chat: string): MessageWindow {
-    const w = new MessageWindow(this.db, chat, () => (this.live.value.line === "online" ? this.do("history", chat) : Promise.resolve(true)));
+    const w = new MessageWindow(this.db, chat, () => (this.live.value.line === "online" ? this.do("history", chat) : Promise.reject(new Error("lost"))));
     this.windows.add(w);
     return w;
   }
 
   forget(w: MessageWindow): void {
+    w.closed = true;
     this.windows.delete(w);
   }
 

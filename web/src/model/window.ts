@@ -6,6 +6,7 @@ import { after, before, type Place } from "../store/messages";
 import type { Message } from "../store/types";
 
 export const STEP = 60, MOST = 240;
+const REACH_PAGES = 1000; // of the archive, in one go
 
 export class MessageWindow {
   readonly rows = signal<Message[] | null>(null); // null: not read yet
@@ -33,6 +34,32 @@ export class MessageWindow {
     this.atEnd.value = newer.length < STEP;
     this.rows.value = [...older, ...newer];
     if (older.length < STEP / 2) await this.older();
+  }
+
+  closed = false; // nobody looks any more
+
+  /** The first message since then, or null where there is none; what is older than all that is here is got from the archive first.
+   * `short`: it goes back further than could be got now. */
+  async since(at: number): Promise<{ place: Message | null; short: boolean }> {
+    const short = !(await this.reach(at)), [place] = await after(this.db, this.chat, { at, key: "" }, 1);
+    return { place: place ?? null, short };
+  }
+
+  /** True: the history here goes back to then, or to its beginning. */
+  private async reach(at: number): Promise<boolean> {
+    this.loading.value = true;
+    try {
+      for (let n = 0; n < REACH_PAGES && !this.closed; n++) {
+        const [oldest] = await after(this.db, this.chat, { at: -Infinity, key: "" }, 1);
+        if ((oldest && oldest.at <= at) || !this.history) return true;
+        const more = await this.history().catch(() => null);
+        if (more === null) return false;
+        if (!more) return true;
+      }
+      return false;
+    } finally {
+      this.loading.value = false;
+    }
   }
 
   async older(): Promise<void> {

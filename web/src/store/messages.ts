@@ -129,12 +129,12 @@ export interface Place { at: number; key: string }
 const span = (chat: string, from: Place | null, to: Place | null): IDBKeyRange =>
   IDBKeyRange.bound([chat, from?.at ?? -Infinity, from?.key ?? ""], to ? [chat, to.at, to.key] : [chat, Infinity, "\uffff"], from !== null, to !== null);
 
-/** Up to `max` messages right before a place (null: the newest), in order of time. */
+/** Up to `max` messages right before a place (null: the newest), in order of time: found by the index, read at once. */
 export async function before(db: Db, chat: string, place: Place | null, max: number): Promise<Message[]> {
-  const out: Message[] = [];
-  let cursor = await db.transaction("messages").store.index("byTime").openCursor(span(chat, null, place), "prev");
-  for (; cursor && out.length < max; cursor = await cursor.continue()) out.push(cursor.value);
-  return out.reverse();
+  const range = span(chat, null, place), index = db.transaction("messages").store.index("byTime"), newest = await index.openKeyCursor(range, "prev");
+  if (!newest || max < 1) return [];
+  const first = max > 1 ? await newest.advance(max - 1) : newest; // null: there are fewer
+  return index.getAll(first ? IDBKeyRange.bound(first.key, range.upper, false, range.upperOpen) : range);
 }
 
 export function after(db: Db, chat: string, place: Place, max: number): Promise<Message[]> {
@@ -169,21 +169,35 @@ export async function putTheirRead(tx: Tx, chat: string, who: string, at: number
   if (c && at > (c.theirs?.[who] ?? 0)) await tx.objectStore("chats").put({ ...c, theirs: { ...c.theirs, [who]: at } });
 }
 
-const newest = (rows: Message[], max: number): Message[] => rows.sort((a, b) => b.at - a.at).slice(0, max);
+const newest = (rows: Message[], max: number): Message[] => rows.sort((a, b) => b.at - a.at || (b.key < a.key ? -1 : 1)).slice(0, max);
+
+const PAGE = 500;
+
+/** Every message, in pages: a device's history is larger than what should be in memory at once. */
+export async function* pages(db: Db, max = PAGE): AsyncGenerator<Message[]> {
+  for (let rows = await db.getAll("messages", null, max); rows.length; rows = await db.getAll("messages", IDBKeyRange.lowerBound(rows[rows.length - 1].key, true), max)) yield rows;
+}
 
 /** The newest `max` on this device that hold the words: search without a network. The index goes chat by chat, so all of them are
  * looked at; `wanted` says whether anybody still waits for the answer. */
 export async function find(db: Db, words: string, max: number, wanted: () => boolean = () => true): Promise<Message[]> {
   const all = words.normalize("NFC").toLowerCase().split(/\s+/).filter(Boolean);
-  let out: Message[] = [], cursor = all.length ? await db.transaction("messages").store.openCursor() : null;
-  for (; cursor && wanted(); cursor = await cursor.continue()) {
-    const body = cursor.value.body.normalize("NFC").toLowerCase();
-    if (all.every((w) => body.includes(w)) && out.push(cursor.value) >= 2 * max) out = newest(out, max);
+  let out: Message[] = [];
+  if (!all.length) return out;
+  for await (const rows of pages(db)) {
+    if (!wanted()) break;
+    out = newest([...out, ...rows.filter((m) => { const body = m.body.normalize("NFC").toLowerCase(); return all.every((w) => body.includes(w)); })], max);
   }
-  return newest(out, max);
+  return out;
 }
 
-/** Photos and files of a chat, newest first. */
-export async function drawer(db: Db, chat: string): Promise<Message[]> {
-  return (await db.getAllFromIndex("messages", "byFile", IDBKeyRange.bound([chat, ""], [chat, "\uffff"]))).sort((a, b) => b.at - a.at);
+const goesBefore = (m: Message, place: Place | null): boolean => !place || m.at < place.at || (m.at === place.at && m.key < place.key);
+
+/** Up to `max` photos and files of a chat right before a place (null: the newest), newest first; stickers are neither. The index
+ * knows no time, so all are looked at, one by one. */
+export async function drawer(db: Db, chat: string, place: Place | null, max: number): Promise<Message[]> {
+  let out: Message[] = [], cursor = await db.transaction("messages").store.index("byFile").openCursor(IDBKeyRange.bound([chat, ""], [chat, "\uffff"]));
+  for (; cursor; cursor = await cursor.continue())
+    if (!cursor.value.file?.sticker && goesBefore(cursor.value, place) && out.push(cursor.value) >= 2 * max) out = newest(out, max);
+  return newest(out, max);
 }

@@ -6,8 +6,23 @@ import type { Message } from "../store/types";
 import { FileView } from "./file";
 import { session } from "./state";
 
+const MOST = 60; // on the page, however many there are
+
 export function Drawer({ jid }: { jid: string }) {
-  const s = session.value, [all, setAll] = useState<Message[]>([]);
-  useEffect(() => { if (s) void store.drawer(s.db, jid).then((rows) => setAll(rows.filter((m) => !m.file?.sticker).slice(0, 60))); }, [jid, s?.chats.value]);
-  return <><h2>{t("room.drawer")}</h2>{all.length ? <div class="drawer">{all.map((m) => <FileView key={m.key} m={m} />)}</div> : <p class="note">{t("room.drawer.none")}</p>}</>;
+  const s = session.value, [rows, setRows] = useState<Message[]>([]), [places, setPlaces] = useState<store.Place[]>([]), place = places.at(-1) ?? null;
+  useEffect(() => setPlaces([]), [jid]);
+  useEffect(() => {
+    let wanted = true;
+    if (s) void store.drawer(s.db, jid, place, MOST).then((all) => { if (wanted) setRows(all); });
+    return () => { wanted = false; };
+  }, [jid, place, s?.chat(jid)?.lastAt]);
+  const last = rows.at(-1);
+  return <>
+    <h2>{t("room.drawer")}</h2>
+    {rows.length ? <div class="drawer">{rows.map((m) => <FileView key={m.key} m={m} />)}</div> : <p class="note">{t("room.drawer.none")}</p>}
+    <div class="buttons">
+      {places.length > 0 && <button type="button" class="soft" onClick={() => setPlaces(places.slice(0, -1))}>{t("room.drawer.newer")}</button>}
+      {last && rows.length === MOST && <button type="button" class="soft" onClick={() => setPlaces([...places, { at: last.at, key: last.key }])}>{t("room.drawer.older")}</button>}
+    </div>
+  </>;
 }

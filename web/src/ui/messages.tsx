@@ -8,26 +8,25 @@ import type { MessageWindow } from "../model/window";
 import type { Message } from "../store/types";
 import { Bubble } from "./bubble";
 import { messageMenu } from "./actions";
+import { GoTo } from "./goto";
 import { Icon } from "./icons";
 import { nameInChat } from "./chats";
-import { jump, nameOf, session } from "./state";
+import { jump, nameOf, session, tell } from "./state";
 
-const NEAR_PX = 80, AHEAD_PX = 900, GROUP_MS = 60000;
+const NEAR_PX = 80, AHEAD_PX = 900, GROUP_MS = 60000, PATIENCE_MS = 900, GOAL_MS = 2000;
 
 interface Anchor { key: string; top: number }
 
 export function Messages({ w, onReply, onEdit }: { w: MessageWindow; onReply(m: Message): void; onEdit(m: Message): void }) {
   const box = useRef<HTMLDivElement>(null), stick = useRef(true), anchor = useRef<Anchor | null>(null), goal = useRef<string | null>(null), heard = useRef<string | null>(null);
-  const s = session.value, c = s?.chat(w.chat), rows = w.rows.value, [lineAt, setLineAt] = useState<number | null>(null), [said, setSaid] = useState(""), [active, setActive] = useState<string | null>(null), [away, setAway] = useState(false);
+  const s = session.value, c = s?.chat(w.chat), rows = w.rows.value, [lineAt, setLineAt] = useState<number | null>(null), [said, setSaid] = useState(""), [active, setActive] = useState<string | null>(null), [away, setAway] = useState(false), [choosing, setChoosing] = useState<number | null>(null);
 
   // where it opens: at a jump's goal, at the first unread message, or at the end
   useEffect(() => {
     const target = jump.value?.chat === w.chat ? jump.value : null, opened = s?.chat(w.chat);
     jump.value = null;
     if (target) {
-      stick.current = false;
-      goal.current = target.key;
-      void w.around(target);
+      void goTo(target.at, target.key);
     } else if (opened && opened.unread > 0 && opened.readAt > 0) {
       setLineAt(opened.readAt);
       stick.current = false;
@@ -42,9 +41,7 @@ export function Messages({ w, onReply, onEdit }: { w: MessageWindow; onReply(m: 
     if (!jump.value || jump.value.chat !== w.chat) return;
     const target = jump.value;
     jump.value = null;
-    stick.current = false;
-    goal.current = target.key;
-    void w.around(target);
+    void goTo(target.at, target.key);
   }, [jump.value]);
 
   // the place stays when rows come and go
@@ -60,10 +57,10 @@ export function Messages({ w, onReply, onEdit }: { w: MessageWindow; onReply(m: 
         b.scrollTop += e.getBoundingClientRect().top - b.getBoundingClientRect().top - b.clientHeight / 3;
         if (goal.current !== "unread") (e as HTMLElement).focus();
         goal.current = null;
-      } else {
+      } else if (goal.current === "unread") {
         goal.current = null;
         b.scrollTop = b.scrollHeight;
-      }
+      } // else these rows are not yet those that were asked for
     } else if (stick.current && w.atEnd.value) {
       b.scrollTop = b.scrollHeight;
     } else if (anchor.current) {
@@ -133,6 +130,19 @@ export function Messages({ w, onReply, onEdit }: { w: MessageWindow; onReply(m: 
     void w.toEnd();
   }
 
+  /** To what was written first since then, or to one message that was written then. */
+  async function goTo(at: number, key?: string): Promise<void> {
+    const patience = setTimeout(() => tell(t("chat.older")), PATIENCE_MS), { place, short } = await w.since(at).finally(() => clearTimeout(patience));
+    if (w.closed) return;
+    if (short) tell(t("chat.goTo.short"));
+    else if (!place) tell(t("chat.goTo.none"));
+    if (!place) return w.rows.value ? undefined : w.toEnd();
+    const to = goal.current = key ?? place.key;
+    stick.current = false;
+    await w.around(key ? { at, key } : place);
+    setTimeout(() => { if (goal.current === to) goal.current = null; }, GOAL_MS); // it is nowhere after all
+  }
+
   function keys(e: KeyboardEvent): void {
     // where the focus is, for `active` is that of the last frame, and keys come faster
     const all = w.rows.value ?? [], here = (e.target as HTMLElement).closest<HTMLElement>("[data-key]")?.dataset.key ?? active;
@@ -150,6 +160,9 @@ export function Messages({ w, onReply, onEdit }: { w: MessageWindow; onReply(m: 
     } else if (e.key === "End") {
       e.preventDefault();
       toEnd();
+    } else if (e.key === "Home") {
+      e.preventDefault();
+      void goTo(-Infinity);
     }
   }
 
@@ -165,7 +178,7 @@ export function Messages({ w, onReply, onEdit }: { w: MessageWindow; onReply(m: 
             const joined = !newDay && !line && before?.from === m.from && before.mine === m.mine && m.at - before.at < GROUP_MS && !before.notice;
             const closes = !next || next.from !== m.from || next.mine !== m.mine || next.at - m.at >= GROUP_MS || !sameDay(next.at, m.at);
             return <Fragment key={m.key}>
-              {newDay && <li class="day"><span>{day(m.at)}</span></li>}
+              {newDay && <li class="day"><button type="button" class="plain" title={t("chat.goTo")} onClick={() => setChoosing(m.at)}>{day(m.at)}</button></li>}
               {line && <li class="unread-line"><span>{t("chat.unreadLine")}</span></li>}
               <Bubble m={m} chat={c} joined={joined} closes={closes} active={active === m.key || (active === null && i === rows.length - 1)} onFocus={() => setActive(m.key)}
                 onMenu={() => messageMenu(m, onReply, onEdit)} />
@@ -174,6 +187,7 @@ export function Messages({ w, onReply, onEdit }: { w: MessageWindow; onReply(m: 
         </ol>
       </div>
       {away && <button type="button" class="to-end" onClick={toEnd} aria-label={t("chat.down")} title={t("chat.down")}><Icon name="down" />{(c?.unread ?? 0) > 0 && <b class="count">{c?.unread}</b>}</button>}
+      {choosing !== null && <GoTo at={choosing} onPick={(at) => void goTo(at)} onClose={() => setChoosing(null)} />}
       <p class="sr" role="status">{said}</p>
     </div>
   );

@@ -42,7 +42,7 @@ export function Header({ title, back, children }: { title: string; back?: string
   );
 }
 
-export function Field(p: { label: string; value?: string; type?: "text" | "password" | "search" | "tel" | "email"; hint?: string; onInput?(v: string): void; autocomplete?: string; required?: boolean; name?: string; readOnly?: boolean; minLength?: number; autoFocus?: boolean }) {
+export function Field(p: { label: string; value?: string; type?: "text" | "date" | "password" | "search" | "tel" | "email"; hint?: string; onInput?(v: string): void; autocomplete?: string; required?: boolean; name?: string; readOnly?: boolean; minLength?: number; autoFocus?: boolean }) {
   const id = useId();
   return (
     <p class="field">

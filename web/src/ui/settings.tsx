@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { byName, language, size, speak, t } from "../i18n";
 import { vcards } from "../model/vcard";
 import { Devices } from "./devices";
+import { pages } from "../store/messages";
 import { save } from "./download";
 import { friendsOf } from "./friends";
 import { Methods } from "./methods";
@@ -91,8 +92,10 @@ function Storage() {
   if (!s) return null;
   async function all(): Promise<void> {
     if (!s) return;
-    const [chats, messages, people] = await Promise.all([s.db.getAll("chats"), s.db.getAll("messages"), s.db.getAll("people")]);
-    save(`bongsu-${s.account.name}.json`, "application/json", JSON.stringify({ account: s.me, at: new Date().toISOString(), chats, messages, people }, null, 1));
+    const [chats, people] = await Promise.all([s.db.getAll("chats"), s.db.getAll("people")]), parts: BlobPart[] = [];
+    for await (const rows of pages(s.db)) parts.push(new Blob([`${parts.length ? "," : ""}\n${rows.map((m) => JSON.stringify(m)).join(",\n")}`]));
+    const head = JSON.stringify({ account: s.me, at: new Date().toISOString(), chats, people }, null, 1);
+    save(`bongsu-${s.account.name}.json`, "application/json", [head.slice(0, -2), ',\n "messages": [', ...parts, "]\n}\n"]);
   }
   return (
     <section class="card"><h2>{t("settings.storage")}</h2>
