@@ -2,6 +2,7 @@
 //   node app.js URL CONTROL     CONTROL: where the server can be killed and started again (app.py)
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { history } from "./app/history.js";
+import { media } from "./app/media.js";
 import { own } from "./app/own.js";
 import { DESKTOP, PHONE, WAIT, axe, bodies, bubble, device, go, hears, jid, kept, keychain, launch, logIn, messageMenu, online, open, overflows, problems, same, say, strangers, tab, whileAway } from "./app/people.js";
 
@@ -230,6 +231,7 @@ await promise("a voice note goes when it is ended, and none goes when one leaves
   await bob.waitForTimeout(500);
   same([(await bob.$$(".mine audio")).length, (await alice.$$(".theirs audio")).length], [1, 1], "voice notes");
 });
+await media({ promise, server, url, people });
 await promise("a group is made, people are in it, and the number of those who have not read counts down", async () => {
   const carol = await online(browser, url, "carol", `${PASSWORD}carol`);
   await go(carol, "friends");

@@ -50,7 +50,7 @@ export const en = {
   "chat.failed.why": "The server refused it: {why}", "chat.reacted": "{emoji}, {n|one person|{n} people}", "chat.blockedNotice": "You have blocked this person.", "chat.notFriend": "You are not friends yet.",
   "chat.roomGone": "You are not in this group any more.", "chat.mention": "Mention", "chat.replyGone": "earlier message",
 
-  "file.photo": "Photo", "file.video": "Video", "file.audio": "Voice note", "file.file": "File", "file.sticker": "Sticker", "file.uploading": "Uploading, {n} %", "file.waits": "Waits to be uploaded", "file.open": "Open {name}", "file.tooLarge": "This is too large. At most {size}.",
+  "file.photo": "Photo", "file.video": "Video", "file.audio": "Voice note", "file.file": "File", "file.sticker": "Sticker", "file.uploading": "Uploading, {n} %", "file.waits": "Waits to be uploaded", "file.waitsAt": "Waits to go on, {n} % is there", "file.cancel": "Do not send it", "file.cancelLate": "It has been sent already.", "file.tellsMore": "{name} says more than it shows, such as where it was taken, and that cannot be taken out here. Please send it as a JPEG or PNG.", "file.noRoom": "{name} could not be kept until it is sent: too much waits already, or this device is full.", "file.open": "Open {name}", "file.tooLarge": "This is too large. At most {size}.",
   "file.unsupported": "This server takes no files.", "file.offline": "The file is fetched once the line is back.", "file.close": "Close", "file.drop": "Drop to send",
 
   "room.new": "New group", "room.name": "Name of the group", "room.choose": "Who is in it?", "room.make": "Make group", "room.members": "{n|one person|{n} people}", "room.invite": "Invite", "room.leave": "Leave group", "room.leave.sure": "Leave this group?",

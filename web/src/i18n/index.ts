@@ -56,6 +56,9 @@ export function when(at: number): string {
   return (now - at < 300 * 86400000 ? formats.value.near : formats.value.far).format(at);
 }
 
+/** Of a film or a voice note. */
+export const duration = (seconds: number): string => `${Math.floor(Math.round(seconds) / 60)}:${String(Math.round(seconds) % 60).padStart(2, "0")}`;
+
 export function size(bytes: number): string {
   const units = ["B", "kB", "MB", "GB"];
   let n = bytes, i = 0;

@@ -52,7 +52,7 @@ export const ko: Catalogue = {
   "chat.failed.why": "서버가 거절했어요: {why}", "chat.reacted": "{emoji}, {n}명", "chat.blockedNotice": "차단한 사람이에요.", "chat.notFriend": "아직 친구가 아니에요.",
   "chat.roomGone": "이제 이 그룹에 있지 않아요.", "chat.mention": "언급", "chat.replyGone": "이전 메시지",
 
-  "file.photo": "사진", "file.video": "동영상", "file.audio": "음성 메시지", "file.file": "파일", "file.sticker": "이모티콘", "file.uploading": "올리는 중, {n}%", "file.waits": "올리기를 기다려요", "file.open": "{name} 열기", "file.tooLarge": "너무 커요. 최대 {size}까지예요.",
+  "file.photo": "사진", "file.video": "동영상", "file.audio": "음성 메시지", "file.file": "파일", "file.sticker": "이모티콘", "file.uploading": "올리는 중, {n}%", "file.waits": "올리기를 기다려요", "file.waitsAt": "이어 올리기를 기다려요, {n}% 올라감", "file.cancel": "보내지 않기", "file.cancelLate": "이미 보냈어요.", "file.tellsMore": "{name}에는 찍은 곳처럼 보이지 않는 정보가 들어 있는데, 여기서는 지울 수 없어요. JPEG나 PNG로 보내 주세요.", "file.noRoom": "{name} 파일을 보낼 때까지 둘 곳이 없어요. 기다리는 파일이 너무 많거나 기기가 가득 찼어요.", "file.open": "{name} 열기", "file.tooLarge": "너무 커요. 최대 {size}까지예요.",
   "file.unsupported": "이 서버는 파일을 받지 않아요.", "file.offline": "다시 연결되면 파일을 가져와요.", "file.close": "닫기", "file.drop": "놓으면 보내요",
 
   "room.new": "새 그룹", "room.name": "그룹 이름", "room.choose": "누구와 함께할까요?", "room.make": "그룹 만들기", "room.members": "{n}명", "room.invite": "초대", "room.leave": "그룹 나가기", "room.leave.sure": "이 그룹에서 나갈까요?",

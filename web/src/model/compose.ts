@@ -19,7 +19,7 @@ function fileElements(f: Attachment): El[] {
   return [
     el(NS.sfs, "file-sharing", { disposition: f.type.startsWith("image/") || f.type.startsWith("video/") ? "inline" : "attachment" },
       el(NS.file, "file", {}, text("media-type", f.type), text("name", f.name), text("size", f.size), text("width", f.width), text("height", f.height),
-        text("length", f.seconds), f.thumb ? el(NS.thumbs, "thumbnail", { uri: f.thumb, "media-type": f.thumb.slice(5, f.thumb.indexOf(";")) }) : undefined),
+        text("length", f.seconds === undefined ? undefined : Math.round(f.seconds * 1000)), f.thumb ? el(NS.thumbs, "thumbnail", { uri: f.thumb, "media-type": f.thumb.slice(5, f.thumb.indexOf(";")) }) : undefined),
       el(NS.sfs, "sources", {}, el(NS.urlData, "url-data", { target: f.url }))),
     el(NS.fallback, "fallback", { for: NS.sfs }, el(NS.fallback, "body")),
     el(NS.oob, "x", {}, el(NS.oob, "url", {}, f.url)),

@@ -113,12 +113,14 @@ export class Engine {
     device.keepAccount(Object.assign(this.account, { site: this.client.sites.current }));
     if (!fresh) {
       this.live.set({ syncing: !this.logs.get(this.account.jid)?.caughtUp });
+      this.uploads.lineIsBack();
       this.flush();
       return;
     }
     const run = ++this.run;
     this.logs.clear();
     this.live.fresh();
+    this.uploads.lineIsBack();
     this.nick = (await this.db.get("people", this.account.jid))?.nick || localOf(this.account.jid);
     this.client.send(el(NS.client, "presence", {}, await caps()));
     await Promise.all([this.people.load(), this.learnClock(), this.learnAbilities()].map((p) => p.catch(() => undefined)));
@@ -364,6 +366,7 @@ export class Engine {
 
   readonly does = {
     flush: async () => this.flush(),
+    cancelUpload: async (file: string) => this.uploads.cancel(file),
     hurry: async () => this.hurry(),
     typing: async (chat: string, room: boolean, on: boolean) => void this.client.send(compose.typing({ jid: chat, room }, on)),
     history: (chat: string) => this.history(chat),

@@ -76,14 +76,14 @@ function fileOf(e: El, body: string): Attachment | undefined {
   const shared = e.child(NS.sfs, "file-sharing"), meta = shared?.child(NS.file, "file");
   const url = safeUrl(shared?.child(NS.sfs, "sources")?.child(NS.urlData, "url-data")?.attr("target") ?? e.child(NS.oob, "x")?.textOf(NS.oob, "url"));
   if (!url) return undefined;
-  const thumb = meta?.child(NS.thumbs, "thumbnail")?.attr("uri");
+  const thumb = meta?.child(NS.thumbs, "thumbnail")?.attr("uri"), length = number(meta?.textOf(NS.file, "length"));
   if (!meta && body.trim() !== url) return undefined; // a link that somebody wrote about
   const name = meta?.textOf(NS.file, "name") ?? decoded(url.split("/").pop()?.split("?")[0] ?? "");
   return {
     url, name: name.slice(0, 200), type: meta?.textOf(NS.file, "media-type") ?? typeByName(name), size: number(meta?.textOf(NS.file, "size")) ?? 0,
     width: number(meta?.textOf(NS.file, "width")), height: number(meta?.textOf(NS.file, "height")),
     thumb: thumb && /^data:image\/(jpeg|png|webp);base64,[A-Za-z0-9+/=]+$/.test(thumb) ? thumb : undefined,
-    seconds: number(meta?.textOf(NS.file, "length")), sticker: e.child(NS.stickers, "sticker") !== undefined || undefined,
+    seconds: length === undefined ? undefined : length / 1000, sticker: e.child(NS.stickers, "sticker") !== undefined || undefined,
   };
 }
 

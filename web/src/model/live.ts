@@ -19,6 +19,8 @@ export interface Abilities {
   devices?: boolean; // listed and logged out
 }
 
+export interface Upload { part: number; moves: boolean } // 0 to 1; whether its bytes are on their way now
+
 export type Show = "online" | "away" | "dnd";
 
 export interface Live {
@@ -28,7 +30,7 @@ export interface Live {
   presence: Record<string, Show>;
   typing: Record<string, string[]>;
   rooms: Record<string, RoomLive>;
-  uploads: Record<string, number>; // 0 to 1
+  uploads: Record<string, Upload>; // by the file's id here
   can: Abilities;
 }
 
@@ -95,11 +97,14 @@ export class LiveState {
     this.set({ typing: all.length ? { ...typing, [chat]: all } : typing });
   }
 
-  upload(id: string, part: number | null): void {
-    const uploads = { ...this.now.uploads };
-    if (part === null) delete uploads[id];
-    else uploads[id] = part;
-    this.set({ uploads });
+  /** `u`: null when it is over. Told when another per cent is reached. */
+  upload(id: string, u: Upload | null): void {
+    const { [id]: now, ...others } = this.now.uploads, percent = (x: Upload) => Math.round(x.part * 100);
+    if (!u) {
+      if (now) this.set({ uploads: others });
+    } else if (!now || now.moves !== u.moves || percent(now) !== percent(u)) {
+      this.set({ uploads: { ...others, [id]: u } });
+    }
   }
 
   room(jid: string, change: (r: RoomLive) => RoomLive): void {

@@ -12,8 +12,9 @@ import { ownOf, type Own } from "./audiences";
 import { Bus, type Change } from "./bus";
 import * as compose from "./compose";
 import { Engine } from "./engine";
-import { prepare } from "./files";
+import { WAITING_BYTES_MAX, WAITING_MAX } from "./files";
 import { nothing, type Live } from "./live";
+import { prepare } from "./media";
 import { enqueue } from "./outbox";
 import { newPerson } from "./people";
 import { MessageWindow } from "./window";
@@ -163,7 +164,12 @@ export class Session {
   /** Kept, shown and queued in one transaction: closing the tab at any moment loses nothing and sends nothing twice. */
   private async write(jid: string, work: (tx: store.Tx) => Promise<void>): Promise<void> {
     const tx = store.write(this.db);
-    await work(tx);
+    try {
+      await work(tx);
+    } catch (e) {
+      tx.done.catch(() => undefined);
+      throw e;
+    }
     await tx.done;
     this.bus.changed({ messages: [jid], chats: true });
     this.flush();
@@ -184,9 +190,12 @@ export class Session {
     });
   }
 
+  /** Throws TellsMore, "full" where too much waits already, or what the device's storage says when it is full. */
   async sendFile(jid: string, file: Blob, name: string, more: Partial<Attachment> = {}): Promise<void> {
     const { about, bytes } = await prepare(file, name, more), to = this.to(jid);
     await this.write(jid, async (tx) => {
+      const waiting = await tx.objectStore("files").getAll(); // their bytes stay on the disk
+      if (waiting.length >= WAITING_MAX || waiting.reduce((n, f) => n + f.blob.size, bytes.size) > WAITING_BYTES_MAX) throw new Error("full");
       await tx.objectStore("files").put({ id: about.localId as string, blob: bytes, name: about.name });
       const m = await this.newMessage(tx, jid, "", { file: about });
       await store.putMessage(tx, m, to.room ? "room" : "person", false);
@@ -235,6 +244,17 @@ export class Session {
       await tx.objectStore("messages").put({ ...m, state: "waiting", why: undefined });
       await enqueue(tx, { id: m.id, chat: m.chat, xml: compose.message(m, to).toString(), messageKey: m.key, file: m.file?.url ? undefined : m.file?.localId });
     });
+  }
+
+  /** Takes back what still waits for its bytes to be there, so that nobody has seen it. False: it is on its way. */
+  async cancel(m: Message): Promise<boolean> {
+    let waited = false;
+    await this.write(m.chat, async (tx) => {
+      waited = Boolean((await tx.objectStore("outbox").index("byId").get(m.id))?.file);
+      if (waited) await store.discard(tx, m);
+    });
+    if (waited && m.file?.localId) void this.do("cancelUpload", m.file.localId).catch(() => undefined);
+    return waited;
   }
 
   discard(m: Message): Promise<void> {

@@ -10,7 +10,7 @@ export interface Attachment {
   width?: number;
   height?: number;
   thumb?: string; // data: URI, small
-  seconds?: number; // voice notes
+  seconds?: number; // voice notes and videos
   sticker?: boolean;
   localId?: string; // the bytes, in `files`, until it is uploaded
 }
@@ -98,8 +98,12 @@ export interface Outgoing {
   xml: string;
   messageKey?: string; // whose state it decides
   file?: string; // must be uploaded first: id in `files`
+  slot?: Slot; // where its bytes go: kept before the first of them does, so that a cut upload goes on
   mark?: true; // how far one has read: a newer one takes its place
 }
+
+/** XEP-0363 §4. */
+export interface Slot { put: string; get: string; headers: [string, string][] }
 
 export interface StoredFile { id: string; blob: Blob; name: string }
 

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { size, t } from "../i18n";
-import type { Message } from "../store/types";
+import { TellsMore } from "../model/media";
+import type { Attachment, Message } from "../store/types";
 import type { Doing } from "./chat";
 import { useWords } from "./draft";
 import { Emoji } from "./emoji";
@@ -49,7 +50,7 @@ function mentionsIn(jid: string, text: string): { begin: number; end: number; ji
 
 export function Composer({ jid, doing, onDone, onEdit, lastMine }: { jid: string; doing: Doing; onDone(): void; onEdit(m: Message): void; lastMine(): Message | undefined }) {
   const s = session.value, { text, setText, draft } = useWords(s?.chat(jid)?.draft ?? "", doing.edit), [open, setOpen] = useState<"emoji" | "stickers" | null>(null), box = useRef<HTMLTextAreaElement>(null), picker = useRef<HTMLInputElement>(null);
-  const typing = useTyping(jid), voice = useVoice((blob, seconds) => void s?.sendFile(jid, blob, "voice.webm", { seconds }));
+  const typing = useTyping(jid), voice = useVoice((blob, seconds) => sendFile(blob, "voice.webm", { seconds }));
 
   useLayoutEffect(() => { // with the page: a frame later it would take the focus from where somebody has gone
     if (!isTouch()) box.current?.focus();
@@ -111,13 +112,17 @@ export function Composer({ jid, doing, onDone, onEdit, lastMine }: { jid: string
     }
   }
 
+  function sendFile(file: Blob, name: string, more: Partial<Attachment> = {}): void {
+    s?.sendFile(jid, file, name, more).catch((e: unknown) => tell(e instanceof TellsMore ? t("file.tellsMore", { name }) : t("file.noRoom", { name })));
+  }
+
   function files(list: FileList | File[] | null | undefined): void {
     const can = s?.live.value.can.upload, all = [...(list ?? [])];
     if (!all.length) return;
     if (s?.live.value.line === "online" && !can) return tell(t("file.unsupported"));
     for (const f of all) {
       if (can && f.size > can.max && !f.type.startsWith("image/")) tell(t("file.tooLarge", { size: size(can.max) }));
-      else void s?.sendFile(jid, f, f.name);
+      else sendFile(f, f.name);
     }
   }
 
@@ -134,7 +139,7 @@ export function Composer({ jid, doing, onDone, onEdit, lastMine }: { jid: string
       {about && <div class="about"><div><strong dir="auto">{doing.edit ? t("chat.editing") : t("chat.replying", { name: about.mine ? t("chat.me") : s?.isRoom(jid) ? about.from : nameOf(about.from) })}</strong><span dir="auto">{about.body || about.file?.name}</span></div>
         <IconButton icon="close" label={t("chat.cancel")} onClick={onDone} /></div>}
       {open === "emoji" && <Emoji onPick={insert} />}
-      {open === "stickers" && <Stickers onPick={(blob, name) => { setOpen(null); void s?.sendFile(jid, blob, name, { sticker: true }); }} />}
+      {open === "stickers" && <Stickers onPick={(blob, name) => { setOpen(null); sendFile(blob, name, { sticker: true }); }} />}
       <div class="write">
         <IconButton icon="attach" label={t("chat.attach")} onClick={() => picker.current?.click()} />
         <input ref={picker} type="file" multiple hidden tabIndex={-1} aria-hidden="true" onChange={(e) => { files(e.currentTarget.files); e.currentTarget.value = ""; }} />

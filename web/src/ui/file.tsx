@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { size, t } from "../i18n";
+import { duration, size, t } from "../i18n";
 import { here } from "../model/engine";
 import type { Attachment, Message } from "../store/types";
 import { Icon } from "./icons";
-import { Sheet } from "./parts";
-import { place, session } from "./state";
+import { IconButton, Sheet } from "./parts";
+import { place, session, tell } from "./state";
 
 export const looking = signal<{ url: string; name: string } | null>(null);
 
@@ -29,11 +29,22 @@ function useUrl(f: Attachment): string | null {
   return local ?? (remote?.startsWith(`${location.origin}/`) ? remote : null);
 }
 
-function Progress({ f }: { f: Attachment }) {
-  if (f.url || !f.localId) return null;
-  const part = session.value?.live.value.uploads[f.localId];
-  const text = part === undefined ? t("file.waits") : t("file.uploading", { n: Math.round(part * 100) });
-  return <span class="upload"><progress value={part ?? 0} max={1} aria-label={text} /><small>{text}</small></span>;
+/** How far it has come; until it is there it can be taken back. */
+function Progress({ m, f }: { m: Message; f: Attachment }) {
+  if (f.url || !f.localId || m.state === "failed") return null;
+  const u = session.value?.live.value.uploads[f.localId], n = Math.round((u?.part ?? 0) * 100), text = u?.moves ? t("file.uploading", { n }) : n ? t("file.waitsAt", { n }) : t("file.waits");
+  const cancel = async () => { if (!(await session.value?.cancel(m))) tell(t("file.cancelLate")); };
+  return <span class="upload"><progress value={u?.part ?? 0} max={1} aria-label={text} /><small>{text}</small><IconButton icon="close" label={t("file.cancel")} onClick={() => void cancel()} /></span>;
+}
+
+/** Nothing of it is fetched before somebody plays it; what is seen until then came with the message. */
+function Video({ f, url }: { f: Attachment; url: string }) {
+  const w = f.width || 320, h = f.height || 180, scale = Math.min(1, 280 / w, 320 / h);
+  return <>
+    <video src={url} controls playsInline preload="none" poster={f.thumb} aria-label={f.name || t("file.video")}
+      ref={(e) => { if (e) { e.style.setProperty("--w", `${Math.max(200, Math.round(w * scale))}px`); e.style.setProperty("--ratio", `${w} / ${h}`); } }} />
+    <small class="film">{[f.seconds ? duration(f.seconds) : "", f.size ? size(f.size) : ""].filter(Boolean).join(" · ")}</small>
+  </>;
 }
 
 function Photo({ m, f, url }: { m: Message; f: Attachment; url: string | null }) {
@@ -53,10 +64,10 @@ export function FileView({ m }: { m: Message }) {
   return (
     <div class="file">
       {/^image\/(jpeg|png|gif|webp)$/.test(f.type) ? <Photo m={m} f={f} url={url} />
-        : kind === "video" && url ? <video src={url} controls preload="none" poster={f.thumb} aria-label={f.name} />
+        : kind === "video" && url ? <Video f={f} url={url} />
         : kind === "audio" && url ? <audio src={url} controls preload="none" aria-label={t("file.audio")} />
         : <a class="file-line" href={url ?? f.url} download={f.name} target="_blank" rel="noreferrer noopener"><Icon name="file" /><span><strong dir="auto">{f.name || t("file.file")}</strong><small>{f.size ? size(f.size) : ""}</small></span></a>}
-      <Progress f={f} />
+      <Progress m={m} f={f} />
     </div>
   );
 }
