@@ -80,10 +80,10 @@ class Refused(Exception):
 class Person:
     """Logged in, and asked from ordinary code."""
 
-    def __init__(self, server, name, how="starttls"):
+    def __init__(self, server, name, how="starttls", password="secret"):
         self.server, self.name = server, name
         self.loop = asyncio.new_event_loop()
-        self.stream = self.loop.run_until_complete(xmpp.log_in(server, name, "secret", how=how))
+        self.stream = self.loop.run_until_complete(xmpp.log_in(server, name, password, how=how))
 
     def ask(self, kind, payload, to):
         return self.loop.run_until_complete(self.stream.ask(kind, payload, to))

@@ -191,7 +191,7 @@ def export_goes_on(s):
     manifest = json.load(open(f"{cut}/manifest.json"))
     first = [f for f in manifest["files"] if "000001" in f["name"]]
     for name in os.listdir(cut):
-        if name not in [f["name"] for f in first] + ["manifest.json"]:
+        if name not in [f["name"] for f in first] + ["manifest.json", "files"]:
             os.unlink(f"{cut}/{name}")
     page = ET.parse(f"{cut}/archive-000001.xml").getroot()
     stamp = page[-1].find(".//{urn:xmpp:delay}delay").get("stamp")
@@ -447,7 +447,7 @@ def import_from(kind, export, want, **found):
 def prosody_comes_over(s):
     """accounts, contacts, private elements and the archive come over from Prosody, once; the password is the old one"""
     import_from(type(s), "prosody", {"users": (3, 0, 0), "contacts": (4, 0, 0), "requests": (2, 0, 0), "private elements": (1, 0, 0),
-                                     "archived messages": (24, 0, 0)},
+                                     "archived messages": (24, 0, 0), "nodes": (2, 0, 0), "items of nodes": (2, 0, 0)},
                 messages=13, contacts={f"bob@{s.domain}": "both", f"carol@{s.domain}": "none"}, blocked=0, waiting=False)
 
 

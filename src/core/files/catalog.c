@@ -76,6 +76,8 @@ enum err catalog_each_of(struct db_conn *c, struct str owner, bool (*fn)(void *a
     enum err             e, stop = OK;
     bool                 more = true;
 
+    if (!s)
+        return ERR_IO;
     db_bind_str(s, 1, owner);
     while (more && (e = db_step(s)) == OK) {
         struct file_row row = { .owner = owner, .name = db_text(s, 1), .type = db_text(s, 2), .bytes = db_i64(s, 3), .made_us = db_i64(s, 4),

@@ -24,8 +24,7 @@ typedef void files_slot_fn(void *arg, enum err e, const struct files_slot *s);
 /* `type`: empty if none was named. */
 enum err files_slot_ask(struct bus *b, struct str owner, struct str name, int64_t bytes, struct str type, files_slot_fn *fn, void *arg);
 
-/* An account's own files, for its export: every whole one becomes `dir`/<n>-<name>, and `dir`/index.json says of each its name, type,
- * size, time, hash and link. `dir` is there and empty. */
+/* An account's own files, for its export: export.h. `dir` is there. */
 enum { FILES_EXPORT_MS = 3600 * 1000 };
 typedef void files_export_fn(void *arg, enum err e, int64_t count, int64_t bytes);
 enum err files_export_ask(struct bus *b, struct str owner, struct str dir, files_export_fn *fn, void *arg);

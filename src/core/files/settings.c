@@ -29,3 +29,17 @@ struct str files_index_path(const struct settings *s, struct arena *a)
 {
     return arena_printf(a, "%s/web.db", settings_text(s, "data_dir"));
 }
+
+struct str files_url(const struct settings *s, struct arena *a)
+{
+    struct str given = str_of(settings_text(s, "files.url")), listen = str_of(settings_text(s, "web.listen")), port;
+
+    while (str_ends(given, STR("/")))
+        given.len--;
+    if (given.len)
+        return arena_str(a, given);
+    port = str_trim(str_split(&listen, ','));
+    while (str_find(port, ':') >= 0)
+        str_split(&port, ':');
+    return arena_printf(a, "https://%s:%.*s", settings_text(s, "domain"), STR_ARG(port));
+}

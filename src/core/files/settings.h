@@ -10,3 +10,5 @@ enum { FILES_PEERS_MAX = 8 };
 
 /* Where the index is: for tools. */
 struct str files_index_path(const struct settings *s, struct arena *a);
+/* What links to files begin with: "https://town.example:5281". */
+struct str files_url(const struct settings *s, struct arena *a);

@@ -71,23 +71,12 @@ static void ticked(struct timer *t)
 
 static char *url_of(const struct settings *s)
 {
-    const char *given = settings_text(s, "files.url");
-    size_t      n = strlen(given);
-    struct str  first = str_of(settings_text(s, "web.listen")), port;
-    struct buf  b;
-    char       *url;
+    struct arena a;
+    char        *url;
 
-    while (n > 0 && given[n - 1] == '/')
-        n--;
-    if (n)
-        return str_dup(str_make(given, n));
-    first = str_trim(str_split(&first, ','));
-    for (port = first; str_find(port, ':') >= 0;)
-        str_split(&port, ':');
-    buf_init(&b, 0);
-    buf_printf(&b, "https://%s:%.*s", settings_text(s, "domain"), STR_ARG(port));
-    url = str_dup(buf_str(&b));
-    buf_done(&b);
+    arena_init(&a);
+    url = str_dup(files_url(s, &a));
+    arena_done(&a);
     return url;
 }
 

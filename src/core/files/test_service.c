@@ -290,7 +290,7 @@ static void an_export_has_ones_own_files(struct test *t)
     CHECK_OK(t, files_export_ask(f.talk, STR("alice"), dir, exported, &f));
     wait_answer(t, &f);
     CHECK(t, f.e == OK && f.count == 2 && f.bytes == 11);
-    fd = open(arena_printf(&f.a, "%s/2-다음.txt", dir.p).p, O_RDONLY | O_CLOEXEC);
+    fd = open(arena_printf(&f.a, "%s/711e9609339e-다음.txt", dir.p).p, O_RDONLY | O_CLOEXEC);
     CHECK(t, fd >= 0 && read(fd, read_back, sizeof read_back) == 6 && memcmp(read_back, "world!", 6) == 0);
     close(fd);
     fd = open(arena_printf(&f.a, "%s/index.json", dir.p).p, O_RDONLY | O_CLOEXEC);
@@ -300,6 +300,11 @@ static void an_export_has_ones_own_files(struct test *t)
     CHECK(t, text.len > 100 && memmem(text.p, text.len, "first.txt", 9) && !memmem(text.p, text.len, "his.txt", 7));
     if (text.len < sizeof read_back && CHECK_OK(t, json_read(&f.a, text, sizeof read_back, &list, &why)))
         json_decref(list);
+    CHECK_INT(t, 0, unlink(arena_printf(&f.a, "%s/index.json", dir.p).p));      /* it was cut off before the end */
+    CHECK_OK(t, files_export_ask(f.talk, STR("alice"), dir, exported, &f));
+    wait_answer(t, &f);
+    CHECK(t, f.e == OK && f.count == 2 && f.bytes == 11);
+    CHECK_INT(t, 0, access(arena_printf(&f.a, "%s/index.json", dir.p).p, R_OK));
     CHECK_OK(t, files_export_ask(f.talk, STR("alice"), STR("/nowhere/at/all"), exported, &f));
     wait_answer(t, &f);
     CHECK_INT(t, ERR_NOT_FOUND, f.e);

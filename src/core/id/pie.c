@@ -46,7 +46,8 @@ static bool is_frame(const struct xml_node *n)
 static bool is_list(const struct xml_node *n)
 {
     return is_pie(n, "offline-messages") || xml_is(n, "query", "jabber:iq:roster") || xml_is(n, "query", "jabber:iq:private") ||
-           xml_is(n, "archive", NS_PIE_MAM) || xml_is(n, "pubsub", NS_PUBSUB) || xml_is(n, "items", NS_PUBSUB);
+           xml_is(n, "archive", NS_PIE_MAM) || xml_is(n, "pubsub", NS_PUBSUB) || xml_is(n, "pubsub", NS_PUBSUB "#owner") ||
+           xml_is(n, "items", NS_PUBSUB);
 }
 
 static bool enters(void *arg, const struct xml_node *start, int depth)

@@ -1,9 +1,11 @@
 /* export.h: everything that is kept of an account, as files in a folder: XEP-0227 1.1 for servers, HTML for people, and a
  * manifest with counts and SHA-256.
  *
- *   account.xml               XEP-0227: contacts, card, private XML, …; includes the next (XInclude)
+ *   account.xml               XEP-0227: contacts, card, PEP nodes, private XML, …; includes the next (XInclude)
  *   archive-000001.xml …      messages, EXPORT_PART_MESSAGES each
- *   index.html, messages-000001.html …     the same to read; no script, nothing from elsewhere
+ *   room-000001.xml …         what was said in rooms, as far as the account may read it; account.xml names them, and whose they are
+ *   index.html, messages-000001.html, room-000001.html …     the same to read; no script, nothing from elsewhere
+ *   files/…                   what the account has uploaded (files/export.h), if that was put there before the end
  *   manifest.json, SHA256SUMS              `sha256sum -c SHA256SUMS` proves the files
  *
  * One step writes one part, then the manifest; each file is whole or not there. An export that was cut off goes on behind the
@@ -23,6 +25,7 @@ enum {
 
 #define NS_PIE      "urn:xmpp:pie:0"
 #define NS_PIE_MAM  "urn:xmpp:pie:0#mam"
+#define NS_EXPORT   "urn:bongsu:export:0"       /* what XEP-0227 has no word for: docs/own-data.md */
 
 struct export_file;
 
@@ -40,8 +43,8 @@ struct person_export {
 void export_count(struct person_export *x, const char *what, int64_t n);    /* adds */
 void export_flush(struct person_export *x);                 /* between rows: what is in the two buffers goes out */
 void export_fail(struct person_export *x, enum err e);
-/* "<h2>…</h2>"; a table of rows is up to the feature. */
-void export_heading(struct person_export *x, const char *text);
+/* "<h2>…</h2>", in English and Korean; a table of rows is up to the feature. */
+void export_heading(struct person_export *x, const char *english, const char *korean);
 void export_put_text(struct buf *html, struct str text);
 
 struct export {

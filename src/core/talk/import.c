@@ -159,7 +159,7 @@ static enum err place_take(struct import *x, int64_t at_us, const struct archive
     }
 }
 
-static enum err seen(struct import *x, struct str key)
+enum err import_once(struct import *x, struct str key)
 {
     int64_t  hash = (int64_t)hash_bytes_keyed(x->talk->origin_key, key.p, key.len);
     enum err e = db_run(x->conn, &imported_insert, "ii", x->owner, hash);
@@ -180,7 +180,7 @@ enum err import_message(struct import *x, const struct xml_node *message, struct
     if (!clock_parse(str_trim(stamp), &at_us) || at_us < 1)
         return refuse(x, "it has no time");
     p.stanza = kept_text(x, &st);
-    e = seen(x, arena_printf(&x->arena, "%d %.*s %.*s %.*s", offline, STR_ARG(key), STR_ARG(stamp), STR_ARG(p.stanza)));
+    e = import_once(x, arena_printf(&x->arena, "%d %.*s %.*s %.*s", offline, STR_ARG(key), STR_ARG(stamp), STR_ARG(p.stanza)));
     if (e)
         return e;
     sent = str_eq(st.from.bare, x->jid.bare);

@@ -50,6 +50,9 @@ enum err import_number(struct import *x, struct str bare, int64_t *out);
 /* A message into the owner's log; `offline`: it waits for the owner besides. `key`: what makes it different from others. */
 enum err import_message(struct import *x, const struct xml_node *message, struct str stamp, struct str key, bool offline);
 
+/* OK the first time, ERR_EXISTS ever after: what an earlier run of the import has done for this account. */
+enum err import_once(struct import *x, struct str key);
+
 /* `path`: a file or a folder; `conn` may write. The report is in x->lines, whatever is returned. */
 enum err import_run(struct import *x, struct db_conn *conn, const char *path, struct str domain, bool shared, struct arena *a, struct str *why);
 void     import_done(struct import *x);

@@ -874,12 +874,22 @@ static void put_readable_item(struct buf *b, const struct roster_item *item)
     buf_printf(b, "</td><td>%s</td></tr>\n", subscriptions[item->subscription]);
 }
 
+/* With what whoever asks has said. */
+static void put_request(struct buf *b, struct str stanza)
+{
+    static const char open[] = "<presence";
+
+    BUF_LIT(b, "<presence xmlns='" NS_CLIENT "'");
+    buf_put(b, stanza.p + sizeof open - 1, stanza.len - (sizeof open - 1));
+    buf_put_c(b, '\n');
+}
+
 static void roster_export(struct person_export *x)
 {
     struct person p = { .id = x->owner };
 
     roster_loaded(&p, x->conn);
-    export_heading(x, "Contacts");
+    export_heading(x, "Contacts", "친구");
     BUF_LIT(&x->html, "<table>\n");
     BUF_LIT(&x->xml, "<query xmlns='" NS_ROSTER "'>\n");
     for (int i = 0; i < p.item_count; i++) {
@@ -894,9 +904,7 @@ static void roster_export(struct person_export *x)
     BUF_LIT(&x->html, "</table>\n");
     for (int i = 0; i < p.item_count; i++) {
         if (p.items[i].request) {
-            BUF_LIT(&x->xml, "<presence xmlns='jabber:client' type='subscribe'");
-            xml_put_attr(&x->xml, "from", p.items[i].jid);
-            BUF_LIT(&x->xml, "/>\n");
+            put_request(&x->xml, str_of(p.items[i].request));
             export_count(x, "requests", 1);
         }
         item_free(&p.items[i]);
@@ -971,6 +979,7 @@ static enum err take_request(struct import *x)
     const struct xml_node *n = x->event->node;
     struct jid             j;
     struct buf             b;
+    size_t                 start;
     enum err               e;
 
     if (!str_is(xml_attr(n, "type"), "subscribe") || jid_parse(&x->arena, xml_attr(n, "from"), &j) != OK) {
@@ -978,7 +987,12 @@ static enum err take_request(struct import *x)
         return ERR_INVALID;
     }
     buf_init(&b, 0);
-    stanza_open(&b, "presence", j.bare, x->jid.bare, STR_NULL, "subscribe", STR_NULL);
+    stanza_open(&b, "presence", j.bare, x->jid.bare, STR_NULL, "subscribe", n->lang);
+    start = b.len;
+    for (const struct xml_node *m = xml_first(n); m; m = xml_next(m))
+        xml_put_node(&b, m, STR(NS_CLIENT));
+    if (b.len > ROSTER_REQUEST_BYTES_MAX)
+        b.len = start;
     BUF_LIT(&b, "</presence>");
     e = db_run(x->conn, &request_import, "issi", x->owner, j.bare, buf_str(&b), clock_us());
     buf_done(&b);

@@ -2,10 +2,12 @@
  * The role's program does the work on its database (processes/talk/own.h).
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "files/settings.h"
 #include "keeper/cli.h"
 #include "keeper/prepare.h"
 
@@ -91,6 +93,24 @@ static int folder_make(const struct settings *s, const char *dir)
     return CLI_OK;
 }
 
+static int export_files(const struct settings *s, const char *user, const char *dir)
+{
+    char         files[PATH_MAX];
+    struct arena a;
+    int          status;
+
+    if (snprintf(files, sizeof files, "%s/files", dir) >= (int)sizeof files)
+        return cli_fail("the name of the folder \"%s\" is too long", dir);
+    status = folder_make(s, files);
+    if (status)
+        return status;
+    arena_init(&a);
+    status = cli_own(s, "web", "export", (const char *const[]){ user, settings_text(s, "files.folder"), files_url(s, &a).p, files, NULL });
+    arena_done(&a);
+    return status;
+}
+
+/* Files first: what stands there when the messages are through is in the manifest. But nothing is mixed with what is there already. */
 int cmd_user_export(struct invocation *v)
 {
     const char      *dir = v->args[1];
@@ -100,6 +120,10 @@ int cmd_user_export(struct invocation *v)
     if (cli_settings(v, &s))
         return CLI_FAILED;
     status = folder_make(s, dir);
+    if (!status)
+        status = cli_own(s, "talk", "export-begin", (const char *const[]){ v->args[0], dir, NULL });
+    if (!status)
+        status = export_files(s, v->args[0], dir);
     if (!status)
         status = cli_own(s, "talk", "export", (const char *const[]){ v->args[0], dir, NULL });
     if (!status)

@@ -258,6 +258,7 @@ static const struct {
 } verbs[] = {
     { "audit", 1, false, run_audit },
     { "admin", 2, true, run_admin },
+    { "export-begin", 2, false, own_export_begin },
     { "export", 2, false, own_export },
     { "prove", 2, false, own_prove },
     { "import", 1, true, own_import },

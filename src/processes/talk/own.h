@@ -3,6 +3,7 @@
  *
  *   audit COUNT            prints what administrators did
  *   admin USER on|off      without a server
+ *   export-begin USER DIR  whether DIR is free for it, or its own; then it is begun
  *   export USER DIR        everything of an account, or the rest of it (talk/export.h)
  *   prove USER SECONDS     waits so long for a deletion to be through, and prints what remains: nothing
  *   import PATH            from another server (talk/import.h); no messenger runs

@@ -40,7 +40,12 @@ static int export_all(struct own *o, struct export *x)
     return 0;
 }
 
-int own_export(struct own *o)
+static int export_nothing(struct own *o, struct export *x)
+{
+    return 0;
+}
+
+static int export_with(struct own *o, int (*then)(struct own *o, struct export *x))
 {
     struct export x;
     struct str    name, why = STR_NULL;
@@ -54,9 +59,19 @@ int own_export(struct own *o)
         return own_fail("%s: %s", o->args[0], err_info(e)->sentence);
     archive_id_setup(key);
     e = export_open(&x, o->conn, o->args[1], name, o->domain, &o->arena, &why);
-    status = e ? own_fail("%.*s", STR_ARG(why.len ? why : str_of(err_info(e)->sentence))) : export_all(o, &x);
+    status = e ? own_fail("%.*s", STR_ARG(why.len ? why : str_of(err_info(e)->sentence))) : then(o, &x);
     export_close(&x);
     return status;
+}
+
+int own_export_begin(struct own *o)
+{
+    return export_with(o, export_nothing);
+}
+
+int own_export(struct own *o)
+{
+    return export_with(o, export_all);
 }
 
 /* ---- what remains of somebody ---- */

@@ -17,4 +17,4 @@ struct own {
 enum err own_secret(struct own *o, uint8_t key[16]);
 int own_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));      /* says it; gives 1 */
 
-int own_export(struct own *o), own_prove(struct own *o), own_import(struct own *o);
+int own_export_begin(struct own *o), own_export(struct own *o), own_prove(struct own *o), own_import(struct own *o);

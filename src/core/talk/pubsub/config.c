@@ -339,6 +339,11 @@ void config_put_meta(struct buf *b, const struct node_config *c, struct str crea
     form_close(b);
 }
 
+const char *config_access_name(const struct node_config *c)
+{
+    return accesses[c->access];
+}
+
 /* ---- as it is kept ---- */
 
 void config_write(struct buf *b, const struct node_config *c, bool pep, struct str node)

@@ -14,6 +14,7 @@
 #pragma once
 #include "talk/feature.h"
 #include "talk/forms.h"
+#include "talk/import.h"
 
 #define NS_PUBSUB "http://jabber.org/protocol/pubsub"
 #define NS_PUBSUB_OWNER NS_PUBSUB "#owner"
@@ -65,6 +66,7 @@ bool config_take(struct node_config *c, const struct form *f, bool pep, bool str
 bool config_meets(const struct node_config *c, const struct form *f);
 void config_put(struct buf *b, const struct node_config *c, bool pep, const char *form_type, enum form_kind kind);
 void config_put_meta(struct buf *b, const struct node_config *c, struct str creator, struct str owner, int64_t items);
+const char *config_access_name(const struct node_config *c); /* "presence" */
 /* As it is kept: what differs from the defaults. */
 void config_write(struct buf *b, const struct node_config *c, bool pep, struct str node);
 void config_read(struct arena *a, struct str kept, bool pep, struct str node, struct node_config *c);
@@ -165,6 +167,9 @@ struct job {
 
 /* Answers an iq of the two namespaces. */
 enum err pubsub_ask(struct session *s, const struct stanza *iq, const struct service *at);
+struct person_export;
+void                               pubsub_export(struct person_export *x); /* export.c */
+extern const struct import_handler pubsub_imports[];                       /* import.c */
 void     pubsub_delete_all(struct db_conn *c, int64_t owner, struct str bare); /* in an apply: the account goes */
 
 struct service service_of(struct person *p); /* an account's */

@@ -181,7 +181,7 @@ static void vcard_export(struct person_export *x)
         buf_put_str(&x->xml, db_text(row, 0));
         buf_put_c(&x->xml, '\n');
         export_count(x, "cards", 1);
-        export_heading(x, "Card");
+        export_heading(x, "Card", "명함");
         BUF_LIT(&x->html, "<table>\n");
         if (xml_parse(x->arena, arena_str(x->arena, db_text(row, 0)), NULL, &n) == XML_FINE)
             put_readable_card(x, n);

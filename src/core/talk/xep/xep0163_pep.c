@@ -415,6 +415,8 @@ const struct feature xep0163_pep = {
     .iqs = pep_iqs,
     .available = pep_interested,
     .person_deleted = pep_deleted,
+    .person_export = pubsub_export,
+    .imports = pubsub_imports,
     .owned = pep_owned,
     .tick = pep_tick,
 };

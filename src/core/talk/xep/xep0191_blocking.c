@@ -417,7 +417,7 @@ static void blocking_export(struct person_export *x)
     }
     db_bind_i64(row, 1, x->owner);
     BUF_LIT(&x->xml, "<blocklist xmlns='" NS_BLOCKING "'>");
-    export_heading(x, "Blocked");
+    export_heading(x, "Blocked", "차단");
     BUF_LIT(&x->html, "<ul>\n");
     while ((e = db_step(row)) == OK) {
         BUF_LIT(&x->xml, "<item");

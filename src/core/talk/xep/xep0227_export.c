@@ -2,16 +2,20 @@
  * into one file, and a link to it sent as a message. Web serves it from data_dir/exports for EXPORT_KEEP_S, until the account asks
  * for another one, or until it is deleted.
  *
- *   command ─told: it is being made─▶ step, step … (export.h) ─▶ packed ─▶ message with the link
+ *   command ─told: it is being made─▶ begun ─▶ files, by web ─▶ step, step … (export.h) ─▶ packed ─▶ message with the link
+ *
+ * Without web there are no files in it, and the message says so: what is said does not wait for what was uploaded.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "crypto/digest.h"
+#include "files/client.h"
 #include "talk/command.h"
 #include "talk/export.h"
 #include "talk/feature.h"
+#include "talk/import.h"
 #include "talk/message.h"
 #include "talk/xep/xep0227_export.h"
 #include "talk/zip.h"
@@ -36,25 +40,57 @@ struct making {
     struct export   export;
     struct arena    arena;
     struct str      why;
-    bool            open, done, is_packed, unwanted;
+    bool            open, asked, done, is_packed, unwanted, without_files;
 };
+
+#define FILES "files"       /* the folder in the export */
 
 static void folder_of(const struct talk *t, char out[4096])
 {
     snprintf(out, 4096, "%s/exports", settings_text(t->settings, "data_dir"));
 }
 
-static void remove_folder(const char *dir)
+/* Each file below the folder, one level deep. Anything but OK ends it. */
+typedef enum err file_fn(void *arg, const char *path, const char *name);
+
+static enum err each_file(const char *dir, const char *prefix, file_fn *fn, void *arg)
 {
     DIR           *d = opendir(dir);
     struct dirent *entry;
-    char           path[4600];
+    char           path[4600], name[600];
+    struct stat    st;
+    enum err       e = OK;
 
-    while (d && (entry = readdir(d)))
-        if (entry->d_name[0] != '.' && snprintf(path, sizeof path, "%s/%s", dir, entry->d_name) < (int)sizeof path)
-            unlink(path);
+    while (d && !e && (entry = readdir(d))) {
+        if (entry->d_name[0] == '.' || snprintf(path, sizeof path, "%s/%s", dir, entry->d_name) >= (int)sizeof path)
+            continue;
+        snprintf(name, sizeof name, "%s%s", prefix, entry->d_name);
+        if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+            e = *prefix ? OK : each_file(path, FILES "/", fn, arg);
+        else
+            e = fn(arg, path, name);
+    }
     if (d)
         closedir(d);
+    return e;
+}
+
+static enum err remove_one(void *arg, const char *path, const char *name)
+{
+    unlink(path);
+    return OK;
+}
+
+static void remove_folder(const char *dir)
+{
+    char files[4600];
+
+    each_file(dir, "", remove_one, NULL);
+    if (snprintf(files, sizeof files, "%s/" FILES "/.copying", dir) < (int)sizeof files) {
+        unlink(files);          /* of a copy that was cut off */
+        files[strlen(files) - sizeof "/.copying" + 1] = '\0';
+        rmdir(files);
+    }
     rmdir(dir);
 }
 
@@ -99,22 +135,18 @@ static void files_remove(const struct talk *t, const char *begin, const char *en
 
 /* ---- on the worker ---- */
 
+static enum err pack_one(void *arg, const char *path, const char *name)
+{
+    return zip_add(arg, path, name);
+}
+
 static enum err pack(struct making *m)
 {
-    struct zip    *z;
-    enum err       e = zip_begin(m->packed, &z);
-    DIR           *d = opendir(m->dir);
-    struct dirent *entry;
-    char           path[4600];
+    struct zip *z;
+    enum err    e = zip_begin(m->packed, &z);
 
-    while (d && !e && (entry = readdir(d))) {
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(path, sizeof path, "%s/%s", m->dir, entry->d_name);
-        e = zip_add(z, path, entry->d_name);
-    }
-    if (d)
-        closedir(d);
+    if (!e)
+        e = each_file(m->dir, "", pack_one, z);
     e = zip_end(&z, e);
     remove_folder(m->dir);
     return e;
@@ -122,10 +154,15 @@ static enum err pack(struct making *m)
 
 static enum err begin(struct making *m, struct db_conn *c)
 {
+    char     files[4300];
+    enum err e;
+
+    snprintf(files, sizeof files, "%s/" FILES, m->dir);
     if ((mkdir(m->folder, 0700) != 0 && errno != EEXIST) || mkdir(m->dir, 0700) != 0)
         return err_from_errno(errno);
     m->open = true;
-    return export_open(&m->export, c, m->dir, str_of(m->user), m->talk->domain, &m->arena, &m->why);
+    e = export_open(&m->export, c, m->dir, str_of(m->user), m->talk->domain, &m->arena, &m->why);
+    return !e && mkdir(files, 0700) != 0 ? err_from_errno(errno) : e;
 }
 
 /* One part at a time, so that nobody's history waits for long. */
@@ -137,12 +174,8 @@ static enum err making_work(struct db_conn *c, struct db_read *self)
         m->is_packed = true;
         return pack(m);
     }
-    if (!m->open) {
-        enum err e = begin(m, c);
-
-        if (e)
-            return e;
-    }
+    if (!m->open)
+        return begin(m, c);
     m->export.conn = c;
     return export_step(&m->export, &m->done);
 }
@@ -201,12 +234,15 @@ static void tell(struct making *m, enum err e)
     buf_printf(&url, "%s", m->token);
     BUF_LIT(b, "<message xmlns='" NS_CLIENT "' type='normal'");
     xml_put_attr(b, "to", arena_printf(&m->arena, "%s@%.*s", m->user, STR_ARG(m->talk->domain)));
-    BUF_LIT(b, "><subject>Your data</subject><body>");
+    BUF_LIT(b, "><subject>내 데이터 · Your data</subject><body>");
     if (e) {
-        buf_printf(b, "The export of your data could not be made: %s.", err_info(e)->sentence);
+        buf_printf(b, "내 데이터를 내보내지 못했습니다. The export of your data could not be made: %s.", err_info(e)->sentence);
     } else {
-        BUF_LIT(b, "Everything that is kept of your account, for 24 hours: ");
+        BUF_LIT(b, "이 계정에 보관된 모든 것, 24시간 동안 · Everything that is kept of your account, for 24 hours: ");
         xml_put_escaped(b, buf_str(&url));
+        if (m->without_files)
+            BUF_LIT(b, "\n올린 파일은 지금 읽을 수 없어 들어 있지 않습니다. 나중에 다시 내보내세요. · "
+                       "The files that you uploaded could not be read now and are not in it. Export again later.");
     }
     BUF_LIT(b, "</body>");
     if (!e) {
@@ -219,16 +255,8 @@ static void tell(struct making *m, enum err e)
     person_find(m->talk, str_of(m->user), post, b);
 }
 
-static void making_stepped(struct db_read *self, enum err e)
+static void making_end(struct making *m, enum err e)
 {
-    struct making *m = (struct making *)self;
-
-    if (!e && !m->is_packed) {
-        m->read = (struct db_read){ .work = making_work, .done = making_stepped };
-        e = db_read_start(m->talk->db, &m->read);
-        if (!e)
-            return;
-    }
     if (e)
         remove_folder(m->dir);
     if (m->unwanted)
@@ -237,6 +265,52 @@ static void making_stepped(struct db_read *self, enum err e)
     if (!m->talk->stopping)
         tell(m, e);
     making_free(m);
+}
+
+static void making_stepped(struct db_read *self, enum err e);
+
+static void making_next(struct making *m)
+{
+    enum err e;
+
+    m->read = (struct db_read){ .work = making_work, .done = making_stepped };
+    e = db_read_start(m->talk->db, &m->read);
+    if (e)
+        making_end(m, e);
+}
+
+static void files_came(void *arg, enum err e, int64_t count, int64_t bytes)
+{
+    struct making *m = arg;
+
+    m->without_files = e != OK;
+    if (e)
+        LOG_WARN("account.export_without_files", LF_Z("user", m->user), LF_ERR(e));
+    making_next(m);
+}
+
+static void ask_for_files(struct making *m)
+{
+    struct str dir = arena_printf(&m->arena, "%s/" FILES, m->dir);
+    enum err   e = files_export_ask(m->talk->bus, str_of(m->user), dir, files_came, m);
+
+    if (e)
+        files_came(m, e, 0, 0);
+}
+
+static void making_stepped(struct db_read *self, enum err e)
+{
+    struct making *m = (struct making *)self;
+    bool           begun = m->open && !m->asked;
+
+    if (e || m->is_packed) {
+        making_end(m, e);
+    } else if (begun) {
+        m->asked = true;
+        ask_for_files(m);
+    } else {
+        making_next(m);
+    }
 }
 
 /* What is being made for the account; NULL: nothing. How many are, for whomever. */
@@ -340,6 +414,33 @@ static void export_init(struct talk *t)
     list_init(&t->exports);
 }
 
+/* ---- what of an export XEP-0227 has no word for, when it comes back ---- */
+
+static enum err rooms_take(struct import *x)
+{
+    x->why = STR("a room says itself who belongs to it");
+    return ERR_INVALID;
+}
+
+static enum err files_take(struct import *x)
+{
+    x->why = STR("links to files stay as they are: upload again what shall be here");
+    return ERR_INVALID;
+}
+
+static enum err service_take(struct import *x)
+{
+    x->why = STR("nodes of the public service belong to their server");
+    return ERR_INVALID;
+}
+
+static const struct import_handler export_imports[] = {
+    { "rooms", NS_EXPORT, NULL, NULL, "rooms", rooms_take },
+    { "files", NS_EXPORT, NULL, NULL, "lists of files", files_take },
+    { "service", NS_EXPORT, NULL, NULL, "nodes of the public service", service_take },
+    { 0 },
+};
+
 static const struct command export_commands[] = {
     { "urn:bongsu:own:0#export", "Export my data", COMMAND_ON_ACCOUNT, false, export_command, NULL },
     { 0 },
@@ -350,6 +451,7 @@ const struct feature xep0227_export = {
     .title = "Portable Import/Export Format for XMPP-IM Servers",
     .note = "`bongsu user export`, `bongsu import`, and a command for people's own data",
     .commands = export_commands,
+    .imports = export_imports,
     .tick = export_tick,
     .init = export_init,
 };

@@ -2,6 +2,8 @@
  * multi-profile: how an owner keeps up to three profiles besides the basic one and says who sees which (docs/profiles.md). What
  * everyone gets of them is decided in talk/profile.h.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "talk/export.h"
+#include "talk/import.h"
 #include "talk/owned.h"
 #include "talk/pubsub/inner.h"
 #include "talk/xep/xep0398_avatars.h"
@@ -502,6 +504,122 @@ static void profiles_deleted(struct person *p, struct db_conn *c)
         db_run(c, &delete_viewings, "s", p->jid.bare);
 }
 
+/* ---- in an export, and from one: an element of our own, as the owner is answered ---- */
+
+static void put_readable(struct person_export *x, const struct profile *p, int number)
+{
+    buf_printf(&x->html, "<tr><td>%d</td><td>", number);
+    export_put_text(&x->html, p->name);
+    BUF_LIT(&x->html, "</td><td>");
+    export_put_text(&x->html, p->status);
+    BUF_LIT(&x->html, "</td><td>");
+    if (p->photo.len && str_starts(p->photo_type, STR("image/"))) {
+        BUF_LIT(&x->html, "<img alt=\"\" width=\"96\" src=\"data:");
+        export_put_text(&x->html, p->photo_type);
+        BUF_LIT(&x->html, ";base64,");
+        export_put_text(&x->html, p->photo);
+        BUF_LIT(&x->html, "\">");
+    }
+    BUF_LIT(&x->html, "</td></tr>\n");
+}
+
+static enum err export_one(struct person_export *x, int number)
+{
+    struct profile p;
+    enum err e = profile_load(x->conn, x->arena, x->owner, number, &p);
+
+    if (e)
+        return e == ERR_NOT_FOUND ? OK : e;
+    put_profile(&x->xml, &p, number, true);
+    buf_put_c(&x->xml, '\n');
+    put_readable(x, &p, number);
+    export_count(x, "profiles", 1);
+    return OK;
+}
+
+static void export_viewers(struct person_export *x)
+{
+    struct profile_viewer *v;
+    int count;
+    enum err e = profile_viewers(x->conn, x->arena, x->owner, &count, &v);
+
+    for (int i = 0; i < count && !e; i++) {
+        BUF_LIT(&x->xml, "<viewer");
+        xml_put_attr(&x->xml, "jid", v[i].jid);
+        buf_printf(&x->xml, " number='%d'/>\n", v[i].number);
+        buf_printf(&x->html, "<tr><td>%d</td><td>", v[i].number);
+        export_put_text(&x->html, v[i].jid);
+        BUF_LIT(&x->html, "</td></tr>\n");
+    }
+    export_fail(x, e);
+}
+
+static void profiles_export(struct person_export *x)
+{
+    export_heading(x, "Profiles, and who sees which", "프로필과 보는 사람");
+    BUF_LIT(&x->xml, "<profiles xmlns='" NS_PROFILES "'>\n");
+    BUF_LIT(&x->html, "<table>\n");
+    for (int n = 0; n <= PROFILES_MAX && !x->e; n++)
+        export_fail(x, export_one(x, n));
+    if (!x->e)
+        export_viewers(x);
+    BUF_LIT(&x->xml, "</profiles>\n");
+    BUF_LIT(&x->html, "</table>\n");
+}
+
+static struct db_sql have_profiles = {
+    "SELECT (SELECT count(*) FROM profile WHERE owner = ?1) + (SELECT count(*) FROM profile_viewer WHERE owner = ?1)"};
+
+static enum err import_one(struct import *x, const struct xml_node *element)
+{
+    struct job j = {.payload = element};
+    struct profile p;
+    int n;
+    enum err e;
+
+    arena_init(&j.work);
+    if (!number_of(element, &n) || read_one(&j, n, &p)) {
+        x->why = STR("it is no profile");
+        e = ERR_INVALID;
+    } else {
+        e = db_run(x->conn, &profile_write, "iisssssiss", x->owner, (int64_t)n, p.name, p.status, p.photo_type, p.photo,
+                   p.photo_id, p.photo_bytes, p.background_type, p.background);
+    }
+    arena_done(&j.work);
+    return e;
+}
+
+static enum err import_viewer(struct import *x, const struct xml_node *element)
+{
+    struct jid who;
+    int n;
+
+    if (!number_of(element, &n) || n == 0 || jid_parse(&x->arena, xml_attr(element, "jid"), &who) != OK) {
+        x->why = STR("a viewer is an address and a number");
+        return ERR_INVALID;
+    }
+    return db_run(x->conn, &viewer_write, "isi", x->owner, who.bare, (int64_t)n);
+}
+
+/* All of them or none: half of an audience would see what was meant for another. */
+static enum err profiles_take(struct import *x)
+{
+    int64_t have;
+    enum err e = pubsub_count(x->conn, &have_profiles, x->owner, STR_NULL, &have);
+
+    if (e || have)
+        return e ? e : ERR_EXISTS;
+    e = db_run(x->conn, &version_bump, "i", x->owner);
+    for (const struct xml_node *n = xml_first(x->event->node); n && !e; n = xml_next(n))
+        e = xml_is(n, "profile", NS_PROFILES) ? import_one(x, n) : xml_is(n, "viewer", NS_PROFILES) ? import_viewer(x, n) : OK;
+    if (e == ERR_INVALID && (db_run(x->conn, &delete_profiles, "i", x->owner) || db_run(x->conn, &delete_viewers, "i", x->owner)))
+        return ERR_IO;
+    return e;
+}
+
+static const struct import_handler profiles_imports[] = {
+    {"profiles", NS_PROFILES, NULL, NULL, "profiles", profiles_take}, {0}};
+
 static const struct owned profiles_owned[] = {
     {"profile"}, {"profile_head"}, {"profile_viewer", "owner = ?1 OR jid = ?3"}, {0}};
 
@@ -519,6 +637,8 @@ const struct feature xep0292_profiles = {
     .iqs = profiles_iqs,
     .migrations = profile_migrations,
     .person_deleted = profiles_deleted,
+    .person_export = profiles_export,
+    .imports = profiles_imports,
     .owned = profiles_owned,
 };
 const struct feature xep0172_nick = {.spec = "XEP-0172 1.1", .title = "User Nickname"};

@@ -14,7 +14,7 @@
 #include "talk/import.h"
 #include "talk/jids.h"
 #include "talk/message.h"
-#include "talk/rooms/room.h"
+#include "talk/rooms/room_author.h"
 #include "talk/xep/xep0313_mam.h"
 #include "talk/search.h"
 #include "talk/xep/xep0431_fulltext.h"
@@ -43,8 +43,6 @@ bool archive_wanted(const struct stanza *m)
 
 /* ---- one query ---- */
 
-struct author { struct author *next; int64_t number; struct str bare; };
-
 struct query {
     struct db_read        read;
     struct talk          *talk;
@@ -58,7 +56,7 @@ struct query {
     struct str            bare, full;   /* copies: whose archive it is, and who asks */
     bool                  room, sees;   /* xep0313_mam.h */
     struct archive_page   page;
-    struct author        *authors;      /* of the page, as far as they have been looked up */
+    struct room_author   *authors;      /* of the page, as far as they have been looked up */
     int64_t               count;
     struct buf            out;          /* the result messages, one behind the other… */
     size_t               *ends;         /* …and where each ends */
@@ -281,44 +279,6 @@ static void put_head(struct buf *b, const struct query *q)
     BUF_LIT(b, " id='");
 }
 
-/* Who said it, for those who may know: kept as a number. */
-static struct db_sql jid_of = { "SELECT bare FROM jid WHERE id = ?1" };
-
-/* p NULL: unknown. Each is asked for once: on PostgreSQL that is a round trip. */
-static struct str author_of(struct query *q, struct db_conn *c, int64_t number)
-{
-    struct author  *a = q->authors;
-    struct db_stmt *s = NULL;
-
-    while (a && a->number != number)
-        a = a->next;
-    if (a)
-        return a->bare;
-    a = ARENA_NEW(&q->arena, struct author);
-    *a = (struct author){ .next = q->authors, .number = number };
-    if (db_get(c, &s, &jid_of, "i", number) == OK)
-        a->bare = arena_str(&q->arena, db_text(s, 0));
-    if (s)
-        db_done(s);
-    q->authors = a;
-    return a->bare;
-}
-
-static struct str with_author(struct query *q, struct db_conn *c, const struct archive_row *row, struct buf *b)
-{
-    static const char closing[] = "</message>";
-    struct str        author = row->sender == q->filter.owner ? STR_NULL : author_of(q, c, row->sender);
-
-    if (!author.p)
-        return row->stanza;
-    buf_clear(b);
-    buf_put(b, row->stanza.p, row->stanza.len - (sizeof closing - 1));
-    BUF_LIT(b, "<x xmlns='" NS_MUC_USER "'><item");
-    xml_put_attr(b, "jid", author);
-    BUF_LIT(b, "/></x></message>");
-    return buf_str(b);
-}
-
 static void write_page(struct query *q, struct db_conn *c)
 {
     struct buf head, more;
@@ -334,7 +294,8 @@ static void write_page(struct query *q, struct db_conn *c)
         buf_put(&q->out, head.p, head.len);
         archive_id_put(&q->out, row->shown);
         BUF_LIT(&q->out, "'>");
-        message_put_forwarded(&q->out, q->room && q->sees ? with_author(q, c, row, &more) : row->stanza, q->bare, row->id, false);
+        message_put_forwarded(&q->out, q->room && q->sees ? room_with_author(c, &q->arena, &q->authors, q->filter.owner, row, &more) : row->stanza,
+                              q->bare, row->id, false);
         BUF_LIT(&q->out, "</result></message>");
         q->ends[i] = q->out.len;
     }

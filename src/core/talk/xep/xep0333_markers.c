@@ -2,11 +2,14 @@
  * (urn:bongsu:read:0, docs/reading.md), which needs no marker in memory: talk/reading.h.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdlib.h>
+#include "base/clock.h"
 #include "base/mem.h"
 #include "talk/archive_id.h"
+#include "talk/export.h"
 #include "talk/feature.h"
-#include "talk/owned.h"
+#include "talk/import.h"
 #include "talk/jids.h"
+#include "talk/owned.h"
 #include "talk/reading.h"
 
 #define NS_READ "urn:bongsu:read:0"
@@ -157,6 +160,118 @@ static enum err read_get(struct session *s, const struct stanza *iq)
     return OK;
 }
 
+/* ---- in an export, and from one: <read with='…'><reader jid='…' upto='…' at='…'/></read>, where `at` is the time of that message, which
+ * stays when its id does not ---- */
+
+/* Where somebody has written lately, the log may not have it yet; it is in the tail of messages. */
+static struct db_sql peers_select = {
+    "SELECT j.id, j.bare FROM jid j WHERE j.id IN (SELECT DISTINCT peer FROM log WHERE owner = ?1"
+    " UNION SELECT recipient FROM message WHERE sender = ?1 AND (keeps & 1) <> 0 AND id > (SELECT id FROM settled)"
+    " UNION SELECT sender FROM message WHERE recipient = ?1 AND (keeps & 2) <> 0 AND id > (SELECT id FROM settled)) AND j.id <> ?1 ORDER BY j.bare" };
+
+struct peer {
+    struct peer *next;
+    int64_t      id;
+    struct str   bare;
+};
+
+static enum err peers_read(struct person_export *x, struct peer **out)
+{
+    struct db_stmt *row = db_prepare(x->conn, &peers_select);
+    struct peer   **end = out;
+    enum err        e;
+
+    *out = NULL;
+    if (!row)
+        return ERR_BUG;
+    db_bind_i64(row, 1, x->owner);
+    while ((e = db_step(row)) == OK) {
+        *end = ARENA_NEW(x->arena, struct peer);
+        **end = (struct peer){ .id = db_i64(row, 0), .bare = arena_str(x->arena, db_text(row, 1)) };
+        end = &(*end)->next;
+    }
+    db_done(row);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static void export_reader(struct person_export *x, struct str who, int64_t upto)
+{
+    char when[CLOCK_TEXT_BYTES];
+
+    if (!upto)
+        return;
+    BUF_LIT(&x->xml, "<reader");
+    xml_put_attr(&x->xml, "jid", who);
+    BUF_LIT(&x->xml, " upto='");
+    archive_id_put(&x->xml, archive_shown(x->conn, upto));
+    buf_put_c(&x->xml, '\'');
+    xml_put_attr(&x->xml, "at", clock_format(upto, when));
+    BUF_LIT(&x->xml, "/>");
+    BUF_LIT(&x->html, "<tr><td>");
+    export_put_text(&x->html, who);
+    BUF_LIT(&x->html, "</td><td>");
+    export_put_text(&x->html, str_of(when));
+    BUF_LIT(&x->html, "</td></tr>\n");
+    export_count(x, "read_marks", 1);
+}
+
+static void export_pair(struct person_export *x, const struct peer *p)
+{
+    struct reading_pair pair = { .owner = x->owner, .peer = p->id };
+
+    export_fail(x, reading_work_out(x->conn, &pair));
+    if (x->e || (!pair.by_peer.upto && !pair.by_owner.upto))
+        return;
+    BUF_LIT(&x->xml, "<read xmlns='" NS_READ "'");
+    xml_put_attr(&x->xml, "with", p->bare);
+    buf_put_c(&x->xml, '>');
+    export_reader(x, p->bare, pair.by_peer.upto);
+    export_reader(x, x->bare, pair.by_owner.upto);
+    BUF_LIT(&x->xml, "</read>\n");
+    export_flush(x);
+}
+
+static void reading_export(struct person_export *x)
+{
+    struct peer *p;
+
+    export_fail(x, peers_read(x, &p));
+    export_heading(x, "Read up to", "읽은 곳");
+    BUF_LIT(&x->html, "<table>\n");
+    for (; p && !x->e; p = p->next)
+        export_pair(x, p);
+    BUF_LIT(&x->html, "</table>\n");
+}
+
+static enum err reading_take(struct import *x)
+{
+    struct jid          with;
+    struct reading_pair pair = { .owner = x->owner };
+    enum err            e;
+
+    if (jid_parse(&x->arena, xml_attr(x->event->node, "with"), &with) != OK) {
+        x->why = STR("it is no address");
+        return ERR_INVALID;
+    }
+    for (const struct xml_node *n = xml_first(x->event->node); n; n = xml_next(n)) {
+        int64_t at;
+
+        if (!xml_is(n, "reader", NS_READ) || !clock_parse(xml_attr(n, "at"), &at) || at > clock_us())
+            continue;
+        if (str_eq(xml_attr(n, "jid"), with.bare))
+            pair.by_peer.upto = at;
+        else if (str_eq(xml_attr(n, "jid"), x->jid.bare))
+            pair.by_owner.upto = at;
+    }
+    e = import_number(x, with.bare, &pair.peer);
+    if (!e)
+        e = import_once(x, arena_printf(&x->arena, "read %.*s %lld %lld", STR_ARG(with.bare), (long long)pair.by_peer.upto,
+                                        (long long)pair.by_owner.upto));
+    return e ? e : reading_keep(x->conn, &pair);
+}
+
+static const struct import_handler reading_imports[] = { { "read", NS_READ, NULL, NULL, "read marks", reading_take }, { 0 } };
+
 static void reading_deleted(struct person *p, struct db_conn *c)
 {
     reading_forget(c, p->id);
@@ -176,5 +291,7 @@ const struct feature xep0333_markers = {
     .disco_account = read_disco,
     .migrations = reading_migrations,
     .person_deleted = reading_deleted,
+    .person_export = reading_export,
+    .imports = reading_imports,
     .owned = xep0333_markers_owned,
 };
