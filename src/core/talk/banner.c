@@ -7,12 +7,14 @@
 #include "bus/codec.h"
 #include "crypto/digest.h"
 #include "crypto/ed25519.h"
-#include "talk/feature.h"
+#include "talk/host.h"
 #include "talk/owned.h"
+#include "talk/pubsub/pubsub.h"
+#include "talk/xep/xep0060_pubsub.h"
 #include "wire/base64.h"
 #include <stdlib.h>
 
-enum { LOOK_AGAIN_S = 60 };
+enum { LOOK_AGAIN_S = 60, TIDY_S = 10 };
 #define CHANGED "talk.banners"
 
 static const struct db_migration banner_migrations[] = {
@@ -47,7 +49,7 @@ struct banners {
     int           count;
     struct banner all[BANNERS_MAX];
     struct str    key;              /* public, base64; empty: none was needed yet */
-    int           again_in_s;
+    int           again_in_s, tidy_in_s;
     bool          reading, again;   /* again: what is being read may be old */
 };
 
@@ -70,7 +72,7 @@ static void put_time(struct buf *b, const char *name, int64_t us)
         xml_put_attr(b, name, clock_format(us, when));
 }
 
-static void put_announcement(struct buf *b, const struct banners *g, const struct banner *n, bool whole)
+static void put_announcement(struct buf *b, const struct banners *g, const struct banner *n)
 {
     BUF_LIT(b, "<announcement xmlns='" NS_ANNOUNCEMENT "'");
     buf_printf(b, " id='%lld'", (long long)n->id);
@@ -78,10 +80,6 @@ static void put_announcement(struct buf *b, const struct banners *g, const struc
     put_time(b, "until", n->until_us);
     xml_put_attr(b, "key", g->key);
     xml_put_attr(b, "signature", n->signature);
-    if (!whole) {
-        BUF_LIT(b, "/>");
-        return;
-    }
     BUF_LIT(b, "><subject>");
     xml_put_escaped(b, n->subject);
     BUF_LIT(b, "</subject><text>");
@@ -89,19 +87,32 @@ static void put_announcement(struct buf *b, const struct banners *g, const struc
     BUF_LIT(b, "</text></announcement>");
 }
 
+static void open_notification(struct buf *b, struct session *s)
+{
+    char id[17];
+
+    random_token(id, 16);
+    stanza_open(b, "message", host_domain(s->talk, &pubsub_host), s->jid.full, str_of(id), "headline", STR_NULL);
+}
+
+#define EVENT_OPEN  "<event xmlns='" NS_PUBSUB_EVENT "'><items node='" NODE_ANNOUNCED "'>"
+#define EVENT_CLOSE "</items></event></message>"
+
 static void show(struct session *s, const struct banners *g, const struct banner *n)
 {
     struct buf b;
 
     buf_init(&b, 0);
-    stanza_open(&b, "message", s->talk->domain, s->jid.full, STR_NULL, "headline", STR_NULL);
+    open_notification(&b, s);
     BUF_LIT(&b, "<subject>");
     xml_put_escaped(&b, n->subject);
     BUF_LIT(&b, "</subject><body>");
     xml_put_escaped(&b, n->text);
-    BUF_LIT(&b, "</body>");
-    put_announcement(&b, g, n, false);
-    BUF_LIT(&b, "</message>");
+    buf_printf(&b, "</body>" EVENT_OPEN "<item id='%lld'", (long long)n->id);
+    xml_put_attr(&b, "publisher", s->talk->domain);
+    buf_put_c(&b, '>');
+    put_announcement(&b, g, n);
+    BUF_LIT(&b, "</item>" EVENT_CLOSE);
     session_send(s, buf_str(&b));
     buf_done(&b);
 }
@@ -171,28 +182,78 @@ static void banner_available(struct session *s)
     note_seen(s->person, newest(g));
 }
 
+typedef void session_fn(struct session *s, void *arg);
+
 /* Ids first: sending to one session may end another. */
-static void show_to_all(struct talk *t)
+static void each_available(struct talk *t, session_fn *fn, void *arg)
 {
-    const struct banners *g = t->banners;
-    uint64_t             *ids = mem_new(sizeof *ids * (size_t)(t->session_count + 1));
-    int                   n = 0;
+    uint64_t *ids = mem_new(sizeof *ids * (size_t)(t->session_count + 1));
+    int       n = 0;
 
     LIST_EACH(it, &t->sessions_all)
         ids[n++] = LIST_ITEM(it, struct session, in_talk)->id;
     for (int i = 0; i < n; i++) {
         struct session *s = session_find(t, ids[i]);
 
-        if (s && s->person && session_available(s) && s->person->banner_seen < newest(g))
-            show_new(s, s->person->banner_seen);
-    }
-    for (int i = 0; i < n; i++) {
-        struct session *s = session_find(t, ids[i]);
-
         if (s && s->person && session_available(s))
-            note_seen(s->person, newest(g));
+            fn(s, arg);
     }
     free(ids);
+}
+
+static void show_unseen(struct session *s, void *arg)
+{
+    if (s->person->banner_seen < newest(s->talk->banners))
+        show_new(s, s->person->banner_seen);
+}
+
+static void note_newest(struct session *s, void *arg)
+{
+    note_seen(s->person, newest(s->talk->banners));
+}
+
+/* All devices first: the account has seen it when one of them has. */
+static void show_to_all(struct talk *t)
+{
+    each_available(t, show_unseen, NULL);
+    each_available(t, note_newest, NULL);
+}
+
+/* ---- those that were taken down ---- */
+
+static bool is_among(const struct banners *g, int64_t id)
+{
+    for (int i = 0; i < g->count; i++)
+        if (g->all[i].id == id)
+            return true;
+    return false;
+}
+
+static void tell_retracted(struct session *s, void *arg)
+{
+    struct buf b;
+
+    buf_init(&b, 0);
+    open_notification(&b, s);
+    BUF_LIT(&b, EVENT_OPEN);
+    buf_put_str(&b, buf_str(arg));
+    BUF_LIT(&b, EVENT_CLOSE);
+    session_send(s, buf_str(&b));
+    buf_done(&b);
+}
+
+/* XEP-0060 §7.2.2.1. */
+static void tell_gone(struct talk *t, const struct banners *old, const struct banners *fresh)
+{
+    struct buf gone;
+
+    buf_init(&gone, 0);
+    for (int i = 0; i < old->count; i++)
+        if (!is_among(fresh, old->all[i].id))
+            buf_printf(&gone, "<retract id='%lld'/>", (long long)old->all[i].id);
+    if (gone.len)
+        each_available(t, tell_retracted, &gone);
+    buf_done(&gone);
 }
 
 /* ---- those in force, read again after each change ---- */
@@ -267,10 +328,13 @@ static void looked(struct db_read *self, enum err e)
         t->banners->again_in_s = 1;
         banners_free(&l->fresh);
     } else {
+        struct banners *old = t->banners;
+
         l->fresh->again_in_s = t->shared ? LOOK_AGAIN_S : 0;
-        banners_free(&t->banners);
         t->banners = l->fresh;
+        tell_gone(t, old, l->fresh);
         show_to_all(t);
+        banners_free(&old);
     }
     free(l);
     if (again)
@@ -332,7 +396,8 @@ static void changed(struct talk *t)
 struct banner_op {
     struct change change;
     struct arena  arena;
-    bool          clear, full;
+    enum { PUT, CLEAR, TIDY } what;     /* TIDY: what has expired goes */
+    bool          full;
     int64_t       at_us, until_us;
     struct str    domain, who, subject, text;
     banner_fn    *fn;
@@ -378,21 +443,55 @@ static bool is_there(struct db_conn *c, int64_t id)
     return e == OK;
 }
 
-static enum err banner_apply(struct db_conn *c, struct change *ch)
+static struct str xml_of(struct banners *g, const struct banner *n)
 {
-    struct banner_op *o = (struct banner_op *)ch;
-    struct str        signature;
-    enum err          e;
+    struct buf b;
+    struct str text;
 
-    if (o->clear)
-        return db_run(c, &banner_delete, "");
-    e = db_run(c, &banner_expired, "i", o->at_us);
+    buf_init(&b, 0);
+    put_announcement(&b, g, n);
+    text = arena_str(&g->arena, buf_str(&b));
+    buf_done(&b);
+    return text;
+}
+
+/* The node shows what the table has, from the same moment on. */
+static enum err write_node(struct db_conn *c, struct str domain)
+{
+    struct banners *g = banners_new();
+    struct item     items[BANNERS_MAX];
+    enum err        e = key_read(c, g);
+
     if (!e)
-        e = sign(c, o, &signature);
+        e = rows_read(c, g);
+    for (int i = 0; i < g->count && !e; i++)
+        items[i] = (struct item){ .us = g->all[i].at_us, .id = arena_printf(&g->arena, "%lld", (long long)g->all[i].id),
+                                  .xml = xml_of(g, &g->all[i]) };
+    if (!e)
+        e = announced_write(c, domain, items, g->count);
+    banners_free(&g);
+    return e;
+}
+
+static enum err put_one(struct db_conn *c, struct banner_op *o)
+{
+    struct str signature;
+    enum err   e = sign(c, o, &signature);
+
     if (!e)
         e = db_run(c, &banner_insert, "iiissssi", o->at_us, o->at_us, o->until_us, o->who, o->subject, o->text, signature, (int64_t)BANNERS_MAX);
     o->full = !e && !is_there(c, o->at_us);
     return e;
+}
+
+static enum err banner_apply(struct db_conn *c, struct change *ch)
+{
+    struct banner_op *o = (struct banner_op *)ch;
+    enum err          e = o->what == CLEAR ? db_run(c, &banner_delete, "") : db_run(c, &banner_expired, "i", o->at_us);
+
+    if (!e && o->what == PUT)
+        e = put_one(c, o);
+    return e ? e : write_node(c, o->domain);
 }
 
 static void banner_decided(struct talk *t, struct change *ch, enum err e)
@@ -401,18 +500,22 @@ static void banner_decided(struct talk *t, struct change *ch, enum err e)
 
     if (!e)
         changed(t);
-    o->fn(t, !e && o->full ? ERR_LIMIT : e, o->arg);
+    if (o->fn)
+        o->fn(t, !e && o->full ? ERR_LIMIT : e, o->arg);
     arena_done(&o->arena);
     free(o);
 }
 
-static struct banner_op *op_new(banner_fn *fn, void *arg)
+static struct banner_op *op_new(struct talk *t, int what, banner_fn *fn, void *arg)
 {
     struct banner_op *o = NEW(struct banner_op);
 
     arena_init(&o->arena);
     o->change.apply = banner_apply;
     o->change.done = banner_decided;
+    o->what = what;
+    o->at_us = clock_us();
+    o->domain = arena_str(&o->arena, t->domain);
     o->fn = fn;
     o->arg = arg;
     return o;
@@ -424,18 +527,17 @@ static void op_start(struct talk *t, struct banner_op *o)
 
     if (!e)
         return;
-    o->fn(t, e, o->arg);
+    if (o->fn)
+        o->fn(t, e, o->arg);
     arena_done(&o->arena);
     free(o);
 }
 
 void banner_put(struct talk *t, struct str who, struct str subject, struct str text, int64_t until_us, banner_fn *fn, void *arg)
 {
-    struct banner_op *o = op_new(fn, arg);
+    struct banner_op *o = op_new(t, PUT, fn, arg);
 
-    o->at_us = clock_us();
     o->until_us = until_us;
-    o->domain = arena_str(&o->arena, t->domain);
     o->who = arena_str(&o->arena, who);
     o->subject = arena_str(&o->arena, subject);
     o->text = arena_str(&o->arena, text);
@@ -444,10 +546,7 @@ void banner_put(struct talk *t, struct str who, struct str subject, struct str t
 
 void banner_clear(struct talk *t, banner_fn *fn, void *arg)
 {
-    struct banner_op *o = op_new(fn, arg);
-
-    o->clear = true;
-    op_start(t, o);
+    op_start(t, op_new(t, CLEAR, fn, arg));
 }
 
 /* ---- the feature ---- */
@@ -460,7 +559,7 @@ static enum err announcements_get(struct session *s, const struct stanza *iq)
     BUF_LIT(b, "<announcements xmlns='" NS_ANNOUNCEMENT "'>");
     for (int i = 0; i < g->count; i++)
         if (in_force(&g->all[i]))
-            put_announcement(b, g, &g->all[i], true);
+            put_announcement(b, g, &g->all[i]);
     BUF_LIT(b, "</announcements>");
     return iq_result_str(s, iq, buf_str(b));
 }
@@ -491,11 +590,28 @@ static void banner_init(struct talk *t)
         look(t);
 }
 
-/* Others write too, and their events may be lost. */
+static bool some_expired(const struct banners *g)
+{
+    for (int i = 0; i < g->count; i++)
+        if (!in_force(&g->all[i]))
+            return true;
+    return false;
+}
+
+/* Others write too, and their events may be lost. What expires is taken down; and once after the start the node is written anew, for
+ * announcements of before there was one. */
 static void banner_tick(struct talk *t)
 {
-    if (t->banners->again_in_s > 0 && --t->banners->again_in_s == 0)
+    struct banners *g = t->banners;
+
+    if (g->again_in_s > 0 && --g->again_in_s == 0)
         look(t);
+    if (g->count == 0 || g->tidy_in_s-- > 0)
+        return;
+    g->tidy_in_s = TIDY_S;
+    if (!t->banners_tidied || some_expired(g))
+        op_start(t, op_new(t, TIDY, NULL, NULL));
+    t->banners_tidied = true;
 }
 
 void banners_done(struct talk *t)

@@ -3,8 +3,10 @@
  *   banner(id, at, until, who, subject, text, signature)      those in force; what is taken down is deleted
  *   banner_seen(owner, id)                                    the newest that was shown to the account
  *
- * A headline carries each (docs/admin.md), signed with a key that the server makes for itself: an app may keep and show it
- * later, and prove that it is the operator's. <announcements xmlns='urn:bongsu:announcement:0'/> asks for all that are in force.
+ * They are the items of a node of the public service (NODE_ANNOUNCED on pubsub.DOMAIN), which all accounts receive: nobody has to
+ * subscribe, and everybody can read them later (docs/admin.md). A notification says the same in words, for clients that know no nodes.
+ * Each is signed with a key that the server makes for itself: an app may keep and show it later, and prove that it is the operator's.
+ * <announcements xmlns='urn:bongsu:announcement:0'/>, asked of the domain, gives all that are in force, too.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "talk/session.h"

@@ -130,6 +130,7 @@ struct talk {
     int                     entering;        /* log-ins that wait for us */
     int                     admission_rate, admitted;   /* new connections a second, and those of the window that runs */
     struct banners         *banners;         /* banner.c: announcements in force */
+    bool                    banners_tidied;  /* …since the start */
     struct list             exports;         /* xep0227_export.c: under way */
     int                     exports_sweep_in_s;
     struct list             forgetting;      /* forget.c: deletions under way */

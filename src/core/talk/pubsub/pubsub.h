@@ -20,6 +20,7 @@
 #define NS_PUBSUB_OWNER NS_PUBSUB "#owner"
 #define NS_PUBSUB_EVENT NS_PUBSUB "#event"
 #define NS_PUBSUB_ERRORS NS_PUBSUB "#errors"
+#define NODE_ANNOUNCED "urn:bongsu:announcement:0" /* of the public service: what the operator announces */
 #define NS_RSM "http://jabber.org/protocol/rsm"
 
 enum {
@@ -244,6 +245,11 @@ enum err publish_own(struct job *j, struct db_conn *c, struct str node, struct s
 enum err retract_own(struct job *j, struct db_conn *c, struct node *n, struct str id, bool notify);
 /* Tells everybody who may see the node. `event`: in j->work. */
 enum err node_tell(struct job *j, struct db_conn *c, const struct node *n, struct str event, bool pending_too);
+
+/* ---- announced.c ---- */
+/* In an apply: from now on these are the items of NODE_ANNOUNCED, in this order. Nobody is told of it: banner.c does that. `publisher`: the
+ * server's domain. Only id, us and xml of the items are looked at. */
+enum err announced_write(struct db_conn *c, struct str publisher, const struct item *items, int count);
 
 /* ---- notify.c ---- */
 struct note *note_new(struct job *j, const struct node *n);

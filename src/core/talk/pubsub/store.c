@@ -29,6 +29,19 @@ const struct db_migration pubsub_migrations[] = {
       "INTEGER NOT NULL,"
       " PRIMARY KEY(node, bare, jid)) WITHOUT ROWID;"
       "CREATE INDEX pubsub_subscription_bare ON pubsub_subscription(bare);" },
+    /* The server's own node (announced.c), which is always there. Nobody owns it; had somebody taken its name, theirs goes. */
+    { 2, "pubsub",
+#define TAKEN "(SELECT id FROM pubsub_node WHERE owner = 0 AND name = '" NODE_ANNOUNCED "')"
+      "DELETE FROM pubsub_item WHERE node IN " TAKEN ";"
+      "DELETE FROM pubsub_affiliation WHERE node IN " TAKEN ";"
+      "DELETE FROM pubsub_subscription WHERE node IN " TAKEN ";"
+#undef TAKEN
+      "DELETE FROM pubsub_node WHERE owner = 0 AND name = '" NODE_ANNOUNCED "';"
+      "INSERT INTO pubsub_node(id, owner, name, creator, config, sequence, items, bytes) VALUES (1, 0, '" NODE_ANNOUNCED "', '',"
+      " '<x xmlns=''jabber:x:data'' type=''submit''><field var=''FORM_TYPE''><value>" NS_PUBSUB "#node_config</value></field>"
+      "<field var=''pubsub#title''><value>공지 · Announcements</value></field>"
+      "<field var=''pubsub#type''><value>" NODE_ANNOUNCED "</value></field>"
+      "<field var=''pubsub#subscribe''><value>0</value></field></x>', 0, 0, 0);" },
     { 0 },
 };
 

@@ -25,8 +25,6 @@ static const char host_features[] =
                                 F("retrieve-subscriptions") F("rsm") F("subscribe");
 #undef F
 
-extern const struct host pubsub_host;
-
 static struct service public_service(const struct talk *t)
 {
     return (struct service){.owner = 0, .bare = host_domain(t, &pubsub_host)};
@@ -41,16 +39,17 @@ static struct db_sql items_list = {
 
 static enum err node_info(struct job *j, struct db_conn *c)
 {
-    struct str name = xml_attr(j->payload, "node");
+    struct str name = xml_attr(j->payload, "node"), creator;
     struct node n;
     enum err e = node_find(j, c, name, false, &n);
 
     if (e || j->fault)
         return e;
+    creator = n.creator.len || j->service.pep ? n.creator : j->talk->domain; /* the server's own: announced.c */
     BUF_LIT(&j->out, "<query xmlns='" NS_INFO "'");
     xml_put_attr(&j->out, "node", name);
     BUF_LIT(&j->out, "><identity category='pubsub' type='leaf'/><feature var='" NS_PUBSUB "'/>");
-    config_put_meta(&j->out, &n.config, n.creator, j->service.pep ? j->service.bare : n.creator,
+    config_put_meta(&j->out, &n.config, creator, j->service.pep ? j->service.bare : creator,
                     shows_profile(&j->service, name) && !j->asker.self ? -1 : n.items);
     BUF_LIT(&j->out, "</query>");
     return OK;

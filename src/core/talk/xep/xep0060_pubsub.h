@@ -4,6 +4,8 @@
 #include "talk/person.h"
 #include "talk/session.h"
 
+extern const struct host pubsub_host;       /* pubsub.DOMAIN */
+
 /* <query node='…'/> to an account: one node. Answered later. */
 enum err pubsub_account_info(struct session *s, const struct stanza *iq, struct person *p);
 /* Its nodes, or the items of one. */
