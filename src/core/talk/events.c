@@ -8,6 +8,7 @@
 #include "talk/presence.h"
 #include "talk/roster.h"
 #include "talk/signed_in.h"
+#include "talk/xep/xep0153_photo.h"
 #include "talk/xep/xep0163_pep.h"
 #include "talk/xep/xep0191_blocking.h"
 #include "talk/xep/xep0227_export.h"
@@ -98,6 +99,8 @@ static void take_block_push(struct person *p, const struct event *e) { blocking_
 
 static void take_pep(struct person *p, const struct event *e) { pep_to_devices(p, e->jid, e->text); }
 static void take_pep_show(struct person *p, const struct event *e) { pep_show_here(p, e->jid); }
+static void take_profile(struct person *p, const struct event *e) { photo_refresh(p); }
+
 static void take_end(struct person *p, const struct event *e)
 {
     char why[200];
@@ -151,7 +154,7 @@ void event_take(struct talk *t, struct person *p, const struct event *e)
         [EVENT_PROBE] = take_probe, [EVENT_SHOW] = take_show, [EVENT_HIDE] = take_hide,
         [EVENT_ROSTER_PUSH] = take_roster_push, [EVENT_BLOCK_PUSH] = take_block_push, [EVENT_TO_DEVICE] = take_to_device,
         [EVENT_PEP] = take_pep, [EVENT_PEP_SHOW] = take_pep_show,
-        [EVENT_END] = take_end, [EVENT_SIGN_OUT] = signed_in_event,
+        [EVENT_END] = take_end, [EVENT_SIGN_OUT] = signed_in_event, [EVENT_PROFILE] = take_profile,
     };
 
     (void)t;

@@ -43,6 +43,7 @@ enum event_kind {
     EVENT_PEP_SHOW,     /* jid: an account, whose last items the person's devices may have from now on */
     EVENT_END,          /* jid: resource or empty, text: why. An administrator ends the person's sessions */
     EVENT_SIGN_OUT,     /* jid, key, flags: struct sign_out; text: the resource that asks. The person's own devices end others of theirs */
+    EVENT_PROFILE,      /* the photos or audiences of the person's profiles are others now */
     EVENT_KINDS
 };
 

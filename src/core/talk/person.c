@@ -11,6 +11,7 @@
 #include "talk/jids.h"
 #include "talk/nodes.h"
 #include "talk/profile.h"
+#include "talk/xep/xep0153_photo.h"
 #include "talk/roster.h"
 #include "talk/xep/xep0357_push.h"
 #include <assert.h>
@@ -379,7 +380,13 @@ static bool surely_exists(const struct load *l)
 
 static void swap_lists(struct person *p, struct person *fresh)
 {
+    struct profile_photos *photos;
+    bool                   news = profile_photos_take(p, fresh);
+
+    photos = p->photos;
+    p->photos = NULL;
     lists_free(p);
+    p->photos = photos;
     p->items = fresh->items;
     p->item_count = fresh->item_count;
     p->item_cap = fresh->item_cap;
@@ -401,6 +408,8 @@ static void swap_lists(struct person *p, struct person *fresh)
     fresh->push = NULL;
     fresh->item_count = fresh->blocked_count = fresh->pref_count = 0;
     devices_take(p, fresh);
+    if (news)
+        photo_ask_all(p);
 }
 
 struct later {

@@ -19,6 +19,7 @@
 #include "talk/roster.h"
 #include "talk/subscription.h"
 #include "talk/xep/xep0012_last.h"
+#include "talk/xep/xep0153_photo.h"
 #include "talk/xep/xep0163_pep.h"
 #include "talk/xep/xep0191_blocking.h"
 #include "talk/xep/xep0379_pars.h"
@@ -85,8 +86,6 @@ void presence_directed_free(struct session *s)
     s->directed = NULL;
 }
 
-/* ---- sending ---- */
-
 struct person *presence_person(struct talk *t, struct str bare)
 {
     struct str     rest = bare, local = str_split(&rest, '@');
@@ -98,55 +97,17 @@ struct person *presence_person(struct talk *t, struct str bare)
     return p && !p->deleted && p->session_count ? p : NULL;
 }
 
-/* ---- what is said of the photo (XEP-0153): by us, to each viewer their own (profile.h) ---- */
-
-#define NS_UPDATE "vcard-temp:x:update"
-#define NS_NICK   "http://jabber.org/protocol/nick"
-
-/* A client that says that it has no photo to show is believed (XEP-0398 §3); any other word of it would be the same for everyone. */
-static bool says_no_photo(const struct xml_node *update)
-{
-    const struct xml_node *photo = xml_child(update, "photo", NS_UPDATE);
-
-    return photo && !photo->child;
-}
-
-static bool is_told_by_us(const struct xml_node *x)
-{
-    return xml_is(x, "nick", NS_NICK) || (xml_is(x, "x", NS_UPDATE) && !says_no_photo(x));
-}
+/* ---- texts ---- */
 
 /* As stanza_forward, without what is not for all. */
 static void put_presence(struct buf *b, const struct stanza *p, struct str from, struct str to)
 {
     stanza_open(b, "presence", from, to, p->id, stanza_type_text(p->type), p->lang);
     for (const struct xml_node *x = xml_first(p->node); x; x = xml_next(x))
-        if (!is_told_by_us(x))
+        if (!photo_is_told_by_us(x))
             xml_put_node(b, x, STR(NS_CLIENT));
     BUF_LIT(b, "</presence>");
 }
-
-static bool is_available(struct str text)
-{
-    const char *end = memchr(text.p, '>', text.len);
-
-    return end && !memmem(text.p, (size_t)(end - text.p), " type='", 7);
-}
-
-static void put_photo(struct talk *t, struct buf *b, struct str text, struct str viewer)
-{
-    struct str     from = t->shared ? STR_NULL : kept_attr(text, "from"), bare = str_split(&from, '/');
-    struct person *p = bare.len ? presence_person(t, bare) : NULL;
-    struct str     hash = p ? profile_photo_for(p, viewer) : STR_NULL;
-
-    if (!hash.p || !is_available(text) || memmem(text.p, text.len, NS_UPDATE, sizeof NS_UPDATE - 1))
-        return;
-    BUF_LIT(b, "<x xmlns='" NS_UPDATE "'><photo>");
-    xml_put_escaped(b, hash);
-    BUF_LIT(b, "</photo></x>");
-}
-
-/* ---- sending, go on ---- */
 
 static void put_to(struct talk *t, struct buf *b, struct str text, struct str to)
 {
@@ -160,7 +121,7 @@ static void put_to(struct talk *t, struct buf *b, struct str text, struct str to
         return;
     }
     buf_put(b, text.p + OPENING_BYTES, text.len - OPENING_BYTES - (sizeof closing - 1));
-    put_photo(t, b, text, viewer);
+    photo_put(t, b, text, viewer);
     BUF_LIT(b, "</presence>");
 }
 
@@ -278,8 +239,10 @@ void presence_answer_far(struct person *p, struct str asker_full)
         LIST_EACH(it, &p->sessions) {
             struct session *s = LIST_ITEM(it, struct session, in_person);
 
-            if (session_available(s) && !s->closing)
-                send_far(p->talk, j.bare, j.resource, str_of(s->presence));
+            if (!session_available(s) || s->closing)
+                continue;
+            send_far(p->talk, j.bare, j.resource, str_of(s->presence));
+            photo_ask(s, j.full);
         }
     }
     arena_done(&a);
@@ -303,6 +266,8 @@ void presence_show_far(struct person *p, struct str to_bare, bool show)
         send_far(p->talk, to_bare, STR_NULL, text);
         if (here)
             send_to_person(here, STR_NULL, NULL, text);
+        if (show)
+            photo_ask(s, to_bare);
     }
     buf_done(&b);
 }
@@ -341,27 +306,61 @@ static bool blocks(struct person *me, struct str bare)
     return yes;
 }
 
+static void tell_contact(struct session *s, struct str bare, struct str resource, struct str text)
+{
+    struct person *me = s->person, *p = presence_person(s->talk, bare);
+
+    if (p && apart(me, p))
+        return;
+    if (p)
+        send_to_person(p, resource, NULL, text);
+    if (!blocks(me, bare))
+        send_far(s->talk, bare, resource, text);
+}
+
 /* To everyone who may see it: contacts and one's own sessions (§4.2.2). */
-static void broadcast(struct session *s, struct str text)
+static void each_viewer(struct session *s, presence_text_fn *fn, void *arg)
 {
     struct person *me = s->person;
+    struct str     text;
 
-    metric_add(&broadcasts, 1);
     for (int i = 0; i < me->item_count; i++) {
-        struct person *p;
-
         if (!(me->items[i].subscription & SUB_FROM))
             continue;
-        p = presence_person(s->talk, me->items[i].jid);
-        if (p && apart(me, p))
-            continue;
-        if (p)
-            send_to_person(p, STR_NULL, NULL, text);
-        if (!blocks(me, me->items[i].jid))
-            send_far(s->talk, me->items[i].jid, STR_NULL, text);
+        text = fn(arg, s, me->items[i].jid);
+        if (text.p)
+            tell_contact(s, me->items[i].jid, STR_NULL, text);
     }
+    text = fn(arg, s, me->jid.bare);
+    if (!text.p)
+        return;
     send_to_person(me, STR_NULL, s->closing ? s : NULL, text);
     send_far(s->talk, me->jid.bare, STR_NULL, text);
+}
+
+void presence_tell(struct session *s, struct str viewer, presence_text_fn *fn, void *arg)
+{
+    struct str resource = viewer, bare = str_split(&resource, '/'), text;
+
+    if (viewer.len == 0) {
+        each_viewer(s, fn, arg);
+        return;
+    }
+    text = person_may_see(s->person, bare) || str_eq(bare, s->person->jid.bare) ? fn(arg, s, bare) : STR_NULL;
+    if (text.p)
+        tell_contact(s, bare, resource, text);
+}
+
+static struct str same_text(void *arg, const struct session *s, struct str viewer_bare)
+{
+    return *(const struct str *)arg;
+}
+
+static void broadcast(struct session *s, struct str text)
+{
+    metric_add(&broadcasts, 1);
+    each_viewer(s, same_text, &text);
+    photo_ask(s, STR(""));
 }
 
 static struct str unavailable_text(struct buf *b, struct str from)
@@ -386,6 +385,7 @@ void presence_show(struct person *of, struct person *to)
             continue;
         send_to_person(to, STR_NULL, NULL, str_of(s->presence));
         send_far(of->talk, to->jid.bare, STR_NULL, str_of(s->presence));
+        photo_ask(s, to->jid.bare);
     }
     ask_far(of->talk, EVENT_SHOW, of->jid.bare, to->jid.bare);
     pep_show(of, to);
@@ -471,16 +471,20 @@ static void tell_others(struct session *s)
         for (int k = 0; k < n; k++) {
             struct session *o = session_find(s->talk, ids[k]);
 
-            if (o && session_available(o))
-                send_to_session(s, str_of(o->presence));
+            if (!o || !session_available(o))
+                continue;
+            send_to_session(s, str_of(o->presence));
+            photo_ask(o, s->jid.full);
         }
     }
     ask_far(s->talk, EVENT_PROBE, me->jid.bare, s->jid.full);
     LIST_EACH(it, &me->sessions) {
         struct session *o = LIST_ITEM(it, struct session, in_person);
 
-        if (o != s && session_available(o) && !s->closing)
-            send_to_session(s, str_of(o->presence));
+        if (o == s || !session_available(o) || s->closing)
+            continue;
+        send_to_session(s, str_of(o->presence));
+        photo_ask(o, s->jid.full);
     }
 }
 
@@ -698,6 +702,7 @@ static void answer_probe(struct session *s, const struct stanza *p, struct perso
         if (!session_available(o) || (p->to.resource.len && !str_eq(p->to.resource, o->jid.resource)) || s->closing)
             continue;
         send_to_session(s, str_of(o->presence));
+        photo_ask(o, s->jid.full);
         told++;
     }
     if (to->device_count)

@@ -19,6 +19,10 @@ void presence_hide(struct person *of, struct person *to);
 void presence_again(struct person *p);
 /* The same to somebody of another server. */
 void presence_show_guest(struct person *of, struct str to_bare, bool show);
+/* A text for each viewer (bare); p NULL: nothing for that one. To `viewer` (full or bare), if it may see the session's presence; empty: to
+ * everybody who may. */
+typedef struct str presence_text_fn(void *arg, const struct session *s, struct str viewer_bare);
+void presence_tell(struct session *s, struct str viewer, presence_text_fn *fn, void *arg);
 /* A person in memory who has sessions, by bare JID; NULL: nobody to send to. */
 struct person *presence_person(struct talk *t, struct str bare);
 

@@ -39,6 +39,11 @@ static enum err read_number(struct db_conn *c, struct db_sql *sql, int64_t owner
     return e == ERR_NOT_FOUND ? OK : e;
 }
 
+enum err profile_version(struct db_conn *c, int64_t owner, int64_t *out)
+{
+    return read_number(c, &version_select, owner, STR_NULL, 0, out);
+}
+
 static struct profile_view minimal(struct profile_view v)
 {
     metric_add(&minimal_views, 1);

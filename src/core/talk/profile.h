@@ -10,7 +10,7 @@
  *   news of them, to contacts and subscribers    pubsub/publish.c: profile_except
  *   the last items, for a device that comes      xep/xep0163_pep.c
  *   the last item, for who subscribes            pubsub/subscribe.c: item_last_for
- *   the hash of the photo in presence            presence.c: profile_photo_for
+ *   the hash of the photo in presence            xep/xep0153_photo.c
  *   <profile xmlns='urn:bongsu:profiles:0'/>     xep/xep0292_profiles.c
  *
  * What is certain. The audience is read in the same work as what is shown, before it; after it the version of the audiences is read
@@ -97,11 +97,13 @@ enum err profile_viewers(struct db_conn *c, struct arena *a, int64_t owner, int 
  * messenger. */
 enum err profile_lock(struct db_conn *c, int64_t owner);
 
-/* ---- the photo's hash in presence (XEP-0153, XEP-0398 §3): from memory, which is certain only in a database
- * of our own ---- */
+/* Counts changes of audiences; 0: there was none. */
+enum err profile_version(struct db_conn *c, int64_t owner, int64_t *out);
+
+/* ---- the photo's hash in presence: xep/xep0153_photo.h ---- */
 struct profile_photos;
-/* What the viewer may be told: the hash, "" that there is no photo; p NULL: nothing is said. */
-struct str profile_photo_for(struct person *owner, struct str viewer_bare);
+/* `fresh` was read again; true: it is something else than before. */
+bool profile_photos_take(struct person *p, struct person *fresh);
 /* May this child of a presence be shown to all, whoever they are (in a room)? Not if it tells of the photo or
  * name and somebody sees another profile than the basic one, or might. */
 bool profile_child_for_all(struct person *owner, const struct xml_node *child);

@@ -103,6 +103,9 @@ struct talk {
 
     int64_t                 pep_since_us;    /* xep0163_pep.c: devices may have missed what was published since then; 0: nothing */
     struct strmap           caps;            /* xep0115_clients.c: what versions of clients can do, those that are here */
+    struct list             photos_asked;    /* xep0153_photo.c */
+    int                     photos_waiting;
+    bool                    photos_asking;
     struct rooms           *rooms;           /* rooms/room.h */
 
     struct strmap           jids;            /* jids.c */

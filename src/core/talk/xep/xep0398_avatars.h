@@ -3,6 +3,8 @@
 #pragma once
 #include "talk/pubsub/pubsub.h"
 
+enum { PHOTO_ID_BYTES = 40 };
+
 struct avatar {
     struct str id, type, data;
 }; /* data: base64; p NULL: no picture, or none for this asker */
@@ -17,5 +19,7 @@ enum err avatar_read(struct job *j, struct db_conn *c, struct avatar *out, bool 
 void avatar_put_photo(struct buf *b, const struct avatar *av);
 /* A card has come, with this <PHOTO/> (NULL: without): the nodes follow (XEP-0398 §3.2). */
 enum err avatar_from_card(struct job *j, struct db_conn *c, const struct xml_node *photo);
+/* The <info/> of a picture in <metadata/>; NULL: there is none. */
+const struct xml_node *avatar_info(const struct xml_node *metadata);
 /* In the loop: memory and presence follow. */
 void avatar_changed(struct job *j, enum err e);
