@@ -53,10 +53,13 @@ async def affiliate(stream, room, bare, affiliation):
     await ask(stream, "set", f"<query xmlns='http://jabber.org/protocol/muc#admin'><item jid='{bare}' affiliation='{affiliation}'/></query>", room)
 
 
-async def say(stream, room, text, hears=True):
+async def say(stream, room, text):
+    """The id that the room gave it."""
     ident = "r" + os.urandom(6).hex()
     stream.send(f"<message type='groupchat' to='{room}' id='{ident}'><body>{text}</body></message>")
-    check(await stream.take_where(lambda i: xmpp.local(i) == "message" and i.get("id") == ident, 20) is not None, f"'{text}' was not said")
+    said = await stream.take_where(lambda i: xmpp.local(i) == "message" and i.get("id") == ident, 20)
+    check(said is not None, f"'{text}' was not said")
+    return said.find("{urn:xmpp:sid:0}stanza-id").get("id")
 
 
 async def fill_rooms(s, a, b):
@@ -68,7 +71,9 @@ async def fill_rooms(s, a, b):
     await enter(b, "family" + at, "bo")
     for n in range(5):
         await say(a, "family" + at, f"from alice {n}")
-        await say(b, "family" + at, f"from bob {n}")
+        last = await say(b, "family" + at, f"from bob {n}")
+    a.send(f"<message type='groupchat' to='family{at}' id='read'><displayed xmlns='urn:xmpp:chat-markers:0' id='{last}'/></message>")
+    check(await a.take_where(lambda i: xmpp.local(i) == "message" and i.get("id") == "read", 20) is not None, "the marker did not come back")
     for room in ("open", "secret"):
         await enter(b, room + at, "bo")
         await configure(b, room + at, persistentroom="1")
@@ -168,6 +173,9 @@ def groups_are_in_it(s):
     said = room_bodies(folder, rooms["family"])
     check([t for t, _ in said] == [f"from {who} {n}" for n in range(5) for who in ("alice", "bob")], f"{said}")
     check(all(j == [f"{t.split()[1]}@{s.domain}"] for t, j in said), f"an owner sees who is behind a nickname: {said}")
+    marks = [m.get("id") for p in rooms["family"].findall(OURS + "part")
+             for m in ET.parse(f"{folder}/{p.get('href')}").getroot().iter("{urn:xmpp:chat-markers:0}displayed")]
+    check(len(marks) == 1, f"who has read how far: {marks}")
     check([t for t, _ in room_bodies(folder, rooms["open"])] == ["alice in open"], "more or less than her own words")
     check(manifest["counts"]["rooms"] == 2 and manifest["counts"]["room_messages"] >= 11, f"{manifest['counts']}")
     everything = "".join(open(p, errors="replace").read() for p in glob.glob(f"{folder}/*.*"))

@@ -68,21 +68,30 @@ struct walk {
     int          rows;
 };
 
-/* The id that a marker names, escaped; p NULL: it is no marker. */
-static struct str marked(struct walk *w, struct str stanza)
+struct str reading_marked(struct arena *a, struct str stanza)
 {
     const struct xml_scope scope = { .default_ns = STR(NS_CLIENT) };
-    struct xml_node       *m, *n;
-    struct buf             b;
-    struct str             id = STR_NULL;
+    struct xml_node       *m;
+    const struct xml_node *n;
 
-    if (!memmem(stanza.p, stanza.len, NS_MARKERS, sizeof NS_MARKERS - 1))
+    if (!memmem(stanza.p, stanza.len, NS_MARKERS, sizeof NS_MARKERS - 1) || xml_parse(a, stanza, &scope, &m) != XML_FINE)
         return STR_NULL;
+    n = xml_child(m, "displayed", NS_MARKERS);
+    return n && xml_attr(n, "id").len ? xml_attr(n, "id") : STR_NULL;
+}
+
+/* Escaped, as it stands in a start tag; p NULL: it is no marker. */
+static struct str marked(struct walk *w, struct str stanza)
+{
+    struct buf b;
+    struct str id;
+
     arena_reset(&w->scratch);
-    if (xml_parse(&w->scratch, stanza, &scope, &m) != XML_FINE || !(n = xml_child(m, "displayed", NS_MARKERS)) || !xml_attr(n, "id").len)
+    id = reading_marked(&w->scratch, stanza);
+    if (!id.p)
         return STR_NULL;
     buf_init(&b, 0);
-    xml_put_escaped(&b, xml_attr(n, "id"));
+    xml_put_escaped(&b, id);
     id = arena_str(&w->arena, buf_str(&b));
     buf_done(&b);
     return id;

@@ -13,6 +13,11 @@ enum {
     READING_BACK_MAX = 10000,       /* rows of a log that are looked at for markers, beyond what is known */
 };
 
+#define NS_READ "urn:bongsu:read:0"
+
+/* The id that a marker (XEP-0333 <displayed/>) in a kept message names, in `a`; p NULL: it is no marker. */
+struct str reading_marked(struct arena *a, struct str stanza);
+
 extern const struct db_migration reading_migrations[];
 
 enum err reading_forget(struct db_conn *c, int64_t id);     /* in an apply: a person goes */

@@ -26,7 +26,7 @@ static struct mam_archive archive_of(struct room *r, const struct session *s)
     return (struct mam_archive){ .owner = r->id, .bare = r->bare, .room = true, .sees = room_sees_jids(r, role) };
 }
 
-static bool refused(struct room *r, struct session *s, const struct stanza *iq)
+bool room_archive_refused(struct room *r, struct session *s, const struct stanza *iq)
 {
     if (!r->config.logging)
         session_bounce(s, iq, "cancel", "service-unavailable", "this room keeps nothing");
@@ -41,7 +41,7 @@ static bool refused(struct room *r, struct session *s, const struct stanza *iq)
 
 enum err room_archive_form(struct session *s, const struct stanza *iq)
 {
-    return refused(room_of(s, iq), s, iq) ? OK : mam_form(s, iq);
+    return room_archive_refused(room_of(s, iq), s, iq) ? OK : mam_form(s, iq);
 }
 
 enum err room_archive_query(struct session *s, const struct stanza *iq)
@@ -49,7 +49,7 @@ enum err room_archive_query(struct session *s, const struct stanza *iq)
     struct room       *r = room_of(s, iq);
     struct mam_archive a = archive_of(r, s);
 
-    return refused(r, s, iq) ? OK : mam_query(s, iq, &a);
+    return room_archive_refused(r, s, iq) ? OK : mam_query(s, iq, &a);
 }
 
 enum err room_archive_metadata(struct session *s, const struct stanza *iq)
@@ -57,7 +57,7 @@ enum err room_archive_metadata(struct session *s, const struct stanza *iq)
     struct room       *r = room_of(s, iq);
     struct mam_archive a = archive_of(r, s);
 
-    return refused(r, s, iq) ? OK : mam_metadata(s, iq, &a);
+    return room_archive_refused(r, s, iq) ? OK : mam_metadata(s, iq, &a);
 }
 
 /* ---- taking out ---- */

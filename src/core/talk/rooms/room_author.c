@@ -5,7 +5,7 @@
 
 static struct db_sql jid_of = { "SELECT bare FROM jid WHERE id = ?1" };
 
-static struct str author_of(struct db_conn *c, struct arena *a, struct room_author **known, int64_t number)
+struct str room_author_of(struct db_conn *c, struct arena *a, struct room_author **known, int64_t number)
 {
     struct room_author *r = *known;
     struct db_stmt     *s = NULL;
@@ -28,7 +28,7 @@ struct str room_with_author(struct db_conn *c, struct arena *a, struct room_auth
                             struct buf *b)
 {
     static const char closing[] = "</message>";
-    struct str        author = row->sender == room ? STR_NULL : author_of(c, a, known, row->sender);
+    struct str        author = row->sender == room ? STR_NULL : room_author_of(c, a, known, row->sender);
 
     if (!author.p)
         return row->stanza;

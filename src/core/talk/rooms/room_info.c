@@ -7,6 +7,7 @@
 #include "talk/forms.h"
 #include "talk/host.h"
 #include "talk/rooms/room_show.h"
+#include "talk/reading.h"
 #include "talk/rooms/room_stanza.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +43,7 @@ static void put_features(struct buf *b, const struct room_config *c)
         "urn:xmpp:message-moderate:1",
         NS_PING,
     };
-    static const char *const archive[] = { "urn:xmpp:mam:2", "urn:xmpp:mam:2#extended", "urn:xmpp:fulltext:0" };
+    static const char *const archive[] = { "urn:xmpp:mam:2", "urn:xmpp:mam:2#extended", "urn:xmpp:fulltext:0", NS_READ };
 
     for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
         put_feature(b, always[i]);
@@ -395,6 +396,7 @@ const struct iq_handler room_iqs[] = {
     { "query", "jabber:iq:register", 0, room_register_get, room_register_set },
     { "vCard", "vcard-temp", 0, room_vcard_get, room_vcard_set },
     { "query", "urn:xmpp:mam:2", 0, room_archive_form, room_archive_query },
+    { "read", NS_READ, 0, room_read_get, NULL },
     { "metadata", "urn:xmpp:mam:2", 0, room_archive_metadata, NULL },
     { "moderate", "urn:xmpp:message-moderate:1", 0, NULL, room_moderate },
     { "ping", NS_PING, 0, ping_get, NULL },

@@ -43,6 +43,9 @@ enum err room_vcard_get(struct session *s, const struct stanza *iq);
 enum err room_vcard_set(struct session *s, const struct stanza *iq);
 enum err room_archive_form(struct session *s, const struct stanza *iq);
 enum err room_archive_query(struct session *s, const struct stanza *iq);
+/* True: the asker may not read what was said, and has been told so. */
+bool     room_archive_refused(struct room *r, struct session *s, const struct stanza *iq);
+enum err room_read_get(struct session *s, const struct stanza *iq); /* room_reading.c */
 enum err room_archive_metadata(struct session *s, const struct stanza *iq);
 enum err room_moderate(struct session *s, const struct stanza *iq);
 

@@ -12,8 +12,6 @@
 #include "talk/owned.h"
 #include "talk/reading.h"
 
-#define NS_READ "urn:bongsu:read:0"
-
 static const struct payload markers[] = {
     { "displayed", "urn:xmpp:chat-markers:0", PAYLOAD_KEPT | PAYLOAD_COPIED },
     { "received", "urn:xmpp:chat-markers:0", PAYLOAD_KEPT | PAYLOAD_COPIED },
