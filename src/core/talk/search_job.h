@@ -57,3 +57,6 @@ enum err index_write_chunks(struct db_conn *c, struct change *ch);  /* from j->w
 enum err index_publish(struct db_conn *c, struct change *ch);
 enum err index_break(struct db_conn *c, struct change *ch);         /* what was to be merged is made anew instead */
 void     index_reset(struct index_job *j);                                /* for the next look */
+
+/* ---- search_run.c ---- */
+int search_waiting(const struct talk *t, bool urgent); /* how many turns are asked for */

@@ -314,6 +314,8 @@ void search_ask(struct talk *t, int64_t owner)
         s->due[(s->due_from + s->due_count++) % DUE_MAX] = owner;
 }
 
+int search_waiting(const struct talk *t, bool urgent) { return urgent ? t->search->urgent_count : t->search->due_count; }
+
 void search_note(struct talk *t, int64_t owner)
 {
     struct search *s = t->search;
@@ -322,10 +324,8 @@ void search_note(struct talk *t, int64_t owner)
     s->said++;
     if (n % INDEX_SMALL == 0)
         search_ask(t, owner);
-    if (n % INDEX_LARGE == 0 && s->urgent_count < (int)(sizeof s->urgent / sizeof *s->urgent)) {
+    if (n % INDEX_LARGE == 0 && s->urgent_count < (int)(sizeof s->urgent / sizeof *s->urgent))
         s->urgent[s->urgent_count++] = owner;
-        n = 0;
-    }
     if (s->noted.count >= NOTED_MAX) {      /* the sweep finds them */
         intmap_done(&s->noted);
         intmap_init(&s->noted);

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "talk/archive_id.h"
-#include "talk/search.h"
+#include "talk/search_job.h"
 #include "talk/test_log.h"
 #include "wire/fold.h"
 
@@ -500,6 +500,19 @@ static void a_broken_segment_is_read_around(struct test *t)
     world_free(w);
 }
 
+static void a_log_that_grows_much_is_indexed_in_between(struct test *t)
+{
+    struct talk *talk = NEW(struct talk);
+
+    search_init(talk);
+    for (int i = 0; i < 2 * INDEX_LARGE + 1; i++)
+        search_note(talk, ALICE);
+    CHECK_INT(t, 2, search_waiting(talk, true));
+    CHECK_INT(t, 2 * INDEX_LARGE / INDEX_SMALL, search_waiting(talk, false));
+    search_done(talk);
+    free(talk);
+}
+
 static void a_question_has_bounds(struct test *t)
 {
     struct search_query q;
@@ -520,4 +533,5 @@ static void a_question_has_bounds(struct test *t)
 DB_TEST_MAIN(TEST(search_finds_what_reading_finds), TEST(segments_grow_and_merge),
              TEST(long_texts_have_bounds), TEST(large_segments_are_not_merged), TEST(a_retracted_text_leaves_the_index),
              TEST(only_the_author_takes_back), TEST(who_leaves_or_expires_is_not_in_the_index),
-             TEST(it_is_made_anew_while_people_search), TEST(a_broken_segment_is_read_around), TEST(a_question_has_bounds))
+             TEST(it_is_made_anew_while_people_search), TEST(a_broken_segment_is_read_around),
+             TEST(a_log_that_grows_much_is_indexed_in_between), TEST(a_question_has_bounds))
