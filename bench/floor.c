@@ -1,9 +1,10 @@
 /* floor.c: bongsu-floor, the least a message server could do. It answers
  * log-in with canned lines, finds the end of each message, and passes its
  * bytes on to the account named in `to`: no XML, no checks, no routing
- * rules. With --sync it first appends each message to one file and passes
- * it on after fdatasync, many messages to a sync. What a real server costs
- * above this is the price of being one.
+ * rules. There is one room: whoever sends a presence with an address is in
+ * it, and its messages go to all. With a log it first appends each message
+ * to one file and passes it on after fdatasync, many messages to a sync.
+ * What a real server costs above this is the price of being one.
  *
  * It takes any password and holds nothing: for bench/run on loopback only.
  * Accounts are named by a letter and a number ("u17").
@@ -33,7 +34,7 @@ struct bytes { char *p; size_t len, cap; };
 
 struct peer {
     int          fd, account;           /* -1: not logged in */
-    bool         authed, secured, shaking, wants_out, listening, direct;
+    bool         authed, secured, shaking, wants_out, listening, direct, inside;
     SSL         *ssl;
     struct bytes in, out;
     struct peer *next_dirty;
@@ -44,6 +45,7 @@ static int           epoll_fd, wake_fd = -1, log_fd = -1;
 static SSL_CTX      *tls;
 static struct peer  *accounts[ACCOUNTS_MAX];
 static struct peer  *dirty;
+static int           account_count;         /* one more than the highest that has logged in */
 static char          input[READ_BYTES];
 
 /* Group commit: one batch fills while the other is written and synced. */
@@ -180,8 +182,56 @@ static void login_piece(struct peer *c, const char *p, size_t len)
     } else if (has(p, len, "</iq>")) {
         if (c->account >= 0)
             accounts[c->account] = c;
-        SAY(c, "<iq type='result' id='bind'/>");
+        if (c->account >= account_count)
+            account_count = c->account + 1;
+        if (has(p, len, "'setup'"))
+            SAY(c, "<iq type='result' id='setup'/>");
+        else
+            SAY(c, "<iq type='result' id='bind'/>");
     }
+}
+
+/* ---- the room ---- */
+
+static void room_send(const char *p, size_t len)
+{
+    for (int i = 0; i < account_count; i++)
+        if (accounts[i] && accounts[i]->inside)
+            peer_send(accounts[i], p, len);
+}
+
+/* What a room's presence holds at least, about as long as those of others. */
+static size_t room_put_presence(char *out, size_t size, int account, const char *type, const char *code)
+{
+    return (size_t)snprintf(out, size, "<presence from='room@rooms.bench.test/n%d'%s><x xmlns='http://jabber.org/protocol/muc#user'>"
+                                       "<item affiliation='none' role='participant'/>%s</x></presence>", account, type, code);
+}
+
+static void room_presence(struct peer *c, bool gone)
+{
+    const char *type = gone ? " type='unavailable'" : "";
+    char        text[512];
+    size_t      n = room_put_presence(text, sizeof text, c->account, type, "");
+
+    c->inside = false;
+    room_send(text, n);
+    for (int i = 0; i < account_count && !gone; i++) {
+        if (!accounts[i] || !accounts[i]->inside)
+            continue;
+        n = room_put_presence(text, sizeof text, i, "", "");
+        peer_send(c, text, n);
+    }
+    n = room_put_presence(text, sizeof text, c->account, type, "<status code='110'/>");
+    peer_send(c, text, n);
+    c->inside = !gone;
+}
+
+static void presence_take(struct peer *c, const char *p, size_t len)
+{
+    const char *end = memchr(p, '>', len);
+
+    if (c->account >= 0 && end && has(p, (size_t)(end - p), " to='"))
+        room_presence(c, has(p, (size_t)(end - p), "unavailable"));
 }
 
 /* ---- messages ---- */
@@ -192,7 +242,9 @@ static void message_deliver(const char *p, size_t len)
     const char *to = memmem(p, len, " to='", 5);
     int account = to && to + 6 < p + len ? atoi(to + 6) : -1;
 
-    if (account >= 0 && account < ACCOUNTS_MAX && accounts[account])
+    if (has(p, len, "type='groupchat'"))
+        room_send(p, len);
+    else if (account >= 0 && account < ACCOUNTS_MAX && accounts[account])
         peer_send(accounts[account], p, len);
 }
 
@@ -292,6 +344,8 @@ static size_t peer_pieces(struct peer *c, const char *p, size_t len)
         used += n;
         if (memcmp(piece, "<message", n < 8 ? n : 8) == 0) {
             message_take(piece, n);
+        } else if (memcmp(piece, "<presence", n < 9 ? n : 9) == 0) {
+            presence_take(c, piece, n);
         } else if (memcmp(piece, "</stream", n < 8 ? n : 8) == 0) {
             SAY(c, "</stream:stream>");
             peer_flush(c);

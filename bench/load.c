@@ -27,7 +27,7 @@ enum { PROCS_MAX = 16, FDS_PER_WORKER = 19000 };
 struct options opt = {
     .host = "127.0.0.1", .port = 5222, .domain = "localhost", .prefix = "u", .password = "bench-password",
     .mechanism = "SCRAM-SHA-1", .tls = TLS_STARTTLS, .pairs = 100, .clients = 1000, .warm = 0, .procs = 1,
-    .login_width = 32, .window = 1, .rate = 1000, .page = 50, .duration_ms = 10000, .warmup_ms = 2000,
+    .login_width = 32, .talkers = 1000, .window = 1, .rate = 1000, .page = 50, .duration_ms = 10000, .warmup_ms = 2000,
     .presence = true,
 };
 struct shared *shared;
@@ -39,7 +39,8 @@ static struct tally *tallies;
 static pid_t         workers[PROCS_MAX];
 
 static const struct scenario *const scenarios[] = {
-    &scenario_pairs, &scenario_open, &scenario_idle, &scenario_login, &scenario_archive, &scenario_room, &scenario_enter,
+    &scenario_pairs, &scenario_open, &scenario_idle, &scenario_login, &scenario_archive, &scenario_room, &scenario_talk,
+    &scenario_enter,
 };
 
 uint64_t now_ns(void)
@@ -275,7 +276,8 @@ static const struct option_row {
     { "window",      OPT_NUMBER,  &opt.window,      "pairs: messages in flight per pair (1)" },
     { "count",       OPT_NUMBER,  &opt.count,       "pairs: stop after this many messages per pair" },
     { "rate",        OPT_NUMBER,  &opt.rate,        "open: messages a second in all (1000)" },
-    { "clients",     OPT_NUMBER,  &opt.clients,     "idle, login, archive: sessions (1000)" },
+    { "clients",     OPT_NUMBER,  &opt.clients,     "idle, login, archive, rooms: sessions (1000)" },
+    { "talkers",     OPT_NUMBER,  &opt.talkers,     "talk: how many of the clients talk (1000)" },
     { "warm",        OPT_NUMBER,  &opt.warm,        "log this many in first and say \"warm\"" },
     { "page",        OPT_NUMBER,  &opt.page,        "archive: messages a page (50)" },
     { "duration",    OPT_SECONDS, &opt.duration_ms, "seconds measured (10)" },
@@ -343,7 +345,7 @@ static void options_check(const struct scenario *s, int sessions)
         opt.procs++;
     if (opt.procs < 1 || opt.procs > PROCS_MAX || opt.procs * 2 > sessions + 1)
         die("--procs must be 1 to %d and leave every worker two sessions", PROCS_MAX);
-    if (sessions < 1 || opt.rate < 1 || opt.window < 1 || opt.window > ACK_RING / 2 || opt.page < 1 || opt.login_width < 1)
+    if (sessions < 1 || opt.rate < 1 || opt.window < 1 || opt.talkers < 1 || opt.window > ACK_RING / 2 || opt.page < 1 || opt.login_width < 1)
         die("a number is out of range");
     if (opt.count && opt.count < opt.window)
         die("--count must not be below --window");

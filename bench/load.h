@@ -34,6 +34,7 @@ struct options {
     int           pairs, clients; /* clients: sessions of idle, login and archive */
     int           warm;           /* idle: sessions before the first reading */
     int           procs;
+    int           talkers;        /* talk: how many of the clients say something */
     int           login_width;    /* log-ins in progress at one time, per worker */
     int           window;         /* pairs: messages in flight per pair */
     int           rate;           /* open: messages a second, all pairs together */
@@ -159,6 +160,7 @@ bool text_attr(struct text t, const char *name, struct text *out);
 
 /* ---- scenarios.c ---- */
 
-extern const struct scenario scenario_pairs, scenario_open, scenario_idle, scenario_login, scenario_archive, scenario_room, scenario_enter;
+extern const struct scenario scenario_pairs, scenario_open, scenario_idle, scenario_login, scenario_archive,
+                             scenario_room, scenario_talk, scenario_enter;
 extern struct client *clients;    /* this worker's */
 extern int            client_count;

@@ -107,20 +107,30 @@ static void say(struct client *c, uint64_t meant_ns)
         tally->sent++;
 }
 
-static void room_stanza(struct client *c, struct text t)
+/* True: the one that `c` said last. */
+static bool heard(struct client *c, struct text t)
 {
     uint64_t now = now_ns();
     struct text id;
+    char *rest;
+    uint64_t meant_ns;
 
     if (gathering(c, t) || !is_stanza(t, "message") || !text_attr(t, "id", &id) || id.len < 2 ||
         id.p[0] != 'L')
-        return;
+        return false;
+    meant_ns = strtoull(id.p + 1, &rest, 16);
     if (text_find(t, "<error")) {
         tally->bounced++;
     } else if (in_window(now)) {
         tally->received++;
-        histogram_add(&tally->latency, now - strtoull(id.p + 1, NULL, 16));
+        histogram_add(&tally->latency, now - meant_ns);
     }
+    return *rest == '-' && strtol(rest + 1, NULL, 16) == c->account;
+}
+
+static void room_stanza(struct client *c, struct text t)
+{
+    heard(c, t);
 }
 
 static int64_t room_tick(uint64_t now)
@@ -144,6 +154,34 @@ const struct scenario scenario_room = {
     .ready = room_ready,
     .stanza = room_stanza,
     .tick = room_tick,
+};
+
+/* ---- talk: everybody says the next thing when the last one has come back ---- */
+
+static void talk_stanza(struct client *c, struct text t)
+{
+    if (heard(c, t))
+        say(c, now_ns());
+}
+
+static int64_t talk_tick(uint64_t now)
+{
+    if (shared->running && !due_ns) {
+        due_ns = now;
+        for (int i = 0; i < client_count && i < opt.talkers; i++)
+            say(&clients[i], now);
+    }
+    return 5000000;
+}
+
+const struct scenario scenario_talk = {
+    .name = "talk",
+    .help = "--clients in one room, each with one message on its way",
+    .gathers = true,
+    .begin = room_begin,
+    .ready = room_ready,
+    .stanza = talk_stanza,
+    .tick = talk_tick,
 };
 
 /* ---- enter: the last one comes in, sees all, leaves, and comes again ---- */

@@ -116,6 +116,15 @@ void session_send(struct session *s, struct str stanza)
     session_send_unheld(s, stanza);
 }
 
+void session_send_patiently(struct session *s, struct str stanza)
+{
+    bool alone = s->conn && !conn_is_leaving(s->conn);
+
+    session_send(s, stanza);
+    if (alone && s->conn)
+        conn_put_off(s->conn, SESSION_PATIENCE_MS);
+}
+
 void session_send_nonza(struct session *s, struct str xml)
 {
     session_write(s, xml);

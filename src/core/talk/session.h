@@ -89,6 +89,9 @@ static inline bool session_takes_messages(const struct session *s)
  * session has expected entries before it, it waits behind them.
  * A reader too slow for its buffer is disconnected (and resumes, if it can). */
 void session_send(struct session *s, struct str stanza);
+/* The same for what may come a moment later: alone, it waits up to SESSION_PATIENCE_MS for other stanzas, so that all leave in one write. */
+enum { SESSION_PATIENCE_MS = 100 };
+void session_send_patiently(struct session *s, struct str stanza);
 /* Not a stanza (nonza): features, SASL, <a/>. Never counted. */
 void session_send_nonza(struct session *s, struct str xml);
 

@@ -28,6 +28,7 @@ enum {
     SHARED_BYTES_MAX = 512 * 1024,      /* a shared buffer that grew beyond is given back */
     DRAIN_MS = 5000,
     HANDSHAKE_MS = 10000,
+    COMPANY_BYTES = 16 * 1024,          /* a full record: more company makes it no cheaper */
     FILE_PIECE_BYTES = 64 * 1024,       /* through TLS; a slow reader keeps that much of our memory */
     FILE_SHARE_BYTES = 512 * 1024,      /* per connection and round */
 };
@@ -44,6 +45,7 @@ struct busy {
     int64_t      file_at, file_left;
     bool         file_gone;     /* `sent` is to be called */
     struct timer deadline;
+    struct timer company;       /* output waits for more, so long; see conn_put_off */
 };
 
 struct conn {
@@ -108,6 +110,7 @@ static void busy_free(struct conn *c)
         return;
     file_drop(c);
     timer_stop(c->loop, &c->busy->deadline);
+    timer_stop(c->loop, &c->busy->company);
     buf_done(&c->busy->in);
     buf_done(&c->busy->plain);
     buf_done(&c->busy->out);
@@ -141,8 +144,10 @@ static void die(struct conn *c, enum err why)
     c->dead = true;
     c->why = (uint8_t)why;
     loop_fd_remove(c->loop, &c->fd);
-    if (c->busy)
+    if (c->busy) {
         timer_stop(c->loop, &c->busy->deadline);
+        timer_stop(c->loop, &c->busy->company);
+    }
     later(c);       /* `closed` is told at the end of the round, never from inside a call */
 }
 
@@ -404,6 +409,8 @@ static void flush_now(struct loop_task *task)
         peer_ended(c);
     if (c->dead)
         return;     /* it queued this task again */
+    if (c->busy)
+        timer_stop(c->loop, &c->busy->company);
     send_out(c);
     if (c->tls && c->tls_told)
         encrypt_and_send(c);
@@ -435,6 +442,19 @@ enum err conn_write(struct conn *c, struct str bytes)
     buf_put_str(c->tls ? &busy(c)->plain : &busy(c)->out, bytes);
     later(c);
     return OK;
+}
+
+bool conn_is_leaving(const struct conn *c) { return list_linked(&c->flush.link); }
+
+static void company_passed(struct timer *t) { later(LIST_ITEM(t, struct busy, company)->conn); }
+
+void conn_put_off(struct conn *c, int ms)
+{
+    if (c->dead || c->closing || conn_pending_bytes(c) >= COMPANY_BYTES)
+        return;
+    loop_task_cancel(c->loop, &c->flush);
+    if (c->busy && !timer_running(&c->busy->company))
+        timer_start(c->loop, &c->busy->company, ms, company_passed);
 }
 
 /* ---- in ---- */

@@ -63,6 +63,10 @@ struct tls *conn_tls(const struct conn *c);   /* NULL without TLS; for channel b
  *   ERR_LIMIT   out_bytes_max would be passed; nothing was appended
  *   ERR_CLOSED  closing or closed */
 enum err conn_write(struct conn *c, struct str bytes);
+/* What was written since conn_is_leaving said no need not leave at the end of the round: it waits for company, which is what is written
+ * without this. It leaves with that, as soon as it fills a record of TLS, or after `ms`. */
+bool     conn_is_leaving(const struct conn *c);      /* the end of this round has something to do for it */
+void     conn_put_off(struct conn *c, int ms);
 size_t   conn_pending_bytes(const struct conn *c);   /* written and not yet taken by the kernel, what is left of a file included */
 /* Behind what has been written sends `bytes` of the file `fd` from `from` on, as fast as the peer reads: by sendfile, or
  * through TLS in large writes. Takes `fd` over. Nothing may be written until `sent` has been called; conn_close drops what is left. */

@@ -147,6 +147,63 @@ static void bytes_arrive_in_order(struct test *t)
     finish(l, &a, &b);
 }
 
+enum { FOREVER_MS = 3600 * 1000 };
+
+static void write_in_no_hurry(struct test *t, struct peer *p, struct str s, int ms)
+{
+    CHECK(t, !conn_is_leaving(p->conn));
+    CHECK_OK(t, conn_write(p->conn, s));
+    conn_put_off(p->conn, ms);
+}
+
+static void what_is_put_off_leaves_with_the_next(struct test *t)
+{
+    struct loop *l = loop_new();
+    struct peer  a, b;
+
+    pair(l, &a, &b);
+    write_in_no_hurry(t, &a, STR("one "), FOREVER_MS);
+    rounds(l, 3);
+    write_in_no_hurry(t, &a, STR("two "), FOREVER_MS);
+    rounds(l, 3);
+    CHECK_INT(t, 0, b.got.len);
+    CHECK_INT(t, 8, conn_pending_bytes(a.conn));
+    conn_write(a.conn, STR("three"));
+    CHECK(t, conn_is_leaving(a.conn));
+    rounds(l, 3);
+    CHECK_STR(t, "one two three", buf_str(&b.got));
+    write_in_no_hurry(t, &a, STR(" four"), FOREVER_MS);
+    conn_close(a.conn);
+    rounds(l, 5);
+    CHECK_STR(t, "one two three four", buf_str(&b.got));
+    CHECK_INT(t, 1, b.closed);
+    finish(l, &a, &b);
+}
+
+static void what_is_put_off_leaves_in_the_end(struct test *t)
+{
+    struct loop *l = loop_new();
+    struct peer  a, b;
+    static char  full[16 * 1024];
+
+    memset(full, 'f', sizeof full);
+    pair(l, &a, &b);
+    write_in_no_hurry(t, &a, STR("later"), 20);
+    for (int i = 0; i < 2000 && b.got.len == 0; i++)
+        loop_round(l, 5);
+    CHECK_STR(t, "later", buf_str(&b.got));
+    write_in_no_hurry(t, &a, STR("more"), FOREVER_MS);
+    CHECK_OK(t, conn_write(a.conn, str_make(full, sizeof full)));
+    conn_put_off(a.conn, FOREVER_MS);       /* it is much by now */
+    rounds(l, 10);
+    CHECK_INT(t, 5 + 4 + sizeof full, b.got.len);
+    write_in_no_hurry(t, &a, STR("lost"), FOREVER_MS);
+    conn_abort(a.conn, ERR_CLOSED);
+    rounds(l, 5);
+    CHECK_INT(t, 1, a.closed);
+    finish(l, &a, &b);
+}
+
 static void what_is_not_used_is_shown_again(struct test *t)
 {
     struct loop *l = loop_new();
@@ -289,6 +346,24 @@ static void tls_carries_both_ways_with_equal_bindings(struct test *t)
     rounds(l, 10);
     CHECK_INT(t, OK, b.why);
     CHECK_INT(t, 1, b.closed);
+    finish(l, &a, &b);
+}
+
+static void what_is_put_off_leaves_through_tls(struct test *t)
+{
+    struct loop *l = loop_new();
+    struct peer  a, b;
+
+    tls_pair(t, l, &a, &b, true);
+    for (int i = 0; i < 2000 && !(a.ready && b.ready); i++)
+        loop_round(l, 5);
+    rounds(l, 3);
+    write_in_no_hurry(t, &a, STR("one "), FOREVER_MS);
+    rounds(l, 3);
+    CHECK_INT(t, 0, b.got.len);
+    conn_write(a.conn, STR("two"));
+    rounds(l, 10);
+    CHECK_STR(t, "one two", buf_str(&b.got));
     finish(l, &a, &b);
 }
 
@@ -708,7 +783,8 @@ static void a_socket_file_in_use_is_not_taken(struct test *t)
     CHECK_INT(t, ERR_EXISTS, listen_socket(address, &other));      /* not a socket: somebody's file */
 }
 
-TEST_MAIN(TEST(bytes_arrive_in_order), TEST(what_is_not_used_is_shown_again), TEST(a_paused_reader_gets_it_all_later),
+TEST_MAIN(TEST(bytes_arrive_in_order), TEST(what_is_put_off_leaves_with_the_next), TEST(what_is_put_off_leaves_in_the_end),
+          TEST(what_is_put_off_leaves_through_tls), TEST(what_is_not_used_is_shown_again), TEST(a_paused_reader_gets_it_all_later),
           TEST(a_reader_who_does_not_read_meets_the_bound), TEST(close_drains_then_ends_in_order),
           TEST(abort_inside_a_callback_is_told_once), TEST(tls_carries_both_ways_with_equal_bindings),
           TEST(slim_tls_carries_both_ways_with_equal_bindings), TEST(plain_text_to_tls_ends_the_connection),

@@ -253,8 +253,8 @@ struct seat *room_seat(const struct room *r, struct str full)
 void occupant_text_drop(struct occupant *o)
 {
     for (int i = 0; i < 2; i++) {
-        free(o->text[i]);
-        o->text[i] = NULL;
+        free((char *)o->text[i].p);
+        o->text[i] = STR_NULL;
     }
 }
 

@@ -29,6 +29,7 @@ enum {
     ROOM_WAITING_MAX = 1000, /* stanzas that wait until a room has been read */
     ROOM_HELD_MAX = 32,      /* changes whose turn has not come */
     ROOM_TRIES_MAX = 8,      /* how often a stanza is judged again because somebody else was first */
+    ROOM_CROWD = 50,         /* inside here: from so many on, presence waits for company (session_send_patiently) */
     ROOMS_IDLE_MAX = 1000,   /* in memory without anybody here inside */
 };
 
@@ -68,8 +69,7 @@ struct occupant {
     char         id[33];  /* XEP-0421 */
     uint8_t      role;
     char        *inner;   /* what the presence carries, our own elements not included */
-    char        *text[2]; /* the presence as shown, without `to`: to all, and to those who see JIDs; NULL: to be made
-                    */
+    struct str   text[2]; /* the presence as shown, without `to`: to all, and to those who see JIDs; p NULL: to be made */
 };
 
 struct seat {

@@ -19,6 +19,7 @@
 #include "talk/rooms/room_stanza.h"
 #include "talk/search.h"
 #include "talk/xep/xep0198_sm.h"
+#include <assert.h>
 #include <stdlib.h>
 
 METRIC_COUNTER(changes_made, "bongsu_talk_room_changes", "Changes of rooms: who is in, who may, how they are set up.");
@@ -66,9 +67,12 @@ static struct db_sql vcard_set = { "INSERT INTO room_vcard(room, xml) SELECT ?1,
                                    "FROM room WHERE id = ?1 AND stamp = ?3)"
                                    " ON CONFLICT(room) DO UPDATE SET xml = excluded.xml" };
 static struct db_sql avatar_set = { "UPDATE room SET avatar = ?2 WHERE id = ?1 AND stamp = ?3" };
-static struct db_sql outcome = { "SELECT r.seq, r.rules, CASE WHEN r.stamp = ?2 THEN 1 ELSE 0 END,"
-                                 " (SELECT count(*) FROM room_occupant o WHERE o.room = r.id AND o.stamp = "
-                                 "?2) FROM room r WHERE r.id = ?1" };
+/* The last column: the rows that the claim found or made. Only they are looked at: a room may have thousands. */
+#define OUTCOME(claimed) "SELECT r.seq, r.rules, CASE WHEN r.stamp = ?2 THEN 1 ELSE 0 END, " claimed " FROM room r WHERE r.id = ?1"
+#define CLAIMED(column) "(SELECT count(*) FROM room_occupant o WHERE o.room = ?1 AND o." column " = ?3 AND o.stamp = ?2)"
+static struct db_sql outcome = { OUTCOME("0") };
+static struct db_sql outcome_of_seat = { OUTCOME(CLAIMED("jid")) };
+static struct db_sql outcome_of_nick = { OUTCOME(CLAIMED("nick")) };
 static struct db_sql still_there = { "SELECT count(*) FROM room WHERE id = ?1" };
 
 /* What a room leaves behind. Each only once its row is gone. */
@@ -173,6 +177,25 @@ static enum err delta_apply(struct db_conn *c, struct room_change *o, const stru
     }
 }
 
+static bool is_claim(const struct room_delta *d)
+{
+    return d->kind == DELTA_SEAT || d->kind == DELTA_PRESENCE || d->kind == DELTA_RENAME;
+}
+
+static enum err outcome_read(struct db_conn *c, struct room_change *o)
+{
+    const struct room_delta *claim = NULL;
+
+    for (int i = 0; i < o->count; i++)
+        if (is_claim(&o->deltas[i]))
+            claim = &o->deltas[i];
+    if (!claim)
+        return db_run_later(c, &outcome, o->results, 4, &o->rows, "ii", o->id, o->stamp);
+    if (claim->kind == DELTA_RENAME)
+        return db_run_later(c, &outcome_of_nick, o->results, 4, &o->rows, "iis", o->id, o->stamp, claim->other);
+    return db_run_later(c, &outcome_of_seat, o->results, 4, &o->rows, "iis", o->id, o->stamp, claim->jid);
+}
+
 static enum err change_apply(struct db_conn *c, struct change *ch)
 {
     struct room_change *o = (struct room_change *)ch;
@@ -186,7 +209,7 @@ static enum err change_apply(struct db_conn *c, struct change *ch)
     for (int i = 0; i < o->count && !e; i++)
         e = delta_apply(c, o, &o->deltas[i]);
     if (!e)
-        e = db_run_later(c, &outcome, o->results, 4, &o->rows, "ii", o->id, o->stamp);
+        e = outcome_read(c, o);
     for (int i = 0; i < o->count && !e; i++)
         if (o->deltas[i].kind == DELTA_DESTROY)
             e = destroy_apply(c, o, &o->deltas[i]);
@@ -333,7 +356,7 @@ bool room_delta(struct room_change *c, const struct room_delta *d)
     o->other = keep(&c->arena, d->other);
     o->actor = keep(&c->arena, d->actor);
     o->reason = keep(&c->arena, d->reason);
-    c->claims += d->kind == DELTA_SEAT || d->kind == DELTA_PRESENCE || d->kind == DELTA_RENAME;
+    c->claims += is_claim(d);
     c->bump |= d->kind == DELTA_AFFILIATION || d->kind == DELTA_CONFIG;
     return true;
 }
@@ -438,6 +461,7 @@ void room_change_go(struct room_change *c)
     struct session *s = c->cause ? session_find(c->cause->talk, c->cause->session_id) : NULL;
     enum err        e;
 
+    assert(c->claims <= 1); /* outcome_read */
     c->change.apply = change_apply;
     c->change.done = change_done;
     note_streams(c);

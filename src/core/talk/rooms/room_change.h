@@ -60,7 +60,7 @@ struct room_change {
     int64_t            stamp, id;
     int64_t            expected; /* the rules it was judged by; -1: it holds under any */
     bool               bump;     /* it changes them */
-    int                claims;   /* deltas that must have found or made their row */
+    int                claims;   /* deltas that must have found or made their row; one at most goes to the database */
     int                owners, affiliated; /* how many more there will be (room_affiliate) */
     int64_t            results[4], rows, left, left_rows;
     struct arena       arena;

@@ -35,7 +35,7 @@ void room_to_host(struct room *r, struct str full, struct str stanza)
     arena_done(&a);
 }
 
-void seat_send(struct room *r, struct seat *s, struct str text)
+static void send_how(struct room *r, struct seat *s, struct str text, void (*send)(struct session *, struct str))
 {
     struct session *to = seat_session(r, s);
     struct buf     *b = &r->talk->rooms->copy;
@@ -45,10 +45,12 @@ void seat_send(struct room *r, struct seat *s, struct str text)
     buf_clear(b);
     room_put_copy(b, str_make(s->to, s->to_len), text);
     if (to)
-        session_send(to, buf_str(b));
+        send(to, buf_str(b));
     else
         room_to_host(r, s->full, buf_str(b));
 }
+
+void seat_send(struct room *r, struct seat *s, struct str text) { send_how(r, s, text, session_send); }
 
 void room_to_seat(struct room *r, struct seat *s, struct str text)
 {
@@ -134,13 +136,13 @@ static struct str plain_text(struct room *r, struct occupant *o, bool sees)
 {
     struct buf b;
 
-    if (!o->text[sees]) {
+    if (!o->text[sees].p) {
         buf_init(&b, 0);
         room_put_presence(&b, r, o, false, str_of(o->inner), sees, NULL);
-        o->text[sees] = str_dup(buf_str(&b));
+        o->text[sees] = str_make(str_dup(buf_str(&b)), b.len);
         buf_done(&b);
     }
-    return str_of(o->text[sees]);
+    return o->text[sees];
 }
 
 static bool is_broadcast(const struct room *r, enum role role)
@@ -150,6 +152,8 @@ static bool is_broadcast(const struct room *r, enum role role)
 
 void room_show_texts(struct room *r, struct str texts[2], const struct occupant *but, enum role of)
 {
+    void (*send)(struct session *, struct str) = r->here < ROOM_CROWD ? session_send : session_send_patiently;
+
     if (!is_broadcast(r, of))
         return;
     LIST_EACH(it, &r->in_order) {
@@ -162,7 +166,7 @@ void room_show_texts(struct room *r, struct str texts[2], const struct occupant 
             struct seat *s = LIST_ITEM(at, struct seat, in_occupant);
 
             if (s->entered && s->node == r->talk->node) {
-                seat_send(r, s, texts[sees]);
+                send_how(r, s, texts[sees], send);
                 metric_add(&presences_out, 1);
             }
         }
