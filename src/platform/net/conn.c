@@ -26,6 +26,8 @@
 enum {
     READ_BYTES = 64 * 1024,             /* per connection and round: the share that is fair */
     SHARED_BYTES_MAX = 512 * 1024,      /* a shared buffer that grew beyond is given back */
+    SPARES_MAX = 256,                   /* of `struct busy`, kept with their small buffers for whoever is next */
+    SPARE_BYTES_MAX = 2048,
     DRAIN_MS = 5000,
     HANDSHAKE_MS = 10000,
     COMPANY_BYTES = 16 * 1024,          /* a full record: more company makes it no cheaper */
@@ -37,6 +39,7 @@ enum deadline { DEADLINE_NONE, DEADLINE_HANDSHAKE, DEADLINE_DRAIN, DEADLINE_STAL
 
 struct busy {
     struct conn *conn;
+    struct busy *next_spare;
     struct buf   in;            /* arrived and not used */
     struct buf   plain;         /* to be encrypted at the end of the round */
     struct buf   out;           /* for the socket */
@@ -69,6 +72,8 @@ _Static_assert(sizeof(struct conn) <= 128, "tens of thousands of these are idle"
 
 static __thread char       read_space[READ_BYTES], file_space[FILE_PIECE_BYTES];
 static __thread struct buf plain_space, wire_space;
+static __thread struct busy *spares;
+static __thread int          spare_count;
 
 static void flush_now(struct loop_task *task);
 static void show_kept(struct conn *c);
@@ -77,16 +82,53 @@ static void later(struct conn *c) { loop_at_end(c->loop, &c->flush); }
 
 /* ---- what is under way ---- */
 
+static struct busy *busy_new(void)
+{
+    struct busy *b = spares;
+
+    if (b) {
+        spares = b->next_spare;
+        spare_count--;
+        return b;
+    }
+    b = NEW(struct busy);
+    buf_init(&b->plain, SIZE_MAX / 2);    /* conn_write judges these two */
+    buf_init(&b->out, SIZE_MAX / 2);
+    return b;
+}
+
 static struct busy *busy(struct conn *c)
 {
     if (!c->busy) {
-        c->busy = NEW(struct busy);
+        c->busy = busy_new();
         c->busy->conn = c;
         buf_init(&c->busy->in, c->limits->in_bytes_max + 2 * READ_BYTES);
-        buf_init(&c->busy->plain, SIZE_MAX / 2);    /* conn_write judges these two */
-        buf_init(&c->busy->out, SIZE_MAX / 2);
     }
     return c->busy;
+}
+
+/* All of it has gone: a small one is kept, for a message to many makes as many of them. */
+static void empty(struct buf *b)
+{
+    if (b->cap > SPARE_BYTES_MAX)
+        buf_done(b);
+    else
+        buf_clear(b);
+}
+
+static void busy_spare(struct busy *b)
+{
+    struct buf plain = b->plain, out = b->out;
+
+    if (spare_count == SPARES_MAX) {
+        buf_done(&plain);
+        buf_done(&out);
+        free(b);
+        return;
+    }
+    *b = (struct busy){ .next_spare = spares, .plain = plain, .out = out };
+    spares = b;
+    spare_count++;
 }
 
 static size_t out_bytes(const struct conn *c) { return c->busy ? c->busy->out.len - c->busy->out_sent : 0; }
@@ -112,9 +154,9 @@ static void busy_free(struct conn *c)
     timer_stop(c->loop, &c->busy->deadline);
     timer_stop(c->loop, &c->busy->company);
     buf_done(&c->busy->in);
-    buf_done(&c->busy->plain);
-    buf_done(&c->busy->out);
-    free(c->busy);
+    empty(&c->busy->plain);
+    empty(&c->busy->out);
+    busy_spare(c->busy);
     c->busy = NULL;
     c->deadline = DEADLINE_NONE;
 }
@@ -239,7 +281,7 @@ static void send_out(struct conn *c)
     n = send_bytes(c, str_make(b->out.p + b->out_sent, b->out.len - b->out_sent));
     b->out_sent += n;
     if (b->out_sent == b->out.len) {
-        buf_done(&b->out);
+        empty(&b->out);
         b->out_sent = 0;
     } else if (b->out_sent > b->out.len / 2) {      /* moving the rest costs less than what was sent */
         buf_consume(&b->out, b->out_sent);
@@ -270,7 +312,7 @@ static void encrypt_and_send(struct conn *c)
     if (plain_bytes(c)) {
         if (tls_write(c->tls, buf_str(&c->busy->plain), wire) != OK)
             die(c, ERR_INVALID);
-        buf_done(&c->busy->plain);
+        empty(&c->busy->plain);
     }
     if (close_now) {
         c->close_sent = true;
