@@ -275,7 +275,7 @@ static const struct option_row {
     { "pairs",       OPT_NUMBER,  &opt.pairs,       "pairs, open: pairs of accounts (100)" },
     { "window",      OPT_NUMBER,  &opt.window,      "pairs: messages in flight per pair (1)" },
     { "count",       OPT_NUMBER,  &opt.count,       "pairs: stop after this many messages per pair" },
-    { "rate",        OPT_NUMBER,  &opt.rate,        "open: messages a second in all (1000)" },
+    { "rate",        OPT_NUMBER,  &opt.rate,        "open, room: messages a second in all; enter: times (1000)" },
     { "clients",     OPT_NUMBER,  &opt.clients,     "idle, login, archive, rooms: sessions (1000)" },
     { "talkers",     OPT_NUMBER,  &opt.talkers,     "talk: how many of the clients talk (1000)" },
     { "warm",        OPT_NUMBER,  &opt.warm,        "log this many in first and say \"warm\"" },

@@ -184,7 +184,19 @@ const struct scenario scenario_talk = {
     .tick = talk_tick,
 };
 
-/* ---- enter: the last one comes in, sees all, leaves, and comes again ---- */
+/* ---- enter: the last one comes in, sees all, leaves, and comes again, at most --rate times a second ---- */
+
+static bool outside;
+
+static void enter_next(struct client *c, uint64_t now)
+{
+    outside = due_ns > now;
+    if (outside)
+        return;
+    c->asked_ns = now;
+    due_ns = now + 1000000000ULL / (uint64_t)opt.rate;
+    come_in(c);
+}
 
 static void enter_begin(void)
 {
@@ -202,8 +214,7 @@ static void enter_stanza(struct client *c, struct text t)
     if (!is_self(t))
         return;
     if (is_unavailable(t)) {
-        c->asked_ns = now;
-        come_in(c);
+        enter_next(c, now);
         return;
     }
     if (in_window(now)) {
@@ -217,16 +228,14 @@ static int64_t enter_tick(uint64_t now)
 {
     struct client *c = &clients[client_count - 1];
 
-    if (shared->running && !due_ns) {
-        due_ns = c->asked_ns = now;
-        come_in(c);
-    }
-    return 5000000;
+    if (shared->running && (!due_ns || outside))
+        enter_next(c, now);
+    return outside ? (int64_t)(due_ns - now) : 5000000;
 }
 
 const struct scenario scenario_enter = {
     .name = "enter",
-    .help = "one comes into a room of --clients less one, and goes, again and again",
+    .help = "one comes into a room of --clients less one, and goes, at most --rate times a second",
     .gathers = true,
     .begin = enter_begin,
     .ready = room_ready,
