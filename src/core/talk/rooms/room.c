@@ -60,6 +60,7 @@ struct room *room_new(struct talk *t, struct str local)
     strmap_init(&r->seats);
     list_init(&r->in_order);
     list_init(&r->idle);
+    list_init(&r->posting);
     return r;
 }
 

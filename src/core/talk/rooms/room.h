@@ -109,6 +109,7 @@ struct room {
     struct list        idle;       /* in rooms->idle while nobody here is inside */
     int                here;       /* seats of this messenger */
     int                refs;
+    struct list        posting; /* messages that have their places and are not decided (room_message.c) */
     int                said_count, said_at;
     struct room_said   said[ROOM_HISTORY_MAX]; /* a ring */
     int64_t            log_last, log_want;     /* as for a person: follow.h */

@@ -236,8 +236,9 @@ struct said_op {
     char              *id;
     char              *text;
     bool               subject, stranger;
-    int                target_count;
-    uint64_t           targets[];
+    struct list        in_room; /* room->posting: its places are taken, and it is not decided */
+    int                target_count, target_cap;
+    uint64_t          *targets; /* sessions in whose streams it has a place */
 };
 
 static struct db_sql subject_set = { "UPDATE room SET subject = ?2, subject_from = ?3, subject_us = ?4 WHERE id = ?1" };
@@ -272,6 +273,7 @@ static enum err said_apply(struct db_conn *c, struct change *ch)
 
 static void op_free(struct said_op *o)
 {
+    list_remove(&o->in_room);
     room_cause_done(o->cause);
     room_unref(o->room);
     free(o->also_arg);
@@ -279,6 +281,7 @@ static void op_free(struct said_op *o)
     free(o->bare);
     free(o->id);
     free(o->text);
+    free(o->targets);
     free(o);
 }
 
@@ -393,7 +396,7 @@ static void again_done(struct talk *t, struct change *ch, enum err e)
 
 static struct said_op *op_new(struct room *r, struct str kept)
 {
-    struct said_op *o = mem_new(sizeof *o + sizeof o->targets[0] * (size_t)(r->talk->shared ? 0 : r->here));
+    struct said_op *o = NEW(struct said_op);
 
     o->room = r;
     o->text = str_dup(kept);
@@ -420,20 +423,40 @@ static void name_it(struct talk *t, struct said_op *o, struct str origin_id)
     o->put.origin = archive_origin_of(o->put.sender, o->put.origin);
 }
 
+static void expect(struct said_op *o, struct session *to)
+{
+    if (!to->sm)
+        return;
+    if (o->target_count == o->target_cap) {
+        o->target_cap = o->target_cap ? o->target_cap * 2 : o->room->here + 1;
+        o->targets = mem_resize(o->targets, sizeof *o->targets * (size_t)o->target_cap);
+    }
+    o->targets[o->target_count++] = to->id;
+    session_expect(to, o->put.id, DELIVERY_ROOM);
+}
+
 static void expect_all(struct said_op *o)
 {
     struct room *r = o->room;
 
+    list_append(&r->posting, &o->in_room);
     LIST_EACH(it, &r->in_order)
         LIST_EACH(at, &LIST_ITEM(it, struct occupant, in_room)->seats) {
             struct seat    *s = LIST_ITEM(at, struct seat, in_occupant);
             struct session *to = seat_session(r, s);
 
-            if (!to || !s->entered || !to->sm || o->target_count == r->here)
-                continue;
-            o->targets[o->target_count++] = to->id;
-            session_expect(to, o->put.id, DELIVERY_ROOM);
+            if (to && s->entered)
+                expect(o, to);
         }
+}
+
+void room_expect(struct room *r, struct seat *s)
+{
+    struct session *to = seat_session(r, s);
+
+    LIST_EACH(it, &r->posting)
+        if (to)
+            expect(LIST_ITEM(it, struct said_op, in_room), to);
 }
 
 /* False: too much waits. */

@@ -15,6 +15,8 @@ void room_message(struct room *r, struct session *s, const struct stanza *st); /
 /* Of the room itself (a moderation): kept and shown; `apply` runs in the same transaction, before it. */
 typedef enum err room_post_fn(struct db_conn *c, void *arg);
 void room_post(struct room *r, struct room_cause *cause, struct str kept, room_post_fn *apply, void *arg /* freed */, int64_t sender);
+/* Who has just come in hears what is on its way, so it has its place in their stream. */
+void room_expect(struct room *r, struct seat *s);
 /* A message with its place in the log; `before`: the one before it in this room, -1: it is there already. */
 void room_follow(struct room *r, int64_t before, const struct room_said *m);
 void room_follow_to(struct talk *t, int64_t room_id, int64_t id);              /* the log of that room goes at least so far */

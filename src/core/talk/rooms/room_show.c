@@ -6,6 +6,7 @@
 #include "base/metric.h"
 #include "talk/host.h"
 #include "talk/message.h"
+#include "talk/rooms/room_message.h"
 #include <stdlib.h>
 
 METRIC_COUNTER(presences_out, "bongsu_talk_room_presence_out", "Presence stanzas of rooms.");
@@ -395,6 +396,8 @@ void room_enter(struct room *r, struct seat *s, const struct xml_node *x, struct
     room_put_subject(&b, r);
     seat_send(r, s, buf_str(&b));
     buf_done(&b);
+    if (!s->entered)
+        room_expect(r, s);
     s->entered = true;
 }
 
