@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// xmpp_client.js: @xmpp/client, over WebSocket, TCP with STARTTLS, and TLS.
+import { webcrypto } from "node:crypto";
+import WebSocket from "ws";
+import { client, xml } from "@xmpp/client";
+import { converse } from "./conversation.js";
+import { Person, until } from "./person.js";
+
+globalThis.crypto ??= webcrypto;        // Node 18 has it here only
+globalThis.WebSocket = WebSocket;       // that of Node takes no certificate of a test
+// An error that answers a question before its bytes are said to be written is rejected before @xmpp/iq waits for it; it is thrown then.
+process.on("unhandledRejection", (e) => { if (e?.name !== "StanzaError") throw e; });
+
+const ours = (e) => xml(e.name, e.attrs, ...e.children.map((c) => typeof c === "string" ? c : ours(c)));
+const theirs = (e) => ({
+  name: e.getName(), ns: e.getNS(), attrs: e.attrs,
+  children: e.children.map((c) => typeof c === "string" ? c : theirs(c)),
+});
+
+class XmppClient extends Person {
+  async connect() {
+    const { domain, password, services } = this.options;
+    this.xmpp = client({ service: services[this.transport], domain, resource: this.resource, username: this.name, password, timeout: 20000 });
+    this.xmpp.on("error", () => {});    // the connection that cut() breaks; every other one is missed by a check
+    this.xmpp.streamManagement.on("resumed", () => { this.resumptions++; });
+    this.resumptions = 0;
+    this.xmpp.on("stanza", (s) => this.came(theirs(s)));
+    this.jid = (await this.xmpp.start()).toString();
+    return this;
+  }
+
+  send(e) {
+    return this.xmpp.send(ours(e));
+  }
+
+  async ask(type, e, to) {
+    const answer = theirs(await this.xmpp.iqCaller.request(ours({ name: "iq", attrs: { type, ...(to && { to }) }, children: [e] })));
+    this.inbox = this.inbox.filter((s) => s.attrs.id !== answer.attrs.id || s.name !== "iq");
+    return answer;
+  }
+
+  answerDisco(info) {
+    this.xmpp.iqCallee.get("http://jabber.org/protocol/disco#info", "query", ({ element }) =>
+      ours({ ...info, attrs: { ...info.attrs, ...(element.attrs.node && { node: element.attrs.node }) } }));
+  }
+
+  cut() {
+    const { socket } = this.xmpp.socket;
+    (socket.terminate ?? socket.destroy).call(socket);
+    this.cutAt = this.resumptions;
+  }
+
+  resumed() {
+    return until(() => this.resumptions > this.cutAt);
+  }
+
+  unacknowledged() {
+    return this.xmpp.streamManagement.outbound_q.length;
+  }
+
+  get managed() {
+    return this.xmpp.streamManagement.enabled && this.xmpp.streamManagement.id !== "";
+  }
+
+  leave() {
+    return this.xmpp.stop();
+  }
+}
+
+await converse("@xmpp/client", XmppClient, ["websocket", "starttls", "tls"]);
