@@ -21,6 +21,13 @@ import server as servers                                                    # no
 import xmpp                                                                 # noqa: E402
 from trials import Failure, check, play                                     # noqa: E402
 
+# Two other servers, where nobody listens.
+NOBODY_THERE = """\
+federation.listen =
+federation.listen_tls =
+federation.routes = gone.example=127.0.0.1:{}, away.example=127.0.0.1:{}
+federation.retry_time_max = 2s
+"""
 COUNT = "<query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>0</max></set></query>"
 
 
@@ -148,6 +155,33 @@ def status_and_top(s):
         for path, word in (("/metrics", "# EOF"), ("/health/live", "live"), ("/health/ready", "ready")):
             with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
                 check(word in answer.read().decode(), f"{port}{path}")
+
+
+def waits_for_other_servers(s):
+    """status names what waits for other servers: for which, how many, since when; also when courier was killed"""
+    def courier(true):
+        deadline = time.monotonic() + 30
+        while not true(told := s.status().get("courier", {})):
+            check(time.monotonic() < deadline, f"{told}")
+            time.sleep(0.1)
+        return told
+
+    async def write():
+        alice = await xmpp.log_in(s, "alice", "one")
+        for n, domain in enumerate(("gone.example", "away.example", "gone.example")):
+            alice.send(f"<message to='somebody@{domain}' type='chat' id='m{n}'><body>are you there?</body></message>")
+        await alice.ask("get", "<ping xmlns='urn:xmpp:ping'/>")
+    check("0 messages wait; 0 notifications wait to be pushed; disk: ok" in s.run("status"), s.run("status"))
+    asyncio.run(write())
+    before = courier(lambda c: c.get("waiting") == 3 and all(d["away"] for d in c["domains"]))
+    check({d["domain"]: d["waiting"] for d in before["domains"]} == {"gone.example": 2, "away.example": 1}, f"{before}")
+    check(before["domains_waiting"] == 2 and before["federation"] and before["connections_out"] == 0, f"{before}")
+    said = s.run("status")
+    check(re.search(r"other servers: 0 connections out, 0 in; 3 messages wait for 2 domains, the first for \d+", said), said)
+    check(re.search(r"^  gone\.example +2 wait, the first for .*; it cannot be reached$", said, re.M), said)
+    os.kill(s.status()["roles"]["courier"]["pid"], signal.SIGKILL)
+    after = courier(lambda c: c.get("waiting") == 3)
+    check(after["oldest_ms"] > before["oldest_ms"] and after["oldest_ms"] == max(d["oldest_ms"] for d in after["domains"]), f"{before} {after}")
 
 
 def reload_keeps_sessions(s):
@@ -442,7 +476,8 @@ def one_process(s):
     try:
         check("bongsu: ready:" in process.stdout.readline(), "it did not start")
         asyncio.run(xmpp.log_in(s, "alice", "one"))
-        check(all(r["ready"] for r in s.status()["roles"].values()), "status")
+        told = s.status()
+        check(all(r["ready"] for r in told["roles"].values()) and told["courier"]["disk"] == "ok", f"status: {told}")
         s.run("stop")
         check(process.wait(20) == 0, "exit status")
     finally:
@@ -450,7 +485,7 @@ def one_process(s):
 
 
 TESTS = (help_of_each, nothing_runs, settings_mistakes, workers_need_a_cluster, accounts_without_a_server, accounts_with_a_server, second_server,
-         status_and_top, cluster_is_judged, reload_keeps_sessions, restart_goes_from_role_to_role, rights_are_given_up, backup_and_restore,
+         status_and_top, waits_for_other_servers, cluster_is_judged, reload_keeps_sessions, restart_goes_from_role_to_role, rights_are_given_up, backup_and_restore,
          index_is_made_behind_the_messages, invitations_are_links, reports_are_listed, killed_roles_come_back, stops_in_order,
          one_process)
 
@@ -461,7 +496,7 @@ def main():
         print(f"skip  {why}\n0 passed, 0 failed, {len(TESTS)} skipped")
         return 0
     only = sys.argv[1:]
-    server = Bongsu()
+    server = Bongsu(NOBODY_THERE.format(*servers.free_ports(2)))
     failed = 0
     try:
         failed = play([t for t in TESTS if not only or t.__name__ in only or t is accounts_without_a_server], server)

@@ -97,6 +97,11 @@ class Town:
         done = subprocess.run([servers.BONGSU, "user", "delete", name, "--config", node.config], text=True, capture_output=True)
         check(done.returncode == 0, done.stdout + done.stderr)
 
+    def status(self):
+        node = getattr(self.server, "nodes", [self.server])[0]
+        done = subprocess.run([servers.BONGSU, "status", "--json", "--config", node.config], text=True, capture_output=True)
+        return json.loads(done.stdout)
+
     def waiting(self, browser):
         """How many notifications for it courier has."""
         count = f"SELECT count(*) FROM push WHERE endpoint = '{browser.endpoint}'"
@@ -274,6 +279,7 @@ def forgotten(t):
         check(time.monotonic() < deadline, "it stays with courier")
         time.sleep(0.1)
     check(t.waiting(other) == 1, "somebody else's went too")
+    check(t.status()["courier"]["push_waiting"] >= 1, "`bongsu status` does not tell of it")
     other.answers = [201]
     other.wait(1)
 

@@ -1,6 +1,7 @@
 /* courier.h: asking courier, from talk. Payloads are written with codec.h.
  *
  *   courier.send    flags, name, local, remote, text    a stanza from one of our domains to another server
+ *   courier.status  nothing                             struct courier_figures; not for talk and web
  *
  * and what courier asks of talk ("talk.federate", or that of a further worker):
  *
@@ -24,6 +25,7 @@ enum {
     COURIER_NAME_BYTES_MAX = 80,
     COURIER_DOMAIN_BYTES_MAX = 1023,
     COURIER_ASK_MS = 20000,
+    COURIER_DOMAINS_TOLD_MAX = 20,
 };
 
 enum { COURIER_KEEP = 1 }; /* durable, and sent until it has arrived; else sent if it can be soon */
@@ -39,6 +41,26 @@ void     courier_send_write(struct buf *b, const struct courier_stanza *s);
 enum err courier_send_read(struct codec_reader *r, struct courier_stanza *out);
 void     courier_came_write(struct buf *b, struct str remote, struct str text);
 enum err courier_came_read(struct str payload, struct str *remote, struct str *text);
+
+struct courier_domain {
+    struct str name;
+    int64_t    waiting, oldest_us; /* what waits for it; since when the first does */
+    bool       away;               /* it could not be reached */
+};
+
+struct courier_figures {
+    bool                  on; /* federation */
+    int64_t               commits_waiting, now_us;
+    enum err              disk;
+    int64_t               out_count, in_count;                 /* connections with other servers */
+    int64_t               waiting, domains_waiting, oldest_us; /* what is kept for other servers; 0: nothing is */
+    int64_t               push_waiting;                        /* notifications */
+    int                   domain_count;
+    struct courier_domain domains[COURIER_DOMAINS_TOLD_MAX]; /* who are waited for longest */
+};
+
+void     courier_figures_write(struct buf *b, const struct courier_figures *f);
+enum err courier_figures_read(struct str payload, struct courier_figures *out); /* borrows from the payload */
 
 /* A list of domains, "a.example, *.b.example": is `domain` in it? "*.b.example" is everything below
  * b.example. */

@@ -25,9 +25,12 @@ static void sent(struct str in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    struct courier_figures figures;
     struct str in = str_make((const char *)data, size), remote, text, list = in, domain = str_split(&list, '\n');
 
     sent(in);
+    if (courier_figures_read(in, &figures) == OK && (figures.domain_count > COURIER_DOMAINS_TOLD_MAX || figures.disk >= ERR_COUNT))
+        abort();
     if (courier_came_read(in, &remote, &text) == OK && (remote.len == 0 || text.p[0] != '<'))
         abort();
     /* a list of one name holds that name, if nothing in it splits or trims it */

@@ -1,4 +1,4 @@
-/* payload.c: courier.h's payloads. Needed by talk too, so nothing else of this folder is used here.
+/* payload.c: courier.h's payloads. Needed by talk and the keeper too, so nothing else of this folder is used here.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "courier/courier.h"
 
@@ -44,6 +44,58 @@ enum err courier_came_read(struct str payload, struct str *remote, struct str *t
     *remote = codec_str(&r, COURIER_DOMAIN_BYTES_MAX);
     *text = codec_str(&r, COURIER_STANZA_BYTES_MAX);
     return codec_ok(&r) && remote->len && is_element(*text) ? OK : ERR_INVALID;
+}
+
+void courier_figures_write(struct buf *b, const struct courier_figures *f)
+{
+    codec_begin(b, COURIER_PAYLOAD_VERSION);
+    codec_put_u64(b, f->on);
+    codec_put_u64(b, f->disk);
+    codec_put_i64(b, f->commits_waiting);
+    codec_put_i64(b, f->now_us);
+    codec_put_i64(b, f->out_count);
+    codec_put_i64(b, f->in_count);
+    codec_put_i64(b, f->waiting);
+    codec_put_i64(b, f->domains_waiting);
+    codec_put_i64(b, f->oldest_us);
+    codec_put_i64(b, f->push_waiting);
+    codec_put_u64(b, (uint64_t)f->domain_count);
+    for (int i = 0; i < f->domain_count; i++) {
+        codec_put_str(b, f->domains[i].name);
+        codec_put_i64(b, f->domains[i].waiting);
+        codec_put_i64(b, f->domains[i].oldest_us);
+        codec_put_u64(b, f->domains[i].away);
+    }
+}
+
+enum err courier_figures_read(struct str payload, struct courier_figures *out)
+{
+    struct codec_reader r = codec_open(payload, COURIER_PAYLOAD_VERSION);
+    uint64_t            disk, count;
+
+    *out = (struct courier_figures){ .on = codec_u64(&r) != 0 };
+    disk = codec_u64(&r);
+    out->commits_waiting = codec_i64(&r);
+    out->now_us = codec_i64(&r);
+    out->out_count = codec_i64(&r);
+    out->in_count = codec_i64(&r);
+    out->waiting = codec_i64(&r);
+    out->domains_waiting = codec_i64(&r);
+    out->oldest_us = codec_i64(&r);
+    out->push_waiting = codec_i64(&r);
+    count = codec_u64(&r);
+    if (r.failed || disk >= ERR_COUNT || count > COURIER_DOMAINS_TOLD_MAX)
+        return ERR_INVALID;
+    out->disk = (enum err)disk;
+    for (; out->domain_count < (int)count; out->domain_count++) {
+        struct courier_domain *d = &out->domains[out->domain_count];
+
+        d->name = codec_str(&r, COURIER_DOMAIN_BYTES_MAX);
+        d->waiting = codec_i64(&r);
+        d->oldest_us = codec_i64(&r);
+        d->away = codec_u64(&r) != 0;
+    }
+    return codec_ok(&r) ? OK : ERR_INVALID;
 }
 
 bool courier_domain_in(struct str list, struct str domain)

@@ -51,22 +51,6 @@ static void serve(void *arg, struct bus_request *rq, struct str subject, struct 
     bus_answer(rq, ERR_UNSUPPORTED, STR_NULL);
 }
 
-/* Numbers for whoever looks: operations that wait, the disk's state, links, streams of others. */
-void courier_status(struct courier *c, struct bus_request *rq, struct codec_reader *r)
-{
-    struct buf out;
-
-    (void)r;
-    buf_init(&out, 0);
-    codec_begin(&out, COURIER_PAYLOAD_VERSION);
-    codec_put_i64(&out, (int64_t)commit_waiting(c->db));
-    codec_put_str(&out, str_of(err_info(commit_health(c->db))->name));
-    codec_put_i64(&out, (int64_t)c->links.count);
-    codec_put_i64(&out, c->stream_count);
-    bus_answer(rq, OK, buf_str(&out));
-    buf_done(&out);
-}
-
 /* ---- names ---- */
 
 bool courier_is_ours(const struct courier *c, struct str domain)

@@ -90,6 +90,29 @@ static void a_stanza_travels_whole(struct test *t)
     buf_done(&b);
 }
 
+static void figures_travel_whole(struct test *t)
+{
+    struct courier_figures in = { .on = true, .disk = ERR_FULL, .commits_waiting = 1, .now_us = 2, .out_count = 3, .in_count = 4, .waiting = 5,
+                                  .domains_waiting = 30, .oldest_us = 6, .push_waiting = 7, .domain_count = 2,
+                                  .domains = { { STR("a.example"), 8, 9, true }, { STR("봉수.example"), 10, 11, false } } };
+    struct courier_figures out;
+    struct buf             b;
+
+    buf_init(&b, 0);
+    courier_figures_write(&b, &in);
+    CHECK_OK(t, courier_figures_read(buf_str(&b), &out));
+    CHECK(t, out.on && out.disk == ERR_FULL && out.commits_waiting == 1 && out.now_us == 2 && out.out_count == 3 && out.in_count == 4);
+    CHECK(t, out.waiting == 5 && out.domains_waiting == 30 && out.oldest_us == 6 && out.push_waiting == 7 && out.domain_count == 2);
+    CHECK(t, out.domains[0].waiting == 8 && out.domains[0].oldest_us == 9 && out.domains[0].away && !out.domains[1].away);
+    CHECK_STR(t, "봉수.example", out.domains[1].name);
+    CHECK_INT(t, ERR_INVALID, courier_figures_read(str_make(b.p, b.len - 1), &out));
+    buf_clear(&b);
+    in.disk = ERR_COUNT;
+    courier_figures_write(&b, &in);
+    CHECK_INT(t, ERR_INVALID, courier_figures_read(buf_str(&b), &out));
+    buf_done(&b);
+}
+
 /* Names that nobody has proven cannot keep our own people from sending. */
 static void strangers_leave_room_for_links(struct test *t)
 {
@@ -131,5 +154,5 @@ static void a_link_holds_so_many_bytes(struct test *t)
 }
 
 TEST_MAIN(TEST(the_key_is_that_of_the_text), TEST(a_list_names_domains_and_what_is_below), TEST(what_is_below_our_domain_is_ours),
-          TEST(names_are_written_as_dns_does), TEST(a_stanza_travels_whole),
+          TEST(names_are_written_as_dns_does), TEST(a_stanza_travels_whole), TEST(figures_travel_whole),
           TEST(strangers_leave_room_for_links), TEST(a_link_holds_so_many_bytes))

@@ -107,9 +107,45 @@ static void print_files(const json_t *files)
     printf("\n");
 }
 
+static const char *plural(int64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void print_domains(const json_t *courier)
+{
+    json_t *d, *domains = json_object_get(courier, "domains");
+    size_t  i;
+    int64_t left = number(courier, "domains_waiting") - (int64_t)json_array_size(domains);
+    char    waited[32];
+
+    json_array_foreach(domains, i, d)
+        printf("  %-32s %8" PRId64 " wait, the first for %s%s\n", json_string_value(json_object_get(d, "domain")), number(d, "waiting"),
+               span(number(d, "oldest_ms"), waited), json_is_true(json_object_get(d, "away")) ? "; it cannot be reached" : "");
+    if (left > 0)
+        printf("  and %" PRId64 " more\n", left);
+}
+
+static void print_courier(const json_t *courier)
+{
+    int64_t waiting = number(courier, "waiting"), domains = number(courier, "domains_waiting"), push = number(courier, "push_waiting");
+    char    waited[32];
+
+    if (json_is_true(json_object_get(courier, "federation")))
+        printf("other servers: %" PRId64 " connections out, %" PRId64 " in; ", number(courier, "connections_out"), number(courier, "connections_in"));
+    else
+        printf("other servers: off; ");
+    printf("%" PRId64 " message%s wait%s", waiting, plural(waiting), waiting == 1 ? "s" : "");
+    if (waiting)
+        printf(" for %" PRId64 " domain%s, the first for %s", domains, plural(domains), span(number(courier, "oldest_ms"), waited));
+    printf("; %" PRId64 " notification%s wait%s to be pushed; disk: %s\n", push, plural(push), push == 1 ? "s" : "",
+           json_string_value(json_object_get(courier, "disk")));
+    print_domains(courier);
+}
+
 static int print_status(const json_t *answer)
 {
-    const json_t *files = json_object_get(answer, "files");
+    const json_t *files = json_object_get(answer, "files"), *courier = json_object_get(answer, "courier");
     const json_t *talk = json_object_get(answer, "talk"), *cluster = json_object_get(answer, "cluster");
 
     printf("Bongsu %s, %s\n\n", json_string_value(json_object_get(answer, "version")),
@@ -121,6 +157,8 @@ static int print_status(const json_t *answer)
                number(talk, "batches"));
     if (files)
         print_files(files);
+    if (courier)
+        print_courier(courier);
     if (cluster)
         cluster_print(cluster);
     return verdict(answer);

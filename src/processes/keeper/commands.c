@@ -112,6 +112,7 @@ const struct command commands[] = {
     { "audit", "", 0, 0, "print what administrators did: when, who, what, about whom, and what became of it", NULL, audit_options,
       cmd_audit },
     { "status", "", 0, 0, "what runs, and how it is",
+      "The roles; people, disk and writes; files; what waits for other servers, for which, since when, and what waits to be pushed.\n"
       "Exit status 0 when every role is ready and, in a cluster, the loss of any one site would lose nothing that was\n"
       "acknowledged; 1 when not, with the reasons, or when no server runs.",
       status_options, cmd_status },

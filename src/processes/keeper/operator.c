@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "bus/codec.h"
 #include "common.h"
+#include "courier/courier.h"
 #include "id/passkey.h"
 #include "keeper/prepare.h"
 
@@ -210,6 +211,34 @@ static void files_answered(struct ask *k, enum err e, struct str payload)
     json_decref(files);
 }
 
+static int64_t waited_ms(const struct courier_figures *f, int64_t since_us)
+{
+    return since_us && f->now_us > since_us ? (f->now_us - since_us) / 1000 : 0;
+}
+
+/* What waits with courier for other servers and to be pushed. */
+static void courier_answered(struct ask *k, enum err e, struct str payload)
+{
+    struct courier_figures f;
+    json_t                *domains;
+
+    if (e || courier_figures_read(payload, &f))
+        return;
+    domains = json_array();
+    for (int i = 0; i < f.domain_count; i++) {
+        const struct courier_domain *d = &f.domains[i];
+
+        json_array_append_new(domains, json_pack("{s:s%, s:I, s:I, s:b}", "domain", d->name.p, d->name.len, "waiting", (json_int_t)d->waiting,
+                                                 "oldest_ms", (json_int_t)waited_ms(&f, d->oldest_us), "away", (int)d->away));
+    }
+    json_object_set_new(k->g->answer, "courier",
+                        json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "federation", (int)f.on, "disk", err_info(f.disk)->name,
+                                  "commits_waiting", (json_int_t)f.commits_waiting, "connections_out", (json_int_t)f.out_count,
+                                  "connections_in", (json_int_t)f.in_count, "waiting", (json_int_t)f.waiting, "domains_waiting",
+                                  (json_int_t)f.domains_waiting, "oldest_ms", (json_int_t)waited_ms(&f, f.oldest_us), "push_waiting",
+                                  (json_int_t)f.push_waiting, "domains", domains));
+}
+
 static void do_status(struct operator *o, struct control_request *rq, const json_t *args)
 {
     struct gather *g = gather_new(o, rq);
@@ -227,6 +256,8 @@ static void do_status(struct operator *o, struct control_request *rq, const json
         gather_ask(g, subject, o->roles[i], NULL, ASK_STATUS_MS_MAX, ready_answered);
         if (strcmp(o->roles[i], "web") == 0)
             gather_ask(g, "web.files.status", o->roles[i], NULL, ASK_STATUS_MS_MAX, files_answered);
+        if (strcmp(o->roles[i], "courier") == 0)
+            gather_ask(g, "courier.status", o->roles[i], NULL, ASK_STATUS_MS_MAX, courier_answered);
         if (!common_worker_number(o->roles[i]))
             continue;
         snprintf(subject, sizeof subject, "%s.status", o->roles[i]);

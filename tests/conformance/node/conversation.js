@@ -233,7 +233,7 @@ export async function converse(library, Client, transports) {
     for (const p of Object.values(people)) await p.leave();
     check("all leave", true);
   } catch (e) {
-    check("the play came to its end", false, e.stack ?? String(e));
+    check("the play came to its end", false, (e.stack ?? String(e)).replaceAll("\n", "\n      "));
   }
   process.exit(failed ? 1 : 0);
 }

@@ -21,11 +21,14 @@ class XmppClient extends Person {
   async connect() {
     const { domain, password, services } = this.options;
     this.xmpp = client({ service: services[this.transport], domain, resource: this.resource, username: this.name, password, timeout: 20000 });
-    this.xmpp.on("error", () => {});    // the connection that cut() breaks; every other one is missed by a check
+    this.xmpp.on("error", (e) => { this.trouble = e; });
     this.xmpp.streamManagement.on("resumed", () => { this.resumptions++; });
     this.resumptions = 0;
     this.xmpp.on("stanza", (s) => this.came(theirs(s)));
-    this.jid = (await this.xmpp.start()).toString();
+    // What start() promises is missed when the answer to its <stream> comes before TCP has said that it is written; what is online, is.
+    this.xmpp.start().catch((e) => { this.trouble = e; });
+    if (!await until(() => this.xmpp.status === "online", 60)) throw this.trouble ?? new Error(`${this.name} is ${this.xmpp.status}`);
+    this.jid = this.xmpp.jid.toString();
     return this;
   }
 
