@@ -128,6 +128,29 @@ def workers_need_a_cluster(s):
         open(s.config, "w").write(text)
 
 
+def no_database(s):
+    """roles that cannot reach their PostgreSQL say so and end in order, to be tried again"""
+    config, log = os.path.join(s.dir, "no-database.conf"), os.path.join(s.dir, "no-database.log")
+    for folder in ("none", "none/data", "none/run"):
+        os.makedirs(os.path.join(s.dir, folder))
+    text = open(s.config).read().replace(s.dir + "/data", s.dir + "/none/data").replace(s.dir + "/run", s.dir + "/none/run")
+    with open(config, "w") as f:
+        f.write(text + "db.server = host=127.0.0.1 port={} dbname=bongsu\nbus.servers = nats://127.0.0.1:{}\n".format(*servers.free_ports(2)))
+    with open(log, "w") as f:
+        process = subprocess.Popen([servers.BONGSU, "serve", "--config", config], stdout=f, stderr=f)
+    try:
+        for role in ("ident", "talk", "courier"):
+            deadline = time.monotonic() + 60
+            while not (died := re.search(rf"proc\.died role={role} signal=(\d+) exit=(\d+)", open(log).read())):
+                check(time.monotonic() < deadline and process.poll() is None, f"{role}: {open(log).read()[-1000:]}")
+                time.sleep(0.1)
+            check(died.groups() == ("0", "1"), f"{role} ended with signal {died[1]}, status {died[2]}")
+            check(f"{role} could not start: could not reach the primary" in open(log).read(), f"{role} does not say why")
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 def accounts_with_a_server(s):
     """accounts are made, changed and deleted while the server runs, and the change holds at once"""
     s.start()
@@ -484,10 +507,10 @@ def one_process(s):
         process.kill()
 
 
-TESTS = (help_of_each, nothing_runs, settings_mistakes, workers_need_a_cluster, accounts_without_a_server, accounts_with_a_server, second_server,
-         status_and_top, waits_for_other_servers, cluster_is_judged, reload_keeps_sessions, restart_goes_from_role_to_role, rights_are_given_up, backup_and_restore,
-         index_is_made_behind_the_messages, invitations_are_links, reports_are_listed, killed_roles_come_back, stops_in_order,
-         one_process)
+TESTS = (help_of_each, nothing_runs, settings_mistakes, workers_need_a_cluster, accounts_without_a_server, no_database, accounts_with_a_server,
+         second_server, status_and_top, waits_for_other_servers, cluster_is_judged, reload_keeps_sessions, restart_goes_from_role_to_role,
+         rights_are_given_up, backup_and_restore, index_is_made_behind_the_messages, invitations_are_links, reports_are_listed,
+         killed_roles_come_back, stops_in_order, one_process)
 
 
 def main():

@@ -254,11 +254,6 @@ void person_delete(struct talk *t, struct str local)
         forget_found(t, NULL, ERR_NOT_FOUND, f);
 }
 
-void forget_init(struct talk *t)
-{
-    list_init(&t->forgetting);
-}
-
 void forget_done(struct talk *t)
 {
     while (!list_empty(&t->forgetting))

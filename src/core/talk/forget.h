@@ -5,5 +5,4 @@
 
 extern const struct db_migration forget_migrations[];
 
-void forget_init(struct talk *t);
 void forget_done(struct talk *t);

@@ -376,6 +376,7 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
     list_init(&t->sessions_all);
     list_init(&t->persons_idle);
     list_init(&t->streams_dirty);
+    list_init(&t->forgetting);
     *out = t;
     e = jid_prep_domain(a, str_of(settings_text(s, "domain")), &t->domain);
     if (e) {
@@ -396,7 +397,6 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
         e = bus_open(t, "talk", a, why);
     if (e)
         return e;
-    forget_init(t);
     jids_init(t);
     if (!t->shared)
         read_state(t);
