@@ -24,13 +24,16 @@ SETTINGS = [
     ("secrets_dir", "/etc/bongsu/secrets", "Passwords and certificates, made once by `site init`."),
     ("program", "/usr/bin/bongsu", "The server."),
     ("web_files", "/usr/share/bongsu/web", "The built app."),
-    ("tls.certificate", "", "For clients (PEM). Empty: one that `site init` made, which clients do not know."),
+    ("tls.certificate", "", "For clients and other servers (PEM): the domain's, and *.DOMAIN's for groups. Empty: one that `site init` made, which nobody knows."),
     ("tls.key", "", "Its key."),
     ("talk.workers", "1", "Processes that serve clients on this machine."),
     ("port.xmpp", "5222", "Clients: XMPP, TLS in the stream."),
     ("port.xmpps", "5223", "Clients: XMPP, TLS from the first byte."),
     ("port.websocket", "5443", "Clients: WebSocket."),
     ("port.https", "443", "Clients: the app."),
+    ("federation", "yes", "People here and people of other XMPP servers can write to each other; no: they cannot."),
+    ("port.s2s", "5269", "Other servers: XMPP, TLS in the stream."),
+    ("port.s2s_tls", "5270", "Other servers: XMPP, TLS from the first byte."),
     ("turn", "yes", "A relay for calls (coturn) at each site; no: none."),
     ("turn.host", "", "The name that leads to the relays of all sites, for which tls.certificate is good. Empty: each site's address, without TLS."),
     ("turn.external", "", "Where this site's relay is seen from outside, if behind NAT: 203.0.113.7"),
@@ -50,7 +53,8 @@ SETTINGS = [
 PASSED_ON = ("postgresql.", "bongsu.")      # further names: PostgreSQL's parameters, lines of bongsu.conf
 
 # Bongsu's own ports, behind HAProxy; and those between the sites.
-BEHIND = {"xmpp": 15222, "xmpps": 15223, "websocket": 15443, "https": 15280}
+BEHIND = {"xmpp": 15222, "xmpps": 15223, "websocket": 15443, "https": 15280, "s2s": 15269, "s2s_tls": 15270}
+FOR_SERVERS = ("s2s", "s2s_tls")
 HEALTH, PATRONI, ETCD, ETCD_PEER, ETCD_OTHERS, POSTGRESQL, DETOUR, NATS, NATS_ROUTES, PGBACKREST = \
     5290, 8008, 2379, 2380, 2378, 5432, 5433, 4222, 6222, 8432
 PATRONI_PEER = 18000                        # + number of the site: the local way to that site's Patroni
@@ -155,6 +159,11 @@ class Settings:
     @property
     def others(self):
         return self.own_first[1:]
+
+    @property
+    def behind(self):
+        """What strangers reach through HAProxy: {name of the port: Bongsu's own}."""
+        return {n: p for n, p in BEHIND.items() if n not in FOR_SERVERS or self["federation"] == "yes"}
 
     @property
     def backup_dir(self):
@@ -343,7 +352,7 @@ def haproxy_clients(s):
     """The own Bongsu; while it is not ready, those of the other sites. A wrong alarm must cost nobody a session, so checks are
     patient, and only sessions that lead to another site are ended when that one is down."""
     out = []
-    for name, behind in BEHIND.items():
+    for name, behind in s.behind.items():
         out += [f"listen {name}", f"    bind :{s['port.' + name]}", "    balance leastconn", "    option allbackups", "    timeout check 2s",
                 "    option httpchk GET /health/ready", f"    server {s.site} {s.address}:{behind} check port {HEALTH} fall 3"]
         out += [f"    server {n} {a}:{behind} check port {HEALTH} fall 3 on-marked-down shutdown-sessions backup" for n, a in s.others]
@@ -401,6 +410,14 @@ defaults
 
 # ---- Bongsu ----
 
+def federation_for_bongsu(s):
+    """Other servers come from HAProxy's address too, so the limit for each address is that for all."""
+    if s["federation"] != "yes":
+        return {"federation.on": "no", "federation.listen": "", "federation.listen_tls": ""}
+    listen = {"federation.listen" + n.removeprefix("s2s"): f"{s.address}:{BEHIND[n]}" for n in FOR_SERVERS}
+    return {**listen, "federation.connections_per_address_max": "4000"}
+
+
 def bongsu(s):
     hosts = ",".join(a for _, a in s.own_first + s.others)          # the others again, as a detour to the primary behind them
     ports = ",".join([str(POSTGRESQL)] * len(s.sites) + [str(DETOUR)] * len(s.others))
@@ -418,6 +435,7 @@ def bongsu(s):
         "talk.listen": f"{s.address}:{BEHIND['xmpp']}", "talk.listen_tls": f"{s.address}:{BEHIND['xmpps']}",
         "talk.listen_websocket": f"{s.address}:{BEHIND['websocket']}", "web.listen": f"{s.address}:{BEHIND['https']}",
         "keeper.metrics_listen": f"{s.address}:{HEALTH}",
+        **federation_for_bongsu(s),
         "web.files": s["web_files"],
         "files.url": f"https://{s['domain']}" + ("" if s["port.https"] == "443" else f":{s['port.https']}"),
         "files.peers": ",".join(f"{a}:{BEHIND['https']}" for _, a in s.others),
@@ -625,9 +643,9 @@ ExecStart={os.path.join(HERE, 'backup')} --settings {s.config('site.conf')} full
 
 
 def firewall(s):
-    """nftables: strangers reach the clients' ports, the sites reach each other, nobody else anything."""
+    """nftables: strangers reach the ports for clients and other servers, the sites reach each other, nobody else anything."""
     sites = ", ".join(s.sites.values())
-    clients = ", ".join([s["port." + n] for n in BEHIND] + ([s["port.turn"], s["port.turns"]] if has_turn(s) else []))
+    clients = ", ".join([s["port." + n] for n in s.behind] + ([s["port.turn"], s["port.turns"]] if has_turn(s) else []))
     relay = f"udp dport {{ {s['port.turn']}, {s['turn.ports']} }} accept\n        " if has_turn(s) else ""
     inner = ", ".join(str(p) for p in (HEALTH, PATRONI, ETCD, ETCD_PEER, POSTGRESQL, DETOUR, NATS, NATS_ROUTES, PGBACKREST, *BEHIND.values()))
     return f"""# For nftables, to be included in the machine's own rules: `nft -f` does not touch other tables.

@@ -36,7 +36,20 @@ def copy(lab, line):
     _, _, source, target = line.split()
     address, path = target.removeprefix("root@").split(":")
     place = next(p for p in lab.places.values() if p.address == address)
-    shutil.copytree(os.path.join(lab.dir, source), place.root(path), dirs_exist_ok=True)
+    copy_below(os.path.join(lab.dir, source), place.root(path))
+
+
+def copy_below(source, target):
+    """As scp does it: what is there keeps its owner and rights."""
+    new = not os.path.exists(target)
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+        for name in os.listdir(source):
+            copy_below(os.path.join(source, name), os.path.join(target, name))
+    else:
+        shutil.copyfile(source, target)
+    if new:
+        shutil.copymode(source, target)
 
 
 def at_desk(lab, commands):

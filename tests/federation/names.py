@@ -22,12 +22,12 @@ def decode(packet, at):
 class Names:
     """records: {(name, SRV): [(priority, weight, port, target)], (name, A): ["127.0.0.1"]}"""
 
-    def __init__(self):
+    def __init__(self, address="127.0.0.1", port=0):
         self.records = {}
         self.silent = False                     # asked, and does not answer
         self.asked = []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
+        self.socket.bind((address, port))
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()
 

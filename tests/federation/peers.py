@@ -35,6 +35,13 @@ federation.retry_time_max = 1s
 """
 
 
+def prosody_speaks(server):
+    """Its configuration, for one who speaks with others. No option may stand there twice."""
+    text = open(server.config).read().replace('"websocket" }', '"websocket", "dialback", "s2s_bidi" }', 1)
+    text = text.replace(f'\nssl = {{ key = "{server.key}",', f'\nssl = {{ cafile = "{server.ca}", key = "{server.key}",', 1)
+    open(server.config, "w").write(text)
+
+
 def three(names, domain, extra):
     """Three sites of one Bongsu; other servers find all of them."""
     ports = []
@@ -86,10 +93,8 @@ def serves(kind, names, domain, authority=None, extra=""):
             elif kind == "prosody":
                 self.extra += PROSODY_S2S.format(s2s=s2s, s2s_tls=s2s_tls, dns=names.port)
             super().prepare()
-            if kind == "prosody":       # no option may stand there twice
-                text = open(self.config).read().replace('"websocket" }', '"websocket", "dialback", "s2s_bidi" }', 1)
-                text = text.replace(f'\nssl = {{ key = "{self.key}",', f'\nssl = {{ cafile = "{self.ca}", key = "{self.key}",', 1)
-                open(self.config, "w").write(text)
+            if kind == "prosody":
+                prosody_speaks(self)
 
         def ejabberd_extra(self):
             return EJABBERD_S2S.format(ca=self.ca)
