@@ -4,38 +4,16 @@
 import { history } from "./app/history.js";
 import { media } from "./app/media.js";
 import { own } from "./app/own.js";
-import { DESKTOP, PHONE, WAIT, axe, bodies, bubble, device, go, hears, jid, kept, keychain, launch, logIn, messageMenu, online, open, overflows, problems, same, say, strangers, tab, whileAway } from "./app/people.js";
+import { DESKTOP, PHONE, WAIT, axe, bodies, bubble, device, go, hears, jid, kept, keychain, launch, logIn, messageMenu, online, open, overflows, say, strangers, tab, whileAway } from "./app/people.js";
+import { Skip, at, same, series } from "./app/promises.js";
 
 const [, , url, control, only] = process.argv;
 const PASSWORD = "pass-";
-const server = (what) => fetch(`${control}/${what}`).then((r) => { if (!r.ok) throw new Error(`the server could not ${what}`); });
-let passed = 0, failed = 0, skipped = 0;
-class Skip extends Error {}
-
-async function promise(what, run) {
-  if (only && !what.includes(only) && !what.startsWith("two people")) return;
-  const before = problems.length;
-  try {
-    await run();
-    if (problems.length > before) throw new Error(`the console said: ${problems.slice(before).join("; ")}`);
-    passed++;
-    console.log(`ok    app: ${what}`);
-  } catch (e) {
-    if (e instanceof Skip) {
-      skipped++;
-      console.log(`skip  app: ${what}: ${e.message}`);
-      return;
-    }
-    failed++;
-    if (process.env.SHOTS)
-      for (const [n, p] of browser.contexts().flatMap((c) => c.pages()).entries()) await p.screenshot({ path: `${process.env.SHOTS}/fail-${failed}-${n}.png` }).catch(() => undefined);
-    console.log(`FAIL  app: ${what}\n      ${String(e.message).split("\n").slice(0, 12).join("\n      ")}`);
-    await server("start").catch(() => undefined); // what comes next finds a server and a network
-    for (const c of browser.contexts()) await c.setOffline(false).catch(() => undefined);
-  }
-}
-
-const browser = await launch();
+const server = at(control), browser = await launch();
+const { promise, end } = series("app", browser, { chosen: (what) => !only || what.includes(only) || what.startsWith("two people"), mend: async () => {
+  await server("start").catch(() => undefined);
+  for (const c of browser.contexts()) await c.setOffline(false).catch(() => undefined);
+} });
 let alice, bob;
 const people = () => ({ alice, get bob() { return bob; }, set bob(p) { bob = p; } });
 
@@ -404,7 +382,7 @@ await promise("a changed password is the one that counts", async () => {
   await q.waitForSelector(".frame", WAIT);
   await q.context().close();
 });
-await own({ promise, same, browser, url, alice, bob });
+await own({ promise, browser, url, alice, bob });
 await promise("a passkey is added, opens the account, and opens it no more when it is removed", async () => {
   const p = await online(browser, url, "dave", `${PASSWORD}dave`);
   const session = await keychain(p);
@@ -468,6 +446,4 @@ await promise("logging out takes everything from the device", async () => {
   same(await bob.evaluate(async () => (await indexedDB.databases()).map((d) => d.name)), [], "databases left");
 });
 await promise("nobody but the server was asked for anything", async () => same([...strangers], [], "asked"));
-await browser.close();
-console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
-process.exit(failed ? 1 : 0);
+await end();

@@ -3,6 +3,9 @@
 """app.py: our own app, built from web/, in headless Chromium against a real server: app.py [--pictures]
 
 --pictures makes the screenshots in docs/app/ instead of running the tests."""
+import base64
+import contextlib
+import hashlib
 import http.server
 import os
 import queue
@@ -45,9 +48,23 @@ def prepare():
     return "the app could not be built: " + (done.stdout + done.stderr)[-500:] if done.returncode else None
 
 
-def play(server, script):
-    """Runs the script, and for it kills the server and starts it again: in this thread, because a server ends with the thread
-    that started it."""
+def spki(certificate):
+    """The hash of its public key, as Chromium wants to be told whom to trust."""
+    key = subprocess.run(["openssl", "x509", "-in", certificate, "-noout", "-pubkey"], check=True,
+                         capture_output=True).stdout
+    der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=key, check=True,
+                         capture_output=True).stdout
+    return base64.b64encode(hashlib.sha256(der).digest()).decode()
+
+
+def of(server):
+    """What a script may ask to be done with a server."""
+    return {"kill": lambda: server.process and server.kill9(), "start": lambda: server.process or server.start()}
+
+
+def play(command, can, there=contextlib.nullcontext()):
+    """Runs a script, and does for it what it asks for by name, in this thread: a server ends with the thread that started it. The
+    script gets the address to ask at, which is `there`, after its other arguments."""
     wanted, done = queue.Queue(), queue.Queue()
 
     class Door(http.server.BaseHTTPRequestHandler):
@@ -61,18 +78,16 @@ def play(server, script):
 
     def obey(what):
         try:
-            if what == "kill" and server.process:
-                server.kill9()
-            if what == "start" and not server.process:
-                server.start()
+            can[what]()
             return 200
         except Exception as e:
-            print(f"      server: {e}", flush=True)
+            print(f"      {what}: {e}", flush=True)
             return 500
 
-    door = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    with there:
+        door = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
     threading.Thread(target=door.serve_forever, daemon=True).start()
-    node = subprocess.Popen(["node", *script, f"http://127.0.0.1:{door.server_port}", *[a for a in sys.argv[1:] if not a.startswith("-")]], cwd=HERE)
+    node = subprocess.Popen([*command, f"http://127.0.0.1:{door.server_port}", *[a for a in sys.argv[1:] if not a.startswith("-")]], cwd=HERE)
     while node.poll() is None:
         try:
             done.put(obey(wanted.get(timeout=0.2)))
@@ -81,26 +96,31 @@ def play(server, script):
     return node.returncode
 
 
+@contextlib.contextmanager
+def town(files=f"{WEB}/dist", extra=""):
+    """A server with that app and people, and the app's address."""
+    web, websocket = servers.free_ports(2)
+    server = servers.Bongsu(extra=f"web.files = {files}\nweb.listen_local = 127.0.0.1:{web}\ntalk.listen_websocket_local = 127.0.0.1:{websocket}\n{extra}")
+    try:
+        server.start()
+        server.add_users({name: f"pass-{name}" for name in PEOPLE})
+        yield server, f"http://localhost:{web}/"
+    finally:
+        if os.environ.get("KEEP"):
+            print(server.tail())
+        server.remove()
+
+
 def main():
     why = servers.Bongsu.missing() or prepare()
     if why:
         print(f"skip  app: {why}\n0 passed, 0 failed, 1 skipped")
         return 0
     pictures = "--pictures" in sys.argv
-    web, websocket = servers.free_ports(2)
-    server = servers.Bongsu(extra=f"web.files = {WEB}/dist\nweb.listen_local = 127.0.0.1:{web}\n"
-                                  f"talk.listen_websocket_local = 127.0.0.1:{websocket}\nweb.demo = carol pass-carol\n"
-                                  "ident.passkey_rp = localhost\n")
-    try:
-        server.start()
-        server.add_users({name: f"pass-{name}" for name in PEOPLE})
+    with town(extra="web.demo = carol pass-carol\n") as (server, url):
         if pictures:
-            return subprocess.run(["node", "app/pictures.js", f"http://localhost:{web}/", os.path.join(servers.TOP, "docs/app")], cwd=HERE, timeout=300).returncode
-        return play(server, ["app.js", f"http://localhost:{web}/"])
-    finally:
-        if os.environ.get("KEEP"):
-            print(server.tail())
-        server.remove()
+            return subprocess.run(["node", "app/pictures.js", url, os.path.join(servers.TOP, "docs/app")], cwd=HERE, timeout=300).returncode
+        return play(["node", "app.js", url], of(server))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,7 @@
 
 Needs chromium and node; fetches what package-lock.json names with `npm ci` when node_modules is not there."""
 import argparse
-import base64
 import functools
-import hashlib
 import http.server
 import json
 import os
@@ -19,6 +17,7 @@ import threading
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 
+from app import spki                                                        # noqa: E402
 import server as servers    # noqa: E402
 
 PASSWORD = "correct horse"
@@ -57,15 +56,6 @@ def serve(folder):
     httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
     threading.Thread(target=httpd.serve_forever, daemon=True).start()
     return httpd
-
-
-def spki(certificate):
-    """The hash of its public key, as Chromium wants to be told whom to trust."""
-    key = subprocess.run(["openssl", "x509", "-in", certificate, "-noout", "-pubkey"], check=True,
-                         capture_output=True).stdout
-    der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=key, check=True,
-                         capture_output=True).stdout
-    return base64.b64encode(hashlib.sha256(der).digest()).decode()
 
 
 def main():

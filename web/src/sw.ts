@@ -1,34 +1,43 @@
-// The service worker: the app starts without a network, a new version never mixes with an open one, and Web Push is shown.
-// Its one cache is named after the hash of all files; it is filled before the worker is taken for installed, and served whole.
+// The service worker: the app starts without a network, versions never mix, and Web Push is shown.
+// A version is one cache, named after the hash of all its files and filled as a whole: what a server hands out while it changes from one
+// version to the next fails its hash. A page gets the newest version when it begins, and its own version's files until it ends, so a new
+// one disturbs nobody: it is there at the next reload.
 // SPDX-License-Identifier: AGPL-3.0-or-later
 declare const self: ServiceWorkerGlobalScope;
 export {};
 
-// Both are put in by tools/finish.js.
+// Both are put in by tools/finish.js: a path and its hash each.
 const VERSION = "__VERSION__";
-const FILES = "__FILES__".split(" ");
+const FILES = new Map("__FILES__".split(",").map((f) => f.split(" ") as [string, string]));
 const CACHE = `bongsu-${VERSION}`;
 
 self.addEventListener("install", (e) => {
-  e.waitUntil(caches.open(CACHE).then((c) => c.addAll(FILES.map((f) => new Request(f, { cache: "no-cache" })))));
-});
-
-self.addEventListener("activate", (e) => {
   e.waitUntil((async () => {
-    for (const name of await caches.keys()) if (name.startsWith("bongsu-") && name !== CACHE) await caches.delete(name);
-    await self.clients.claim();
+    const cache = await caches.open(CACHE);
+    await cache.addAll([...FILES].map(([path, integrity]) => new Request(path, { cache: "no-cache", integrity })));
+    await self.skipWaiting();
   })());
 });
 
-self.addEventListener("message", (e) => {
-  if (e.data === "take over") void self.skipWaiting();
+/** A version goes when no page is open that began with it (a lock names its script, see ui/version.ts); the last one before ours
+ * stays, for a page that is just beginning. */
+async function tidy(): Promise<void> {
+  const locks = (await self.navigator.locks?.query())?.held ?? [];
+  for (const name of (await caches.keys()).filter((n) => n.startsWith("bongsu-") && n !== CACHE).slice(0, -1)) {
+    const cache = await caches.open(name), open = await Promise.all(locks.map((l) => l.name?.startsWith("/") && cache.match(l.name)));
+    if (!open.some(Boolean)) await caches.delete(name);
+  }
+}
+
+self.addEventListener("activate", (e) => {
+  e.waitUntil(Promise.all([tidy(), self.clients.claim()]));
 });
 
 self.addEventListener("fetch", (e) => {
-  const url = new URL(e.request.url);
+  const url = new URL(e.request.url), path = url.pathname;
   if (e.request.method !== "GET" || url.origin !== self.location.origin) return;
-  const path = e.request.mode === "navigate" && url.pathname === "/" ? "/" : url.pathname;
-  if (FILES.includes(path)) e.respondWith(caches.open(CACHE).then(async (c) => (await c.match(path)) ?? fetch(e.request)));
+  if (FILES.has(path)) e.respondWith(caches.open(CACHE).then(async (c) => (await c.match(path)) ?? fetch(e.request)));
+  else if (path.startsWith("/assets/")) e.respondWith(caches.match(path).then((found) => found ?? fetch(e.request)));
 });
 
 // ---- Web Push ----

@@ -2,22 +2,22 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { Engine } from "../src/model/engine";
 import { Session } from "../src/model/session";
+import * as device from "../src/store/device";
 import * as store from "../src/store/messages";
 import type { Message } from "../src/store/types";
 import { FakeServer } from "./fake_server";
 
 const BOB = "bob@town.example";
-let session: Session, engine: Engine | null = null, count = 0;
+let session: Session, engine: Engine | null = null, count = 0, lead = () => undefined as void;
 afterEach(() => {
   engine?.stop();
   session.stop();
   vi.unstubAllGlobals();
 });
 
-/** A tab that does not lead: the line is with another, which says nothing. */
-async function tab(): Promise<Session> {
-  vi.stubGlobal("navigator", { locks: { request: () => new Promise(() => undefined) } });
-  const jid = `tab${++count}@town.example`;
+/** A tab that does not lead: the line is with another, which says nothing, until `lead` is called. */
+async function tab(jid = `tab${++count}@town.example`): Promise<Session> {
+  vi.stubGlobal("navigator", { locks: { request: (_: string, work: () => Promise<void>) => { lead = () => void work(); return new Promise(() => undefined); } } });
   session = await Session.open({ jid, name: "tab", domain: "town.example", agentId: "agent" }, { domain: "town.example", websockets: ["ws://127.0.0.1:1/"] },
     { ended() {}, outdated() {}, arrived() {}, out() {} });
   return session;
@@ -50,6 +50,38 @@ describe("the outbox of a tab without a line", () => {
     expect(await s.db.count("files")).toBe(1);
     await s.discard(file);
     expect([(await messages()).length, await s.db.count("outbox"), await s.db.count("files"), s.chat(BOB)?.last?.body]).toEqual([1, 1, 0, "first"]);
+  });
+});
+
+describe("a tab that takes over the line", () => {
+  it("goes on with the token that the tab before had last", async () => {
+    vi.stubGlobal("WebSocket", class {});
+    const s = await tab(), token = { mechanism: "HT-SHA-256-NONE", token: "new", expires: 0, count: 7 };
+    s.account.token = { ...token, token: "old", count: 1 };
+    device.keepAccount({ ...s.account, token });
+    lead();
+    expect(device.account()?.token).toEqual({ ...token, count: 8 });
+    device.keepAccount(null);
+  });
+});
+
+describe("what was being typed when a page ended", () => {
+  it("is the draft on the next page, once, and of that account alone", async () => {
+    const s = await tab();
+    await s.draft(BOB, "half a sen");
+    await vi.waitFor(() => expect(s.chat(BOB)?.draft).toBe("half a sen"));
+    s.lastWords(BOB, "half a sen");
+    expect(device.takeWords(s.me)).toEqual([]);
+    s.lastWords(BOB, "half a sentence");
+    s.stop();
+    expect((await tab()).chat(BOB)).toBeUndefined();
+    session.stop();
+    const again = await tab(s.me);
+    expect(again.chat(BOB)?.draft).toBe("half a sentence");
+    again.lastWords(BOB, "");
+    session.stop();
+    expect((await tab(s.me)).chat(BOB)?.draft).toBeUndefined();
+    expect(device.takeWords(s.me)).toEqual([]);
   });
 });
 

@@ -14,12 +14,16 @@ const files = (dir = "") => readdirSync(join(dist, dir)).sort().flatMap((f) => {
 }).filter((f) => !/\.(br|gz)$/.test(f));
 
 const all = files(), shell = all.filter((f) => f !== "sw.js");
-const hash = createHash("sha256");
-for (const f of shell) hash.update(f).update("\0").update(readFileSync(join(dist, f)));
+const hash = createHash("sha256"), known = [];
+for (const f of shell) {
+  const bytes = readFileSync(join(dist, f));
+  hash.update(f).update("\0").update(bytes);
+  known.push(`/${f === "index.html" ? "" : f} sha256-${createHash("sha256").update(bytes).digest("base64")}`);
+}
 const worker = readFileSync(join(dist, "sw.js"), "utf8");
 if (!worker.includes("__VERSION__") || !worker.includes("__FILES__")) throw new Error("sw.js has no place for its files");
 writeFileSync(join(dist, "sw.js"), worker.replace("__VERSION__", hash.digest("hex").slice(0, 16))
-  .replace("__FILES__", ["/", ...shell.filter((f) => f !== "index.html").map((f) => `/${f}`)].join(" ")));
+  .replace("__FILES__", known.join(",")));
 
 let first = 0;
 for (const f of all) {

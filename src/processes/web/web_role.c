@@ -338,6 +338,31 @@ static bool streamed(void *arg, struct http_exchange *x, const struct http_reque
 
 /* ---- the role ---- */
 
+/* A missing app is no reason not to start: the page says how to build it. */
+static enum err app_read(const struct settings *s, struct files *out, struct str *why)
+{
+    enum err e = files_read(out, settings_text(s, "web.files"), why);
+
+    if (e && e != ERR_LIMIT)
+        LOG_WARN("web.files", LF_STR("why", *why));
+    return e;
+}
+
+/* A new version of the app, put where the old one was. What cannot be read leaves the old one. */
+static void app_again(struct web *w, const struct settings *s)
+{
+    struct files fresh;
+    struct str   why;
+
+    if (app_read(s, &fresh, &why) == OK) {
+        struct files old = w->files;
+
+        w->files = fresh;
+        fresh = old;
+    }
+    files_done(&fresh);
+}
+
 static void accepted(void *arg, int fd)
 {
     http_serve(&((struct web *)arg)->server, fd);
@@ -377,11 +402,8 @@ static enum err start(struct role *r, struct arena *a, struct str *why)
 
     r->own = w;
     w->role = r;
-    e = files_read(&w->files, settings_text(r->settings, "web.files"), why);
-    if (e == ERR_LIMIT)
-        return e;
-    if (e)
-        LOG_WARN("web.files", LF_STR("why", *why));     /* the page says how to build it */
+    if (app_read(r->settings, &w->files, why) == ERR_LIMIT)
+        return ERR_LIMIT;
     e = tls_read(r->settings, &w->tls, a, why);
     if (!e)
         e = store_new(r->loop, r->bus, r->settings, &w->store, a, why);
@@ -414,6 +436,7 @@ static enum err reload(struct role *r, const struct settings *fresh, struct aren
     } else if (tls) {
         tls_ctx_unref(&tls);        /* from plain to TLS takes a restart */
     }
+    app_again(w, fresh);
     urls_set(w, fresh);
     store_reload(w->store, fresh);
     return OK;

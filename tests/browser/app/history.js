@@ -1,6 +1,7 @@
 // history.js: a chat of 100,000 messages. Whatever one does in it, the page and what is in memory stay as small as in a chat of a
 // few hundred. SPDX-License-Identifier: AGPL-3.0-or-later
-import { axe, go, open, same } from "./people.js";
+import { axe, go, open } from "./people.js";
+import { same } from "./promises.js";
 
 const LONG = { timeout: 60000 }, OLD = "old@town.example", MANY = 100000, ROWS_MAX = 240, NODES_MAX = 8000, HEAP_GROWS_MAX = 15e6, FILES_MAX = 60;
 

@@ -4,7 +4,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bubble, go, jid, kept, open, say, same, tab, whileAway } from "./people.js";
+import { bubble, go, jid, kept, open, say, tab, whileAway } from "./people.js";
+import { same } from "./promises.js";
 
 const LONG = { timeout: 60000 }, SLOW = 150 * 1024;
 

@@ -1,5 +1,6 @@
 // own.js: profiles and who sees which, and the devices one is logged in on. SPDX-License-Identifier: AGPL-3.0-or-later
 import { PHONE, WAIT, axe, go, online, overflows, whileAway } from "./people.js";
+import { same } from "./promises.js";
 
 const PHOTO = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mM4YSOCFTEMLQkAh11GAShFWoUAAAAASUVORK5CYII=", "base64");
 const shownTo = (page, name) => page.locator(`.row:has(strong:text-is(${JSON.stringify(name)}))`);
@@ -19,7 +20,7 @@ const forgetProfiles = (page, me) => page.evaluate((name) => new Promise((done, 
 }), `bongsu:${me}`);
 
 /** `alice` (Korean, a phone) and `bob` (English, a desktop) are friends. */
-export async function own({ promise, same, browser, url, alice, bob }) {
+export async function own({ promise, browser, url, alice, bob }) {
   const jid = (name) => `${name}@town.example`;
 
   await promise("a profile given to a friend is what that friend sees, and nobody else", async () => {

@@ -20,8 +20,8 @@ export const whileAway = async (run) => {
   }
 };
 
-export async function launch() {
-  return chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+export async function launch(...more) {
+  return chromium.launch({ executablePath: "/usr/bin/chromium", args: [...more, "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"] });
 }
 
@@ -74,10 +74,6 @@ export async function keychain(page) {
 }
 
 export const jid = (name) => `${name}@town.example`;
-
-export function same(a, b, what) {
-  if (JSON.stringify(a) !== JSON.stringify(b)) throw new Error(`${what}: ${JSON.stringify(a)} is not ${JSON.stringify(b)}`);
-}
 
 export const go = (page, ...parts) => page.evaluate((hash) => { location.hash = hash; }, `#/${parts.map(encodeURIComponent).join("/")}`);
 

@@ -53,6 +53,7 @@ export class Session {
   static async open(account: Account, place: device.Place, shell: Shell, password?: string): Promise<Session> {
     const db = await openStore(account.jid, () => shell.outdated());
     const s = new Session(db, account, place, shell, password);
+    for (const [chat, words] of device.takeWords(account.jid)) await s.change(chat, { draft: words || undefined });
     await s.refresh({ chats: true, people: true, profiles: true });
     s.clock = ((await db.get("values", "clock")) as number | undefined) ?? 0;
     s.lead();
@@ -77,6 +78,8 @@ export class Session {
   }
 
   private startEngine(): void {
+    const known = device.account(); // the tab that had the line before may have used up the token that this one began with
+    if (known?.jid === this.me) Object.assign(this.account, { token: known.token, site: known.site });
     this.engine = new Engine(this.db, this.account, this.place, {
       changed: (c) => this.bus.changed(c),
       live: (l) => { this.live.value = l; this.bus.live(l); },
@@ -156,6 +159,10 @@ export class Session {
   hide = (jid: string): Promise<void> => this.change(jid, { hidden: true });
   show = (jid: string): Promise<void> => this.change(jid, { hidden: false, lastAt: this.chat(jid)?.lastAt || Date.now() + this.clock });
   draft = (jid: string, draft: string): Promise<void> => (this.chat(jid)?.draft ?? "") === draft ? Promise.resolve() : this.change(jid, { draft: draft || undefined });
+  /** The page ends: a transaction might not. */
+  lastWords(jid: string, draft: string): void {
+    if ((this.chat(jid)?.draft ?? "") !== draft) device.keepWords(this.me, jid, draft);
+  }
 
   private flush(): void {
     void this.do("flush").catch(() => undefined);
@@ -301,6 +308,7 @@ export class Session {
     this.bus.out();
     this.stop();
     device.keepAccount(null);
+    device.takeWords(this.me);
     await removeStore(this.me);
   }
 

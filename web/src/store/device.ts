@@ -34,6 +34,18 @@ export interface Place { domain: string; websockets: string[]; base?: string; ba
 export const place = (): Place | null => read<Place | null>("bongsu.place", null);
 export const keepPlace = (p: Place): void => write("bongsu.place", p);
 
+/** What was being typed when a page ended, which was too late for the store: the next page takes it up. */
+export function keepWords(me: string, chat: string, words: string): void {
+  const all = read<Record<string, Record<string, string>>>("bongsu.words", {});
+  write("bongsu.words", { ...all, [me]: { ...all[me], [chat]: words } });
+}
+
+export function takeWords(me: string): [chat: string, words: string][] {
+  const { [me]: mine, ...others } = read<Record<string, Record<string, string>>>("bongsu.words", {});
+  if (mine) write("bongsu.words", Object.keys(others).length ? others : null);
+  return Object.entries(mine ?? {});
+}
+
 /** One id for each account on this device (XEP-0388): its stream and its token hang on it. */
 export function agentId(jid: string): string {
   const all = read<Record<string, string>>("bongsu.agents", {});

@@ -66,9 +66,10 @@ export function Composer({ jid, doing, onDone, onEdit, lastMine }: { jid: string
   }, [text]);
   useEffect(() => {
     const keep = () => { void session.value?.draft(jid, draft()).catch(() => undefined); };
-    addEventListener("pagehide", keep);
+    const end = (e: PageTransitionEvent) => (e.persisted ? keep() : session.value?.lastWords(jid, draft()));
+    addEventListener("pagehide", end);
     return () => {
-      removeEventListener("pagehide", keep);
+      removeEventListener("pagehide", end);
       keep();
     };
   }, [jid]);

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { t } from "../i18n";
 import { Sheet } from "./parts";
 import { nameOf, session } from "./state";
+import { part } from "./version";
 
 /** A link that opens this app and asks for this friend; other clients read its address. */
 export const friendLink = (jid: string, token?: string): string => `${location.origin}/#/friends/${[jid, "add", ...(token ? [token] : [])].map(encodeURIComponent).join("/")}`;
@@ -10,10 +11,10 @@ export const friendLink = (jid: string, token?: string): string => `${location.o
 export function Code({ text }: { text: string }) {
   const [path, setPath] = useState<{ d: string; n: number } | null>(null);
   useEffect(() => {
-    void import("uqr").then(({ encode }) => {
+    void part(import("uqr")).then(({ encode }) => {
       const { data, size } = encode(text, { border: 2 });
       setPath({ n: size, d: data.flatMap((row, y) => row.map((on, x) => (on ? `M${x} ${y}h1v1h-1z` : ""))).join("") });
-    });
+    }).catch(() => undefined); // the link can be copied
   }, [text]);
   return path && <svg class="qr" viewBox={`0 0 ${path.n} ${path.n}`} role="img" aria-label={text} shape-rendering="crispEdges"><path d={path.d} /></svg>;
 }
@@ -54,7 +55,7 @@ export function Scanner({ onFound, onClose }: { onFound(text: string): void; onC
       }
       timer = setTimeout(() => void look(read), 150);
     }
-    void Promise.all([navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } }), import("jsqr")]).then(async ([s, { default: read }]) => {
+    void Promise.all([navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } }), part(import("jsqr"))]).then(async ([s, { default: read }]) => {
       stream = s;
       if (done || !video.current) return s.getTracks().forEach((track) => track.stop());
       video.current.srcObject = s;
