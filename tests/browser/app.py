@@ -7,6 +7,7 @@ import base64
 import contextlib
 import hashlib
 import http.server
+import json
 import os
 import queue
 import shutil
@@ -70,19 +71,20 @@ def play(command, can, there=contextlib.nullcontext()):
     class Door(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             wanted.put(self.path[1:])
-            self.send_response(done.get())
+            status, body = done.get()
+            self.send_response(status)
             self.end_headers()
+            self.wfile.write(json.dumps(body, default=lambda _: None).encode())
 
         def log_message(self, *_):
             pass
 
     def obey(what):
         try:
-            can[what]()
-            return 200
+            return 200, can[what]()
         except Exception as e:
             print(f"      {what}: {e}", flush=True)
-            return 500
+            return 500, None
 
     with there:
         door = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
@@ -97,10 +99,13 @@ def play(command, can, there=contextlib.nullcontext()):
 
 
 @contextlib.contextmanager
-def town(files=f"{WEB}/dist", extra=""):
-    """A server with that app and people, and the app's address."""
+def town(files=f"{WEB}/dist", extra="", pushes=False):
+    """A server with that app and people, and the app's address. `pushes`: also to a service on this machine with its certificate."""
     web, websocket = servers.free_ports(2)
     server = servers.Bongsu(extra=f"web.files = {files}\nweb.listen_local = 127.0.0.1:{web}\ntalk.listen_websocket_local = 127.0.0.1:{websocket}\n{extra}")
+    if pushes:
+        with open(server.config, "a") as f:
+            f.write(f"courier.push_private = yes\ncourier.push_ca = {server.ca}\n")
     try:
         server.start()
         server.add_users({name: f"pass-{name}" for name in PEOPLE})
@@ -117,7 +122,7 @@ def main():
         print(f"skip  app: {why}\n0 passed, 0 failed, 1 skipped")
         return 0
     pictures = "--pictures" in sys.argv
-    with town(extra="web.demo = carol pass-carol\n") as (server, url):
+    with town(extra="web.demo = carol pass-carol\nident.passkey_rp = localhost\n") as (server, url):
         if pictures:
             return subprocess.run(["node", "app/pictures.js", url, os.path.join(servers.TOP, "docs/app")], cwd=HERE, timeout=300).returncode
         return play(["node", "app.js", url], of(server))

@@ -71,7 +71,7 @@ self.addEventListener("notificationclick", (e) => {
       await self.clients.openWindow(chat ? `/#/chats/${encodeURIComponent(chat)}` : "/");
       return;
     }
-    await open.focus();
     if (chat) open.postMessage({ open: chat });
+    await open.focus();
   })());
 });

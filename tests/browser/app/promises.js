@@ -41,5 +41,8 @@ export function same(a, b, what) {
   if (JSON.stringify(a) !== JSON.stringify(b)) throw new Error(`${what}: ${JSON.stringify(a)} is not ${JSON.stringify(b)}`);
 }
 
-/** Asks whoever started the script (app.py) to do something with the server. */
-export const at = (control) => (what) => fetch(`${control}/${what}`).then((r) => { if (!r.ok) throw new Error(`the server could not ${what}`); });
+/** Asks whoever started the script (app.py) to do something with the server; what that one answers. */
+export const at = (control) => (what) => fetch(`${control}/${what}`).then((r) => {
+  if (!r.ok) throw new Error(`the server could not ${what}`);
+  return r.json();
+});

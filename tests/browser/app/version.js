@@ -1,6 +1,6 @@
 // version.js: what happens to open pages when the app at the server changes.   node app/version.js URL CONTROL, from version.py
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { PHONE, WAIT, bodies, bubble, go, hears, kept, launch, online, open, say, tab, whileAway } from "./people.js";
+import { PHONE, WAIT, bodies, bubble, go, hears, kept, launch, online, open, say, tab, until, whileAway } from "./people.js";
 import { at, same, series } from "./promises.js";
 
 const [, , url, control] = process.argv;
@@ -15,17 +15,17 @@ const loaded = (page) => page.evaluate(() => performance.getEntriesByType("resou
 const begins = (version) => version.find((f) => /\/app-[^/]*\.js$/.test(f));
 
 /** Looks for a new worker, as a page does when somebody comes back to it, until pages would begin with that version. */
-const takes = (page, version) => page.waitForFunction(async (script) => {
+const takes = (page, version) => until(page, async (script) => {
   await (await navigator.serviceWorker.ready).update().catch(() => undefined);
   return (await (await fetch("/")).text()).includes(script);
-}, begins(version), { ...WAIT, polling: 200 });
+}, begins(version));
 
 /** Until those versions are what a browser keeps, and no other. */
-const keeps = (page, versions) => page.waitForFunction(async (scripts) => {
+const keeps = (page, versions) => until(page, async (scripts) => {
   const all = await Promise.all((await caches.keys()).map((name) => caches.open(name)));
   const held = await Promise.all(scripts.map(async (s) => (await Promise.all(all.map((c) => c.match(s)))).some(Boolean)));
   return all.length === scripts.length && held.every(Boolean);
-}, versions.map(begins), { ...WAIT, polling: 200 });
+}, versions.map(begins));
 
 /** Looks until a new worker has been found; answers what became of it. The browser looks by itself too, and may have been first. */
 const fate = (page) => page.evaluate(async () => {

@@ -63,7 +63,7 @@ export const ko: Catalogue = {
 
   "settings.title": "설정", "settings.profile": "프로필", "settings.nick": "내 이름", "settings.about": "소개", "settings.picture": "사진 고르기", "settings.pictureRemove": "사진 지우기", "settings.save": "저장", "settings.saved": "저장했어요", "settings.failed": "하지 못했어요: {why}",
   "settings.look": "화면", "settings.language": "언어", "settings.theme": "테마", "settings.theme.system": "기기 설정에 따름", "settings.theme.light": "밝게", "settings.theme.dark": "어둡게", "settings.enterSends": "Enter로 보내기", "settings.enterSends.hint": "Shift+Enter로 줄을 바꿔요.",
-  "settings.notify": "알림", "settings.notify.on": "새 메시지를 알려 주세요", "settings.notify.denied": "브라우저가 막고 있어요. 이 페이지의 브라우저 설정에서 바꿀 수 있어요.",
+  "settings.notify": "알림", "settings.notify.on": "새 메시지를 알려 주세요", "settings.notify.tell": "보낸 사람과 내용 보이기", "settings.notify.tell.hint": "봉수를 닫아 두었을 때도 보여요. 끄면 그때는 메시지가 왔다는 것만 알려요.", "settings.notify.denied": "브라우저가 막고 있어요. 이 페이지의 브라우저 설정에서 바꿀 수 있어요.",
   "settings.password": "비밀번호 바꾸기", "settings.password.new": "새 비밀번호", "settings.password.again": "한 번 더", "settings.password.differ": "두 비밀번호가 달라요.", "settings.password.done": "비밀번호를 바꿨어요.",
   "login.passkey": "패스키로 로그인", "login.error.passkey": "이 패스키로 열 수 있는 계정이 없어요. 비밀번호나 다른 패스키를 써 주세요.",
   "methods.title": "패스키", "methods.about": "지문, 얼굴, 기기 잠금으로 로그인해요. 비밀번호도 그대로 쓸 수 있어서, 들어오는 길이 두 개라 더 안전해요.", "methods.add": "패스키 추가", "methods.added": "패스키를 추가했어요", "methods.unknown": "지금은 패스키를 볼 수 없어요.",

@@ -403,7 +403,7 @@ export class Engine {
     moderate: async (room: string, sid: string) => void (await this.ask("set", el(NS.moderate, "moderate", { id: sid }, el(NS.retract, "retract")), room)),
     search: (words: string) => this.search(words),
     inviteLink: () => this.inviteLink(),
-    pushOn: (endpoint: string, keys: Record<string, string>) => this.push.enable(endpoint, keys),
+    pushOn: (endpoint: string, keys: Record<string, string>, tell: boolean) => this.push.enable(endpoint, keys, tell),
     pushOff: () => this.push.disable(),
   };
 

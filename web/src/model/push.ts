@@ -21,10 +21,11 @@ export class Push {
     return key;
   }
 
-  async enable(endpoint: string, keys: Record<string, string>): Promise<void> {
+  /** `tell`: a push may name the sender and hold the text; else only that there is something. */
+  async enable(endpoint: string, keys: Record<string, string>, tell: boolean): Promise<void> {
     if (!this.host) throw new Error("unsupported");
-    await this.ask("set", el(NS.push, "enable", { jid: this.host, node: this.node }, el(NS.data, "x", { type: "submit" },
-      field("FORM_TYPE", NS.publishOptions), field("subscription", JSON.stringify({ endpoint, keys })))));
+    const form = el(NS.data, "x", { type: "submit" }, field("FORM_TYPE", NS.publishOptions), field("subscription", JSON.stringify({ endpoint, keys })));
+    await this.ask("set", el(NS.push, "enable", { jid: this.host, node: this.node }, form, ...(tell ? [el(OURS, "show", { sender: "true", body: "true" })] : [])));
   }
 
   async disable(): Promise<void> {

@@ -6,6 +6,7 @@ export interface Choices {
   theme?: "light" | "dark"; // none: the system's
   enterSends?: boolean;
   notify?: boolean;
+  tell?: boolean; // a push may name the sender and hold the text
 }
 
 const read = <T>(key: string, otherwise: T): T => {

@@ -1,5 +1,5 @@
 // Being told of messages when the page is not looked at, and when it is closed (Web Push). SPDX-License-Identifier: AGPL-3.0-or-later
-import { session } from "./state";
+import { choices, session } from "./state";
 
 const key = (base64url: string): Uint8Array<ArrayBuffer> => Uint8Array.from(atob(base64url.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
 
@@ -9,15 +9,19 @@ export async function noPush(): Promise<void> {
   await navigator.serviceWorker?.getRegistration().then((r) => r?.pushManager?.getSubscription()).then((p) => p?.unsubscribe()).catch(() => undefined);
 }
 
-/** True: the person allowed it. Push is added where the server and the browser have it. */
+/** Push, where the server and the browser have it. `tell`: it may name the sender and hold the text. Fails when the server did not take it. */
+export async function orderPush(tell: boolean): Promise<void> {
+  const registration = await navigator.serviceWorker?.getRegistration(), s = session.value, vapid = s?.live.value.can.push;
+  if (s?.live.value.line !== "online") throw new Error("lost");
+  if (!registration?.pushManager || !vapid) return;
+  const subscription = await registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key(vapid) }).catch(() => null);
+  const json = subscription?.toJSON();
+  if (json?.endpoint && json.keys) await s.do("pushOn", json.endpoint, json.keys, tell);
+}
+
+/** True: the person allowed it. */
 export async function notifications(): Promise<boolean> {
-  const registration = await navigator.serviceWorker?.getRegistration(), s = session.value;
   if (await Notification.requestPermission() !== "granted") return false;
-  const vapid = s?.live.value.can.push;
-  if (registration?.pushManager && vapid) {
-    const subscription = await registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key(vapid) }).catch(() => null);
-    const json = subscription?.toJSON();
-    if (json?.endpoint && json.keys) await s?.do("pushOn", json.endpoint, json.keys).catch(() => undefined);
-  }
+  await orderPush(Boolean(choices.value.tell)).catch(() => undefined);
   return true;
 }

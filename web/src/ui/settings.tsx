@@ -10,7 +10,7 @@ import { Methods } from "./methods";
 import { Face, Field, Header } from "./parts";
 import { pictureOf } from "./picture";
 import { PictureField } from "./profiles";
-import { noPush, notifications } from "./notify";
+import { noPush, notifications, orderPush } from "./notify";
 import { leave } from "./start";
 import { ask, askText, choices, choose, enterSends, isOnline, nameOf, session, tell, withLine } from "./state";
 
@@ -60,6 +60,10 @@ function Notify() {
         setDenied(globalThis.Notification?.permission === "denied");
         choose({ notify: on });
       }} />{t("settings.notify.on")}</label>
+      <label class="check"><input type="checkbox" checked={Boolean(choices.value.tell)} disabled={!choices.value.notify} onChange={(e) => {
+        const box = e.currentTarget, tell = box.checked;
+        void withLine(orderPush(tell).then(() => choose({ tell }))).finally(() => { box.checked = Boolean(choices.value.tell); });
+      }} />{t("settings.notify.tell")}</label><small>{t("settings.notify.tell.hint")}</small>
       {denied && <p class="error">{t("settings.notify.denied")}</p>}
     </section>
   );

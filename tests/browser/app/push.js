@@ -1,0 +1,117 @@
+// push.js: what the app's service worker makes of pushes.   node app/push.js URL CONTROL, from push.py, which tells what is real
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { WAIT, bubble, go, launch, logIn, online, open, say, tab, until } from "./people.js";
+import { at, same, series } from "./promises.js";
+
+const [, , url, control] = process.argv;
+const jid = (name) => `${name}@town.example`, server = at(control), browser = await launch();
+const { promise, end } = series("push", browser, { mend: () => server("start") });
+const subscription = await server("subscription");
+let alice, bob, context, worker, chromium, registrationId;
+
+/** A browser with a push service. */
+async function withPush(context) {
+  await context.addInitScript((given) => {
+    let now = null;
+    const made = (options) => ({ endpoint: given.endpoint, options, toJSON: () => given, unsubscribe: async () => { now = null; return true; } });
+    PushManager.prototype.subscribe = async (options) => (now = made(options));
+    PushManager.prototype.getSubscription = async () => now;
+  }, subscription);
+}
+
+/** Chromium gets the payload as from its push service. */
+const deliver = (payload) => chromium.send("ServiceWorker.deliverPushMessage", { origin: new URL(url).origin, registrationId, data: JSON.stringify(payload) });
+
+/** The notifications, once there are so many. */
+const untilShown = (count) => until(worker, (count) => registration.getNotifications().then((all) => all.length === count && all.map((n) => ({ title: n.title, body: n.body, data: n.data }))), count);
+
+/** A click on the one that is shown; answers what the worker wanted opened. */
+const click = () => worker.evaluate(async () => {
+  const asked = [];
+  WindowClient.prototype.focus = async function () { asked.push("focus"); return this; };
+  Clients.prototype.openWindow = async (where) => { asked.push(where); return null; };
+  const [notification] = await registration.getNotifications();
+  const event = new NotificationEvent("notificationclick", { notification });
+  const work = [];
+  event.waitUntil = (p) => work.push(p);
+  self.dispatchEvent(event);
+  await Promise.all(work);
+  return asked;
+});
+
+await promise("somebody allows notifications, and the app subscribes with the server's key", async () => {
+  bob = await online(browser, url, "bob", "pass-bob");
+  context = await browser.newContext({ locale: "en-US", permissions: ["notifications"] });
+  await withPush(context);
+  chromium = await context.newCDPSession(await context.newPage()); // an empty page: the app's own can be closed
+  chromium.on("ServiceWorker.workerRegistrationUpdated", ({ registrations }) => { registrationId = registrations.find((r) => r.scopeURL === url && !r.isDeleted)?.registrationId ?? registrationId; });
+  await chromium.send("ServiceWorker.enable");
+  alice = await tab(context, url);
+  await logIn(alice, "alice", "pass-alice");
+  await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+  await alice.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+  worker = context.serviceWorkers()[0] ?? await context.waitForEvent("serviceworker", WAIT);
+  await go(alice, "settings");
+  await alice.click('label:has-text("Tell me about new messages") input');
+  const key = await until(alice, async () => (await (await navigator.serviceWorker.ready).pushManager.getSubscription())?.options.applicationServerKey.length);
+  same(key, 65, "the bytes of the server's key");
+  await alice.waitForFunction(() => JSON.parse(localStorage.getItem("bongsu.choices") ?? "{}").notify, null, WAIT);
+});
+
+await promise("the app is closed: a message wakes the worker, which says that there is one and no word more", async () => {
+  await alice.close();
+  await open(bob, jid("alice"));
+  await say(bob, "the key is under the mat");
+  const payload = await server("next");
+  same(payload, { count: 1, kind: "message", v: 1 }, "what the server told");
+  await deliver(payload);
+  same(await untilShown(1), [{ title: "Bongsu", body: "You have a new message", data: {} }], "what is shown");
+  same(await click(), ["/"], "what a click opens");
+  await untilShown(0);
+});
+
+await promise("whoever allows it sees who wrote, and what; a click opens that chat", async () => {
+  alice = await tab(context, url);
+  await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+  await go(alice, "settings");
+  await alice.click('label:has-text("Show who wrote") input');
+  await alice.waitForFunction(() => JSON.parse(localStorage.getItem("bongsu.choices")).tell, null, WAIT);
+  await alice.close();
+  await say(bob, "그럼 열쇠는 <화분> 아래에");
+  const payload = await server("next");
+  same([payload.from, payload.body], [jid("bob"), "그럼 열쇠는 <화분> 아래에"], "what the server told");
+  await deliver(payload);
+  same(await untilShown(1), [{ title: "bob", body: "그럼 열쇠는 <화분> 아래에", data: { chat: jid("bob") } }], "what is shown");
+  const [where] = await click();
+  alice = await tab(context, new URL(where, url).href);
+  await alice.waitForSelector(bubble("그럼 열쇠는 <화분> 아래에", ".theirs"), WAIT);
+  await alice.waitForSelector(bubble("the key is under the mat", ".theirs"), WAIT);
+});
+
+await promise("with the app open elsewhere, a click brings it to the front, at that chat", async () => {
+  await go(alice, "settings");
+  const focus = await context.newCDPSession(alice);
+  await focus.send("Emulation.setFocusEmulationEnabled", { enabled: false }); // else every page is looked at
+  await chromium.send("Page.bringToFront");
+  await deliver({ v: 1, kind: "message", count: 2, from: jid("bob") });
+  same(await untilShown(1), [{ title: "bob", body: "2 new messages", data: { chat: jid("bob") } }], "what is shown");
+  same(await click(), ["focus"], "what a click does");
+  await alice.waitForSelector(`.conversation[data-chat="${jid("bob")}"]`, WAIT);
+});
+
+await promise("what is no payload of ours is told as a message, and what is switched off wakes nobody", async () => {
+  await chromium.send("ServiceWorker.deliverPushMessage", { origin: new URL(url).origin, registrationId, data: "{" });
+  same((await untilShown(1))[0].body, "You have a new message", "what is shown");
+  same(await click(), ["focus"], "what a click does");
+  await go(alice, "settings");
+  await alice.click('label:has-text("Tell me about new messages") input');
+  await until(alice, async () => !(await (await navigator.serviceWorker.ready).pushManager.getSubscription()));
+  await alice.waitForFunction(() => !JSON.parse(localStorage.getItem("bongsu.choices")).notify, null, WAIT);
+  const before = await server("count");
+  await alice.close();
+  await say(bob, "nobody is told");
+  await bob.waitForSelector('.message.mine[data-state=sent]:has-text("nobody is told")', WAIT);
+  await bob.waitForTimeout(1500);
+  same(await server("count"), before, "pushes after it was switched off");
+});
+await end();

@@ -1,0 +1,120 @@
+// sites.js: three people at three sites, one of which is cut off.   node app/sites.js URLS KEYS CONTROL, from sites.py
+// SPDX-License-Identifier: AGPL-3.0-or-later
+import { WAIT, bodies, bubble, kept, launch, online, open, say, whileAway } from "./people.js";
+import { at, same, series } from "./promises.js";
+
+const [, , urls, keys, control] = process.argv;
+const LONG = { timeout: 60000 }, jid = (name) => `${name}@town.example`, sites = at(control);
+const browser = await launch(`--ignore-certificate-errors-spki-list=${keys}`);
+const { promise, end } = series("sites", browser, { mend: async () => { await sites("heal"); await sites("join"); } });
+const NAMES = ["alice", "bob", "carol"], people = {};
+const told = { alice: [], bob: [], carol: [] }; // what each has written to the next one, in order
+const next = { alice: "bob", bob: "carol", carol: "alice" };
+
+const siteOf = (page) => page.evaluate(() => JSON.parse(localStorage.getItem("bongsu.account")).site);
+const line = (page, state) => page.waitForSelector(`[data-line=${state}]`, { ...LONG, state: "attached" });
+
+/** Notes every state of the line, and every moment in which a list was empty. */
+const note = (page) => page.evaluate(() => {
+  const seen = globalThis.seen = { lines: [], empty: 0 };
+  const look = () => {
+    const now = document.querySelector(".status")?.dataset.line;
+    if (now && now !== seen.lines.at(-1)) seen.lines.push(now);
+    if (!document.querySelector(".pane .row") || document.querySelector(".pane .empty")) seen.empty++;
+  };
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["data-line"] });
+  look();
+});
+const noted = (page) => page.evaluate(() => globalThis.seen);
+
+async function tell(name, words) {
+  told[name].push(words);
+  await say(people[name], words);
+}
+
+/** Everybody has been told all of it, once and in order; each then has the chat open that they write in. */
+async function allArrived() {
+  for (const name of NAMES) {
+    const to = people[next[name]];
+    await open(to, jid(name));
+    await to.waitForSelector(bubble(told[name].at(-1), ".theirs"), LONG);
+    same((await bodies(to, ".theirs")).filter((b) => b.startsWith(`${name} `)), told[name], `what ${next[name]} has of ${name}`);
+  }
+  for (const name of NAMES) {
+    await open(people[name], jid(next[name]));
+    await people[name].waitForSelector(bubble(told[name].at(-1), ".mine"), WAIT);
+    await people[name].waitForSelector(".message.mine[data-state=waiting]", { ...LONG, state: "detached" });
+    same((await bodies(people[name], ".mine")), told[name], `what ${name} has written`);
+  }
+}
+
+await promise("each opens the app at their own site, and they chat", async () => {
+  for (const [n, name] of NAMES.entries()) {
+    people[name] = await online(browser, urls.split(",")[n], name, `secret-${name}`);
+    same(new URL(await siteOf(people[name])).hostname, new URL(urls.split(",")[n]).hostname, `the site of ${name}`);
+  }
+  for (const name of NAMES) await open(people[name], jid(next[name]));
+  for (const name of NAMES) await tell(name, `${name} before`);
+  await allArrived();
+  for (const p of Object.values(people)) await p.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+});
+
+await promise("the site of one is cut while they type: they go on at another by themselves, and nobody else is dropped", async () => {
+  for (const name of NAMES) await note(people[name]);
+  await whileAway(async () => {
+    const { alice, bob, carol } = people;
+    const was = await siteOf(alice);
+    await alice.locator("textarea").pressSequentially("alice in the mid");
+    await sites("cut");
+    await alice.locator("textarea").pressSequentially("dle of it");
+    told.alice.push("alice in the middle of it");
+    await alice.keyboard.press("Enter");
+    for (let n = 0; n < 5; n++) for (const name of NAMES) await tell(name, `${name} during ${n}`);
+    await carol.waitForSelector('.row:has-text("bob during 4")', LONG);
+    await alice.waitForFunction((site) => JSON.parse(localStorage.getItem("bongsu.account")).site !== site, was, LONG);
+    await line(alice, "online");
+    await allArrived();
+    await alice.waitForSelector(".status.away", { ...LONG, state: "detached" });
+    const [a, b, c] = [await noted(alice), await noted(bob), await noted(carol)];
+    if (!a.lines.includes("offline") || a.lines.at(-1) !== "online") throw new Error(`the line of alice: ${a.lines}`);
+    same([b.lines, c.lines], [["online"], ["online"]], "the lines of those whose sites are there");
+    same([a.empty, b.empty, c.empty], [0, 0, 0], "moments with an empty list");
+  });
+});
+
+await promise("the app begins again while its own site is cut off", async () => {
+  await whileAway(async () => {
+    const { alice } = people;
+    await alice.reload();
+    await alice.waitForSelector(bubble("alice during 4", ".mine"), WAIT);
+    await line(alice, "online");
+    await tell("alice", "alice from elsewhere");
+    await kept(alice, "alice from elsewhere");
+    await allArrived();
+  });
+});
+
+await promise("when nobody can reach any site, one calm line says so, and goes again", async () => {
+  await whileAway(async () => {
+    await sites("part");
+    for (const name of NAMES) await tell(name, `${name} into the dark`);
+    for (const name of NAMES) await people[name].waitForSelector(".status.away", { ...LONG, state: "attached" });
+    for (const name of NAMES) await people[name].waitForSelector(".message.mine[data-state=waiting]", LONG);
+    await sites("join");
+    for (const name of NAMES) await people[name].waitForSelector(".status.away", { ...LONG, state: "detached" });
+    await allArrived();
+  });
+});
+
+await promise("when the site is back, everybody has the same as before, and it is at home again for who begins there", async () => {
+  await sites("heal");
+  await sites("healthy");
+  for (const name of NAMES) await tell(name, `${name} after`);
+  await allArrived();
+  const fresh = await online(browser, urls.split(",")[0], "bob", "secret-bob");
+  same(new URL(await siteOf(fresh)).hostname, new URL(urls.split(",")[0]).hostname, "the site of a new device");
+  await open(fresh, jid("alice"));
+  await fresh.waitForSelector(bubble("alice after", ".theirs"), LONG);
+  same((await bodies(fresh, ".theirs")).filter((b) => b.startsWith("alice ")), told.alice, "what a new device at that site has");
+});
+await end();
