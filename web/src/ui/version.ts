@@ -7,8 +7,9 @@ const HOUR_MS = 3600000;
 
 /** Asks what a page would begin with now: the worker, or the server where there is none. */
 export async function compare(): Promise<void> {
-  const answer = import.meta.env.DEV ? null : await fetch("/", { cache: "no-cache" }).catch(() => null);
-  if (answer?.ok && !(await answer.text()).includes(own)) updateReady.value = () => location.reload();
+  if (import.meta.env.DEV) return;
+  const page = await fetch("/", { cache: "no-cache" }).then((r) => (r.ok ? r.text() : own)).catch(() => own); // what cannot be asked is no news
+  if (!page.includes(own)) updateReady.value = () => location.reload();
 }
 
 /** When somebody comes back to the page; and now and then, for a page that is never left. */
