@@ -40,8 +40,8 @@ struct fast_token {
     int64_t  expires_us, seen_us;
     uint64_t last_count;
 };
-/* Fills both slots, whether or not the user exists. OK, ERR_IO … */
-enum err fast_load(struct db_conn *c, struct str user, struct str agent, struct fast_token slots[2]);
+/* Fills both slots, whether or not the user exists; *disabled is the account's, if there is a token. OK, ERR_IO … */
+enum err fast_load(struct db_conn *c, struct str user, struct str agent, struct fast_token slots[2], bool *disabled);
 
 /* What a log-in does to its client's tokens, in one step on the writer. */
 struct fast_change {
@@ -49,12 +49,12 @@ struct fast_change {
     struct str used;                    /* the token that logged in; empty: a password did */
     uint64_t   count;                   /* replay counter, 0: none was sent */
     bool       invalidate;
-    bool       quiet;                   /* only when it was seen: nobody waits for that */
+    bool       quiet;                   /* only which one is used now, and when: nobody waits for that */
     struct str issue;                   /* mechanism of a new token; empty: none */
     char       secret[FAST_TOKEN_CHARS + 1];    /* the new one */
     int64_t    now_us, expires_us;
 };
-/* ERR_DENIED: the used token has ended or the counter was used meanwhile, or the account is gone. */
+/* ERR_DENIED: the used token has ended or the counter was used meanwhile, or the account is gone; a quiet one changes nothing then. */
 enum err fast_apply(struct db_conn *c, const struct fast_change *f);
 
 /* The clients of a user that have a token which has not expired; at most FAST_AGENTS_MAX. Texts are borrowed until `fn` returns. */

@@ -39,8 +39,17 @@ static enum sasl_next challenge(struct sasl_exchange *x, struct sasl_answer *out
     return SASL_NEXT_ANSWER;
 }
 
-/* The proof was right. Only now may the account's state show; it is read
- * again because it may have changed since the challenge. */
+/* The proof was right. Only now may the account's state show. */
+static enum sasl_next succeed_if(struct sasl_exchange *x, bool disabled, struct sasl_answer *out, struct str data)
+{
+    if (disabled)
+        return fail(x, out, SASL_ACCOUNT_DISABLED);
+    x->stage = SASL_ENDED;
+    *out = (struct sasl_answer){ .state = SASL_SUCCESS, .data = data, .user = str_of(x->user) };
+    return SASL_NEXT_ANSWER;
+}
+
+/* The state is read again because it may have changed since the challenge. */
 static enum sasl_next succeed(struct sasl_exchange *x, const struct sasl_env *env, struct sasl_answer *out, struct str data)
 {
     bool     disabled;
@@ -48,11 +57,7 @@ static enum sasl_next succeed(struct sasl_exchange *x, const struct sasl_env *en
 
     if (e)
         return fail(x, out, e == ERR_NOT_FOUND ? SASL_NOT_AUTHORIZED : SASL_TEMPORARY_AUTH_FAILURE);
-    if (disabled)
-        return fail(x, out, SASL_ACCOUNT_DISABLED);
-    x->stage = SASL_ENDED;
-    *out = (struct sasl_answer){ .state = SASL_SUCCESS, .data = data, .user = str_of(x->user) };
-    return SASL_NEXT_ANSWER;
+    return succeed_if(x, disabled, out, data);
 }
 
 /* ---- parts that mechanisms share ---- */
@@ -279,13 +284,13 @@ static enum sasl_next fast_feed(struct sasl_exchange *x, const struct sasl_env *
     struct fast_token   slots[2];
     enum sasl_failure   why = fast_parse(in, &m);
     uint8_t             reply[FAST_HASH_BYTES];
-    bool                opens_new, opens_current;
+    bool                opens_new, opens_current, disabled = false;
 
     if (!why)
         why = take_user(x, a, m.user);
     if (!why && ((binding != BINDING_NONE && !data.len) || !x->agent[0]))
         why = SASL_NOT_AUTHORIZED;
-    if (!why && fast_load(env->conn, str_of(x->user), str_of(x->agent), slots))
+    if (!why && fast_load(env->conn, str_of(x->user), str_of(x->agent), slots, &disabled))
         why = SASL_TEMPORARY_AUTH_FAILURE;
     if (why)
         return fail(x, out, why);
@@ -297,7 +302,7 @@ static enum sasl_next fast_feed(struct sasl_exchange *x, const struct sasl_env *
     if (why)
         return fail(x, out, why);
     fast_hash(str_of(x->used), "Responder", data, reply);
-    return succeed(x, env, out, arena_str(a, str_make((char *)reply, sizeof reply)));
+    return succeed_if(x, disabled, out, arena_str(a, str_make((char *)reply, sizeof reply)));
 }
 
 bool sasl_change(const struct sasl_exchange *x, const struct sasl_env *env, int64_t now_us, struct fast_change *out,
@@ -323,8 +328,10 @@ bool sasl_change(const struct sasl_exchange *x, const struct sasl_env *env, int6
     if (out->issue.len)
         random_token(out->secret, FAST_TOKEN_CHARS);
     *must = out->count > 0 || out->invalidate;
-    out->quiet = !*must && !out->issue.len && !x->used_new;
-    return !out->quiet || (token && now_us - x->used_seen_us > FAST_SEEN_US);
+    out->quiet = token && !*must && !out->issue.len;
+    if (!out->quiet)
+        return *must || out->issue.len;
+    return x->used_new || now_us - x->used_seen_us > FAST_SEEN_US;
 }
 
 /* ---- the table ---- */

@@ -489,6 +489,7 @@ static void clients_with_tokens_are_bounded(struct test *t)
     struct fast_change ch = { .user = STR("alice"), .issue = STR("HT-SHA-256-NONE") };
     struct fast_token slots[2];
     struct fixture f;
+    bool disabled;
 
     if (!setup(t, &f))
         return;
@@ -499,9 +500,9 @@ static void clients_with_tokens_are_bounded(struct test *t)
         random_token(ch.secret, FAST_TOKEN_CHARS);
         CHECK_OK(t, fast_apply(f.c, &ch));
     }
-    CHECK_OK(t, fast_load(f.c, STR("alice"), STR("agent 2"), slots));
+    CHECK_OK(t, fast_load(f.c, STR("alice"), STR("agent 2"), slots, &disabled));
     CHECK(t, !slots[FAST_NEW].there);
-    CHECK_OK(t, fast_load(f.c, STR("alice"), STR("agent 3"), slots));
+    CHECK_OK(t, fast_load(f.c, STR("alice"), STR("agent 3"), slots, &disabled));
     CHECK(t, slots[FAST_NEW].there);
     teardown(&f);
 }
