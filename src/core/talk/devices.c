@@ -19,6 +19,7 @@ const struct db_migration devices_migrations[] = {
       "CREATE TABLE node(id INTEGER PRIMARY KEY, beat INTEGER NOT NULL);" },
     { 2, "device", "ALTER TABLE device ADD COLUMN since INTEGER NOT NULL DEFAULT 0;" },
     { 3, "device", "ALTER TABLE device ADD COLUMN agent INTEGER NOT NULL DEFAULT 0;" },
+    { 4, "device", "ALTER TABLE node ADD COLUMN place INTEGER NOT NULL DEFAULT 0;" },      /* all before it had come there at the last beat */
     { 0 },
 };
 
@@ -39,6 +40,19 @@ static struct db_sql aside_behind = {
     " WHERE l.owner = ?1 AND l.id > ?2 AND m.recipient = ?1"
     " AND NOT EXISTS (SELECT 1 FROM device WHERE owner = ?1 AND reach <> 0 AND since < l.id)"
     " ON CONFLICT DO NOTHING" };
+
+/* What the devices of a worker that died may not have been given any more: behind its last known place, where no other device was.
+ * A stream that can be resumed has its own place, and is asked for (xep0198_move.c). */
+static struct db_sql node_aside = {
+    "INSERT INTO offline(owner, id) SELECT DISTINCT l.owner, l.id FROM node n JOIN device d ON d.node = n.id"
+    " JOIN log l ON l.owner = d.owner AND l.id > n.place AND l.id > d.since JOIN message m ON m.id = l.id AND m.recipient = l.owner"
+    " WHERE n.id = ?1 AND n.beat = ?2 AND n.place > 0 AND d.reach <> 0"
+    " AND NOT EXISTS (SELECT 1 FROM stream s JOIN person p ON p.user = s.user"
+    " WHERE p.id = d.owner AND s.node = ?1 AND s.resource = d.resource)"
+    " AND NOT EXISTS (SELECT 1 FROM device o WHERE o.owner = d.owner AND o.node <> ?1 AND o.reach <> 0 AND o.since < l.id)"
+    " ORDER BY l.id ON CONFLICT DO NOTHING RETURNING id" };
+static struct db_sql aside_select = {
+    "SELECT DISTINCT p.user FROM offline o JOIN person p ON p.id = o.owner WHERE o.id >= ?1 LIMIT ?2" };
 
 /* ---- what others have ---- */
 
@@ -278,10 +292,63 @@ void devices_announce_all(struct talk *t)
 
 /* ---- a worker is gone ---- */
 
+enum { BEREAVED_MAX = 4096 };       /* told at once; the others look when they come again */
+
 struct node_op {
     struct change change;
-    int64_t       node, beat;
+    int64_t       node, beat, aside, asides;    /* the first message that was put aside, and how many were */
 };
+
+/* Whose messages were put aside: those who are at another worker by now look. */
+struct bereaved {
+    struct db_read read;
+    struct talk   *talk;
+    int64_t        from;
+    int            count;
+    struct arena   arena;
+    struct str     names[BEREAVED_MAX];
+};
+
+static enum err bereaved_read(struct db_conn *c, struct db_read *self)
+{
+    struct bereaved *b = (struct bereaved *)self;
+    struct db_stmt  *s = db_prepare(c, &aside_select);
+    enum err         e;
+
+    db_bind_i64(s, 1, b->from);
+    db_bind_i64(s, 2, BEREAVED_MAX);
+    while ((e = db_step(s)) == OK && b->count < BEREAVED_MAX)
+        b->names[b->count++] = arena_str(&b->arena, db_text(s, 0));
+    db_done(s);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static void bereaved_told(struct db_read *self, enum err e)
+{
+    struct bereaved *b = (struct bereaved *)self;
+
+    for (int i = 0; !e && i < b->count; i++) {
+        struct person *p = strmap_get(&b->talk->persons, b->names[i]);
+
+        if (p)
+            offline_stored(p);
+        event_send(b->talk, &(struct event){ .kind = EVENT_DEVICE, .local = b->names[i], .flags = EVENT_GONE | EVENT_ASIDE });
+    }
+    arena_done(&b->arena);
+    free(b);
+}
+
+static void tell_bereaved(struct talk *t, int64_t from)
+{
+    struct bereaved *b = NEW(struct bereaved);
+
+    b->read = (struct db_read){ .work = bereaved_read, .done = bereaved_told, .class = DB_READ_URGENT };
+    b->talk = t;
+    b->from = from;
+    arena_init(&b->arena);
+    if (db_read_start(t->db, &b->read) != OK)
+        bereaved_told(&b->read, ERR_LIMIT);     /* it waits for their next coming */
+}
 
 static enum err node_apply(struct db_conn *c, struct change *ch)
 {
@@ -289,15 +356,19 @@ static enum err node_apply(struct db_conn *c, struct change *ch)
     enum err        e = archive_order_take(c, &ch->talk->order);
 
     if (!e)
+        e = db_run_later(c, &node_aside, &o->aside, 1, &o->asides, "ii", o->node, o->beat);
+    if (!e)
         e = db_run(c, &node_delete, "ii", o->node, o->beat);
     return e ? e : db_run(c, &beat_delete, "ii", o->node, o->beat);
 }
 
 static void node_done(struct talk *t, struct change *ch, enum err e)
 {
-    (void)t;
-    (void)e;    /* another worker does the same */
-    free(ch);
+    struct node_op *o = (struct node_op *)ch;
+
+    if (!e && o->asides)        /* else another worker has done the same */
+        tell_bereaved(t, o->aside);
+    free(o);
 }
 
 void devices_node_died(struct talk *t, int64_t node)

@@ -5,7 +5,8 @@
  *
  * A message is put aside for later (table offline) in its own transaction, if no row of its recipient says `reach`. Both take the
  * lock of the log's order, so for each message it is decided: before the device came, or after. When one leaves, what came for it
- * alone since it was last heard of is put aside, and those who came meanwhile look at what waits.
+ * alone since it was last heard of is put aside, and those who came meanwhile look at what waits. When a worker dies, that is what lies
+ * behind its last beat: table node has how far it had the log then.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "talk/nodes.h"

@@ -566,16 +566,16 @@ static void node_died(struct nodes *n, struct node *o, const char *how)
 
 struct beat_op {
     struct change change;
-    int64_t       started_ms;
+    int64_t       started_ms, place;
 };
 
 static struct db_sql beat_write = {
-    "INSERT INTO node(id, beat) VALUES (?1, 1) ON CONFLICT(id) DO UPDATE SET beat = node.beat + 1" };
+    "INSERT INTO node(id, beat, place) VALUES (?1, 1, ?2) ON CONFLICT(id) DO UPDATE SET beat = node.beat + 1, place = excluded.place" };
 static struct db_sql beat_read = { "SELECT beat FROM node WHERE id = ?1" };
 
 static enum err heart_apply(struct db_conn *c, struct change *ch)
 {
-    return db_run(c, &beat_write, "i", ch->talk->node);
+    return db_run(c, &beat_write, "ii", ch->talk->node, ((struct beat_op *)ch)->place);
 }
 
 static void heart_done(struct talk *t, struct change *ch, enum err e)
@@ -603,6 +603,7 @@ static void heart(struct nodes *n, int64_t now)
     o->change.apply = heart_apply;
     o->change.done = heart_done;
     o->started_ms = now;
+    o->place = n->calm;
     if (session_change(NULL, n->talk, &o->change) == OK)
         n->heart_ms = n->hearted_ms = now;
     else

@@ -74,8 +74,8 @@ void     db_done(struct db_stmt *s);                                /* after the
 enum err db_run(struct db_conn *c, struct db_sql *sql, const char *types, ...);
 /* As db_run, but leaves the first row ready: read it, then db_done. ERR_NOT_FOUND if none. */
 enum err db_get(struct db_conn *c, struct db_stmt **out, struct db_sql *sql, const char *types, ...);
-/* As db_run for a statement that gives at most one row of numbers (a RETURNING, a SELECT). They are in `out` before `done` of
- * the operation is called (NULL reads as 0), and *rows says whether there was a row. For an apply: on PostgreSQL the statement
+/* As db_run for a statement that gives rows of numbers (a RETURNING, a SELECT). Those of the first are in `out` before `done` of
+ * the operation is called (NULL reads as 0), and *rows says how many there were. For an apply: on PostgreSQL the statement
  * travels with its batch and costs no round trip, so apply itself must not look at them. `out` lies in the operation. */
 enum err db_run_later(struct db_conn *c, struct db_sql *sql, int64_t *out, int out_count, int64_t *rows, const char *types, ...);
 /* Many questions whose answers do not depend on each other, within one read (db_read_start): ask them once in rehearsal, where no
