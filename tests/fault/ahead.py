@@ -17,7 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
-from trials import Failure, check                                           # noqa: E402
+from trials import alone, check                                             # noqa: E402
 
 FRIENDS = ("alice", "carol")
 PAUSE_S, STALL_S, CALM_S = 0.02, 0.4, 0.3
@@ -105,26 +105,19 @@ async def play(server, stalls):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--stalls", type=int, default=12)
-    options = parser.parse_args()
-    if not os.environ.get("BONGSU_TEST_POSTGRESQL") or servers.BongsuThree.missing():
-        print(f"skip   {servers.BongsuThree.missing() or 'no PostgreSQL: tools/with-postgres'}\n0 passed, 0 failed, 1 skipped")
-        return 77
-    server = servers.BongsuThree()
-    try:
+    stalls = parser.parse_args().stalls
+
+    def prepare(server):
         for node in server.nodes:
             node.environment = lambda: FAULTS
-        server.add_users({name: f"secret-{name}" for name in (*FRIENDS, "bob")})
-        server.start()
-        sent, repeats = asyncio.run(play(server, options.stalls))
+
+    def prove(server):
+        sent, repeats = asyncio.run(play(server, stalls))
         ahead = int(sum(node.metric("bongsu_talk_messages_ahead_total") for node in server.nodes))
         check(ahead, "nothing went ahead")
-        print(f"ok     {2 * sent} messages through {options.stalls} stalls, {ahead} of them ahead; {repeats} came again, under the same id\n1 passed, 0 failed, 0 skipped")
-    except Failure as e:
-        print(f"not ok {e}\n0 passed, 1 failed, 0 skipped")
-        return 1
-    finally:
-        server.remove()
-    return 0
+        return f"{2 * sent} messages through {stalls} stalls, {ahead} of them ahead; {repeats} came again, under the same id"
+
+    return alone(servers.BongsuThree, (*FRIENDS, "bob"), prove, prepare)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
-from trials import Failure, check                                           # noqa: E402
+from trials import Failure, alone, check                                    # noqa: E402
 
 STEPS = 40              # distances: 0 to 0.5 ms
 
@@ -50,20 +50,13 @@ async def play(server, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=1000)
-    options = parser.parse_args()
-    server = servers.Bongsu()
-    try:
-        server.add_users({"alice": "secret-alice", "bob": "secret-bob"})
-        server.start()
-        asyncio.run(play(server, options.rounds))
-        print(f"ok     {options.rounds} arrivals, each with a message on its way")
-        print("1 passed, 0 failed, 0 skipped")
-    except Failure as e:
-        print(f"not ok {e}\n{server.tail()[-1500:]}")
-        print("0 passed, 1 failed, 0 skipped")
-        return 1
-    finally:
-        server.remove()
+    rounds = parser.parse_args().rounds
+
+    def prove(server):
+        asyncio.run(play(server, rounds))
+        return f"{rounds} arrivals, each with a message on its way"
+
+    return alone(servers.Bongsu, ("alice", "bob"), prove)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
-from trials import Failure, check                                           # noqa: E402
+from trials import alone, check                                             # noqa: E402
 
 MESSAGES, PAUSE_S, PATIENCE_S = 10, 0.2, 60
 
@@ -90,25 +90,18 @@ async def play(server, number):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=1)
-    options = parser.parse_args()
-    if not os.environ.get("BONGSU_TEST_POSTGRESQL") or servers.BongsuThree.missing():
-        print(f"skip   {servers.BongsuThree.missing() or 'no PostgreSQL: tools/with-postgres'}\n0 passed, 0 failed, 1 skipped")
-        return 77
-    server = servers.BongsuThree()
-    try:
+    rounds = parser.parse_args().rounds
+
+    def prepare(server):
         for node in server.nodes:
             node.ca = server.ca
-        server.add_users({name: f"secret-{name}" for name in ("alice", "bob", "carol")})
-        server.start()
-        for number in range(options.rounds):
+
+    def prove(server):
+        for number in range(rounds):
             asyncio.run(play(server, number))
-        print(f"ok     {options.rounds} messengers killed, {2 * MESSAGES * options.rounds} messages waited or came\n1 passed, 0 failed, 0 skipped")
-    except Failure as e:
-        print(f"not ok {e}\n0 passed, 1 failed, 0 skipped")
-        return 1
-    finally:
-        server.remove()
-    return 0
+        return f"{rounds} messengers killed, {2 * MESSAGES * rounds} messages waited or came"
+
+    return alone(servers.BongsuThree, ("alice", "bob", "carol"), prove, prepare)
 
 
 if __name__ == "__main__":

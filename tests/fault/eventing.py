@@ -15,12 +15,12 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
 from profiles import NICK, answer_caps, appear, befriend, fence, must, publish      # noqa: E402
-from trials import Failure, check                                           # noqa: E402
+from trials import alone, check                                             # noqa: E402
 
 
 async def log_in(server, node, name):
     node.ca = server.ca
-    s = await xmpp.log_in(node, name, "secret", "home", "tls")
+    s = await xmpp.log_in(node, name, f"secret-{name}", "home", "tls")
     s.bare = f"{name}@{server.domain}"
     return s
 
@@ -57,22 +57,11 @@ async def play(server):
 
 
 def main():
-    why = servers.SERVERS["bongsu-three"].missing()
-    if why:
-        print(f"skip  {why}\n0 passed, 0 failed, 1 skipped")
-        return 77
-    server = servers.make("bongsu-three")
-    try:
-        server.add_users({n: "secret" for n in ("alice", "bob")})
-        server.start()
+    def prove(server):
         asyncio.run(play(server))
-        print("ok    what is published while messengers do not hear each other comes when they do again\n1 passed, 0 failed, 0 skipped")
-    except Failure as e:
-        print(f"FAIL  {e}\n{server.tail()[-1500:]}\n0 passed, 1 failed, 0 skipped")
-        return 1
-    finally:
-        server.remove()
-    return 0
+        return "what is published while messengers do not hear each other comes when they do again"
+
+    return alone(servers.BongsuThree, ("alice", "bob"), prove)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
-from trials import Failure, check                                           # noqa: E402
+from trials import Failure, alone, check                                    # noqa: E402
 
 STEPS = 10              # distances: 0 to 5 ms
 
@@ -70,21 +70,13 @@ async def play(server, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=150)
-    options = parser.parse_args()
-    if not os.environ.get("BONGSU_TEST_POSTGRESQL") or servers.BongsuThree.missing():
-        print(f"skip   {servers.BongsuThree.missing() or 'no PostgreSQL: tools/with-postgres'}\n0 passed, 0 failed, 1 skipped")
-        return 77
-    server = servers.BongsuThree()
-    try:
-        server.add_users({"alice": "secret-alice", "bob": "secret-bob"})
-        server.start()
-        waited, twice = asyncio.run(play(server, options.rounds))
-        print(f"ok     {options.rounds} departures, each with a message on its way: {waited} waited, the others came yet; {twice} came twice\n1 passed, 0 failed, 0 skipped")
-    except Failure as e:
-        print(f"not ok {e}\n0 passed, 1 failed, 0 skipped")
-        return 1
-    finally:
-        server.remove()
+    rounds = parser.parse_args().rounds
+
+    def prove(server):
+        waited, twice = asyncio.run(play(server, rounds))
+        return f"{rounds} departures, each with a message on its way: {waited} waited, the others came yet; {twice} came twice"
+
+    return alone(servers.BongsuThree, ("alice", "bob"), prove)
 
 
 if __name__ == "__main__":

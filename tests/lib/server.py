@@ -429,7 +429,7 @@ class BongsuThree(BongsuPostgreSQL):
 
     @classmethod
     def missing(cls):
-        return None if shutil.which("nats-server") else "the package nats-server is not installed"
+        return super().missing() if shutil.which("nats-server") else "the package nats-server is not installed"
 
     class Node(Bongsu):
         def __init__(self, extra, crt, key):

@@ -6,6 +6,10 @@
         check(server.name == "town", server.name)
 
     failed = play([name_is_kept], server)
+
+Or one proof that has a server to itself, and tells what it counted:
+
+    sys.exit(alone(servers.Bongsu, ("alice", "bob"), lambda server: f"{asyncio.run(write(server))} messages came"))
 """
 import sys
 import traceback
@@ -33,3 +37,26 @@ def play(trials, *arguments):
             if not isinstance(e, Failure):
                 traceback.print_exc(file=sys.stdout)
     return failed
+
+
+SKIPPED = 77                    # the exit status of a proof that cannot run here
+
+
+def alone(kind, people, prove, prepare=lambda server: None):
+    """`prove(server)` gives what is proved, in words. People have the password secret-NAME. Returns the exit status."""
+    why = kind.missing()
+    if why:
+        print(f"skip  {why}\n0 passed, 0 failed, 1 skipped")
+        return SKIPPED
+    server = kind()
+    try:
+        prepare(server)
+        server.add_users({name: f"secret-{name}" for name in people})
+        server.start()
+        print(f"ok    {prove(server)}\n1 passed, 0 failed, 0 skipped")
+    except Failure as e:
+        print(f"FAIL  {e}\n{server.tail()[-1500:]}\n0 passed, 1 failed, 0 skipped")
+        return 1
+    finally:
+        server.remove()
+    return 0

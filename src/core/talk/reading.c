@@ -3,6 +3,7 @@
 #include "talk/reading.h"
 #include <stdlib.h>
 #include "base/mem.h"
+#include "talk/archive_id.h"
 #include "talk/deliver.h"
 #include "talk/stanza.h"
 
@@ -170,4 +171,17 @@ enum err reading_keep(struct db_conn *c, const struct reading_pair *p)
     enum err e = mark_keep(c, p->owner, p->peer, p->by_peer.upto, p->by_peer.seen);
 
     return e ? e : mark_keep(c, p->peer, p->owner, p->by_owner.upto, p->by_owner.seen);
+}
+
+const char *reading_ids(const struct stanza *iq, int64_t shown[READING_IDS_MAX], int *count)
+{
+    for (const struct xml_node *n = xml_first(iq->payload); n; n = xml_next(n)) {
+        if (!xml_is(n, "message", NS_READ))
+            continue;
+        if (*count == READING_IDS_MAX)
+            return "policy-violation";
+        if (!archive_id_parse(xml_attr(n, "id"), &shown[(*count)++]))
+            return "item-not-found";
+    }
+    return NULL;
 }

@@ -29,4 +29,7 @@ struct reading_pair {
     bool    moved;                  /* worth keeping: reading_keep */
 };
 enum err reading_work_out(struct db_conn *c, struct reading_pair *p);
+struct stanza;
+/* The messages that a question about them names, in its order. NULL: fine, else the condition that refuses it. */
+const char *reading_ids(const struct stanza *iq, int64_t shown[READING_IDS_MAX], int *count);
 enum err reading_keep(struct db_conn *c, const struct reading_pair *p);     /* in an apply */

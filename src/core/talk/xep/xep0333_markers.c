@@ -119,18 +119,14 @@ static void start(struct talk *t, void *arg)
         asked(&a->read, ERR_LIMIT);
 }
 
-/* NULL: fine, else the condition. */
 static const char *read_ids(struct asking *a, const struct stanza *iq)
 {
-    for (const struct xml_node *n = xml_first(iq->payload); n; n = xml_next(n)) {
-        if (!xml_is(n, "message", NS_READ))
-            continue;
-        if (a->count == READING_IDS_MAX)
-            return "policy-violation";
-        if (!archive_id_parse(xml_attr(n, "id"), &a->ids[a->count++].shown))
-            return "item-not-found";
-    }
-    return NULL;
+    int64_t     shown[READING_IDS_MAX];
+    const char *fault = reading_ids(iq, shown, &a->count);
+
+    for (int i = 0; i < a->count; i++)
+        a->ids[i].shown = shown[i];
+    return fault;
 }
 
 static enum err read_get(struct session *s, const struct stanza *iq)
