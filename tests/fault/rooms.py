@@ -17,7 +17,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import crash                                                                # noqa: E402
-from crash import CLIENT, NS_MAM, NS_RSM, Outgoing, servers, xmpp           # noqa: E402
+from crash import CLIENT, NS_MAM, NS_RSM, servers, xmpp           # noqa: E402
 
 NS_SID, NS_MUC = "urn:xmpp:sid:0", "http://jabber.org/protocol/muc"
 ROOM = "town"

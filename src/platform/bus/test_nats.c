@@ -437,9 +437,29 @@ static void order_is_kept(struct test *t)
     closed(&f);
 }
 
+enum { SUBJECTS = 100000, SUBJECTS_STEP = 1000 };
+
+/* One server's word of a subscription reaches the other when it can; until then what is published there is for nobody. */
+static bool some_are_heard(struct fixture *f, struct bus *from, struct heard *h)
+{
+    char subject[32];
+
+    for (int tries = 0; tries < 20; tries++) {
+        h->count = 0;
+        for (int i = 0; i < SUBJECTS; i += SUBJECTS_STEP) {
+            snprintf(subject, sizeof subject, "person.n%d", i);
+            bus_publish(from, subject, STR("x"));
+        }
+        ROUNDS_UNTIL(f, h->count >= SUBJECTS / SUBJECTS_STEP, 2000);
+        if (h->count == SUBJECTS / SUBJECTS_STEP)
+            return true;
+        rounds_ms(f->l, 200);
+    }
+    return false;
+}
+
 static void many_subscriptions_come_and_go(struct test *t)
 {
-    enum { SUBJECTS = 100000 };
     struct fixture f;
     struct told told[2] = { 0 };
     struct heard h = { 0 }, last = { 0 };
@@ -464,25 +484,14 @@ static void many_subscriptions_come_and_go(struct test *t)
     }
     printf("        100,000 subscriptions known at the other site after %lld ms\n", (long long)(clock_mono_ms() - before));
     CHECK(t, last.count > 0);
-    for (int i = 0; i < SUBJECTS; i += 1000) {
-        snprintf(subject, sizeof subject, "person.n%d", i);
-        bus_publish(a, subject, STR("x"));
-    }
-    ROUNDS_UNTIL(&f, h.count == SUBJECTS / 1000, 2000);
-    CHECK_INT(t, SUBJECTS / 1000, h.count);
+    CHECK(t, some_are_heard(&f, a, &h));
 
     /* All of them are there again after a break. */
     server_end(&f, 1);
     ROUNDS_UNTIL(&f, told[1].whole == 2, 20000);
     CHECK_INT(t, 2, told[1].whole);
     CHECK_INT(t, 1, told[1].lost);
-    h.count = 0;
-    for (int i = 0; i < SUBJECTS; i += 1000) {
-        snprintf(subject, sizeof subject, "person.n%d", i);
-        bus_publish(a, subject, STR("x"));
-    }
-    ROUNDS_UNTIL(&f, h.count == SUBJECTS / 1000, 2000);
-    CHECK_INT(t, SUBJECTS / 1000, h.count);
+    CHECK(t, some_are_heard(&f, a, &h));
     for (int i = 0; i < SUBJECTS; i++) {
         snprintf(subject, sizeof subject, "person.n%d", i);
         bus_unsubscribe(b, subject, hear, &h);
