@@ -1,5 +1,6 @@
 /* events.c: what a worker does with what another one tells it (nodes.h): to the person's devices that are here.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include "base/mem.h"
 #include "talk/admin.h"
 #include "talk/deliver.h"
 #include "talk/devices.h"
@@ -13,6 +14,7 @@
 #include "talk/xep/xep0191_blocking.h"
 #include "talk/xep/xep0227_export.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 static void take_changed(struct person *p, const struct event *e)
 {
@@ -108,16 +110,79 @@ static void take_end(struct person *p, const struct event *e)
     person_end_here(p, e->jid, "policy-violation", str_copy(e->text, why, sizeof why) ? why : NULL);
 }
 
-static void take_to_device(struct person *p, const struct event *e)
+static struct session *session_with_key(struct person *p, int64_t key)
 {
     LIST_EACH(it, &p->sessions) {
         struct session *s = LIST_ITEM(it, struct session, in_person);
 
-        if (s->key != e->key)
-            continue;
-        follow_send(s, e->text);
+        if (s->key == key && !s->closing)
+            return s;
+    }
+    return NULL;
+}
+
+/* To the sender's worker, or here: a worker does not hear itself. */
+static void answer_sender(struct talk *t, const struct event *e, struct str local, struct str resource, struct str answer)
+{
+    struct person  *p;
+    struct session *s;
+
+    if (e->node != t->node) {
+        event_send_node(t, e->node, &(struct event){ .kind = EVENT_TO_DEVICE, .local = local, .key = e->number, .text = answer });
         return;
     }
+    p = person_known(t, local);
+    s = !p ? NULL : t->shared ? session_with_key(p, e->number) : person_session(p, resource);
+    if (s)
+        follow_send(s, answer);
+}
+
+void event_for_nobody(struct talk *t, const struct event *e)
+{
+    struct str type = kept_attr(e->text, "type"), resource = e->jid;
+    struct str local = str_split(&resource, '@'), domain = str_split(&resource, '/');
+    struct buf b;
+
+    if (!str_eq(domain, t->domain) || !str_starts(e->text, STR("<iq ")) || !(str_is(type, "get") || str_is(type, "set")))
+        return;
+    buf_init(&b, 0);
+    buf_printf(&b, "<iq from='%.*s' to='%.*s' id='%.*s' type='error'><error type='cancel'><service-unavailable xmlns='" NS_STANZA_ERRORS "'/></error></iq>",
+               STR_ARG(kept_attr(e->text, "to")), STR_ARG(kept_attr(e->text, "from")), STR_ARG(kept_attr(e->text, "id")));
+    answer_sender(t, e, local, resource, buf_str(&b));
+    buf_done(&b);
+}
+
+/* It may have moved while the sender's worker had not heard of it: once more to where it is, then there is nobody. */
+static void device_is_not_here(struct person *p, const struct event *e)
+{
+    struct kept_head *head = NEW(struct kept_head);
+    struct session   *s;
+    struct device    *d;
+    struct event      again = *e;
+
+    kept_head_read(head, e->text);
+    s = person_session(p, head->to_resource);
+    d = device_find(p, head->to_resource);
+    again.flags |= EVENT_AGAIN;
+    if (s && !s->closing) {
+        follow_send(s, e->text);
+    } else if (d && !(e->flags & EVENT_AGAIN)) {
+        again.key = d->key;
+        event_send_node(p->talk, d->node, &again);
+    } else {
+        event_for_nobody(p->talk, e);
+    }
+    free(head);
+}
+
+static void take_to_device(struct person *p, const struct event *e)
+{
+    struct session *s = session_with_key(p, e->key);
+
+    if (s)
+        follow_send(s, e->text);
+    else
+        device_is_not_here(p, e);
 }
 
 bool event_holds_message(struct str text)

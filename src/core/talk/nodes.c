@@ -271,6 +271,8 @@ static void event_came(void *arg, struct str subject, struct str payload)
         event_hold(p, payload);
     else if (p)
         event_take(t, p, &e);
+    else if (e.kind == EVENT_TO_DEVICE)
+        event_for_nobody(t, &e);
     else if (e.kind == EVENT_CHANGED)
         person_load_again(t, e.local);      /* it is being read just now, perhaps from before the change */
     else if (e.kind == EVENT_DEVICE && (p = person_loading(t, e.local)))

@@ -51,7 +51,7 @@ enum {
     EVENT_GONE = 1, EVENT_REACH = 2, EVENT_ASIDE = 4,   /* DEVICE; ASIDE: it took messages until now, and what it missed waits */
     EVENT_CARBONS = 4, EVENT_OFFLINE = 8,               /* messages */
     EVENT_INTERESTED = 16, EVENT_AVAILABLE = 32,        /* STANZA: for whom */
-    EVENT_AGAIN = 64,                                   /* AHEAD: an answer to PENDING */
+    EVENT_AGAIN = 64,                                   /* AHEAD: an answer to PENDING; TO_DEVICE: sent on once already */
     EVENT_OTHERS = 128,                                 /* SIGN_OUT */
 };
 
@@ -71,6 +71,9 @@ enum err event_read(struct str payload, struct event *out, int64_t *position);
 bool event_holds_message(struct str text);      /* is it a message as we write it? */
 /* What a worker does when one arrives (events.c). `p`: in memory. */
 void event_take(struct talk *t, struct person *p, const struct event *e);
+/* A stanza (`text`; `jid`, `node`, `number`: its sender, as in TO_DEVICE) for a device that is nowhere: one of ours who asks is answered
+ * all the same (RFC 6121 §8.5.3.2.3). */
+void event_for_nobody(struct talk *t, const struct event *e);
 
 void nodes_init(struct talk *t);
 void nodes_done(struct talk *t);

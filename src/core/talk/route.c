@@ -159,8 +159,10 @@ static void relay_now(struct talk *t, void *arg)
     struct relay   *r = arg;
     struct session *s = r->node ? NULL : session_find(t, r->target_id);
 
-    if (s)
+    if (s && !s->closing)
         follow_send(s, str_of(r->text));
+    else if (!r->node)
+        event_for_nobody(t, &(struct event){ .text = str_of(r->text), .jid = str_of(r->from), .node = t->node, .number = r->from_key });
     if (r->node)
         event_send_node(t, r->node, &(struct event){ .kind = EVENT_TO_DEVICE, .local = str_of(r->local), .key = r->key, .text = str_of(r->text),
                                                        .jid = str_of(r->from), .node = t->node, .number = r->from_key });
@@ -191,13 +193,15 @@ static void relay(struct session *from, struct session *to, struct str text)
     r = NEW(struct relay);
     r->target_id = to->id;
     r->text = str_dup(text);
+    r->from = str_dup(from->jid.full);
+    r->from_key = from->key;
     session_after_commits(from, relay_now, r);
 }
 
 void route_iq(struct session *s, const struct stanza *iq)
 {
     struct person  *p = person_known(s->talk, iq->to.local);
-    struct session *to = p ? person_session(p, iq->to.resource) : NULL;
+    struct session *there = p ? person_session(p, iq->to.resource) : NULL, *to = there && !there->closing ? there : NULL;
     struct device  *far = p && !to ? device_find(p, iq->to.resource) : NULL;
     int64_t         node = far ? far->node : 0, key = far ? far->key : 0;
     struct buf     *b;
