@@ -6,6 +6,8 @@
 #include "keeper/fetch.h"
 #include "wire/json.h"
 
+enum { STALLED_MS = 1000 };     /* a commit that is on its way so long is held up; others are just on their way */
+
 struct site {
     struct fetch patroni, cluster, config;
 };
@@ -211,8 +213,8 @@ static void judge_ourselves(struct verdict *v, const json_t *answer)
     const char   *name;
 
     if (stalled) {
-        json_object_set_new(v->out, "commits_flow", json_boolean(json_integer_value(stalled) == 0));
-        if (json_integer_value(stalled) > 0)
+        json_object_set_new(v->out, "commits_flow", json_boolean(json_integer_value(stalled) < STALLED_MS));
+        if (json_integer_value(stalled) >= STALLED_MS)
             because(v, "no commit has gone through for %.1f s: what is written meanwhile waits, and is not acknowledged",
                     (double)json_integer_value(stalled) / 1000);
     }
