@@ -420,7 +420,15 @@ static void say_back(void)
            n ? (long long)times[n / 2] : 0, n ? (long long)times[(n - 1) * 99 / 100] : 0, n ? (long long)times[n - 1] : 0);
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0] && reasons[i].count; i++)
         printf("%s\"%s\":%ld", i ? "," : "", reasons[i].why, reasons[i].count);
-    printf("}}\n");
+    printf("},\"by_second\":[");
+    for (int i = 0, second = 1; i < n; second++) {
+        int from = i;
+
+        while (i < n && times[i] <= second * 1000)
+            i++;
+        printf("%s%d", second > 1 ? "," : "", i - from);
+    }
+    printf("]}\n");
     fflush(stdout);
     free(times);
 }

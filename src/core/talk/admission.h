@@ -18,8 +18,8 @@ enum {
     ADMISSION_RATE_MIN = 20,        /* however late: somebody is let in */
     ADMISSION_LATE_MS = 40,         /* so late is too late… */
     ADMISSION_IN_TIME_MS = 20,      /* …and so is in time; the timers' resolution is 16 */
-    ADMISSION_ENTERING_MANY = 64,   /* log-ins that wait for an answer of ours: so many are too many… */
-    ADMISSION_ENTERING_FEW = 32,    /* …and so few are none */
+    ADMISSION_ENTERING_MANY = 128,  /* log-ins that wait for an answer of ours: so many are too many… */
+    ADMISSION_ENTERING_FEW = 64,    /* …and so few are none */
     ADMISSION_CALM_MS = 5000,
     ADMISSION_SPREAD_S_MAX = 60,
 };
