@@ -41,6 +41,16 @@ export function same(a, b, what) {
   if (JSON.stringify(a) !== JSON.stringify(b)) throw new Error(`${what}: ${JSON.stringify(a)} is not ${JSON.stringify(b)}`);
 }
 
+/** The same in the end: a page that fills may show anything on its way there. */
+export async function becomes(read, want, what) {
+  let got = await read();
+  for (let n = 0; n < 100 && JSON.stringify(got) !== JSON.stringify(want); n++) {
+    await new Promise((done) => setTimeout(done, 200));
+    got = await read();
+  }
+  same(got, want, what);
+}
+
 /** Asks whoever started the script (app.py) to do something with the server; what that one answers. */
 export const at = (control) => (what) => fetch(`${control}/${what}`).then((r) => {
   if (!r.ok) throw new Error(`the server could not ${what}`);

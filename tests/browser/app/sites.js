@@ -1,7 +1,7 @@
 // sites.js: three people at three sites, one of which is cut off.   node app/sites.js URLS KEYS CONTROL, from sites.py
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { WAIT, bodies, bubble, kept, launch, online, open, say, whileAway } from "./people.js";
-import { at, same, series } from "./promises.js";
+import { becomes, at, same, series } from "./promises.js";
 
 const [, , urls, keys, control] = process.argv;
 const LONG = { timeout: 60000 }, jid = (name) => `${name}@town.example`, sites = at(control);
@@ -117,6 +117,6 @@ await promise("when the site is back, everybody has the same as before, and it i
   same(new URL(await siteOf(fresh)).hostname, new URL(urls.split(",")[0]).hostname, "the site of a new device");
   await open(fresh, jid("alice"));
   await fresh.waitForSelector(bubble("alice after", ".theirs"), LONG);
-  same((await bodies(fresh, ".theirs")).filter((b) => b.startsWith("alice ")), told.alice, "what a new device at that site has");
+  await becomes(async () => (await bodies(fresh, ".theirs")).filter((b) => b.startsWith("alice ")), told.alice, "what a new device at that site has");
 });
 await end();
