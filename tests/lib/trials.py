@@ -60,3 +60,23 @@ def alone(kind, people, prove, prepare=lambda server: None):
     finally:
         server.remove()
     return 0
+
+
+def on_each(kinds, trials):
+    """Plays them on a server of each kind, which the first trial starts. Returns the exit status, the counts told."""
+    failed = count = skipped = 0
+    for kind in kinds:
+        why = kind.missing()
+        if why:
+            print(f"skip  {kind.name}: {why}")
+            skipped += len(trials)
+            continue
+        print(f"-- {kind.name}")
+        server = kind()
+        try:
+            failed += play(trials, server)
+            count += len(trials)
+        finally:
+            server.remove()
+    print(f"{count - failed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0

@@ -23,7 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
-from trials import Failure, check, play                                     # noqa: E402
+from trials import Failure, check, on_each                                  # noqa: E402
 
 PIE, MAM = "{urn:xmpp:pie:0}", "{urn:xmpp:pie:0#mam}"
 
@@ -502,26 +502,8 @@ TESTS = (starts, export_is_whole, export_goes_on, exports_are_refused, owner_get
 
 
 def main():
-    kinds = [servers.Bongsu, servers.BongsuPostgreSQL]
     only = sys.argv[1:]
-    trials = [t for t in TESTS if not only or t.__name__ in only]
-    failed = count = skipped = 0
-    for kind in kinds:
-        why = kind.missing()
-        if why:
-            print(f"skip  {kind.name}: {why}")
-            skipped += len(trials)
-            continue
-        print(f"-- {kind.name}")
-        server = kind()
-        try:
-            failed += play(trials, server)
-            count += len(trials)
-        finally:
-            server.stop()
-            server.remove() if hasattr(server, "remove") else None
-    print(f"{count - failed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed else 0
+    return on_each((servers.Bongsu, servers.BongsuPostgreSQL), [t for t in TESTS if not only or t.__name__ in only])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "files")]
 import own                                                                  # noqa: E402
 import place                                                                # noqa: E402
 from own import COMMAND, PIE, ask, befriend, fetch, run, servers, sums, xmpp      # noqa: E402
-from trials import check, play                                     # noqa: E402
+from trials import check, on_each                                           # noqa: E402
 
 OURS, PUBSUB, OWNER = "{urn:bongsu:export:0}", "{http://jabber.org/protocol/pubsub}", "{http://jabber.org/protocol/pubsub#owner}"
 PROFILES, READ, CLIENT = "{urn:bongsu:profiles:0}", "{urn:bongsu:read:0}", "{jabber:client}"
@@ -416,24 +416,7 @@ TESTS = (starts, groups_are_in_it, files_are_in_it, nodes_are_in_it, asked_twice
 
 def main():
     only = sys.argv[1:]
-    trials = [t for t in TESTS if not only or t.__name__ in only or t is starts]
-    failed = count = skipped = 0
-    for kind in (servers.Bongsu, servers.BongsuPostgreSQL):
-        why = kind.missing()
-        if why:
-            print(f"skip  {kind.name}: {why}")
-            skipped += len(trials)
-            continue
-        print(f"-- {kind.name}")
-        server = kind()
-        try:
-            failed += play(trials, server)
-            count += len(trials)
-        finally:
-            server.stop()
-            server.remove()
-    print(f"{count - failed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed else 0
+    return on_each((servers.Bongsu, servers.BongsuPostgreSQL), [t for t in TESTS if not only or t.__name__ in only or t is starts])
 
 
 if __name__ == "__main__":

@@ -342,7 +342,7 @@ static void tell_bereaved(struct talk *t, int64_t from)
 {
     struct bereaved *b = NEW(struct bereaved);
 
-    b->read = (struct db_read){ .work = bereaved_read, .done = bereaved_told, .class = DB_READ_URGENT };
+    b->read = (struct db_read){ .work = bereaved_read, .done = bereaved_told, .class = DB_READ_PATIENT };     /* it looks through all that waits */
     b->talk = t;
     b->from = from;
     arena_init(&b->arena);

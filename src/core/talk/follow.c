@@ -207,11 +207,13 @@ void follow_ahead(struct person *p, const struct logged *m, const struct ahead_o
 
 void follow_ahead_again(struct person *p, const struct logged *m, const struct ahead_of *after)
 {
-    struct held *old = held_find(p, m->shown), *h;
-    bool         waits = is_missing(p, after->ahead) || (!list_empty(&p->held) && LIST_ITEM(p->held.next, struct held, link)->again);
+    struct held *old, *h;
+    bool         waits;
 
     if (after->logged > p->log_last)
         follow_to(p, after->logged);
+    old = held_find(p, m->shown);
+    waits = is_missing(p, after->ahead) || (!list_empty(&p->held) && LIST_ITEM(p->held.next, struct held, link)->again);
     if ((!waits && !is_behind(p)) || p->held_count >= HELD_MAX) {
         message_deliver_ahead(p, m);
         return;

@@ -1,7 +1,7 @@
 // sites.js: three people at three sites, one of which is cut off.   node app/sites.js URLS KEYS CONTROL, from sites.py
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { WAIT, bodies, bubble, kept, launch, online, open, say, whileAway } from "./people.js";
-import { becomes, at, same, series } from "./promises.js";
+import { at, becomes, same, series } from "./promises.js";
 
 const [, , urls, keys, control] = process.argv;
 const LONG = { timeout: 60000 }, jid = (name) => `${name}@town.example`, sites = at(control);
