@@ -320,6 +320,11 @@ static void take_data(struct http_chunks *c, struct str *rest, struct buf *body)
         c->at = HTTP_CHUNK_END;
 }
 
+static size_t line_bytes_max(const struct http_chunks *c)
+{
+    return c->at == HTTP_CHUNK_TRAILERS ? HTTP_TRAILER_BYTES_MAX : HTTP_CHUNK_LINE_BYTES_MAX;
+}
+
 enum err http_chunks_read(struct http_chunks *c, struct str in, struct buf *body, size_t *used)
 {
     struct str rest = in, line;
@@ -334,8 +339,7 @@ enum err http_chunks_read(struct http_chunks *c, struct str in, struct buf *body
         }
         e = line_take(&rest, &line);
         if (e == ERR_AGAIN)
-            return rest.len > (c->at == HTTP_CHUNK_TRAILERS ? HTTP_TRAILER_BYTES_MAX : HTTP_CHUNK_LINE_BYTES_MAX)
-                       ? ERR_INVALID : ERR_AGAIN;
+            return rest.len > line_bytes_max(c) + strlen("\r") ? ERR_INVALID : ERR_AGAIN;
         if (e)
             return e;
         if (c->at == HTTP_CHUNK_SIZE) {
