@@ -70,6 +70,7 @@ struct session {
     int32_t           rate_stanzas, rate_bytes;  /* what is left in this second's allowance */
     struct strset    *directed;      /* who got directed presence (RFC 6121 §4.6); NULL: nobody */
     struct caps      *caps;          /* what the client can do (xep0115_clients.h); NULL: it has not said */
+    struct pep_news  *pep_news;      /* while last items are being read (xep0163_pep.c) */
     int64_t           caps_question; /* it is being asked; 0: it is not */
     char             *lang;          /* default language of the stream; NULL: none */
 };

@@ -117,6 +117,7 @@ void pep_to_devices(struct person *p, struct str node, struct str message)
             continue;
         buf_clear(&b);
         put_to(&b, message, s->jid.full);
+        pep_told(s, node);
         session_send(s, buf_str(&b));
         metric_add(&notifications, 1);
     }

@@ -23,6 +23,46 @@ static enum err pep_iq(struct session *s, const struct stanza *iq)
     return pubsub_ask(s, iq, &at);
 }
 
+/* ---- news while last items are being read: what was read may be older ---- */
+
+enum { NEWS_MAX = 32, LAST_ROUNDS = 8 };
+
+struct pep_news {
+    int reads; /* under way */
+    int count; /* over NEWS_MAX: any node */
+    char *nodes[NEWS_MAX];
+};
+
+void pep_told(struct session *s, struct str node)
+{
+    struct pep_news *n = s->pep_news;
+
+    if (n && n->count < NEWS_MAX)
+        n->nodes[n->count++] = str_dup(node);
+    else if (n)
+        n->count = NEWS_MAX + 1;
+}
+
+static bool told_since(const struct session *s, int from, struct str node)
+{
+    const struct pep_news *n = s->pep_news;
+
+    for (int i = from; n && i < n->count && i < NEWS_MAX; i++)
+        if (str_eq(str_of(n->nodes[i]), node))
+            return true;
+    return n && n->count > NEWS_MAX;
+}
+
+static void news_free(struct session *s)
+{
+    struct pep_news *n = s->pep_news;
+
+    for (int i = 0; n && i < n->count && i < NEWS_MAX; i++)
+        free(n->nodes[i]);
+    free(n);
+    s->pep_news = NULL;
+}
+
 /* ---- the last items, for a device that has come ---- */
 
 /* The nodes of those whose presence ?1 sees and who let them (?3: the bare JID of ?1, ?4: its full one, ?5:
@@ -51,11 +91,13 @@ struct last {
     int64_t person;          /* of the device */
     bool ordinary, profiles; /* which kinds of nodes */
     int64_t since_us;        /* only what was published after that */
+    int round;               /* it was read before, and news overtook it */
+    int news_from;           /* what had been told before it was read */
     struct str wants, only;  /* `only`: of this account alone */
     struct str bare, full, suffix, domain;
     int count, cap;
     struct wanted *wanted;
-    struct ids messages;
+    struct ids messages, nodes; /* of each message its node */
 };
 
 static bool is_wanted(const struct last *l, struct str bare, struct str node)
@@ -156,6 +198,7 @@ static enum err add_item(struct job *j, struct last *l, const struct node *n, co
     buf_init(&b, 0);
     last_item_put(&b, j, n, i, l->full);
     ids_add(&j->work, &l->messages, buf_str(&b));
+    ids_add(&j->work, &l->nodes, n->name);
     buf_done(&b);
     return OK;
 }
@@ -185,7 +228,7 @@ static enum err add_profile(struct job *j, struct db_conn *c, struct last *l, co
         e = add_basic(j, c, l, w);
         if (e || profile_still(c, &v))
             return e;
-        l->messages.count = before;
+        l->messages.count = l->nodes.count = before;
         v.kind = PROFILE_MINIMAL;
     }
     return profile_item(j, c, &v, w->node, &i) == OK ? add_item(j, l, &n, &i) : OK;
@@ -204,7 +247,7 @@ static enum err last_run(struct job *j, struct db_conn *c)
     enum err e;
 
     l->count = l->cap = 0;
-    l->messages = (struct ids){0};
+    l->messages = l->nodes = (struct ids){0};
     e = l->only.len && !str_eq(l->only, l->bare) ? OK : find_own(j, c, l);
     if (!e)
         e = find_contacts(j, c, l);
@@ -215,16 +258,45 @@ static enum err last_run(struct job *j, struct db_conn *c)
     return e;
 }
 
+static void start_last(struct session *s, const struct last *l);
+
+/* The nodes that were told of meanwhile, once more. */
+static void read_again(struct session *s, const struct last *l)
+{
+    struct last again = *l;
+    struct buf nodes;
+
+    buf_init(&nodes, 0);
+    for (int i = 0; i < l->nodes.count; i++)
+        if (told_since(s, l->news_from, l->nodes.ids[i]) && !caps_list_has(buf_str(&nodes), l->nodes.ids[i])) {
+            buf_put_str(&nodes, l->nodes.ids[i]);
+            buf_put_c(&nodes, '\n');
+        }
+    again.wants = buf_str(&nodes);
+    again.round++;
+    start_last(s, &again);
+    buf_done(&nodes);
+}
+
 static void last_done(struct job *j, enum err e)
 {
     struct last *l = j->arg;
+    struct session *s = session_find(j->talk, l->session_id);
+    bool stale = false;
 
-    for (int i = 0; i < l->messages.count && !e; i++) {
-        struct session *s = session_find(j->talk, l->session_id);
-
-        if (s && session_available(s))
+    for (int i = 0; s && i < l->messages.count && !e; i++) {
+        if (l->round < LAST_ROUNDS && told_since(s, l->news_from, l->nodes.ids[i]))
+            stale = true;
+        else if (session_available(s))
             session_send(s, l->messages.ids[i]);
+        s = session_find(j->talk, l->session_id);
     }
+    if (!s || !s->pep_news)
+        return;
+    if (stale)
+        read_again(s, l);
+    if (--s->pep_news->reads == 0)
+        news_free(s);
 }
 
 static bool wants_profiles(struct str list)
@@ -235,22 +307,27 @@ static bool wants_profiles(struct str list)
     return false;
 }
 
-static void start_last(struct session *s, struct str only, int64_t since_us, bool ordinary, bool profiles)
+static void start_last(struct session *s, const struct last *what)
 {
     struct service at = {.pep = true, .bare = s->jid.bare};
     struct job *j;
     struct last *l;
 
+    if (!s->pep_news)
+        s->pep_news = NEW(struct pep_news);
+    s->pep_news->reads++;
     j = job_new(s->talk, &at);
     job_asker(j, s->jid.bare, s->jid.full, true);
     l = arena_zalloc(&j->arena, sizeof *l);
     *l = (struct last){.session_id = s->id,
                        .person = s->person->id,
-                       .wants = arena_str(&j->arena, caps_list(s)),
-                       .ordinary = ordinary,
-                       .profiles = profiles,
-                       .since_us = since_us,
-                       .only = arena_str(&j->arena, only),
+                       .wants = arena_str(&j->arena, what->wants),
+                       .ordinary = what->ordinary,
+                       .profiles = what->profiles,
+                       .since_us = what->since_us,
+                       .round = what->round,
+                       .news_from = s->pep_news->count,
+                       .only = arena_str(&j->arena, what->only),
                        .bare = j->asker.bare,
                        .full = j->asker.full,
                        .domain = arena_str(&j->arena, s->talk->domain),
@@ -258,7 +335,7 @@ static void start_last(struct session *s, struct str only, int64_t since_us, boo
     j->arg = l;
     j->run = last_run;
     j->done = last_done;
-    if (profiles && s->talk->shared)
+    if (l->profiles && s->talk->shared)
         job_change(j, NULL); /* where the newest is seen */
     else
         job_read(j, NULL);
@@ -266,13 +343,21 @@ static void start_last(struct session *s, struct str only, int64_t since_us, boo
 
 static void send_last(struct session *s, struct str only, int64_t since_us)
 {
-    bool profiles = s->person && caps_known(s) && wants_profiles(caps_list(s));
+    struct last what = {.only = only, .since_us = since_us};
+    bool profiles;
 
     if (!s->person || !session_available(s) || !caps_known(s))
         return;
-    start_last(s, only, since_us, true, profiles && !s->talk->shared);
-    if (profiles && s->talk->shared)
-        start_last(s, only, since_us, false, true);
+    profiles = wants_profiles(caps_list(s));
+    what.wants = caps_list(s);
+    what.ordinary = true;
+    what.profiles = profiles && !s->talk->shared;
+    start_last(s, &what);
+    if (profiles && s->talk->shared) {
+        what.ordinary = false;
+        what.profiles = true;
+        start_last(s, &what);
+    }
 }
 
 void pep_interested(struct session *s)
@@ -414,6 +499,7 @@ const struct feature xep0163_pep = {
     .disco_account = pep_disco,
     .iqs = pep_iqs,
     .available = pep_interested,
+    .ended = news_free,
     .person_deleted = pep_deleted,
     .person_export = pubsub_export,
     .imports = pubsub_imports,

@@ -7,6 +7,8 @@
 /* The device has become available, or it is known only now what it wants, or that is something else now: the
  * last item of each node that it wants is sent to it, its own account's and its contacts'. */
 void pep_interested(struct session *s);
+/* It was sent a notification of the node: last items that are being read may be older than that. */
+void pep_told(struct session *s, struct str node);
 /* `to` may see the presence of `of` from now on: the same, of that one account, to all devices of `to`. */
 void pep_show(struct person *of, struct person *to);
 
