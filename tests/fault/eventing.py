@@ -18,9 +18,9 @@ from profiles import NICK, answer_caps, appear, befriend, fence, must, publish  
 from trials import alone, check                                             # noqa: E402
 
 
-async def log_in(server, node, name):
+async def log_in(server, node, name, resource="home"):
     node.ca = server.ca
-    s = await xmpp.log_in(node, name, f"secret-{name}", "home", "tls")
+    s = await xmpp.log_in(node, name, f"secret-{name}", resource, "tls")
     s.bare = f"{name}@{server.domain}"
     return s
 

@@ -74,8 +74,10 @@ static void admin_done(struct talk *t, struct change *ch, enum err e)
 
     if (!e && o->full)
         e = ERR_LIMIT;
-    if (!e && p)
+    if (!e && p) {
         p->admin = o->on;
+        p->changes++;
+    }
     if (!e)
         event_send(t, &(struct event){ .kind = EVENT_CHANGED, .local = str_of(o->user) });
     o->fn(t, e, o->arg);

@@ -277,6 +277,7 @@ struct load {
     struct person *old;        /* its lists are read again; NULL: nobody has it yet */
     struct list    waiters;
     bool           found, again;
+    uint32_t       changes;    /* of `old`, when this reading began */
 };
 
 static void load_start(struct load *l);
@@ -466,6 +467,8 @@ static void reload_end(struct load *l, enum err e)
         person_ref(p);
     } else if (p->changing) {
         p->stale = true;    /* what is under way here is not in what was read */
+    } else if (l->changes != p->changes) {
+        person_reload(p);   /* nor, perhaps, what came to its end meanwhile: a block just set must not be lost */
     } else {
         swap_lists(p, l->fresh);
         follow_to(p, l->fresh->log_last);   /* a worker whose events did not come may have stored something */
@@ -511,6 +514,7 @@ static void load_start(struct load *l)
 {
     struct person *before = l->fresh;
 
+    l->changes = l->old ? l->old->changes : 0;
     l->read = (struct db_read){ .work = load_work, .done = load_done, .class = l->old ? DB_READ_URGENT : DB_READ_USUAL };
     if (before && before->id) {         /* a second time: from the beginning */
         l->fresh = person_blank(l->talk, before->jid.local);

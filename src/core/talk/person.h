@@ -56,6 +56,7 @@ struct person {
     unsigned            offline_decided;   /* how many of those have ended: what was read before may lack them */
     int                 offline_count;     /* how many wait, about */
     int                 changing;      /* operations under way that change the lists above (roster.h) */
+    uint32_t            changes;       /* how many have ended: a reading that began before one of them is not taken */
     bool                stale;         /* one of them failed: load again after each */
     bool                deleted;
     int64_t             banner_seen;   /* the newest announcement that was shown (banner.c) */

@@ -97,8 +97,10 @@ static void rates_done(struct talk *t, struct change *ch, enum err e)
     struct rates_op *o = (struct rates_op *)ch;
     struct person   *p = strmap_get(&t->persons, str_of(o->user));
 
-    if (!e && p)
+    if (!e && p) {
         str_copy(str_of(o->class), p->rate_class, sizeof p->rate_class);
+        p->changes++;
+    }
     if (!e)
         event_send(t, &(struct event){ .kind = EVENT_CHANGED, .local = str_of(o->user) });
     o->fn(t, e, o->arg);

@@ -107,6 +107,7 @@ void roster_enter(struct person *p)
 void roster_leave(struct person *p, enum err e)
 {
     p->changing--;
+    p->changes++;
     p->stale |= e != OK;
     if (p->talk->shared && p->changing) {
         person_unref(p);        /* the last one reads: earlier, its change would not be there yet */
