@@ -640,10 +640,20 @@ static enum err migrate_lock(struct db_conn *base)
     return e ? e : pg_command(c, text);
 }
 
+/* Vacuum gives the empty end of a table back under an exclusive lock. A standby that has heard of the lock, and is then cut from its
+ * primary, would keep readers out of the table until the next primary speaks. */
+static const char tables_keep_length[] =
+    "DO $$ DECLARE t regclass; BEGIN FOR t IN SELECT oid FROM pg_class WHERE relnamespace = '%s'::regnamespace AND relkind = 'r'"
+    " AND NOT coalesce(reloptions, '{}') @> ARRAY['vacuum_truncate=false']"
+    " LOOP EXECUTE format('ALTER TABLE %%s SET (vacuum_truncate = false)', t); END LOOP; END $$";
+
 static void migrate_unlock(struct db_conn *base)
 {
-    char text[80];
+    char text[sizeof tables_keep_length + 64];
 
+    snprintf(text, sizeof text, tables_keep_length, pg_hosts_schema(pg_of(base)->hosts));
+    if (pg_of(base)->pg && pg_command(pg_of(base), text))
+        LOG_WARN("db.tables", LF_Z("database", base->path), LF_Z("words", db_conn_error(base)));
     snprintf(text, sizeof text, "SELECT pg_advisory_unlock(%d)", MIGRATE_LOCK);
     if (pg_of(base)->pg)
         pg_command(pg_of(base), text);

@@ -776,8 +776,20 @@ static void what_is_no_text_is_refused(struct test *t)
     closed(&f);
 }
 
+/* ---- tables ---- */
+
+static void tables_keep_their_length(struct test *t)
+{
+    struct fixture f = opened(t);
+
+    CHECK_INT(t, 0, number_beside(&f, "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
+                                      " AND NOT coalesce(reloptions, '{}') @> ARRAY['vacuum_truncate=false']"));
+    CHECK(t, number_beside(&f, "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'") > 2);
+    closed(&f);
+}
+
 DB_TEST_MAIN(TEST(a_batch_lands_once_though_its_answer_is_lost), TEST(an_old_sending_does_nothing_when_it_thaws),
              TEST(a_killed_session_is_no_failure), TEST(a_cancelled_wait_is_no_acknowledgement),
              TEST(the_primary_may_go_and_come_back), TEST(closing_does_not_wait_for_a_dead_primary),
-             TEST(whatever_happens_each_happens_once), TEST(a_read_waits_for_its_position), TEST(a_read_goes_on_after_a_cut), TEST(a_failure_in_a_rehearsal_is_told), TEST(what_is_no_text_is_refused),
+             TEST(whatever_happens_each_happens_once), TEST(a_read_waits_for_its_position), TEST(a_read_goes_on_after_a_cut), TEST(a_failure_in_a_rehearsal_is_told), TEST(what_is_no_text_is_refused), TEST(tables_keep_their_length),
              TEST(the_nearest_replica_answers_what_it_has), TEST(a_primary_that_was_is_not_read), TEST(the_writer_follows_a_promotion))
