@@ -19,8 +19,17 @@ class CrowdError(Exception):
     pass
 
 
-def child_of_ours():
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)      # PR_SET_PDEATHSIG: not to outlive the drill
+# In the world each client has a machine of its own. Here they share one with all that they observe: those whose waits are measured
+# come before it, and the thousands of a storm after it.
+OBSERVERS, MULTITUDE = -5, 5
+
+
+def child_of_ours(niceness):
+    """For Popen's preexec_fn."""
+    def prepare():
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)      # PR_SET_PDEATHSIG: not to outlive the drill
+        os.nice(niceness)
+    return prepare
 
 
 class Crowd:
@@ -37,7 +46,7 @@ class Crowd:
         self.errors = os.path.join(directory, "people.stderr")
         with open(self.errors, "w") as errors:
             self.process = subprocess.Popen([sys.executable, os.path.join(HERE, "people.py"), path, journal], stdin=subprocess.PIPE,
-                                            stdout=subprocess.PIPE, stderr=errors, preexec_fn=child_of_ours)
+                                            stdout=subprocess.PIPE, stderr=errors, preexec_fn=child_of_ours(OBSERVERS))
         self.tail = Tail(journal)
 
     def ask(self, do, **more):

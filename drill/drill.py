@@ -101,6 +101,14 @@ class Drill:
             return [others[0], primary]
         return [primary, others[0]]
 
+    def those_at(self, site):
+        """Who lives there and is at home just now; somebody may have changed sites since the last fault, and loses nothing with this one."""
+        where = self.crowd.where()
+        astray = sorted(n for n in self.living_at(site) if where[n] != site)
+        if astray:
+            say("  not at home: " + ", ".join(f"{n} is {'at ' + where[n] if where[n] else 'out'}" for n in astray))
+        return self.living_at(site) - set(astray)
+
     def flowing(self, people):
         newest = max((e[1] for e in self.crowd.events if e[0] == "a" and e[2] in people), default=0)
         return time.monotonic() - newest < FRESH_S
@@ -137,16 +145,17 @@ class Drill:
                 say(f"  {kind}: {sentence}")
         return verdict
 
-    def felt(self, row, site, since, until):
-        """What the people on surviving sites noticed, and when those of the dead one were back."""
+    def felt(self, row, site, gone, since, until):
+        """What the people on surviving sites noticed, and when those of the dead one (`gone`) were back."""
         events = self.crowd.events
-        gone = self.living_at(site) if row.dead else set()
         alive = set(self.outside) - gone
         back = measures.back_after(events, gone, since)
+        for name in sorted(n for n in gone if back.get(n) is None):
+            say(f"  {name} did not get in again: " + ("; ".join(measures.tries(events, name, since)) or "nothing was tried"))
         resumed, bound = measures.entries([e for e in events if e[2] in self.outside], since, until)
         return {"live": measures.live_pause(events, alive, since, until), "ack": measures.ack_pause(events, alive, since, until),
                 "back": max((b for b in back.values() if b is not None), default=None),
-                "in": all(b is not None for b in back.values()) and (not row.dead or len(back) == len(gone)),
+                "in": all(back.get(n) is not None for n in gone),
                 "dropped": len(measures.dropped(events, alive, since, until)), "resumed": resumed, "bound": bound,
                 "others_p99": None}
 
@@ -198,19 +207,19 @@ class Drill:
             broken.append("the sites were not healthy before it began")
         self.crowd.talk(True)
         time.sleep(BEFORE_S)
-        self.crowd.where()
         self.crowd.forget()
         sites = self.sites_for(row)
         if row.storm:
             gale = self.gather(sites[0])
             self.crowd.forget()
+        gone = self.those_at(sites[0]) if row.dead else set()
         since = time.monotonic()
         row.begin(self.place.lab, *sites)
         if gale:
             gale.go()
         until = self.hold(row, sites[0], since, gale)
         settled, before = self.after_fault(row, sites[0])
-        told = self.felt(row, sites[0], since, until)
+        told = self.felt(row, sites[0], gone, since, until)
         if gale:
             self.felt_storm(told, gale, set(self.outside) - self.living_at(sites[0]), since)
             gale.stop()

@@ -39,6 +39,12 @@ def back_after(events, people, since):
     return {n: back.get(n) for n in lost}
 
 
+def tries(events, name, since):
+    """What one person went through, in words."""
+    words = {"x": "lost {3} ({4})", "f": "{3} failed ({4}, {5} s)", "b": "in at {3}"}
+    return [f"{e[1] - since:.1f} s: " + words[e[0]].format(*e) for e in events if e[2] == name and e[0] in words and e[1] >= since]
+
+
 def dropped(events, people, since, until):
     """Connections that `people` lost or gave up."""
     return [e for e in events if e[0] == "x" and e[4] != "home" and e[2] in people and since <= e[1] < until]

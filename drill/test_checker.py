@@ -230,6 +230,7 @@ def pauses_are_the_longest_waits():
     assert abs(measures.live_pause(events, {"ann", "bob"}, 9, 15) - 4.0) < 1e-9, "one that has not come counts to the end"
     assert abs(measures.ack_pause(events[:3], {"ann", "bob"}, 9, 15) - 0.5) < 1e-9
     assert measures.back_after(events, {"cat", "ann"}, 9) == {"cat": 12.1 - 9}
+    assert measures.tries(events, "cat", 9)[-1].startswith("3.1 s: in at "), measures.tries(events, "cat", 9)
     assert len(measures.dropped(events, {"cat"}, 9, 15)) == 1 and measures.entries(events, 9, 15) == (1, 0)
 
 
