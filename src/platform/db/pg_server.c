@@ -477,6 +477,16 @@ bool pg_finder_newer(const struct pg_finder *f, int64_t timeline)
     return false;
 }
 
+bool pg_finder_detour(const struct pg_finder *f, int64_t timeline, int host)
+{
+    int64_t now_us = pg_now_us();
+
+    for (int i = 0; i < f->hosts->count; i++)
+        if (i != host && f->asked[i].state == ASKED_READY && is_primary(&f->asked[i], now_us) && f->asked[i].timeline == timeline)
+            return true;
+    return false;
+}
+
 const char *pg_finder_words(const struct pg_finder *f)
 {
     return f->words[0] ? f->words : "no server has answered yet";

@@ -35,4 +35,6 @@ int  pg_finder_round(struct pg_finder *f, int fd, int events, int ask_ms, int wa
  * none, and shortly after the first was heard, while others may still say that it is an old one. */
 bool pg_finder_take(struct pg_finder *f, int64_t timeline_min, PGconn **out, int *host, int64_t *timeline);
 bool pg_finder_newer(const struct pg_finder *f, int64_t timeline);    /* some host is primary with a higher one */
+/* Another entry of the list than `host` leads to a primary of this timeline, which is the same one: there is but one of each. */
+bool pg_finder_detour(const struct pg_finder *f, int64_t timeline, int host);
 const char *pg_finder_words(const struct pg_finder *f);               /* why there is none, as the hosts said last */

@@ -7,6 +7,8 @@
  *   tool    the primary to write, the nearest to read; patient.
  *
  * SPDX-License-Identifier: AGPL-3.0-or-later */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include "base/log.h"
 #include "base/metric.h"
@@ -18,6 +20,8 @@ METRIC_COUNTER(metric_elsewhere, "bongsu_db_reads_elsewhere", "Times a read went
 enum {
     QUIET_MS = 300,              /* a batch in flight for longer: look for another primary */
     TICK_MS = 20,
+    DEAF_MS = 800,               /* nothing of a batch is acknowledged by the other kernel, while another way to the same primary is
+                                  * open: three tries of TCP's, so that lost packets alone do not look like it */
     READ_CONNECT_MS = 150,
     READ_PATIENT_MS = 1000,      /* the same, when none was quick */
     READ_SILENT_MS = 300,        /* then elsewhere… */
@@ -66,6 +70,16 @@ static void primary_is(struct pg_conn *c, int host)
         atomic_store(&c->base.shared->primary, host + 1);
 }
 
+/* Whether the network does not carry what was sent: a primary that is only slow acknowledges it. */
+static bool is_deaf(const struct pg_conn *c, int64_t now_us)
+{
+    struct tcp_info i;
+    socklen_t n = sizeof i;
+
+    return now_us - c->batch_us > DEAF_MS * 1000LL && getsockopt(PQsocket(c->pg), IPPROTO_TCP, TCP_INFO, &i, &n) == 0 &&
+           i.tcpi_unacked && i.tcpi_last_ack_recv > DEAF_MS;
+}
+
 static enum err wait_in_flight(struct pg_conn *c, short events)
 {
     for (;;) {
@@ -85,6 +99,8 @@ static enum err wait_in_flight(struct pg_conn *c, short events)
         primary_is(c, -1);
         if (pg_finder_newer(c->finder, c->timeline))
             return pg_lose(c, "is not the primary any more");
+        if (is_deaf(c, now_us) && pg_finder_detour(c->finder, c->timeline, c->host))
+            return pg_lose(c, "cannot be reached, but by a detour");
         if (pg_gives_up(c))
             return pg_lose(c, "has not answered, and the database is being closed");
         if (now_us - c->heard_us > c->patience_ms * 1000LL) {
