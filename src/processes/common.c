@@ -10,6 +10,7 @@
 #include "courier/settings.h"
 #include "files/settings.h"
 #include "id/settings.h"
+#include "judge.h"
 #include "net/conn.h"
 #include "talk/settings.h"
 
@@ -149,7 +150,7 @@ static enum err make_all_absolute(struct settings *s, struct buf *report)
     return OK;
 }
 
-static bool level_of(const char *text, enum log_level *out)
+bool common_log_level(const char *text, enum log_level *out)
 {
     static const char *const names[] = { "debug", "info", "warn", "error" };
 
@@ -159,32 +160,6 @@ static bool level_of(const char *text, enum log_level *out)
             return true;
         }
     return false;
-}
-
-/* What a table row cannot say. */
-static enum err judge(struct settings *s, struct buf *report)
-{
-    enum log_level level;
-    enum err       e = OK;
-
-    if (settings_text(s, "domain")[0] == '\0') {
-        buf_put_z(report, "domain cannot be empty: it is the name behind the @ of everyone's address\n");
-        e = ERR_INVALID;
-    }
-    if (!level_of(settings_text(s, "log.level"), &level)) {
-        buf_printf(report, "log.level cannot be \"%s\"; write debug, info, warn or error\n", settings_text(s, "log.level"));
-        e = ERR_INVALID;
-    }
-    if (settings_text(s, "data_dir")[0] == '\0') {
-        buf_put_z(report, "data_dir cannot be empty: the databases need a place\n");
-        e = ERR_INVALID;
-    }
-    if (common_talk_workers(s) > 1 && !common_is_clustered(s)) {
-        buf_printf(report, "talk.workers cannot be %d on a machine that is alone: workers share one PostgreSQL (db.server) and speak "
-                           "over NATS (bus.servers); with SQLite there is one\n", common_talk_workers(s));
-        e = ERR_INVALID;
-    }
-    return e;
 }
 
 enum err common_load(const char *given, struct settings **out, struct buf *report)
@@ -198,7 +173,7 @@ enum err common_load(const char *given, struct settings **out, struct buf *repor
     if (!e)
         e = e2;
     if (!e)
-        e = judge(*out, report);
+        e = settings_judge(*out, report);
     if (!e)
         e = make_all_absolute(*out, report);
     if (e)
@@ -222,7 +197,7 @@ void common_log_setup(const char *process, const struct settings *s)
 {
     enum log_level level = LOG_LEVEL_INFO;
 
-    level_of(settings_text(s, "log.level"), &level);
+    common_log_level(settings_text(s, "log.level"), &level);
     log_setup(process, level, settings_bool(s, "log.json"));
 }
 
@@ -286,23 +261,11 @@ static struct str port_raised(struct str address, int by, struct arena *a)
     return by ? arena_printf(a, "%.*s%d", STR_ARG(host), door_port(address) + by) : address;
 }
 
-/* "127.0.0.1:5281", "[::1]:5281", "localhost:5281" */
-static bool is_of_this_machine(struct str address)
-{
-    return str_starts(address, STR("127.")) || str_starts(address, STR("[::1]:")) || str_starts(address, STR("localhost:"));
-}
-
 static enum err door_open(const struct door *d, struct str address, int number, struct proc_fd *out, struct arena *a,
                           struct buf *report)
 {
-    enum err e;
+    enum err e = listen_socket(address, &out->fd);
 
-    if (d->local && !is_of_this_machine(address)) {
-        buf_printf(report, "%s: %.*s can be reached from other machines, and there is no TLS; use %s with a certificate\n", d->setting,
-                   STR_ARG(address), strcmp(d->role, "web") == 0 ? "web.listen" : "talk.listen_websocket");
-        return ERR_INVALID;
-    }
-    e = listen_socket(address, &out->fd);
     if (!e) {
         out->name = arena_printf(a, "%s%d", d->name, number).p;
         return OK;

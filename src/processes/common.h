@@ -4,6 +4,7 @@
 #pragma once
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "proc/proc.h"
 #include "proc/settings.h"
@@ -24,6 +25,7 @@ const char *common_settings_path(const char *given);
 enum err common_load(const char *given, struct settings **out, struct buf *report);
 /* What a role reads: the file that the keeper wrote, with everything decided. */
 enum err common_load_decided(const char *path, struct settings **out, struct buf *report);
+bool     common_log_level(const char *text, enum log_level *out);   /* "info" */
 void     common_log_setup(const char *process, const struct settings *s);
 
 /* ---- talk's workers: "talk", "talk2", "talk3" … ---- */

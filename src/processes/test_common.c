@@ -70,6 +70,55 @@ static void what_no_row_can_say_is_said(struct test *t)
     loaded_done(&l);
 }
 
+/* What a role would refuse at its start, told by `bongsu config check` already. */
+static void what_no_role_would_take_is_told(struct test *t)
+{
+    static const struct { const char *settings, *says; } bad[] = {
+        { "domain = a b", "domain cannot be \"a b\"" },
+        { "domain = https://town.example", "domain cannot be" },
+        { "ident.passkey_rp = https://town.example", "ident.passkey_rp cannot be" },
+        { "ident.passkey_origins = ftp://x", "ident.passkey_origins cannot have \"ftp://x\"" },
+        { "ident.passkey_origins = https://a.example, https://b.example/", "cannot have \"https://b.example/\"" },
+        { "ident.passkey_origins = https://a.example:443", "cannot have" },
+        { "ident.passkey_origins = https://a.example:", "cannot have" },
+        { "ident.passkey_origins = https://A.example", "cannot have" },
+        { "ident.passkey_origins = https://", "cannot have" },
+        { "ident.passkey_origins = https://a.example,,https://b.example", "cannot have \"\"" },
+        { "ident.passkey_origins = http://town.example", "http:// only at localhost" },
+        { "db.server = host='", "connection string" },
+        { "bus.servers = nats://10.0.1.1:4222", "db.server is not" },
+        { "db.server = host=10.0.1.1\nbus.servers = nats://one.example:4222", "bus.servers names \"nats://one.example:4222\"" },
+        { "files.peers = one.example:5280", "files.peers cannot have" },
+        { "web.listen_local = 0.0.0.0:5281", "can be reached from other machines" },
+    };
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct loaded l = load(t, bad[i].settings);
+
+        CHECK_INT(t, ERR_INVALID, l.e);
+        CHECK(t, says(&l, bad[i].says));
+        loaded_done(&l);
+    }
+}
+
+static void what_roles_take_is_good(struct test *t)
+{
+    static const char *const good[] = {
+        "domain = 마을.example", "domain = 127.0.0.1", "ident.passkey_rp = xn--h32b11f.example",
+        "ident.passkey_origins = https://a.example, https://town.example:5280", "ident.passkey_origins = http://localhost:5281, http://localhost",
+        "db.server = host=10.0.1.1,10.0.2.1 dbname=bongsu\nbus.servers = nats://10.0.1.1:4222, nats://[fd00::2]:4222",
+        "files.peers = 10.0.1.1:5280, [fd00::2]:5280", "web.listen_local = 127.0.0.1:5281, [::1]:5281",
+    };
+
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct loaded l = load(t, good[i]);
+
+        CHECK_OK(t, l.e);
+        CHECK_STR(t, "", buf_str(&l.report));
+        loaded_done(&l);
+    }
+}
+
 static void the_environment_overrides(struct test *t)
 {
     struct loaded l;
@@ -191,7 +240,8 @@ static void a_further_worker_has_its_own_metrics(struct test *t)
     loaded_done(&l);
 }
 
-TEST_MAIN(TEST(relative_paths_are_below_data_dir), TEST(what_no_row_can_say_is_said), TEST(the_environment_overrides),
+TEST_MAIN(TEST(relative_paths_are_below_data_dir), TEST(what_no_row_can_say_is_said), TEST(what_no_role_would_take_is_told),
+          TEST(what_roles_take_is_good), TEST(the_environment_overrides),
           TEST(a_named_file_must_be_there), TEST(what_is_decided_reads_the_same), TEST(doors_are_named_and_counted),
           TEST(ports_are_read),
           TEST(workers_need_a_cluster), TEST(workers_have_numbers), TEST(a_further_worker_has_its_own_metrics))

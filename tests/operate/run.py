@@ -112,6 +112,19 @@ def settings_mistakes(s):
     check("talk.idle_time_max cannot be \"soon\"" in said and f"{s.config}:" in said, said)
 
 
+def what_serve_refuses(s):
+    """`config check` and serve refuse the same domain, in the same words"""
+    text = open(s.config).read()
+    with open(s.config, "a") as f:
+        f.write("domain = a b\nident.passkey_origins = ftp://x\n")
+    try:
+        for word in (("config", "check"), ("serve",)):
+            said = s.run(*word, fails=True)
+            check("domain cannot be \"a b\"" in said and "ident.passkey_origins cannot have \"ftp://x\"" in said, said)
+    finally:
+        open(s.config, "w").write(text)
+
+
 def workers_need_a_cluster(s):
     """several workers of talk are refused on a machine that is alone, by `config check` and by serve"""
     text = open(s.config).read()
@@ -507,8 +520,8 @@ def one_process(s):
         process.kill()
 
 
-TESTS = (help_of_each, nothing_runs, settings_mistakes, workers_need_a_cluster, accounts_without_a_server, no_database, accounts_with_a_server,
-         second_server, status_and_top, waits_for_other_servers, cluster_is_judged, reload_keeps_sessions, restart_goes_from_role_to_role,
+TESTS = (help_of_each, nothing_runs, settings_mistakes, what_serve_refuses, workers_need_a_cluster, accounts_without_a_server, no_database,
+         accounts_with_a_server, second_server, status_and_top, waits_for_other_servers, cluster_is_judged, reload_keeps_sessions, restart_goes_from_role_to_role,
          rights_are_given_up, backup_and_restore, index_is_made_behind_the_messages, invitations_are_links, reports_are_listed,
          killed_roles_come_back, stops_in_order, one_process)
 

@@ -71,6 +71,8 @@ struct bus_nats {
  * A payload is at most the server's max_payload (1 MiB unless set) less 64 bytes, else ERR_LIMIT. What is published in a round
  * leaves at its end. `why` (in `a`) says what a person can mend: a server's name that is no address, an unreadable file. */
 enum err bus_new_nats(struct loop *l, const char *role, const struct bus_nats *s, struct bus **out, struct arena *a, struct str *why);
+/* What it would say of the names, before anything is opened. */
+enum err bus_nats_judge(const char *servers, struct arena *a, struct str *why);
 /* Stands in for it in tests, without a server: the members of one hub hear each other as over NATS. */
 enum err bus_new_standin(struct loop *l, const char *role, struct bus_hub **hub, struct bus **out);
 void     bus_standin_break(struct bus *b, bool connected);     /* as if the connection were lost, or there again */

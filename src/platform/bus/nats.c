@@ -876,6 +876,15 @@ static int or_default(int given, int usual)
     return given > 0 ? given : usual;
 }
 
+enum err bus_nats_judge(const char *servers, struct arena *a, struct str *why)
+{
+    struct nats *n = NEW(struct nats);
+    enum err     e = servers_add(n, servers, a, why);
+
+    nats_destroy(n);
+    return e;
+}
+
 enum err bus_new_nats(struct loop *l, const char *role, const struct bus_nats *s, struct bus **out, struct arena *a, struct str *why)
 {
     struct tls_settings tls = { .ca_file = s->ca, .verify = true, .certificate_file = s->certificate && *s->certificate ? s->certificate : NULL,

@@ -50,6 +50,8 @@ struct db_settings {
  * `why` (in `a`) names file and reason. `migrations` end with number 0. */
 enum err db_open(struct loop *l, const struct db_settings *s, const struct db_migration *migrations,
                  struct db **out, struct arena *a, struct str *why);
+/* Whether PostgreSQL's connection string can be read; "" can. Nobody is asked. */
+enum err db_server_judge(const char *server, struct arena *a, struct str *why);
 void     db_close(struct db **d);          /* commits what is queued, calls each `done`, joins the threads; never from inside a `done` */
 /* Proves that the database matches its migrations and is whole: integrity_check, versions, tables. */
 enum err db_check(struct db_conn *c, const struct db_migration *migrations, struct arena *a, struct str *why);

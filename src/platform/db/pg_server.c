@@ -14,6 +14,7 @@
 #include <time.h>
 #include "base/buf.h"
 #include "base/mem.h"
+#include "db/db.h"
 
 enum {
     NAME_BYTES = 128,
@@ -191,6 +192,15 @@ enum err pg_hosts_new(const char *conninfo, const char *schema, struct pg_hosts 
     PQconninfoFree(options);
     *out = h;
     return OK;
+}
+
+enum err db_server_judge(const char *server, struct arena *a, struct str *why)
+{
+    struct pg_hosts *h = NULL;
+    enum err         e = pg_hosts_new(server, NULL, &h, a, why);
+
+    pg_hosts_free(&h);
+    return e;
 }
 
 void pg_hosts_free(struct pg_hosts **hp)
