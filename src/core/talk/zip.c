@@ -11,13 +11,22 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CHUNK_BYTES = 256 * 1024, DATE_1980 = 0x21 /* no clock: an export is the same whenever it is packed */ };
+enum {
+    CHUNK_BYTES = 256 * 1024,
+    DATE_1980 = 0x21,           /* no clock: an export is the same whenever it is packed */
+    VERSION_PLAIN = 20,
+    VERSION_LARGE = 45,         /* ZIP64 */
+    UNIX = 3 << 8,
+    EXTRA_LARGE = 1,
+    END_LARGE_BYTES = 44,       /* of the record, behind its own length */
+};
 
 struct zip {
     int        fd;
     char       path[4096], part[4096 + 8];
     int64_t    at;
-    int        count;
+    int64_t    bytes_max;       /* what is larger stands in ZIP64's fields: all ones is their sign in the plain ones */
+    int        count, files_max;
     struct buf directory;
 };
 
@@ -56,11 +65,15 @@ static void put_32(struct buf *b, uint32_t v)
     put_16(b, v >> 16);
 }
 
+static void put_64(struct buf *b, int64_t v)
+{
+    put_32(b, (uint32_t)((uint64_t)v & UINT32_MAX));
+    put_32(b, (uint32_t)((uint64_t)v >> 32));
+}
+
 static enum err write_all(struct zip *z, struct str bytes)
 {
     z->at += (int64_t)bytes.len;
-    if (z->at > UINT32_MAX)
-        return ERR_LIMIT;
     while (bytes.len) {
         ssize_t n = write(z->fd, bytes.p, bytes.len);
 
@@ -80,24 +93,91 @@ enum err zip_begin(const char *path, struct zip **out)
     snprintf(z->path, sizeof z->path, "%s", path);
     snprintf(z->part, sizeof z->part, "%s.part", z->path);
     buf_init(&z->directory, 0);
+    zip_make_large(z, UINT32_MAX - 1, UINT16_MAX - 1);
     z->fd = open(z->part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     *out = z;
     return z->fd < 0 ? err_from_errno(errno) : OK;
 }
 
-/* What the local header and the directory say alike, from "version needed" on. */
-static void put_entry(struct buf *b, uint32_t crc, uint32_t bytes, const char *name)
+void zip_make_large(struct zip *z, int64_t bytes_max, int files_max)
 {
-    put_16(b, 20);
+    z->bytes_max = bytes_max;
+    z->files_max = files_max;
+}
+
+/* ---- one file ---- */
+
+struct entry {
+    const char *name;
+    uint32_t    crc;
+    int64_t     bytes, start;
+};
+
+static bool is_large(const struct zip *z, int64_t n)
+{
+    return n > z->bytes_max;
+}
+
+/* `n`, or the sign that the extra field has it. */
+static void put_small(struct buf *b, const struct zip *z, int64_t n)
+{
+    put_32(b, is_large(z, n) ? UINT32_MAX : (uint32_t)n);
+}
+
+/* What the local header and the directory say alike, from "version needed" to the name's length. */
+static void put_entry(struct buf *b, const struct zip *z, const struct entry *f, bool large)
+{
+    put_16(b, large ? VERSION_LARGE : VERSION_PLAIN);
     put_16(b, 0x0800);      /* names are UTF-8 */
     put_16(b, 0);           /* as it is */
     put_16(b, 0);
     put_16(b, DATE_1980);
-    put_32(b, crc);
-    put_32(b, bytes);
-    put_32(b, bytes);
-    put_16(b, (unsigned)strlen(name));
+    put_32(b, f->crc);
+    put_small(b, z, f->bytes);
+    put_small(b, z, f->bytes);
+    put_16(b, (unsigned)strlen(f->name));
+}
+
+static void put_local(struct buf *b, const struct zip *z, const struct entry *f)
+{
+    bool large = is_large(z, f->bytes);
+
+    put_32(b, 0x04034B50);
+    put_entry(b, z, f, large);
+    put_16(b, large ? 20 : 0);
+    buf_put_z(b, f->name);
+    if (!large)
+        return;
+    put_16(b, EXTRA_LARGE);
+    put_16(b, 16);
+    put_64(b, f->bytes);
+    put_64(b, f->bytes);
+}
+
+static void put_in_directory(struct buf *b, const struct zip *z, const struct entry *f)
+{
+    unsigned extra = (is_large(z, f->bytes) ? 16 : 0) + (is_large(z, f->start) ? 8 : 0);
+
+    put_32(b, 0x02014B50);
+    put_16(b, (extra ? VERSION_LARGE : VERSION_PLAIN) | UNIX);
+    put_entry(b, z, f, extra > 0);
+    put_16(b, extra ? extra + 4 : 0);
     put_16(b, 0);
+    put_16(b, 0);
+    put_16(b, 0);
+    put_32(b, 0100600u << 16);
+    put_small(b, z, f->start);
+    buf_put_z(b, f->name);
+    if (!extra)
+        return;
+    put_16(b, EXTRA_LARGE);
+    put_16(b, extra);
+    if (is_large(z, f->bytes)) {
+        put_64(b, f->bytes);
+        put_64(b, f->bytes);
+    }
+    if (is_large(z, f->start))
+        put_64(b, f->start);
 }
 
 /* The first pass measures, the second copies. */
@@ -125,34 +205,24 @@ static enum err pass(struct zip *z, int fd, uint32_t *crc, int64_t *bytes, bool 
 
 static enum err add_open(struct zip *z, int fd, const char *name)
 {
-    uint32_t   crc = 0;
-    int64_t    bytes, again, start = z->at;
-    struct buf head;
-    enum err   e = pass(z, fd, &crc, &bytes, false);
+    struct entry f = { .name = name, .start = z->at };
+    struct buf   head;
+    int64_t      again;
+    enum err     e = pass(z, fd, &f.crc, &f.bytes, false);
 
-    if (!e && (z->count == ZIP_FILES_MAX || bytes > UINT32_MAX))
+    if (!e && z->count == ZIP_FILES_MAX)
         e = ERR_LIMIT;
     if (e || lseek(fd, 0, SEEK_SET) < 0)
         return e ? e : err_from_errno(errno);
     buf_init(&head, 0);
-    put_32(&head, 0x04034B50);
-    put_entry(&head, crc, (uint32_t)bytes, name);
-    buf_put_z(&head, name);
+    put_local(&head, z, &f);
     e = write_all(z, buf_str(&head));
     buf_done(&head);
     if (!e)
-        e = pass(z, fd, &crc, &again, true);
-    if (!e && again != bytes)
+        e = pass(z, fd, &f.crc, &again, true);
+    if (!e && again != f.bytes)
         e = ERR_IO;
-    put_32(&z->directory, 0x02014B50);
-    put_16(&z->directory, 20 | 3 << 8);     /* made on Unix */
-    put_entry(&z->directory, crc, (uint32_t)bytes, name);
-    put_16(&z->directory, 0);
-    put_16(&z->directory, 0);
-    put_16(&z->directory, 0);
-    put_32(&z->directory, 0100600u << 16);
-    put_32(&z->directory, (uint32_t)start);
-    buf_put_z(&z->directory, name);
+    put_in_directory(&z->directory, z, &f);
     z->count++;
     return e;
 }
@@ -169,19 +239,45 @@ enum err zip_add(struct zip *z, const char *path, const char *name)
     return e;
 }
 
+/* ---- the end ---- */
+
+/* The record of the end in 64 bits, and where it is. */
+static void put_end_large(struct buf *b, const struct zip *z, int64_t start, int64_t bytes)
+{
+    put_32(b, 0x06064B50);
+    put_64(b, END_LARGE_BYTES);
+    put_16(b, VERSION_LARGE | UNIX);
+    put_16(b, VERSION_LARGE);
+    put_32(b, 0);
+    put_32(b, 0);
+    put_64(b, z->count);
+    put_64(b, z->count);
+    put_64(b, bytes);
+    put_64(b, start);
+    put_32(b, 0x07064B50);
+    put_32(b, 0);
+    put_64(b, start + bytes);
+    put_32(b, 1);
+}
+
 static enum err directory_write(struct zip *z)
 {
-    uint32_t start = (uint32_t)z->at, bytes = (uint32_t)z->directory.len;
+    struct buf *b = &z->directory;
+    int64_t     start = z->at, bytes = (int64_t)b->len;
+    bool        many = z->count > z->files_max;
+    unsigned    count = many ? UINT16_MAX : (unsigned)z->count;
 
-    put_32(&z->directory, 0x06054B50);
-    put_16(&z->directory, 0);
-    put_16(&z->directory, 0);
-    put_16(&z->directory, (unsigned)z->count);
-    put_16(&z->directory, (unsigned)z->count);
-    put_32(&z->directory, bytes);
-    put_32(&z->directory, start);
-    put_16(&z->directory, 0);
-    return write_all(z, buf_str(&z->directory));
+    if (many || is_large(z, start) || is_large(z, bytes))
+        put_end_large(b, z, start, bytes);
+    put_32(b, 0x06054B50);
+    put_16(b, 0);
+    put_16(b, 0);
+    put_16(b, count);
+    put_16(b, count);
+    put_small(b, z, bytes);
+    put_small(b, z, start);
+    put_16(b, 0);
+    return write_all(z, buf_str(b));
 }
 
 enum err zip_end(struct zip **zp, enum err e)
