@@ -133,10 +133,9 @@ static void attempt_ends(struct pg_conn *c)
     if (!c->in_transaction || !c->pg)
         return;
     c->in_transaction = false;
-    if (c->sent_count) {
-        pg_send_sync(c);
-        pg_read_all(c);
-    }
+    /* Also when all is answered: behind a failure that a read has heard of, the server skips everything up to a sync, a rollback too. */
+    pg_send_sync(c);
+    pg_read_all(c);
     if (c->pg) {
         enum err failed = c->failed;
 
