@@ -22,6 +22,7 @@ s2s_ports = {{ {s2s} }}
 s2s_direct_tls_ports = {{ {s2s_tls} }}
 s2s_require_encryption = true
 s2s_secure_auth = false
+smacks_s2s_resend = true
 unbound = {{ resolvconf = false, hoststxt = false, forward = {{ "127.0.0.1@{dns}" }}, options = {{ ["do-not-query-localhost:"] = "no" }} }}
 """
 

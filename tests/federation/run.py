@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 import peers                                                                # noqa: E402
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
+import silence                                                              # noqa: E402
 from names import Names                                                     # noqa: E402
 from trials import Failure, check                                           # noqa: E402
 
@@ -455,16 +456,87 @@ async def wrong_domain(town):
     await close(alice)
 
 
+def no_error(*streams):
+    for stream in streams:
+        errors = [xmpp.show(i) for i in stream.items if i is not xmpp.GONE and xmpp.local(i) == "message" and i.get("type") == "error"]
+        check(not errors, f"{len(errors)} came back: {errors[:1]}")
+
+
+async def silent_cut(town):
+    """The network falls silent under messages that are on their way: when it is back each arrives once, in order, and none came back"""
+    alice, bob = await town.alice(), await town.bob()
+    cut = silence.Silence(*((s.s2s, s.s2s_tls) for s in (town.here, town.there)))
+    say(bob, town.alice_jid, "a word of bob")
+    await hear(alice, "a word of bob", 60)
+    say(alice, town.bob_jid, "a word of alice")
+    await hear(bob, "a word of alice", 60)
+    cut.cut()
+    try:
+        for i in range(20):
+            say(bob, town.alice_jid, f"c{i}")
+            say(alice, town.bob_jid, f"d{i}")
+        check(await durable(alice), "no answer")
+        await asyncio.sleep(6)
+    finally:
+        cut.heal()
+    check(await heard_in_order(alice, "c", 20, 90) == 0, "c came twice")
+    check(await heard_in_order(bob, "d", 20, 90) == 0, "d came twice")
+    no_error(alice, bob)
+    await close(alice, bob)
+
+
+async def one_of(sender, hearer, to, words, tries):
+    """ejabberd believes that what TCP took has arrived: one that it puts on the dead connection is gone, and the next one is not."""
+    for n in range(tries):
+        say(sender, to, f"{words} {n}")
+        heard = await hearer.take_where(lambda i: i is not xmpp.GONE and xmpp.local(i) == "message" and (text_of(i) or "").startswith(words),
+                                        90 if tries == 1 else 10)
+        if heard is not None:
+            return
+    raise Failure(f"“{words}” did not arrive")
+
+
+async def silent_cut_and_lost(town):
+    """And if our end is gone when the network is back: what the other server sends again is seen once, what it took for sent is not lost"""
+    alice, bob = await town.alice(), await town.bob()
+    cut = silence.Silence(*((s.s2s, s.s2s_tls) for s in (town.here, town.there)))
+    os.kill(await role_pid(town.here, "courier"), 9)        # no stream is left: the next one is made by the other server, who may acknowledge on it
+    tries = 10 if town.kind == "ejabberd" else 1
+    for letter, answers_only in (("e", True), ("f", False)):
+        await one_of(bob, alice, town.alice_jid, f"before {letter}", tries)
+        cut.cut(answers_only)
+        try:
+            for i in range(20):
+                say(bob, town.alice_jid, f"{letter}{i}")
+            if answers_only:                    # all of it is stored here, and the other server does not know
+                check(await heard_in_order(alice, letter, 20, 30) == 0, f"{letter} came twice")
+            else:
+                await asyncio.sleep(2)
+            os.kill(await role_pid(town.here, "courier"), 9)
+            await asyncio.sleep(1)
+        finally:
+            cut.heal()
+        if not answers_only and town.kind != "ejabberd":
+            check(await heard_in_order(alice, letter, 20, 90) == 0, f"{letter} came twice")
+        await one_of(bob, alice, town.alice_jid, f"after {letter}", tries)
+        twice = [text_of(i) for i in alice.items if i is not xmpp.GONE and xmpp.local(i) == "message" and (text_of(i) or "").startswith(letter)]
+        check(not twice or town.kind == "ejabberd" and not answers_only, f"came twice: {twice}")
+    no_error(bob)
+    await close(alice, bob)
+
+
 SITES = (chats, questions, contacts, offline, blocking, peer_is_away, more_than_may_wait, lease_given_up, site_lost, own_site_lost)
 TRIALS = (chats, questions, nobody, contacts, offline, blocking, wrong_domain, peer_is_away, large_ones_wait, we_are_away, killed)
+SILENT = (silent_cut, silent_cut_and_lost)      # in a namespace: silence.py
 
 
 def play(kind, args):
     failed = passed = 0
+    trials = SITES if args.here == "bongsu-three" else TRIALS if args.noisy else TRIALS + SILENT
     town = Town(kind, args.here, not args.strangers)
     try:
         town.start()
-        for trial in SITES if args.here == "bongsu-three" else TRIALS:
+        for trial in trials:
             if args.match not in trial.__name__:
                 continue
             try:
@@ -490,6 +562,10 @@ def main():
     p.add_argument("-v", action="store_true")
     args = p.parse_args()
     passed = failed = skipped = 0
+    args.noisy = "there are three sites" if args.here == "bongsu-three" else silence.enter()
+    if args.noisy:
+        print(f"skip  silent cuts: {args.noisy}")
+        skipped += len(SILENT)
     for kind in [args.peer] if args.peer else ["bongsu", "prosody", "ejabberd"]:
         try:
             ok, bad = play(kind, args)

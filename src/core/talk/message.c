@@ -587,12 +587,32 @@ static struct message_op *op_new(struct talk *t, const struct message *m, const 
     return o;
 }
 
+/* A server that sends again says so: Prosody adds when it had it first. */
+static struct str without_delay(const struct stanza *s, struct str kept)
+{
+    const struct xml_node *delay = xml_child(s->node, "delay", "urn:xmpp:delay");
+    struct buf             b;
+    const char            *at;
+    size_t                 before;
+
+    if (!delay)
+        return kept;
+    buf_init(&b, 0);
+    xml_put_node(&b, delay, STR("jabber:client"));
+    at = memmem(kept.p, kept.len, b.p, b.len);
+    before = at ? (size_t)(at - kept.p) : 0;
+    if (at)
+        kept = arena_printf(s->arena, "%.*s%.*s", (int)before, kept.p, (int)(kept.len - before - b.len), at + b.len);
+    buf_done(&b);
+    return kept;
+}
+
 /* What makes it the same message when it comes again. Another server may send one again whose sender gave it no origin-id: then all of it. */
 static int64_t origin_of(struct talk *t, const struct message *m, struct str kept)
 {
     if (m->origin_id.len)
         return archive_origin_hash(t, m->origin_id);
-    return m->stanza->foreign && m->stanza->id.len ? archive_origin_hash(t, kept) : 0;
+    return m->stanza->foreign && m->stanza->id.len ? archive_origin_hash(t, without_delay(m->stanza, kept)) : 0;
 }
 
 static void keep(struct message_op *o, const struct message *m, struct person *to, bool offline)
