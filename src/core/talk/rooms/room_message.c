@@ -316,7 +316,8 @@ static void tell_failure(struct talk *t, struct said_op *o, enum err e)
     buf_done(&b);
 }
 
-/* Sent again: it is there already; the sender alone sees it once more, and so knows. */
+/* Sent again: it is there already; the sender alone sees it once more, and so knows. Another messenger may have stored it just now: then
+ * what is before it has not been shown here either, and all of it comes by the log. */
 static void reflect_again(struct said_op *o, int64_t id)
 {
     struct room *r = o->room;
@@ -324,6 +325,10 @@ static void reflect_again(struct said_op *o, int64_t id)
     struct buf   b;
 
     metric_add(&again_count, 1);
+    if (o->put.order && id > r->log_last) {
+        room_follow_to(r->talk, r->id, id);
+        return;
+    }
     if (!s || !id)
         return;
     buf_init(&b, 0);

@@ -19,13 +19,27 @@ METRIC_COUNTER(resume_failed_count, "bongsu_talk_resume_failed", "Resume request
 
 /* ---- acknowledgements ---- */
 
-void sm_answer_ack(struct session *s)
+enum { ALIVE_MS = 500 };        /* a commit that takes longer: who asked hears what was durable before */
+
+static void send_ack(struct session *s)
 {
     char text[64];
     int  n = snprintf(text, sizeof text, "<a xmlns='" NS_SM "' h='%u'/>", s->sm->received_stored);
 
-    s->sm->ack_owed = false;
     session_send_nonza(s, str_make(text, (size_t)n));
+}
+
+void sm_answer_ack(struct session *s)
+{
+    s->sm->ack_owed = false;
+    send_ack(s);
+}
+
+/* While the next primary is awaited, no answer at all looks like a dead server: clients would go elsewhere, where it is no better. */
+static void tell_alive(struct session *s)
+{
+    s->sm->told_alive = true;
+    send_ack(s);
 }
 
 struct owed {
@@ -71,6 +85,7 @@ static void handle_request(struct session *s, const struct xml_node *n)
         return;
     }
     m->ack_owed = true;
+    m->told_alive = false;
     m->ack_wanted = s->received;
     sm_mark_now(s);
 }
@@ -295,6 +310,7 @@ enum { SM_NOTE_MS = 10000 };        /* how far a stream got is noted so often, w
 static void sm_tick(struct talk *t)
 {
     int64_t now = loop_now_ms(t->loop);
+    bool    stalled = commit_stalled_ms(t->db) >= ALIVE_MS;
 
     LIST_EACH(it, &t->sessions_all) {
         struct session *s = LIST_ITEM(it, struct session, in_talk);
@@ -311,6 +327,8 @@ static void sm_tick(struct talk *t)
             m->noted_ms = now;
             sm_mark_now(s);
         }
+        if (stalled && m->ack_owed && !m->told_alive && s->state == SESSION_BOUND)
+            tell_alive(s);
         if (m->since_ask)
             sm_ask(s);
     }
