@@ -19,7 +19,7 @@ METRIC_COUNTER(resume_failed_count, "bongsu_talk_resume_failed", "Resume request
 
 /* ---- acknowledgements ---- */
 
-enum { ALIVE_MS = 500 };        /* a commit that takes longer: who asked hears what was durable before */
+enum { ALIVE_MS = 500 };        /* a commit that takes longer: who asked hears each second what was durable before */
 
 static void send_ack(struct session *s)
 {
@@ -32,13 +32,6 @@ static void send_ack(struct session *s)
 void sm_answer_ack(struct session *s)
 {
     s->sm->ack_owed = false;
-    send_ack(s);
-}
-
-/* While the next primary is awaited, no answer at all looks like a dead server: clients would go elsewhere, where it is no better. */
-static void tell_alive(struct session *s)
-{
-    s->sm->told_alive = true;
     send_ack(s);
 }
 
@@ -85,7 +78,6 @@ static void handle_request(struct session *s, const struct xml_node *n)
         return;
     }
     m->ack_owed = true;
-    m->told_alive = false;
     m->ack_wanted = s->received;
     sm_mark_now(s);
 }
@@ -327,8 +319,9 @@ static void sm_tick(struct talk *t)
             m->noted_ms = now;
             sm_mark_now(s);
         }
-        if (stalled && m->ack_owed && !m->told_alive && s->state == SESSION_BOUND)
-            tell_alive(s);
+        /* While the next primary is awaited, no answer at all looks like a dead server: clients would go elsewhere, where it is no better. */
+        if (stalled && m->ack_owed && s->state == SESSION_BOUND)
+            send_ack(s);
         if (m->since_ask)
             sm_ask(s);
     }

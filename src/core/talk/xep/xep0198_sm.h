@@ -48,7 +48,6 @@ struct sm {
     bool             stored;       /* row exists */
     bool             ack_owed;     /* the client asked; the answer leaves with the next durable row */
     uint32_t         ack_wanted;   /* what had been received when it asked */
-    bool             told_alive;   /* since it asked: what was durable before */
     bool             asked;        /* our <r/> is unanswered */
     bool             row_changed;  /* more than the counters: presence, carbons… */
     bool             moving;       /* another worker has asked for it */
