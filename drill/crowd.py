@@ -39,7 +39,11 @@ class Crowd:
         """`plan`: see people.py."""
         path, journal = os.path.join(directory, "people.plan"), os.path.join(directory, "people.journal")
         self.names = [p["name"] for p in plan["people"]]
-        self.checker, self.events = Checker(), []
+        rooms = {}
+        for p in plan["people"]:
+            if "room" in p:
+                rooms.setdefault(p["room"], []).append(p["name"])
+        self.checker, self.events = Checker(rooms), []
         with open(path, "w") as f:
             json.dump(plan, f)
         open(journal, "w").close()

@@ -34,6 +34,7 @@ SKIPPED = 77                    # exit status: it could not run here
 BEFORE_S, SETTLE_S, HOLD_S_MAX, HEALTHY_S = 2.0, 30.0, 45.0, 120.0
 FRESH_S = 1.0                   # acknowledgements younger than this show that writes flow
 PEOPLE = "people"               # the namespace of the people outside
+GROUP_WRITES_S = 0.5            # in each group, a message so often
 INSIDERS = 2                    # people in each site's own network, cut off with it
 SHORT = {"cut-primary": 2}      # times in the short form; others once
 
@@ -71,12 +72,30 @@ def plan_people(place, count):
     return [outsider(s, i) for s in sites for i in range(len(homes[s]))] + [insider(s, i) for s in sites for i in range(INSIDERS)]
 
 
+def plan_groups(place, count, size):
+    """Rooms of so many people each, spread over the sites, who write nothing but into their room."""
+    sites = place.sites
+
+    def member(room, i):
+        turn = i % len(sites)
+        return {"name": f"{room}-{i}", "addresses": [[s, *place.address(s)] for s in sites[turn:] + sites[:turn]], "friends": [room],
+                "interval": size * GROUP_WRITES_S, "net": place.net(PEOPLE), "room": room}
+
+    return [member(f"group{g}", i) for g in range(count) for i in range(size)]
+
+
 class Drill:
     def __init__(self, place, args):
         self.place, self.args, self.rng, self.stormy = place, args, random.Random(args.seed), False
         people = plan_people(place, args.people)
+        self.chatting = [p["name"] for p in people]
+        people += plan_groups(place, args.groups, args.group_size)
         self.homes = {p["name"]: p["addresses"][0][0] for p in people}
         self.outside = [p["name"] for p in people if len(p["addresses"]) > 1]
+        self.members = {}
+        for p in people:
+            if "room" in p:
+                self.members.setdefault(p["room"], set()).add(p["name"])
         place.add_users(list(self.homes))
         self.crowd = crowd.Crowd(place.directory, {"domain": place.domain, "ca": place.ca, "net": place.net(PEOPLE), "people": people})
 
@@ -135,11 +154,11 @@ class Drill:
         return not left and not unseen, names - set(left)
 
     def count(self, reading, present):
-        """`reading`: {owner: site}."""
-        unread = self.crowd.archives([[n, s, *self.place.address(s)] for n, s in reading.items()])
+        """`reading`: [(owner, site)]."""
+        unread = self.crowd.archives([[n, s, *self.place.address(s)] for n, s in reading])
         for why in unread:
             say(f"  not read: {why}")
-        verdict = self.crowd.checker.judge(reading.items(), present)
+        verdict = self.crowd.checker.judge(reading, present)
         for kind in verdict.KINDS:
             for sentence in getattr(verdict, kind)[:5]:
                 say(f"  {kind}: {sentence}")
@@ -156,6 +175,8 @@ class Drill:
         return {"live": measures.live_pause(events, alive, since, until), "ack": measures.ack_pause(events, alive, since, until),
                 "back": max((b for b in back.values() if b is not None), default=None),
                 "in": all(back.get(n) is not None for n in gone),
+                "group": measures.room_pause(events, {r: m & alive for r, m in self.members.items()}, since, until),
+                "put_out": sum(e[0] == "go" for e in events),
                 "dropped": len(measures.dropped(events, alive, since, until)), "resumed": resumed, "bound": bound,
                 "others_p99": None}
 
@@ -164,8 +185,12 @@ class Drill:
         away = self.living_at(site, outside=False) - set(self.outside) if row.dead else set()
         standing = [s for s in self.place.sites if not (row.dead and s == site)]
         settled, present = self.quiet(set(self.homes) - away)
-        reading = {n: standing[i % len(standing)] for i, n in enumerate(sorted(self.homes))}
+        reading = [(n, standing[i % len(standing)]) for i, n in enumerate(sorted(self.chatting))] + self.rooms_at(standing)
         return settled, self.count(reading, present)
+
+    def rooms_at(self, sites):
+        """A room has one archive, whichever site tells it."""
+        return [(room, s) for room in sorted(self.members) for s in sites]
 
     def after_heal(self):
         """Counts when everybody is home again."""
@@ -174,7 +199,7 @@ class Drill:
             say("  not home: " + " ".join(left))
         time.sleep(1)
         settled, present = self.quiet(set(self.homes))
-        return settled and not left, self.count(dict(self.homes), present)
+        return settled and not left, self.count([(n, self.homes[n]) for n in self.chatting] + self.rooms_at(self.place.sites), present)
 
     def mend(self, row, sites):
         """Seconds until three copies stream again, or None."""
@@ -247,8 +272,8 @@ def short(r):
     def s(value):
         return "never" if value is None else f"{value:.2f} s"
     bad = {k: r["before"][k] + r["after"][k] for k in r["before"]}
-    return (f"live {s(r['live'])}, ack {s(r['ack'])}, back {s(r['back']) if r['back'] or not r['in'] else '-'}, "
-            f"dropped {r['dropped']}, three copies after {s(r['home_s'])}, "
+    return (f"live {s(r['live'])}, " + (f"groups {s(r['group'])}, " if r["group"] is not None else "") + f"ack {s(r['ack'])}, back {s(r['back']) if r['back'] or not r['in'] else '-'}, "
+            f"dropped {r['dropped']}, " + (f"found outside their room {r['put_out']}, " if r["put_out"] else "") + f"three copies after {s(r['home_s'])}, "
             + ("clean" if not any(bad.values()) else " ".join(f"{k} {n}" for k, n in bad.items())))
 
 
@@ -276,9 +301,9 @@ def choose(args):
     return [(r, args.cuts if r.name == "cut-primary" and args.cuts else args.times or r.times) for r in chosen]
 
 
-def write_document(path, lines, facts):
-    """Between the marks of `path` stands the last result."""
-    begin, end = "<!-- result -->\n", "<!-- end of result -->"
+def write_document(path, lines, facts, what):
+    """Between the marks of `path` stands the last result; that of groups has its own."""
+    begin, end = f"<!-- {what} -->\n", f"<!-- end of {what} -->"
     with open(path) as f:
         text = f.read()
     head, rest = text[:text.index(begin) + len(begin)], text[text.index(end):]
@@ -290,7 +315,8 @@ def write_document(path, lines, facts):
 
 def facts(args, lines, began):
     last = [l.rounds[-1] for l in lines if l.rounds]
-    return (f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {args.people} people and {INSIDERS} inside each site, {args.delay:g} ms one way "
+    return (f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {args.people} people and {INSIDERS} inside each site, "
+            + (f"{args.groups} groups of {args.group_size}, a message every {GROUP_WRITES_S:g} s in each, " if args.groups else "") + f"{args.delay:g} ms one way "
             f"between sites, {args.workers} talk workers a site, {max((r['messages'] for r in last), default=0)} messages, "
             f"{max((r['acked'] for r in last), default=0)} acknowledged, {(time.monotonic() - began) / 60:.0f} minutes.")
 
@@ -306,7 +332,7 @@ def report(args, lines, began):
         with open(args.json, "w") as f:
             json.dump({"facts": facts(args, lines, began), "rounds": [r for l in lines for r in l.rounds]}, f, indent=1)
     if args.write:
-        write_document(args.write, lines, facts(args, lines, began))
+        write_document(args.write, lines, facts(args, lines, began), "groups" if args.groups else "result")
 
 
 def run(place, chosen, args):
@@ -341,6 +367,8 @@ def arguments():
     p.add_argument("--delay", type=float, default=0.5, metavar="MS", help="one way between sites (0.5)")
     p.add_argument("--workers", type=int, default=1, metavar="N", help="talk processes a site (1)")
     p.add_argument("--people", type=int, default=24, metavar="N", help="who chat, on all sites together (24)")
+    p.add_argument("--groups", type=int, default=0, metavar="N", help="rooms, whose members write into them besides (0)")
+    p.add_argument("--group-size", type=int, default=50, metavar="N", help="people in each, spread over the sites (50)")
     p.add_argument("--storm", type=int, default=5000, metavar="N", help="people of the storm (5000)")
     p.add_argument("--seed", default="bongsu", help="of the choices that are left to chance")
     p.add_argument("--keep", action="store_true", help="leave the files of the sites")

@@ -18,6 +18,16 @@ def live_pause(events, people, since, until):
     return max(live_waits(events, people, since, until), default=0.0)
 
 
+def room_pause(events, members, since, until):
+    """The longest time from a send into a room to its arrival on the screen of a member; `members`: {room: those who count}. As above."""
+    sent = {(e[2], e[3], e[4]): e[1] for e in events if e[0] == "s" and e[2] in members.get(e[3], ()) and since <= e[1] < until}
+    arrived = {}
+    for e in events:
+        if e[0] in ("gl", "gc") and e[2] in members.get(e[3], ()):
+            arrived.setdefault((e[4], e[3], e[5]), {}).setdefault(e[2], e[1])
+    return max((arrived.get(key, {}).get(m, until) - t for key, t in sent.items() for m in members[key[1]]), default=None)
+
+
 def ack_pause(events, people, since, until):
     """The longest time from a first send to the acknowledgement, among `people`."""
     sent = {(e[2], e[3], e[4]): e[1] for e in events if e[0] == "s" and e[2] in people and since <= e[1] < until}

@@ -21,7 +21,9 @@ seconds. A person may live in another network namespace: sockets are made there,
   ["k", t, me]                         caught up: what arrived live since "bound" takes its place behind it
   ["x", t, me, site, why]              the connection is lost or given up
   ["f", t, me, site, why, seconds]     an attempt to get in failed after so long
-  ["h", t, owner, site, [[id, from, to, n], …]]   a whole archive, as that site tells it
+  ["h", t, owner, site, [[id, from, to, n], …]]   a whole archive, of a person or of a room, as that site tells it
+
+What is noted in rooms stands in groups.py.
 """
 import argparse
 import asyncio
@@ -42,6 +44,7 @@ import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../tests/lib")]
+import groups                                                               # noqa: E402
 import xmpp                                                                 # noqa: E402
 
 NS_SASL2, NS_BIND2, NS_FAST, NS_SM = "urn:xmpp:sasl:2", "urn:xmpp:bind:0", "urn:xmpp:fast:0", "urn:xmpp:sm:3"
@@ -79,10 +82,11 @@ class Journal:
 class Outgoing:
     __slots__ = ("to", "number", "text", "count", "written")
 
-    def __init__(self, me, domain, to, number):
+    def __init__(self, me, domain, to, number, room=False):
         self.to, self.number = to, number
         origin = f"{me}.{to}.{number}"
-        self.text = (f"<message to='{to}@{domain}' type='chat' id='{origin}'>"
+        address, kind = (groups.address(to, domain), "groupchat") if room else (f"{to}@{domain}", "chat")
+        self.text = (f"<message to='{address}' type='{kind}' id='{origin}'>"
                      f"<body>{me} {to} {number} {time.time_ns() // 1000}</body>"
                      f"<origin-id xmlns='{NS_SID}' id='{origin}'/></message><r xmlns='{NS_SM}'/>")
         self.count = None           # its XEP-0198 number on this stream; None: not sent on it
@@ -245,7 +249,7 @@ class Person:
         self.note("e", to, int(number), xmpp.local(error[0]) if error is not None and len(error) else "")
         o = next((u for u in self.unacked if u.to == to and u.number == int(number)), None)
         if o is None:
-            o = Outgoing(self.name, self.crowd.domain, to, int(number))
+            o = self.outgoing(to, int(number))
             o.written = True
         else:
             self.unacked.remove(o)
@@ -264,20 +268,26 @@ class Person:
         if self.asked is None:
             self.asked = now()
 
+    def outgoing(self, to, number):
+        return Outgoing(self.name, self.crowd.domain, to, number, to in self.crowd.rooms)
+
+    def may_say(self):
+        return self.stream is not None and not self.lost.is_set()
+
     def say_what_waits(self):
         for o in self.unacked:
-            if o.count is None and self.stream and not self.lost.is_set():
+            if o.count is None and self.may_say():
                 self.say(o)
 
     def chat(self):
         """The next message to the next friend, and when to write again."""
         asyncio.get_running_loop().call_later(self.interval * (0.8 + 0.4 * self.rng.random()), self.chat)
-        if not (self.crowd.talking and self.stream and self.friends and len(self.unacked) < UNACKED_MAX):
+        if not (self.crowd.talking and self.may_say() and self.friends and len(self.unacked) < UNACKED_MAX):
             return
         self.turn = (self.turn + 1) % len(self.friends)
         to = self.friends[self.turn]
         self.sent[to] += 1
-        o = Outgoing(self.name, self.crowd.domain, to, self.sent[to])
+        o = self.outgoing(to, self.sent[to])
         self.unacked.append(o)
         self.say(o)
 
@@ -321,7 +331,13 @@ class Person:
         came_along, stream.items = stream.items, collections.deque()
         for item in came_along:
             stream.push(item)
+        self.settled_in(stream, resumed is not None)
+
+    def settled_in(self, stream, resumed):
         self.say_what_waits()
+
+    def is_settled(self):
+        return self.stream is not None and not self.unacked and self.owed is None
 
     async def catch_up(self, stream):
         """XEP-0313 from the last id that the archive knows, until all of it is here."""
@@ -411,6 +427,10 @@ class Person:
                 self.leave("home")
 
 
+class Member(groups.Membership, Person):
+    """One who writes into a room."""
+
+
 # ---- the archive, whole, by its own means: nothing of the live stream's code ----
 
 RESULT = re.compile(rb"<result [^>]*?\bid=['\"]([^'\"]+)['\"].*?<body>(\S+) (\S+) (\d+) \d+</body>.*?</result>", re.S)
@@ -418,10 +438,11 @@ LAST = re.compile(rb"<last[^>]*>([^<]+)</last>")
 
 
 class Reader:
-    """Reads anybody's; whoever sits in a site that is cut off has an archive all the same."""
+    """Reads anybody's; whoever sits in a site that is cut off has an archive all the same. Or that of a room (`to`)."""
 
-    def __init__(self, name, net):
+    def __init__(self, name, net, to=None):
         self.name, self.net, self.password, self.token = name, net, password_of(name), None
+        self.to = f" to='{to}'" if to else ""
         self.agent = str(uuid.uuid4())
         self.bytes, self.news = b"", asyncio.Event()
 
@@ -433,7 +454,7 @@ class Reader:
     async def page(self, link, after):
         self.bytes = b""
         self.news.clear()
-        link.send(f"<iq type='set' id='p'><query xmlns='{NS_MAM}'><set xmlns='{NS_RSM}'><max>{PAGE}</max>{after}</set>"
+        link.send(f"<iq type='set' id='p'{self.to}><query xmlns='{NS_MAM}'><set xmlns='{NS_RSM}'><max>{PAGE}</max>{after}</set>"
                   "</query></iq>".encode())
         await asyncio.wait_for(self.news.wait(), 20)
         return self.bytes
@@ -468,11 +489,20 @@ class Crowd:
         self.journal, self.talking = Journal(journal), False
         self.amnesia = plan.get("amnesia", 0)       # share of resumptions that ask for a stream nobody knows
         self.readers, self.net = {}, plan.get("net")
+        self.rooms = {}                             # name: its members
+        for p in plan["people"]:
+            if "room" in p:
+                self.rooms.setdefault(p["room"], []).append(p["name"])
         rng = random.Random(plan.get("seed", "bongsu"))
-        self.people = {p["name"]: Person(self, random.Random(f"{rng.random()}{p['name']}"), **p) for p in plan["people"]}
+        self.people = {p["name"]: (Member if "room" in p else Person)(self, random.Random(f"{rng.random()}{p['name']}"), **p)
+                       for p in plan["people"]}
 
     def chosen(self, names):
         return [self.people[n] for n in names] if names is not None else list(self.people.values())
+
+    @staticmethod
+    def died(task):
+        died(task)
 
     async def tick(self):
         while True:
@@ -492,15 +522,23 @@ class Crowd:
 
     async def do_start(self, seconds=30):
         loop = asyncio.get_running_loop()
+        for room, members in self.rooms.items():
+            await self.make_room(room, self.people[members[0]])
         for p in self.people.values():
             p.task = asyncio.ensure_future(p.live())
             p.task.add_done_callback(died)
             loop.call_later(p.interval * p.rng.random(), p.chat)
         asyncio.ensure_future(self.tick())
-        out = await self.until(lambda p: p.stream, self.people.values(), seconds)
+        out = await self.until(lambda p: p.is_settled(), self.people.values(), seconds)
         gc.collect()
         gc.freeze()                         # no long collection in the middle of a measurement
         return {"out": out}
+
+    async def make_room(self, room, maker):
+        stream, _ = await enter(Reader(maker.name, self.net), *maker.addresses[0][1:], self.context, self.domain,
+                                f"<bind xmlns='{NS_BIND2}'><tag>maker</tag></bind>")
+        await groups.make(stream, room, self.domain)
+        stream.link.abort()
 
     async def do_talk(self, on):
         self.talking = on
@@ -508,8 +546,7 @@ class Crowd:
 
     async def do_settle(self, seconds, names=None):
         """Everything acknowledged, everybody caught up."""
-        left = await self.until(lambda p: p.stream and not p.unacked and p.owed is None,
-                                self.chosen(names), seconds)
+        left = await self.until(lambda p: p.is_settled(), self.chosen(names), seconds)
         return {"left": left, "unacked": sum(len(self.people[n].unacked) for n in left)}
 
     async def do_home(self, seconds, names=None):
@@ -529,7 +566,7 @@ class Crowd:
             async with gate:
                 while True:
                     try:
-                        found = await self.reader(owner).read(host, port, self.context, self.domain)
+                        found = await self.reader(owner, site).read(host, port, self.context, self.domain)
                         self.journal.note("h", now(), owner, site, found)
                         return
                     except TROUBLES as e:
@@ -540,10 +577,11 @@ class Crowd:
         await asyncio.gather(*(one(*row) for row in wanted))
         return {"left": left}
 
-    def reader(self, owner):
-        if owner not in self.readers:
-            self.readers[owner] = Reader(owner, self.net)
-        return self.readers[owner]
+    def reader(self, owner, site):
+        """A room is read by its first member."""
+        if owner in self.rooms:
+            return self.readers.setdefault((owner, site), Reader(self.rooms[owner][0], self.net, groups.address(owner, self.domain)))
+        return self.readers.setdefault(owner, Reader(owner, self.net))
 
     async def do_where(self):
         return {"where": {p.name: p.site() if p.stream else None for p in self.people.values()}}
@@ -573,7 +611,7 @@ def died(task):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("plan", help="JSON file: domain, ca, net (a namespace, for reading archives), amnesia, people: "
-                   "[{name, addresses: [[site, host, port], …], friends: [name, …], interval: seconds, net}, …]")
+                   "[{name, addresses: [[site, host, port], …], friends: [name, …], interval: seconds, net, room (who is in one writes to it)}, …]")
     p.add_argument("journal", help="where the events go")
     args = p.parse_args()
     with open(args.plan) as f:

@@ -44,17 +44,17 @@ class Line:
 
     def cells(self):
         return [self.row.name, str(len(self.rounds)), *(f"{self.before[k]}/{self.after[k]}" for k in Verdict.KINDS),
-                three(self.numbers("live")), three(self.numbers("ack")), two(self.numbers("back")),
+                three(self.numbers("live")), three(self.numbers("group")), three(self.numbers("ack")), two(self.numbers("back")),
                 str(sum(r["dropped"] for r in self.rounds)), two(self.numbers("home_s")),
                 f"{sum(r['resumed'] for r in self.rounds)}/{sum(r['bound'] for r in self.rounds)}",
                 "FAIL" if self.misses() else "slow" if self.slow() else "ok"]
 
 
-HEAD = ["fault", "times", "lost", "twice", "order", "ids", "live text paused", "next acknowledgement", "back", "dropped",
+HEAD = ["fault", "times", "lost", "twice", "order", "ids", "live text paused", "groups paused", "next acknowledgement", "back", "dropped",
         "three copies", "resumed/bound", ""]
 EXPLAINED = """\
 lost, twice, order, ids: before the heal / after it. Pauses in seconds, median / p99 / max over the rounds of each round's
-longest: live text between people on surviving sites; from a send to its acknowledgement there. back: until all people
+longest: live text between people on surviving sites; the same in their groups; from a send to its acknowledgement there. back: until all people
 of the dead site are in elsewhere, median / max. dropped: connections that people on surviving sites lost. three copies: from
 the heal until all three databases stream again, median / max. resumed/bound: how people came in again."""
 

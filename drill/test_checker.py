@@ -42,6 +42,42 @@ class History:
         return self.checker.judge(EXPECTED, set(present))
 
 
+ROOM = {"town": ["ann", "bob", "cat"]}
+SAID = [["i1", "ann", "town", 1], ["i2", "bob", "town", 1], ["i3", "ann", "town", 2]]
+
+
+class RoomHistory:
+    """Ann, Bob and Cat are in a room; Ann wrote twice and Bob between; all was acknowledged, and everybody saw it."""
+
+    def __init__(self):
+        self.checker, self.t, self.archives = checker.Checker(ROOM), 100.0, {0: list(SAID), 1: list(SAID)}
+
+    def event(self, kind, *rest):
+        self.t += 0.01
+        self.checker.take([kind, self.t, *rest])
+        return self
+
+    def send(self, acked=True):
+        for _, sender, room, n in SAID:
+            self.event("s", sender, room, n, 0)
+            if acked:
+                self.event("a", sender, room, n, 0)
+        return self
+
+    def live(self, *places, members=ROOM["town"]):
+        """The messages with these places in the archive come to `members`."""
+        for member in members:
+            for i in places or range(3):
+                stanza_id, sender, room, n = SAID[i]
+                self.event("gl", member, room, sender, n, stanza_id, 0)
+        return self
+
+    def judge(self, present=("ann", "bob", "cat")):
+        for site, found in self.archives.items():
+            self.event("h", "town", site, found)
+        return self.checker.judge([("town", s) for s in (0, 1)], set(present))
+
+
 def only(verdict, **wanted):
     """The counts are these, all others 0, and nothing is unread."""
     counts = {**{k: 0 for k in checker.Verdict.KINDS}, **wanted}
@@ -165,6 +201,111 @@ def an_archive_that_could_not_be_read():
     assert verdict.unread and not verdict.good(), "an unread archive passed for a good one"
 
 
+# ---- the same in a room ----
+
+def lost_for_one_member():
+    h = RoomHistory().send().live(members=["ann", "bob"]).live(0, 2, members=["cat"])
+    only(h.judge(), lost=1)
+    only(h.judge())                             # told once
+
+
+def lost_for_each_member_counts_each():
+    only(RoomHistory().send().live(0, 1).judge(), lost=3)
+
+
+def lost_for_its_author():
+    only(RoomHistory().send().live(members=["bob", "cat"]).live(1, 2, members=["ann"]).judge(), lost=1)
+
+
+def lost_in_the_rooms_archive():
+    h = RoomHistory().send().live()
+    h.archives = {0: SAID[:2], 1: SAID[:2]}
+    only(h.judge(), lost=2)                     # at each site
+
+
+def lost_in_the_rooms_archive_after_the_heal():
+    h = RoomHistory().send().live()
+    only(h.judge())
+    h.archives = {0: SAID[1:], 1: SAID[1:]}
+    only(h.judge(), lost=2)
+
+
+def a_members_archive_that_could_not_be_read():
+    h = RoomHistory().send().live()
+    del h.archives[1]
+    assert h.judge().unread == ["town at 1"]
+
+
+def twice_in_the_rooms_archive():
+    h = RoomHistory().send().live()
+    h.archives = {s: SAID + [["i4", "ann", "town", 1]] for s in (0, 1)}
+    counts = h.judge().counts()
+    assert counts["twice"] == 2, counts
+
+
+def shown_twice_to_a_member():
+    h = RoomHistory().send().live()
+    h.event("gl", "cat", "town", "bob", 1, "other", 0)
+    counts = h.judge().counts()
+    assert counts["twice"] == 1 and counts["lost"] == 0, counts
+
+
+def two_authors_swapped_for_one_member():
+    only(RoomHistory().send().live(members=["ann", "bob"]).live(1, 0, 2, members=["cat"]).judge(), order=1)
+
+
+def live_before_an_older_one_of_the_rooms_catch_up():
+    h = RoomHistory().send().live(members=["ann", "bob"]).live(0, 2, members=["cat"])
+    h.event("gc", "cat", "town", "bob", 1, "i2", 1)
+    only(h.judge(), order=1)
+
+
+def one_author_swapped_in_the_rooms_archive():
+    h = RoomHistory().send().live()
+    h.archives = {s: [SAID[2], SAID[1], SAID[0]] for s in (0, 1)}
+    assert h.judge().order, "an archive that swaps one author's messages passed"
+
+
+def two_sites_with_two_orders():
+    h = RoomHistory().send().live()
+    h.archives[1] = [SAID[1], SAID[0], SAID[2]]
+    only(h.judge(), order=1)
+
+
+def another_id_live_than_in_the_room():
+    h = RoomHistory().send().live(members=["ann", "bob"]).live(0, 1, members=["cat"])
+    h.event("gl", "cat", "town", "ann", 2, "i9", 0)
+    only(h.judge(), id=1)
+
+
+def a_fair_room():
+    h = RoomHistory().send().live(members=["ann", "bob"]).live(0, members=["cat"])
+    h.event("gb", "cat", "town", 1)
+    h.live(2, members=["cat"])
+    h.event("gc", "cat", "town", "bob", 1, "i2", 1).event("gc", "cat", "town", "ann", 2, "i3", 1).event("gk", "cat", "town")
+    only(h.judge())
+    assert not h.checker.unseen({"ann", "bob", "cat"}) and not h.checker.open
+
+
+def a_member_who_is_away_has_seen_nothing_yet():
+    h = RoomHistory().send().live(members=["ann", "bob"])
+    only(h.judge(present=("ann", "bob")))
+    assert len(h.checker.unseen({"ann", "bob", "cat"})) == 3 and not h.checker.unseen({"ann", "bob"})
+
+
+def not_acknowledged_in_a_room_and_nowhere():
+    h = RoomHistory().send(acked=False)
+    h.archives = {0: [], 1: []}
+    only(h.judge())
+
+
+def a_groups_pause_is_that_of_its_slowest_member():
+    events = [["s", 10.0, "ann", "town", 1, 0], ["gl", 10.1, "ann", "town", "ann", 1, "i", 0], ["gl", 10.4, "bob", "town", "ann", 1, "i", 0]]
+    assert abs(measures.room_pause(events, {"town": {"ann", "bob"}}, 9, 15) - 0.4) < 1e-9
+    assert abs(measures.room_pause(events, {"town": {"ann", "bob", "cat"}}, 9, 15) - 5.0) < 1e-9, "one that has not come counts to the end"
+    assert measures.room_pause(events, {}, 9, 15) is None
+
+
 # ---- what must not be found ----
 
 def a_fair_history():
@@ -240,6 +381,11 @@ TESTS = (lost_acknowledgement_in_both_archives, lost_in_the_recipients_archive_o
          swapped_on_the_screen, live_before_an_older_one_of_the_catch_up, wrong_stanza_id, no_stanza_id,
          one_id_for_two_messages, an_archive_that_could_not_be_read, a_fair_history, sent_again_after_a_break,
          caught_up_in_front_of_what_came_live, a_repeat_that_the_id_hides_is_counted_apart, unacknowledged_and_nowhere,
+         lost_for_one_member, lost_for_each_member_counts_each, lost_for_its_author, lost_in_the_rooms_archive,
+         lost_in_the_rooms_archive_after_the_heal, a_members_archive_that_could_not_be_read, twice_in_the_rooms_archive, shown_twice_to_a_member,
+         two_authors_swapped_for_one_member, live_before_an_older_one_of_the_rooms_catch_up, one_author_swapped_in_the_rooms_archive,
+         two_sites_with_two_orders, another_id_live_than_in_the_room, a_fair_room, a_member_who_is_away_has_seen_nothing_yet,
+         not_acknowledged_in_a_room_and_nowhere, a_groups_pause_is_that_of_its_slowest_member,
          refused_and_kept_later, a_recipient_who_is_away_has_seen_nothing_yet, pauses_are_the_longest_waits)
 
 

@@ -6,7 +6,7 @@
 #include "common.h"
 #include "db/db.h"
 
-enum { CLI_ARGS_MAX = 64, CLI_OPTIONS_MAX = 12, CLI_CONTROL_MS_MAX = 3600 * 1000 };
+enum { CLI_ARGS_MAX = 64, CLI_OPTIONS_MAX = 16, CLI_CONTROL_MS_MAX = 3600 * 1000 };
 
 enum {                          /* exit statuses */
     CLI_OK = 0,

@@ -58,6 +58,8 @@ static const struct cli_option drill_options[] = {
     { "--delay", "MS", "one way between sites; default: 0.5" },
     { "--workers", "N", "talk processes a site; default: 1" },
     { "--people", "N", "who chat, on all sites together; default: 24" },
+    { "--groups", "N", "rooms, whose members write into them besides; default: 0" },
+    { "--group-size", "N", "people in each room, spread over the sites; default: 50" },
     { "--storm", "N", "people who come back at once in the fault storm; default: 5000" },
     { "--keep", NULL, "leave the files of the sites" },
     { "--json", "FILE", "every round, for programs" },
