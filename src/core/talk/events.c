@@ -10,6 +10,7 @@
 #include "talk/roster.h"
 #include "talk/signed_in.h"
 #include "talk/xep/xep0153_photo.h"
+#include "talk/xep/xep0163_guests.h"
 #include "talk/xep/xep0163_pep.h"
 #include "talk/xep/xep0191_blocking.h"
 #include "talk/xep/xep0227_export.h"
@@ -35,6 +36,7 @@ static void take_who(struct person *p, const struct event *e)
 {
     (void)e;
     devices_tell(p);
+    guest_devices_tell(p);
 }
 
 /* A connection between two buses that outlives a cut gives out afterwards what it had taken before: who was bound later stays. */
@@ -99,7 +101,14 @@ static void take_hide(struct person *p, const struct event *e) { presence_show_f
 static void take_roster_push(struct person *p, const struct event *e) { roster_push_here(p, e->text); }
 static void take_block_push(struct person *p, const struct event *e) { blocking_push_here(p, e->text); }
 
-static void take_pep(struct person *p, const struct event *e) { pep_to_devices(p, e->jid, e->text); }
+static void take_pep(struct person *p, const struct event *e)
+{
+    pep_to_devices(p, e->jid, e->text);
+    if (str_eq(kept_attr(e->text, "from"), p->jid.bare)) /* the account's own news */
+        guest_devices_told(p, e->jid);
+}
+
+static void take_guests(struct person *p, const struct event *e) { guest_devices_take(p, e->text, (e->flags & EVENT_AGAIN) != 0); }
 static void take_pep_show(struct person *p, const struct event *e) { pep_show_here(p, e->jid); }
 static void take_profile(struct person *p, const struct event *e) { photo_refresh(p); }
 
@@ -218,7 +227,7 @@ void event_take(struct talk *t, struct person *p, const struct event *e)
         [EVENT_PASSED] = take_passed, [EVENT_PRESENCE] = take_presence, [EVENT_STANZA] = take_stanza,
         [EVENT_PROBE] = take_probe, [EVENT_SHOW] = take_show, [EVENT_HIDE] = take_hide,
         [EVENT_ROSTER_PUSH] = take_roster_push, [EVENT_BLOCK_PUSH] = take_block_push, [EVENT_TO_DEVICE] = take_to_device,
-        [EVENT_PEP] = take_pep, [EVENT_PEP_SHOW] = take_pep_show,
+        [EVENT_PEP] = take_pep, [EVENT_PEP_SHOW] = take_pep_show, [EVENT_GUESTS] = take_guests,
         [EVENT_END] = take_end, [EVENT_SIGN_OUT] = signed_in_event, [EVENT_PROFILE] = take_profile,
     };
 

@@ -24,7 +24,7 @@ enum {
 enum event_kind {
     EVENT_CHANGED = 1,  /* the person's lists in the database are others now */
     EVENT_DELETED,      /* the account is gone */
-    EVENT_WHO,          /* which devices are there? Each worker answers with DEVICE for its own */
+    EVENT_WHO,          /* which devices are there? Each worker answers with DEVICE for its own, and GUESTS */
     EVENT_DEVICE,       /* key, node, jid: resource, number: priority, shown: struct device's agent, flags; or it is gone */
     EVENT_CONFLICT,     /* jid: a resource that another node has bound, key: by whom, id: when */
     EVENT_LOGGED,       /* id, before, shown, flags, text: a message of the person's log; number: struct logged's wake_after */
@@ -44,6 +44,7 @@ enum event_kind {
     EVENT_END,          /* jid: resource or empty, text: why. An administrator ends the person's sessions */
     EVENT_SIGN_OUT,     /* jid, key, flags: struct sign_out; text: the resource that asks. The person's own devices end others of theirs */
     EVENT_PROFILE,      /* the photos or audiences of the person's profiles are others now */
+    EVENT_GUESTS,       /* text: devices of contacts at other servers and what they can do (xep0163_guests.c) */
     EVENT_KINDS
 };
 
@@ -51,7 +52,7 @@ enum {
     EVENT_GONE = 1, EVENT_REACH = 2, EVENT_ASIDE = 4,   /* DEVICE; ASIDE: it took messages until now, and what it missed waits */
     EVENT_CARBONS = 4, EVENT_OFFLINE = 8,               /* messages */
     EVENT_INTERESTED = 16, EVENT_AVAILABLE = 32,        /* STANZA: for whom */
-    EVENT_AGAIN = 64,                                   /* AHEAD: an answer to PENDING; TO_DEVICE: sent on once already */
+    EVENT_AGAIN = 64,                                   /* AHEAD: an answer to PENDING; GUESTS: to WHO; TO_DEVICE: sent on once already */
     EVENT_OTHERS = 128,                                 /* SIGN_OUT */
 };
 

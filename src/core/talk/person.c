@@ -11,8 +11,9 @@
 #include "talk/jids.h"
 #include "talk/nodes.h"
 #include "talk/profile.h"
-#include "talk/xep/xep0153_photo.h"
 #include "talk/roster.h"
+#include "talk/xep/xep0153_photo.h"
+#include "talk/xep/xep0163_guests.h"
 #include "talk/xep/xep0357_push.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -93,6 +94,7 @@ static void person_done(struct person *p)
     p->deleted = true;
     p->reloading = NULL;
     later_run(p);
+    guest_contacts_free(p);
     lists_free(p);
     devices_free(p);
     follow_done(p);

@@ -13,6 +13,7 @@ struct device;
 struct load;
 struct push_list;            /* talk/xep/xep0357_push.h: devices that want to be woken; NULL: none */
 struct profile_photos;
+struct guest_contacts;
 
 enum subscription { SUB_NONE = 0, SUB_TO = 1, SUB_FROM = 2, SUB_BOTH = 3 };
 
@@ -48,6 +49,7 @@ struct person {
     struct { struct str jid; uint8_t policy; } *prefs;
     struct push_list   *push;
     struct profile_photos *photos;     /* profile.h; NULL: not known */
+    struct guest_contacts *guests;     /* xep0163_guests.h; NULL: no contact at another server was heard of */
     bool                has_offline;   /* messages wait in the offline table */
     bool                offline_busy;  /* they are being delivered: what arrives joins them */
     bool                offline_running;   /* one step of that is under way */

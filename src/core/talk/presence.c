@@ -20,6 +20,7 @@
 #include "talk/subscription.h"
 #include "talk/xep/xep0012_last.h"
 #include "talk/xep/xep0153_photo.h"
+#include "talk/xep/xep0163_guests.h"
 #include "talk/xep/xep0163_pep.h"
 #include "talk/xep/xep0191_blocking.h"
 #include "talk/xep/xep0379_pars.h"
@@ -269,8 +270,12 @@ void presence_show_far(struct person *p, struct str to_bare, bool show)
         if (show)
             photo_ask(s, to_bare);
     }
+    if (show)
+        guest_devices_show(p, to_bare);
     buf_done(&b);
 }
+
+static bool probe_away(struct session *s, struct str bare);
 
 void presence_far_changed(struct person *me, struct str bare, bool ask, bool tell, bool show)
 {
@@ -281,7 +286,7 @@ void presence_far_changed(struct person *me, struct str bare, bool ask, bool tel
     LIST_EACH(it, &me->sessions) {
         struct session *s = LIST_ITEM(it, struct session, in_person);
 
-        if (ask && session_available(s))
+        if (ask && session_available(s) && !probe_away(s, bare))
             ask_far(me->talk, EVENT_PROBE, bare, s->jid.full);
     }
 }
@@ -445,6 +450,15 @@ static bool probe_away(struct session *s, struct str bare)
     away = send_away(s->talk, bare, buf_str(&b));
     buf_done(&b);
     return away;
+}
+
+void presence_probe_guests(struct session *s)
+{
+    struct person *me = s->person;
+
+    for (int i = 0; session_available(s) && i < me->item_count && !s->closing; i++)
+        if (me->items[i].subscription == SUB_BOTH && !blocks(me, me->items[i].jid))
+            probe_away(s, me->items[i].jid);
 }
 
 /* What its contacts and its own other sessions are like: the answers to the probes
@@ -675,6 +689,8 @@ static void directed(struct session *s, const struct stanza *p, struct person *t
         return;     /* §8.5.2: there is nobody it is about */
     if (!stages_pass(s, p, to) || !note_directed(s, p))
         return;
+    if (s->guest)
+        guest_device_presence(to, p);
     b = talk_scratch(s->talk);
     put_directed(s, b, p);
     route_presence(s->talk, to, p->to.resource, buf_str(b));

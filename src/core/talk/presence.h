@@ -15,6 +15,8 @@ void presence_directed_free(struct session *s);
 /* The presence of every available session of `of`, to the available sessions of `to`. */
 void presence_show(struct person *of, struct person *to);
 void presence_hide(struct person *of, struct person *to);
+/* Nothing is known here of contacts at other servers who see us and let us see them: their servers are asked for this device. */
+void presence_probe_guests(struct session *s);
 /* What presence shows besides what the client said is another thing now: it is broadcast again. */
 void presence_again(struct person *p);
 /* The same to somebody of another server. */

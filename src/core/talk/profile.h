@@ -8,7 +8,7 @@
  *   vcard-temp, asked by another                 xep/xep0054_vcard.c
  *   items of a profile node, and their ids       pubsub/items.c, xep/xep0060_pubsub.c (disco)
  *   news of them, to contacts and subscribers    pubsub/publish.c: profile_except
- *   the last items, for a device that comes      xep/xep0163_pep.c
+ *   the last items, for a device that comes      xep/xep0163_last.c: here and at other servers
  *   the last item, for who subscribes            pubsub/subscribe.c: item_last_for
  *   the hash of the photo in presence            xep/xep0153_photo.c
  *   <profile xmlns='urn:bongsu:profiles:0'/>     xep/xep0292_profiles.c

@@ -11,6 +11,7 @@
 #include "talk/message.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
+#include "talk/xep/xep0115_guests.h"
 #include "talk/xep/xep0357_push.h"
 #include "talk/xep/xep0191_blocking.h"
 #include <stdlib.h>
@@ -231,7 +232,7 @@ static void iq_to_person(struct session *s, const struct stanza *iq)
         if (iq->to.resource.len && (!s->talk->shared || person_of(s, iq)))
             route_iq(s, iq);
         else if (!iq->to.resource.len)
-            push_answered(s->talk, iq);
+            (void)(version_answered(s, iq) || push_answered(s->talk, iq));
         return;
     }
     p = person_of(s, iq);   /* for a full address too: what the stages refuse must not tell who is loaded */

@@ -26,6 +26,7 @@
 #include "talk/search.h"
 #include "talk/settings.h"
 #include "talk/stream.h"
+#include "talk/xep/xep0163_guests.h"
 #include "talk/xep/xep0198_sm.h"
 #include "talk/xep/xep0227_export.h"
 #include "talk/xep/xep0357_push.h"
@@ -534,6 +535,7 @@ void talk_free(struct talk **tp)
     jids_done(t);
     push_done(t);
     persons_done(t);
+    guest_devices_done(t);
     nodes_done(t);
     deliver_done(t);
     bus_free(&t->wide);

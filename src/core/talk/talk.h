@@ -27,6 +27,8 @@ struct rooms;
 struct search;
 struct host;
 struct federate;
+struct guest_devices;
+struct versions;
 struct talk_host { const struct host *host; struct str domain; };   /* host.h */
 
 struct talk_limits {                 /* from the settings; see talk/settings.c for words */
@@ -103,6 +105,8 @@ struct talk {
 
     int64_t                 pep_since_us;    /* xep0163_pep.c: devices may have missed what was published since then; 0: nothing */
     struct strmap           caps;            /* xep0115_clients.c: what versions of clients can do, those that are here */
+    struct guest_devices   *guest_devices;   /* xep0163_guests.c */
+    struct versions        *versions;        /* xep0115_guests.c */
     struct list             photos_asked;    /* xep0153_photo.c */
     int                     photos_waiting;
     bool                    photos_asking;

@@ -4,7 +4,9 @@
 #include "talk/feature.h"
 #include "talk/xep/xep0115_caps.h"
 #include "talk/xep/xep0115_clients.h"
+#include "talk/xep/xep0115_guests.h"
 #include "wire/base64.h"
+#include <stdio.h>
 
 /* XEP-0115 §5.2. */
 static void the_simple_example(struct test *t)
@@ -57,6 +59,51 @@ static void the_complex_example(struct test *t)
     CHECK(t, hash_of(&a, query, &w, &ver));
     CHECK_STR(t, "q07IKJEyjvHSyhy//CH0CxmKi8w=", ver);
     CHECK_INT(t, 0, w.count);
+    arena_done(&a);
+}
+
+/* A server on the way says what language the stanza is in; the client had not hashed that. */
+static void the_language_of_the_stanza_is_not_the_identitys(struct test *t)
+{
+    static const char inner[] = "<identity category='client' type='pc'/><feature var='urn:a'/></query>";
+    char              text[300];
+    struct arena      a;
+    struct caps_wants w;
+    struct str        plain, said;
+
+    arena_init(&a);
+    snprintf(text, sizeof text, "<query xmlns='http://jabber.org/protocol/disco#info'>%s", inner);
+    CHECK(t, hash_of(&a, text, &w, &plain));
+    snprintf(text, sizeof text, "<query xml:lang='ko' xmlns='http://jabber.org/protocol/disco#info'>%s", inner);
+    CHECK(t, hash_of(&a, text, &w, &said));
+    CHECK(t, str_eq(plain, said));
+    arena_done(&a);
+}
+
+/* Of a device at another server only what can be proved is kept, and nothing that would break a list of lines. */
+static void only_what_can_be_proved_is_a_version(struct test *t)
+{
+    static const struct { const char *c, *version; } told[] = {
+        { "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/>", "sha-1 QgayPKawpkPSDYmwT/WM94uAlu0=" },
+        { "<c xmlns='http://jabber.org/protocol/caps' node='n' ver='0.9'/>", NULL },
+        { "<c xmlns='http://jabber.org/protocol/caps' hash='md5' node='n' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/>", NULL },
+        { "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='QgayPKawpkPSDYmwT/WM94uAlu0'/>", NULL },
+        { "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='QgayPKawpkPSDYmwT/WM94uAl&#10;0='/>", NULL },
+        { "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n&#10;m' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/>", NULL },
+        { "<c xmlns='urn:other' hash='sha-1' node='n' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/>", NULL },
+        { NULL, NULL },
+    };
+    struct arena a;
+
+    arena_init(&a);
+    for (int i = 0; told[i].c; i++) {
+        struct str       text = arena_printf(&a, "<presence xmlns='jabber:client'>%s</presence>", told[i].c), node, version;
+        struct xml_node *n;
+
+        CHECK(t, xml_parse(&a, text, NULL, &n) == XML_FINE);
+        version = version_told(&a, n, &node);
+        CHECK(t, told[i].version ? str_is(version, told[i].version) : !version.p);
+    }
     arena_done(&a);
 }
 
@@ -117,5 +164,6 @@ static void the_doap_lists_each_specification_once(struct test *t)
     buf_done(&b);
 }
 
-TEST_MAIN(TEST(the_simple_example), TEST(the_complex_example), TEST(what_a_client_wants_is_read), TEST(an_ill_formed_answer_is_none),
+TEST_MAIN(TEST(the_simple_example), TEST(the_complex_example), TEST(the_language_of_the_stanza_is_not_the_identitys),
+          TEST(only_what_can_be_proved_is_a_version), TEST(what_a_client_wants_is_read), TEST(an_ill_formed_answer_is_none),
           TEST(every_row_names_its_specification), TEST(the_doap_lists_each_specification_once))

@@ -2,8 +2,9 @@
  *
  *   subscribers by name       wherever the address leads
  *   contacts of an account    each of their devices that has said it wants the node ("+notify" in its capabilities, XEP-0115), on
- *                             whichever messenger it is: an event goes to those that have the contact in memory
- * A notification is told once. Who misses it gets the last item with its next presence (xep/xep0163_pep.c), or asks.
+ *                             whichever messenger it is: an event goes to those that have the contact in memory; at other servers,
+ *                             those that this messenger knows of (xep/xep0163_guests.h)
+ * A notification is told once. Who misses it gets the last item with its next presence (xep/xep0163_last.h), or asks.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/pubsub/pubsub.h"
 #include "talk/pubsub/inner.h"
@@ -11,12 +12,14 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "crypto/digest.h"
+#include "talk/federate.h"
 #include "talk/host.h"
 #include "talk/message.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
 #include "talk/roster.h"
 #include "talk/xep/xep0115_clients.h"
+#include "talk/xep/xep0163_guests.h"
 #include "talk/xep/xep0163_pep.h"
 #include "talk/xep/xep0191_blocking.h"
 #include <stdlib.h>
@@ -103,21 +106,36 @@ void last_item_put(struct buf *b, const struct job *j, const struct node *n, con
 
 /* ---- to the devices of one account that want a node ---- */
 
+static bool holds(struct str message, const char *element)
+{
+    return memmem(message.p, message.len, element, strlen(element)) != NULL;
+}
+
+/* The newest item, or that there is none. When one is retracted, another one may be the last. */
+static bool says_all(struct str message)
+{
+    return (holds(message, "<item ") || holds(message, "<purge ") || holds(message, "<delete ")) && !holds(message, "<retract ");
+}
+
 void pep_to_devices(struct person *p, struct str node, struct str message)
 {
     uint64_t   ids[ROSTER_SESSIONS_MAX];
     int        n = roster_sessions(p, ids);
+    bool       all = says_all(message);
     struct buf b;
 
     buf_init(&b, 0);
     for (int i = 0; i < n; i++) {
         struct session *s = session_find(p->talk, ids[i]);
 
-        if (!s || !session_available(s) || !caps_wants(s, node))
+        bool            hears = s && session_available(s) && caps_wants(s, node);
+
+        if (s) /* also one that is away just now: it may be back before what is being read for it */
+            pep_told(s, node, hears && all);
+        if (!hears)
             continue;
         buf_clear(&b);
         put_to(&b, message, s->jid.full);
-        pep_told(s, node);
         session_send(s, buf_str(&b));
         metric_add(&notifications, 1);
     }
@@ -131,13 +149,33 @@ static struct str local_of(const struct talk *t, struct str bare)
     return rest.p && str_eq(rest, t->domain) ? local : STR_NULL;
 }
 
-static void to_account(struct talk *t, struct str bare, struct str node, struct str message)
+static void to_guests(struct person *me, struct str bare, struct str node, struct str message)
 {
+    const struct jid *to[GUEST_DEVICES_OF_CONTACT_MAX];
+    int               n = guest_devices_wanting(me, bare, node, to);
+    struct buf        b;
+
+    buf_init(&b, 0);
+    for (int i = 0; i < n; i++) {
+        buf_clear(&b);
+        put_to(&b, message, to[i]->full);
+        federate_send(me->talk, buf_str(&b));
+        metric_add(&notifications, 1);
+    }
+    buf_done(&b);
+}
+
+/* To the devices of `bare` that want the node. `me`: whose it is. */
+static void to_account(struct person *me, struct str bare, struct str node, struct str message)
+{
+    struct talk   *t = me->talk;
     struct str     local = local_of(t, bare);
     struct person *p = presence_person(t, bare);
 
-    if (!local.p)
+    if (!local.p) {
+        to_guests(me, bare, node, message);
         return;
+    }
     if (p)
         pep_to_devices(p, node, message);
     event_send(t, &(struct event){ .kind = EVENT_PEP, .local = local, .jid = node, .text = message });
@@ -219,7 +257,7 @@ static void to_names(struct job *j, const struct note *n, struct str message)
 
         if (n->interested) {
             if (!apart(j->service.person, n->to[i]))
-                to_account(j->talk, n->to[i], n->node, message);
+                to_account(j->service.person, n->to[i], n->node, message);
             continue;
         }
         if (jid_parse(&a, n->to[i], &to) != OK || (j->service.person && apart(j->service.person, to.bare)))
@@ -256,7 +294,7 @@ static void to_contacts(struct person *me, const struct note *n, struct str mess
         if (n->group_count >= 0 && !groups_meet(item->groups, n->group_count, n->groups))
             continue;
         if (!apart(me, item->jid))
-            to_account(me->talk, item->jid, n->node, message);
+            to_account(me, item->jid, n->node, message);
     }
 }
 
@@ -272,7 +310,9 @@ static void send_note(struct job *j, const struct note *n)
     if (n->contacts)
         to_contacts(j->service.person, n, buf_str(&message));
     if (n->own && !is_named(n, j->service.bare))
-        to_account(j->talk, j->service.bare, n->node, buf_str(&message));
+        to_account(j->service.person, j->service.bare, n->node, buf_str(&message));
+    if (j->service.person)
+        guest_devices_told(j->service.person, n->node);
     buf_done(&content);
     buf_done(&message);
 }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "talk/feature.h"
+#include "talk/xep/xep0115_guests.h"
 #include "talk/xep/xep0163_pep.h"
 #include "wire/base64.h"
 #include <stdlib.h>
@@ -50,12 +51,21 @@ static bool put_sorted(struct buf *b, struct texts *t)
     return true;
 }
 
+/* Its own xml:lang: a server on the way may have put one on the stanza around it (RFC 6120 §8.1.5), which was not hashed. */
+static struct str own_lang(const struct xml_node *x)
+{
+    for (int i = 0; i < x->attr_count; i++)
+        if (str_is(x->attrs[i].name, "lang") && str_is(x->attrs[i].ns, "http://www.w3.org/XML/1998/namespace"))
+            return x->attrs[i].value;
+    return STR("");
+}
+
 static struct str identity_text(struct arena *a, const struct xml_node *x)
 {
     struct str name = xml_attr(x, "name");
 
     return arena_printf(a, "%.*s/%.*s/%.*s/%.*s", STR_ARG(xml_attr(x, "category")),
-                        STR_ARG(xml_attr(x, "type")), STR_ARG(x->lang), STR_ARG(name));
+                        STR_ARG(xml_attr(x, "type")), STR_ARG(own_lang(x)), STR_ARG(name));
 }
 
 static bool collect(struct arena *a, const struct xml_node *query, const char *name, struct texts *t)
@@ -198,14 +208,14 @@ struct caps {
     struct db_read read;
     struct talk *talk;
     char *key; /* "sha-1 ver"; NULL: one session's own, which nobody has proved */
-    int refs;  /* sessions, and the read under way */
-    bool known, asking;
+    int refs;  /* sessions, who took it, and the read under way */
+    bool known, asking, reading;
     char *wants;      /* '\n' behind each node */
     struct str found; /* of the read */
     struct arena arena;
 };
 
-static void caps_unref(struct caps *k)
+void caps_unref(struct caps *k)
 {
     if (!k || --k->refs > 0)
         return;
@@ -265,6 +275,8 @@ static void now_known(struct caps *k)
         if (s->caps == k && s->probed)
             pep_interested(s);
     }
+    if (k->key)
+        versions_known(k->talk, str_of(k->key));
     caps_unref(k);
 }
 
@@ -358,13 +370,29 @@ static void read_done(struct db_read *self, enum err e)
 {
     struct caps *k = (struct caps *)self;
 
+    k->reading = false;
     if (!k->known && !e) {
         k->wants = str_dup(k->found);
         now_known(k);
     } else if (!k->known) {
-        ask_all(k);
+        if (!k->asking)
+            ask_all(k);
+        versions_unknown(k->talk, str_of(k->key));
     }
+    arena_reset(&k->arena);
     caps_unref(k);
+}
+
+static void read_start(struct caps *k)
+{
+    k->read = (struct db_read){.work = read_work, .done = read_done};
+    k->reading = true;
+    k->refs++;
+    if (db_read_start(k->talk->db, &k->read) == OK)
+        return;
+    k->asking = true;
+    k->reading = false;
+    k->refs--;
 }
 
 struct keep_op {
@@ -410,6 +438,7 @@ static void let_go(struct session *s)
     caps_unref(s->caps);
     s->caps = NULL;
     s->caps_question = 0;
+    pep_forget(s);
 }
 
 static struct caps *take(struct talk *t, struct str key, bool provable)
@@ -422,14 +451,8 @@ static struct caps *take(struct talk *t, struct str key, bool provable)
     }
     k = caps_make(t, provable ? key : STR_NULL);
     k->refs++;
-    if (!provable)
-        return k;
-    k->read = (struct db_read){.work = read_work, .done = read_done};
-    k->refs++;
-    if (db_read_start(t->db, &k->read) != OK) {
-        k->asking = true;
-        k->refs--;
-    }
+    if (provable)
+        read_start(k);
     return k;
 }
 
@@ -533,6 +556,13 @@ static void take_own(struct session *s, const struct caps_wants *w)
     now_known(own);
 }
 
+static void proved(struct caps *k, const struct caps_wants *w)
+{
+    k->wants = wants_text(w);
+    keep(k);
+    now_known(k);
+}
+
 static void take_answer(struct session *s, const struct stanza *iq)
 {
     struct caps_wants *w = arena_zalloc(iq->arena, sizeof *w);
@@ -544,9 +574,7 @@ static void take_answer(struct session *s, const struct stanza *iq)
         w->count = 0;
         take_own(s, w);
     } else if (k->key && fits(k, buf_str(&text))) {
-        k->wants = wants_text(w);
-        keep(k);
-        now_known(k);
+        proved(k, w);
     } else {
         metric_add(&caps_false, k->key != NULL);
         take_own(s, w);
@@ -565,6 +593,41 @@ static void caps_answer(struct session *s, const struct stanza *iq)
     s->caps_question = 0;
     if (s->caps && !s->caps->known)
         take_answer(s, iq);
+}
+
+/* ---- for devices that are no sessions (xep0115_guests.c) ---- */
+
+struct caps *caps_take(struct talk *t, struct str version)
+{
+    return take(t, version, true);
+}
+
+struct str caps_wanted(const struct caps *k)
+{
+    return k->known ? str_of(k->wants) : STR_NULL;
+}
+
+void caps_look_again(struct caps *k)
+{
+    if (!k->known && !k->reading)
+        read_start(k);
+}
+
+bool caps_prove(struct caps *k, const struct stanza *answer)
+{
+    struct caps_wants *w = arena_zalloc(answer->arena, sizeof *w);
+    const struct xml_node *query = xml_child(answer->node, "query", NS_INFO);
+    struct buf text;
+    bool yes;
+
+    buf_init(&text, 0);
+    yes = answer->type == TYPE_RESULT && query && caps_read(answer->arena, query, &text, w) &&
+          fits(k, buf_str(&text));
+    if (yes && !k->known)
+        proved(k, w);
+    metric_add(&caps_false, answer->type == TYPE_RESULT && !yes);
+    buf_done(&text);
+    return yes;
 }
 
 const struct feature xep0115_clients = {

@@ -36,3 +36,12 @@ bool caps_list_has(struct str list, struct str node);
 void caps_forget(struct session *s);
 /* Its presence came from another messenger, or from before a restart. */
 void caps_restored(struct session *s);
+
+/* ---- for devices that are no sessions: only what is proved counts (xep0115_guests.h) ---- */
+/* `version`: "sha-1 ver", of an algorithm we know. It is looked up; then versions_known or versions_unknown is called. */
+struct caps *caps_take(struct talk *t, struct str version);
+void caps_unref(struct caps *k);
+struct str caps_wanted(const struct caps *k); /* as caps_list; p NULL: it is not known */
+void caps_look_again(struct caps *k);         /* in the database: somebody else may have learned it */
+/* Does the answer to a question about it fit? Then it is known from now on, to all. */
+bool caps_prove(struct caps *k, const struct stanza *answer);

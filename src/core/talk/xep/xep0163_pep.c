@@ -2,13 +2,13 @@
  * something is published, and whose subscribers are the contacts that want to hear of them.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/xep/xep0163_pep.h"
-#include "base/mem.h"
 #include "talk/nodes.h"
 #include "talk/owned.h"
 #include "talk/pubsub/inner.h"
 #include "talk/roster.h"
 #include "talk/xep/xep0115_clients.h"
-#include <stdlib.h>
+#include "talk/xep/xep0163_guests.h"
+#include "talk/xep/xep0163_last.h"
 
 /* ---- requests ---- */
 
@@ -23,44 +23,14 @@ static enum err pep_iq(struct session *s, const struct stanza *iq)
     return pubsub_ask(s, iq, &at);
 }
 
-/* ---- news while last items are being read: what was read may be older ---- */
-
-enum { NEWS_MAX = 32, LAST_ROUNDS = 8 };
-
-struct pep_news {
-    int reads; /* under way */
-    int count; /* over NEWS_MAX: any node */
-    char *nodes[NEWS_MAX];
-};
-
-void pep_told(struct session *s, struct str node)
+void pep_told(struct session *s, struct str node, bool settled)
 {
-    struct pep_news *n = s->pep_news;
-
-    if (n && n->count < NEWS_MAX)
-        n->nodes[n->count++] = str_dup(node);
-    else if (n)
-        n->count = NEWS_MAX + 1;
+    pep_news_note(s->pep_news, node, settled);
 }
 
-static bool told_since(const struct session *s, int from, struct str node)
+void pep_forget(struct session *s)
 {
-    const struct pep_news *n = s->pep_news;
-
-    for (int i = from; n && i < n->count && i < NEWS_MAX; i++)
-        if (str_eq(str_of(n->nodes[i]), node))
-            return true;
-    return n && n->count > NEWS_MAX;
-}
-
-static void news_free(struct session *s)
-{
-    struct pep_news *n = s->pep_news;
-
-    for (int i = 0; n && i < n->count && i < NEWS_MAX; i++)
-        free(n->nodes[i]);
-    free(n);
-    s->pep_news = NULL;
+    pep_news_free(&s->pep_news);
 }
 
 /* ---- the last items, for a device that has come ---- */
@@ -80,53 +50,6 @@ static struct db_sql contacts_nodes = {
 static struct db_sql own_nodes = {
     "SELECT name FROM pubsub_node WHERE owner = ?1 AND items > 0 ORDER BY name"};
 
-struct wanted {
-    int64_t owner;
-    struct str bare, node;
-};
-
-struct last {
-    struct job *job;
-    uint64_t session_id;
-    int64_t person;          /* of the device */
-    bool ordinary, profiles; /* which kinds of nodes */
-    int64_t since_us;        /* only what was published after that */
-    int round;               /* it was read before, and news overtook it */
-    int news_from;           /* what had been told before it was read */
-    struct str wants, only;  /* `only`: of this account alone */
-    struct str bare, full, suffix, domain;
-    int count, cap;
-    struct wanted *wanted;
-    struct ids messages, nodes; /* of each message its node */
-};
-
-static bool is_wanted(const struct last *l, struct str bare, struct str node)
-{
-    for (int i = 0; i < l->count; i++)
-        if (str_eq(l->wanted[i].bare, bare) && str_eq(l->wanted[i].node, node))
-            return true;
-    return false;
-}
-
-static void want(struct job *j, struct last *l, int64_t owner, struct str bare, struct str node)
-{
-    bool profile = profile_is_node(node) && !str_eq(bare, l->bare);
-
-    if (!caps_list_has(l->wants, node) || (l->only.len && !str_eq(l->only, bare)) ||
-        !(profile ? l->profiles : l->ordinary))
-        return;
-    if (l->count == l->cap) {
-        struct wanted *more;
-
-        l->cap = l->cap ? l->cap * 2 : 16;
-        more = arena_alloc(&j->work, sizeof *more * (size_t)l->cap);
-        if (l->count)
-            memcpy(more, l->wanted, sizeof *more * (size_t)l->count);
-        l->wanted = more;
-    }
-    l->wanted[l->count++] = (struct wanted){owner, arena_str(&j->work, bare), arena_str(&j->work, node)};
-}
-
 static enum err find_own(struct job *j, struct db_conn *c, struct last *l)
 {
     struct db_stmt *row = db_prepare(c, &own_nodes);
@@ -136,7 +59,7 @@ static enum err find_own(struct job *j, struct db_conn *c, struct last *l)
         return ERR_IO;
     db_bind_i64(row, 1, l->person);
     while ((e = db_step(row)) == OK)
-        want(j, l, l->person, l->bare, db_text(row, 0));
+        last_want(j, l, l->person, l->bare, db_text(row, 0));
     db_done(row);
     return e == ERR_NOT_FOUND ? OK : e;
 }
@@ -154,7 +77,7 @@ static enum err find_contacts(struct job *j, struct db_conn *c, struct last *l)
     db_bind_str(row, 4, l->full);
     db_bind_str(row, 5, l->domain);
     while ((e = db_step(row)) == OK)
-        want(j, l, db_i64(row, 1), db_text(row, 0), db_text(row, 2));
+        last_want(j, l, db_i64(row, 1), db_text(row, 0), db_text(row, 2));
     db_done(row);
     return e == ERR_NOT_FOUND ? OK : e;
 }
@@ -183,181 +106,49 @@ static enum err find_shown(struct job *j, struct db_conn *c, struct last *l)
     while ((e = db_step(row)) == OK) {
         struct str bare = arena_printf(&j->work, "%.*s%.*s", STR_ARG(db_text(row, 0)), STR_ARG(l->suffix));
 
-        for (int i = 0; profile_news[i]; i++)
-            if (!is_wanted(l, bare, str_of(profile_news[i])))
-                want(j, l, db_i64(row, 1), bare, str_of(profile_news[i]));
+        last_want_profile(j, l, db_i64(row, 1), bare);
     }
     db_done(row);
     return e == ERR_NOT_FOUND ? OK : e;
 }
 
-static enum err add_item(struct job *j, struct last *l, const struct node *n, const struct item *i)
+static enum err find_all(struct job *j, struct db_conn *c, struct last *l)
 {
-    struct buf b;
+    enum err e = l->only.len && !str_eq(l->only, l->bare) ? OK : find_own(j, c, l);
 
-    buf_init(&b, 0);
-    last_item_put(&b, j, n, i, l->full);
-    ids_add(&j->work, &l->messages, buf_str(&b));
-    ids_add(&j->work, &l->nodes, n->name);
-    buf_done(&b);
-    return OK;
-}
-
-static enum err add_basic(struct job *j, struct db_conn *c, struct last *l, const struct wanted *w)
-{
-    struct node n;
-    struct item i;
-    enum err e = item_last_seen(j, c, w->node, &n, &i);
-
-    if (e || i.us < l->since_us || n.config.send_last != LAST_ON_SUB_AND_PRESENCE || !n.config.notifications ||
-        !n.config.persist)
-        return e == ERR_NOT_FOUND ? OK : e;
-    return add_item(j, l, &n, &i);
-}
-
-/* Of who shows us another profile than the basic one, or perhaps does, that one (profile.h). */
-static enum err add_profile(struct job *j, struct db_conn *c, struct last *l, const struct wanted *w)
-{
-    struct profile_view v = profile_of_job(j, c);
-    struct node n = {.name = w->node, .config.payloads = true};
-    int before = l->messages.count;
-    struct item i;
-    enum err e;
-
-    if (v.kind == PROFILE_BASIC) {
-        e = add_basic(j, c, l, w);
-        if (e || profile_still(c, &v))
-            return e;
-        l->messages.count = l->nodes.count = before;
-        v.kind = PROFILE_MINIMAL;
-    }
-    return profile_item(j, c, &v, w->node, &i) == OK ? add_item(j, l, &n, &i) : OK;
-}
-
-static enum err add_message(struct job *j, struct db_conn *c, struct last *l, const struct wanted *w)
-{
-    j->service = (struct service){.owner = w->owner, .pep = true, .bare = w->bare};
-    j->asker.self = str_eq(w->bare, l->bare);
-    return !j->asker.self && profile_is_node(w->node) ? add_profile(j, c, l, w) : add_basic(j, c, l, w);
-}
-
-static enum err last_run(struct job *j, struct db_conn *c)
-{
-    struct last *l = j->arg;
-    enum err e;
-
-    l->count = l->cap = 0;
-    l->messages = l->nodes = (struct ids){0};
-    e = l->only.len && !str_eq(l->only, l->bare) ? OK : find_own(j, c, l);
     if (!e)
         e = find_contacts(j, c, l);
-    if (!e && l->profiles)
-        e = find_shown(j, c, l);
-    for (int i = 0; i < l->count && !e; i++)
-        e = add_message(j, c, l, &l->wanted[i]);
-    return e;
+    return e || !l->profiles ? e : find_shown(j, c, l);
 }
 
-static void start_last(struct session *s, const struct last *l);
-
-/* The nodes that were told of meanwhile, once more. */
-static void read_again(struct session *s, const struct last *l)
+static struct pep_news **news_of(struct talk *t, const struct last *l)
 {
-    struct last again = *l;
-    struct buf nodes;
+    struct session *s = session_find(t, l->session_id);
 
-    buf_init(&nodes, 0);
-    for (int i = 0; i < l->nodes.count; i++)
-        if (told_since(s, l->news_from, l->nodes.ids[i]) && !caps_list_has(buf_str(&nodes), l->nodes.ids[i])) {
-            buf_put_str(&nodes, l->nodes.ids[i]);
-            buf_put_c(&nodes, '\n');
-        }
-    again.wants = buf_str(&nodes);
-    again.round++;
-    start_last(s, &again);
-    buf_done(&nodes);
+    return s ? &s->pep_news : NULL;
 }
 
-static void last_done(struct job *j, enum err e)
+static void send_one(struct talk *t, const struct last *l, struct str message)
 {
-    struct last *l = j->arg;
-    struct session *s = session_find(j->talk, l->session_id);
-    bool stale = false;
+    struct session *s = session_find(t, l->session_id);
 
-    for (int i = 0; s && i < l->messages.count && !e; i++) {
-        if (l->round < LAST_ROUNDS && told_since(s, l->news_from, l->nodes.ids[i]))
-            stale = true;
-        else if (session_available(s))
-            session_send(s, l->messages.ids[i]);
-        s = session_find(j->talk, l->session_id);
-    }
-    if (!s || !s->pep_news)
-        return;
-    if (stale)
-        read_again(s, l);
-    if (--s->pep_news->reads == 0)
-        news_free(s);
+    if (session_available(s))
+        session_send(s, message);
 }
 
-static bool wants_profiles(struct str list)
-{
-    while (list.len)
-        if (profile_is_node(str_split(&list, '\n')))
-            return true;
-    return false;
-}
-
-static void start_last(struct session *s, const struct last *what)
-{
-    struct service at = {.pep = true, .bare = s->jid.bare};
-    struct job *j;
-    struct last *l;
-
-    if (!s->pep_news)
-        s->pep_news = NEW(struct pep_news);
-    s->pep_news->reads++;
-    j = job_new(s->talk, &at);
-    job_asker(j, s->jid.bare, s->jid.full, true);
-    l = arena_zalloc(&j->arena, sizeof *l);
-    *l = (struct last){.session_id = s->id,
-                       .person = s->person->id,
-                       .wants = arena_str(&j->arena, what->wants),
-                       .ordinary = what->ordinary,
-                       .profiles = what->profiles,
-                       .since_us = what->since_us,
-                       .round = what->round,
-                       .news_from = s->pep_news->count,
-                       .only = arena_str(&j->arena, what->only),
-                       .bare = j->asker.bare,
-                       .full = j->asker.full,
-                       .domain = arena_str(&j->arena, s->talk->domain),
-                       .suffix = arena_printf(&j->arena, "@%.*s", STR_ARG(s->talk->domain))};
-    j->arg = l;
-    j->run = last_run;
-    j->done = last_done;
-    if (l->profiles && s->talk->shared)
-        job_change(j, NULL); /* where the newest is seen */
-    else
-        job_read(j, NULL);
-}
+static const struct last_reader device = {.find = find_all, .news = news_of, .send = send_one};
 
 static void send_last(struct session *s, struct str only, int64_t since_us)
 {
-    struct last what = {.only = only, .since_us = since_us};
-    bool profiles;
-
-    if (!s->person || !session_available(s) || !caps_known(s))
-        return;
-    profiles = wants_profiles(caps_list(s));
-    what.wants = caps_list(s);
-    what.ordinary = true;
-    what.profiles = profiles && !s->talk->shared;
-    start_last(s, &what);
-    if (profiles && s->talk->shared) {
-        what.ordinary = false;
-        what.profiles = true;
-        start_last(s, &what);
-    }
+    if (s->person && session_available(s) && caps_known(s))
+        last_items(s->talk, &(struct last){.reader = &device,
+                                           .session_id = s->id,
+                                           .person = s->person->id,
+                                           .bare = s->jid.bare,
+                                           .full = s->jid.full,
+                                           .wants = caps_list(s),
+                                           .only = only,
+                                           .since_us = since_us});
 }
 
 void pep_interested(struct session *s)
@@ -410,6 +201,7 @@ static void pep_tick(struct talk *t)
 {
     int n = 0;
 
+    guest_devices_tick(t);
     if (!t->pep_since_us)
         return;
     LIST_EACH(it, &t->sessions_all)
@@ -496,10 +288,11 @@ static const char *const pep_disco[] = {
 const struct feature xep0163_pep = {
     .spec = "XEP-0163 1.2.2",
     .title = "Personal Eventing Protocol",
+    .note = "contacts at other servers hear of it by themselves too: docs/federation.md",
     .disco_account = pep_disco,
     .iqs = pep_iqs,
     .available = pep_interested,
-    .ended = news_free,
+    .ended = pep_forget,
     .person_deleted = pep_deleted,
     .person_export = pubsub_export,
     .imports = pubsub_imports,

@@ -7,8 +7,11 @@
 /* The device has become available, or it is known only now what it wants, or that is something else now: the
  * last item of each node that it wants is sent to it, its own account's and its contacts'. */
 void pep_interested(struct session *s);
-/* It was sent a notification of the node: last items that are being read may be older than that. */
-void pep_told(struct session *s, struct str node);
+/* There are news of the node for it, also if it is not available: last items that are being read may be older. */
+void pep_told(struct session *s, struct str node, bool settled /* pep_news_note */);
+/* It goes away, or it is not known any more what it wants: when that is known again, all is read anew, and what was read before is told no
+ * more. It could come behind news that the device is not told. */
+void pep_forget(struct session *s);
 /* `to` may see the presence of `of` from now on: the same, of that one account, to all devices of `to`. */
 void pep_show(struct person *of, struct person *to);
 

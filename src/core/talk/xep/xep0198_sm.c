@@ -9,6 +9,7 @@
 #include "talk/feature.h"
 #include "talk/login.h"
 #include "talk/owned.h"
+#include "talk/presence.h"
 #include "talk/stream.h"
 #include "talk/xep/xep0198_move.h"
 #include <stdio.h>
@@ -292,6 +293,8 @@ enum resume_outcome sm_resume(struct session *s, const struct xml_node *resume)
     login_resumed(s, old, str_of(text));
     session_hold(old);
     sm_replay_start(old);
+    if (!old->talk->shared && !old->person->guests)
+        presence_probe_guests(old); /* talk has been started anew */
     return RESUME_DONE;
 }
 
