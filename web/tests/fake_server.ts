@@ -9,6 +9,7 @@ export class FakeServer {
   readonly kept: { sid: string; at: number; from: string; to: string; message: El; origin: string }[] = [];
   readonly heard: El[] = [];
   acks = true; // false: takes messages and acknowledges nothing
+  deaf = false; // true: hears nothing, like a line that is cut without a word
   up = true;
   refuse: string | null = null;
   archiveFails: { times: number; type: string; condition: string } = { times: 0, type: "", condition: "" };
@@ -52,6 +53,7 @@ export class FakeServer {
   }
 
   frame(s: FakeSocket, data: string): void {
+    if (this.deaf) return;
     const e = parse(data, NS.client), say = (x: El) => s.deliver(x.toString());
     this.heard.push(e);
     if (e.name === "open") {

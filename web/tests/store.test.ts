@@ -101,6 +101,20 @@ describe("long histories", () => {
     await w.around({ at: 1000, key: "" });
     expect(w.rows.value?.some((m) => m.at === 1000)).toBe(true);
   });
+  it("shows each message once, at every moment, while the archive fills it", async () => {
+    for (let n = 290; n < 300; n++) await put(message(`m${n}`, n));
+    const doubles: string[] = [], changes: Promise<void>[] = [];
+    const w = new MessageWindow(db, BOB, async () => {
+      for (let n = 200; n < 290; n++) await put(message(`m${n}`, n));
+      changes.push(w.refresh(), w.refresh()); // as is told of a page that came
+      return false;
+    });
+    w.rows.subscribe((rows) => doubles.push(...(rows ?? []).map((m) => m.id).filter((id, n, all) => all.indexOf(id) !== n)));
+    await w.toEnd();
+    await Promise.all(changes);
+    for (const at of [250, 295]) await Promise.all([w.refresh(), w.around({ at, key: "" }), w.older(), w.newer(), w.refresh(), w.toEnd(), w.older()]);
+    expect([doubles, w.rows.value?.at(-1)?.id]).toEqual([[], "m299"]);
+  });
   it("finds the newest of all chats, and stops when nobody waits", async () => {
     for (let n = 0; n < 20; n++)
       for (const chat of ["ann@t", "zoe@t"]) await put(message(`${chat}${n}`, chat === "ann@t" ? 100 + n : n, { chat, key: store.keyOf(chat, chat, `${n}`), body: "the word" }));

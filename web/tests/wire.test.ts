@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { Client } from "../src/wire/client";
 import { addressOf, bare, resourceOf } from "../src/wire/jid";
 import { Counted } from "../src/wire/sm";
 import { Scram } from "../src/wire/scram";
 import { Sites } from "../src/wire/sites";
 import { parseStamp } from "../src/wire/time";
 import { el, parse, XmlError } from "../src/wire/xml";
+import { FakeServer } from "./fake_server";
 
 describe("xml", () => {
   it("writes what it reads", () => {
@@ -76,6 +78,38 @@ describe("sites", () => {
     expect(s.all).toEqual(["c", "a", "b"]);
     s.learn(["d", "a"]);
     expect(s.all).toEqual(["a", "d"]);
+  });
+});
+
+describe("a line on which nothing is counted", () => {
+  let client: Client;
+  afterEach(() => client.stop());
+
+  /** Says something that the server will not count, and notes what becomes of the line. */
+  async function say(server: FakeServer): Promise<string[]> {
+    const lines: string[] = [], nothing = () => undefined;
+    client = new Client("town.example", new Sites(["ws://one/", "ws://two/"]), { name: "alice", agentId: "a", token: { mechanism: "HT-SHA-256-NONE", token: "t", expires: 0, count: 0 } },
+      { online: nothing, line: (l) => void lines.push(l), stanza: async () => undefined, token: nothing, ended: nothing }, server.connect, { countMs: 20, answerMs: 2000, firstRetryMs: 1 });
+    client.start();
+    await vi.waitFor(() => expect(client.online).toBe(true));
+    server.acks = false;
+    client.send(el("jabber:client", "message", { to: "bob@town.example" }, el("jabber:client", "body", {}, "hello")), () => undefined);
+    return lines;
+  }
+  const pings = (server: FakeServer) => server.heard.filter((h) => h.name === "iq" && h.elements[0]?.ns === "urn:xmpp:ping").length;
+
+  it("is kept when a ping is answered: a site that has lost its primary makes nothing durable for seconds", async () => {
+    const server = new FakeServer(), lines = await say(server);
+    await vi.waitFor(() => expect(pings(server)).toBe(1));
+    await new Promise((r) => setTimeout(r, 2200));
+    expect(lines).toEqual(["connecting", "online"]);
+  });
+  it("is given up for another site when that is not answered either", async () => {
+    const server = new FakeServer(), lines = await say(server);
+    server.deaf = true;
+    await vi.waitFor(() => expect(lines).toContain("offline"), 5000);
+    server.deaf = false;
+    await vi.waitFor(() => expect(lines.slice(2)).toEqual(["offline", "connecting", "online"]), 5000);
   });
 });
 

@@ -21,19 +21,34 @@ export class MessageWindow {
     return this.rows.value?.[0] ?? null;
   }
 
+  private turn: Promise<unknown> = Promise.resolve();
+
+  /** What reads the store and then moves the window, one after the other: of two at once, the second would add what the first has shown. */
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.turn.then(work);
+    this.turn = done.catch(() => undefined);
+    return done;
+  }
+
   async toEnd(): Promise<void> {
-    const rows = await before(this.db, this.chat, null, STEP);
-    this.atEnd.value = true;
-    this.rows.value = rows;
-    if (rows.length < STEP) await this.older();
+    const found = await this.inTurn(async () => {
+      const rows = await before(this.db, this.chat, null, STEP);
+      this.atEnd.value = true;
+      this.rows.value = rows;
+      return rows.length;
+    });
+    if (found < STEP) await this.older();
   }
 
   /** Around a place: jump to what is unread, to a reply's source, to what a search found. */
   async around(place: Place): Promise<void> {
-    const older = await before(this.db, this.chat, { at: place.at, key: `${place.key}\u0000` }, STEP / 2), newer = await after(this.db, this.chat, older.at(-1) ?? place, STEP);
-    this.atEnd.value = newer.length < STEP;
-    this.rows.value = [...older, ...newer];
-    if (older.length < STEP / 2) await this.older();
+    const found = await this.inTurn(async () => {
+      const older = await before(this.db, this.chat, { at: place.at, key: `${place.key}\u0000` }, STEP / 2), newer = await after(this.db, this.chat, older.at(-1) ?? place, STEP);
+      this.atEnd.value = newer.length < STEP;
+      this.rows.value = [...older, ...newer];
+      return older.length;
+    });
+    if (found < STEP / 2) await this.older();
   }
 
   closed = false; // nobody looks any more
@@ -66,42 +81,50 @@ export class MessageWindow {
     if (this.loading.value || this.atStart.value) return;
     this.loading.value = true;
     try {
-      let rows = await before(this.db, this.chat, this.first, STEP);
-      if (rows.length < STEP / 2 && this.history) {
-        const more = await this.history().catch(() => null); // null: no line; what we have is what there is for now
-        if (more === false) this.atStart.value = true;
-        rows = await before(this.db, this.chat, this.first, STEP);
-      }
-      const all = [...rows, ...(this.rows.value ?? [])];
-      if (all.length > MOST) this.atEnd.value = false;
-      this.rows.value = all.slice(0, MOST);
+      if (await this.addOlder(this.history ? STEP / 2 : 0)) return;
+      const more = await this.history?.().catch(() => null); // null: no line; what we have is what there is for now
+      if (more === false) this.atStart.value = true;
+      await this.addOlder(0);
     } finally {
       this.loading.value = false;
     }
+  }
+
+  /** What the store has before the first row, if that is as much as `least`. */
+  private addOlder(least: number): Promise<boolean> {
+    return this.inTurn(async () => {
+      const rows = await before(this.db, this.chat, this.first, STEP), all = [...rows, ...(this.rows.value ?? [])];
+      if (rows.length < least) return false;
+      if (all.length > MOST) this.atEnd.value = false;
+      this.rows.value = all.slice(0, MOST);
+      return true;
+    });
   }
 
   async newer(): Promise<void> {
-    const last = this.rows.value?.at(-1);
-    if (this.loading.value || this.atEnd.value || !last) return;
+    if (this.loading.value || this.atEnd.value || !this.rows.value?.length) return;
     this.loading.value = true;
     try {
-      const rows = await after(this.db, this.chat, last, STEP);
-      this.atEnd.value = rows.length < STEP;
-      this.rows.value = [...(this.rows.value ?? []), ...rows].slice(-MOST);
+      await this.inTurn(() => this.addNewer());
     } finally {
       this.loading.value = false;
     }
   }
 
+  private async addNewer(): Promise<void> {
+    const last = this.rows.value?.at(-1);
+    if (this.atEnd.value || !last) return;
+    const rows = await after(this.db, this.chat, last, STEP);
+    this.atEnd.value = rows.length < STEP;
+    this.rows.value = [...(this.rows.value ?? []), ...rows].slice(-MOST);
+  }
+
   /** Something in this chat changed: the same stretch again, with what is new at its end. */
-  async refresh(): Promise<void> {
-    const first = this.first;
-    if (!first || this.atEnd.value) {
-      const rows = await before(this.db, this.chat, null, Math.min(MOST, Math.max(STEP, (this.rows.value?.length ?? 0) + 8)));
-      if (this.atEnd.value) this.rows.value = rows;
-      return;
-    }
-    const rows = await after(this.db, this.chat, { at: first.at, key: "" }, this.rows.value?.length ?? STEP);
-    if (!this.atEnd.value) this.rows.value = rows;
+  refresh(): Promise<void> {
+    return this.inTurn(async () => {
+      const first = this.first, shown = this.rows.value?.length ?? 0;
+      this.rows.value = !first || this.atEnd.value ? await before(this.db, this.chat, null, Math.min(MOST, Math.max(STEP, shown + 8)))
+        : await after(this.db, this.chat, { at: first.at, key: "" }, shown || STEP);
+    });
   }
 }

@@ -30,8 +30,8 @@ export class IqError extends Error {
   }
 }
 
-export interface Timing { openMs: number; silenceMs: number; answerMs: number; firstRetryMs: number; mostRetryMs: number; iqMs: number }
-const TIMING: Timing = { openMs: 4000, silenceMs: 30000, answerMs: 4000, firstRetryMs: 300, mostRetryMs: 20000, iqMs: 20000 };
+export interface Timing { openMs: number; silenceMs: number; countMs: number; answerMs: number; firstRetryMs: number; mostRetryMs: number; iqMs: number }
+const TIMING: Timing = { openMs: 4000, silenceMs: 30000, countMs: 1000, answerMs: 3000, firstRetryMs: 300, mostRetryMs: 20000, iqMs: 20000 };
 
 export class Client {
   jid = "";
@@ -189,12 +189,23 @@ export class Client {
     this.timers.alive = setTimeout(() => this.probe(), this.timing.silenceMs);
   }
 
+  /** Asks for the count. That waits for what is being made durable, which takes seconds while the sites choose a new primary: a line
+   * on which nothing comes is asked with a ping, which waits for nothing, before it is taken for dead. */
   private probe(): void {
     const stream = this.stream;
     if (!stream || !this.isUp) return;
     clearTimeout(this.timers.alive);
+    if (this.sm.id) {
+      stream.send(el(NS.sm, "r"));
+      this.timers.alive = setTimeout(() => this.ping(stream), this.timing.countMs);
+    } else {
+      this.ping(stream);
+    }
+  }
+
+  private ping(stream: Stream): void {
     this.timers.alive = setTimeout(() => stream.drop(), this.timing.answerMs);
-    stream.send(this.sm.id ? el(NS.sm, "r") : el(NS.client, "iq", { type: "get", id: "alive" }, el(NS.ping, "ping")));
+    this.send(el(NS.client, "iq", { type: "get", id: "alive" }, el(NS.ping, "ping")));
   }
 
   // ---- sending ----
