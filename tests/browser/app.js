@@ -1,6 +1,7 @@
 // app.js: our own app, with people in browsers of their own. Prints one line a promise, and the counts at the end.
 //   node app.js URL CONTROL     CONTROL: where the server can be killed and started again (app.py)
 // SPDX-License-Identifier: AGPL-3.0-or-later
+import { announced } from "./app/announced.js";
 import { history } from "./app/history.js";
 import { media } from "./app/media.js";
 import { own } from "./app/own.js";
@@ -367,6 +368,7 @@ await promise("the chosen theme and language stay", async () => {
   same(await bob.evaluate(() => document.documentElement.dataset.theme), "dark", "theme");
   await bob.click('.choice label:has-text("English")');
 });
+await announced({ promise, server, browser, url, alice });
 await promise("a changed password is the one that counts", async () => {
   const p = await online(browser, url, "carol", `${PASSWORD}carol`);
   await go(p, "settings");

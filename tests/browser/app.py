@@ -3,6 +3,7 @@
 """app.py: our own app, built from web/, in headless Chromium against a real server: app.py [--pictures]
 
 --pictures makes the screenshots in docs/app/ instead of running the tests."""
+import asyncio
 import base64
 import contextlib
 import hashlib
@@ -14,14 +15,16 @@ import shutil
 import subprocess
 import sys
 import threading
+import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 
 import server as servers    # noqa: E402
+import xmpp                 # noqa: E402
 
 WEB = os.path.join(servers.TOP, "web")
-PEOPLE = ("alice", "bob", "carol", "dave")
+PEOPLE = ("alice", "bob", "carol", "dave", "root")
 
 
 def changed_since_built():
@@ -58,13 +61,33 @@ def spki(certificate):
     return base64.b64encode(hashlib.sha256(der).digest()).decode()
 
 
+async def command(server, node, form=""):
+    """An administrator's (XEP-0133), with its form if it has one."""
+    begin = f"<command xmlns='http://jabber.org/protocol/commands' node='http://jabber.org/protocol/admin#{node}'"
+    root = await xmpp.log_in(server, "root", "pass-root")
+    answer = await root.ask("set", f"{begin}/>", to=server.domain)
+    if form:
+        answer = await root.ask("set", f"{begin} sessionid='{answer[0].get('sessionid')}'><x xmlns='jabber:x:data' type='submit'>{form}</x></command>", to=server.domain)
+    root.send("</stream:stream>")
+    if answer.get("type") != "result" or answer[0].get("status") != "completed":
+        raise AssertionError(xmpp.show(answer))
+
+
+def announce(server, words):
+    """`words`: subject and text, with a line between."""
+    subject, text = words.split("\n", 1)
+    form = "".join(f"<field var='{k}'><value>{xmpp.escape(v)}</value></field>" for k, v in (("subject", subject), ("announcement", text)))
+    asyncio.run(command(server, "announce", form))
+
+
 def of(server):
     """What a script may ask to be done with a server."""
-    return {"kill": lambda: server.process and server.kill9(), "start": lambda: server.process or server.start()}
+    return {"kill": lambda: server.process and server.kill9(), "start": lambda: server.process or server.start(),
+            "announce": lambda words: announce(server, words), "take-down": lambda: asyncio.run(command(server, "delete-motd"))}
 
 
 def play(command, can, there=contextlib.nullcontext()):
-    """Runs a script, and does for it what it asks for by name, in this thread: a server ends with the thread that started it. The
+    """Runs a script, and does for it what it asks for by name (and /words), in this thread: a server ends with the thread that started it. The
     script gets the address to ask at, which is `there`, after its other arguments."""
     wanted, done = queue.Queue(), queue.Queue()
 
@@ -81,7 +104,8 @@ def play(command, can, there=contextlib.nullcontext()):
 
     def obey(what):
         try:
-            return 200, can[what]()
+            name, *words = what.split("/", 1)
+            return 200, can[name](*map(urllib.parse.unquote, words))
         except Exception as e:
             print(f"      {what}: {e}", flush=True)
             return 500, None
@@ -109,6 +133,7 @@ def town(files=f"{WEB}/dist", extra="", pushes=False):
     try:
         server.start()
         server.add_users({name: f"pass-{name}" for name in PEOPLE})
+        server.make_admin("root")
         yield server, f"http://localhost:{web}/"
     finally:
         if os.environ.get("KEEP"):

@@ -52,7 +52,7 @@ export async function becomes(read, want, what) {
 }
 
 /** Asks whoever started the script (app.py) to do something with the server; what that one answers. */
-export const at = (control) => (what) => fetch(`${control}/${what}`).then((r) => {
+export const at = (control) => (what, ...words) => fetch([control, what, ...words.map(encodeURIComponent)].join("/")).then((r) => {
   if (!r.ok) throw new Error(`the server could not ${what}`);
   return r.json();
 });

@@ -8,6 +8,7 @@ export const en = {
   "line.offline.waiting": "Offline. {n|one message waits|{n} messages wait} to be sent.",
   "line.syncing": "Getting what came meanwhile…", "line.back": "Connected", "line.ended": "This device is logged out.",
   "line.outdated": "A new version is ready.", "line.reload": "Use it now",
+  "banner.read": "Read it", "banner.close": "Close this announcement",
 
   "login.title": "Log in", "login.name": "Name", "login.password": "Password", "login.submit": "Log in", "login.make": "New account",
   "login.register": "Make account", "login.have": "I have an account", "login.demo": "Try a demo account", "login.wait": "One moment…",

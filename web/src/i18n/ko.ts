@@ -10,6 +10,7 @@ export const ko: Catalogue = {
   "line.offline.waiting": "오프라인이에요. 메시지 {n}개가 전송을 기다려요.",
   "line.syncing": "그동안 온 메시지를 받는 중…", "line.back": "연결됨", "line.ended": "이 기기에서 로그아웃되었어요.",
   "line.outdated": "새 버전이 준비되었어요.", "line.reload": "지금 사용하기",
+  "banner.read": "공지 읽기", "banner.close": "이 공지 닫기",
 
   "login.title": "로그인", "login.name": "아이디", "login.password": "비밀번호", "login.submit": "로그인", "login.make": "새 계정 만들기",
   "login.register": "계정 만들기", "login.have": "이미 계정이 있어요", "login.demo": "체험 계정으로 시작하기", "login.wait": "잠시만요…",

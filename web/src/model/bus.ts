@@ -2,7 +2,7 @@
 // Any number of tabs share one store; one of them, the leader, holds the line (a Web Lock says which).
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
-export interface Change { messages?: string[]; chats?: true; people?: true; profiles?: true }
+export interface Change { messages?: string[]; chats?: true; people?: true; profiles?: true; announced?: true }
 
 type Word =
   | { kind: "changed"; change: Change }

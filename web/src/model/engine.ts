@@ -12,6 +12,7 @@ import { Sites } from "../wire/sites";
 import { Rising } from "../wire/time";
 import type { End, Socket } from "../wire/stream";
 import { El, el } from "../wire/xml";
+import { Announcements } from "./announcements";
 import { caps, disco } from "./caps";
 import type { Change } from "./bus";
 import * as compose from "./compose";
@@ -43,6 +44,7 @@ export class Engine {
   readonly profiles: Profiles;
   readonly audiences: Audiences;
   readonly push: Push;
+  readonly announcements: Announcements;
   private readonly client: Client;
   private readonly outbox: Outbox;
   private readonly archive: Archive;
@@ -66,6 +68,7 @@ export class Engine {
       entered: (room) => void this.entered(room), left: (room) => this.logs.delete(room) });
     this.profiles = new Profiles(db, ask, this.live, me, changedPeople);
     this.audiences = new Audiences(db, ask, () => on.changed({ profiles: true }));
+    this.announcements = new Announcements(db, ask, account.domain, () => on.changed({ announced: true }));
     this.push = new Push(ask, `browser-${account.agentId}`);
     this.archive = new Archive(ask);
     this.outbox = new Outbox(db, (e, done) => this.client.send(e, done), on.changed,
@@ -134,6 +137,7 @@ export class Engine {
   /** What can wait until messages have moved. */
   private async extras(): Promise<void> {
     await this.people.loadBlocked().catch(() => undefined);
+    await this.announcements.load().catch(() => undefined); // a server that has none, or says nothing now
     if (this.live.now.can.pep) await this.rooms.loadBookmarks();
     await this.profiles.loadMine().catch(() => undefined);
     if (this.live.now.can.profiles) await this.audiences.load().catch(() => undefined);
@@ -269,6 +273,7 @@ export class Engine {
     const event = e.child(NS.pubsubEvent, "event")?.child(NS.pubsubEvent, "items");
     if (event) {
       if (event.attr("node") === NS.bookmarks && from === this.account.jid) void this.rooms.bookmarks(event);
+      else if (event.attr("node") === NS.announcement && from === this.announcements.host) await this.announcements.event(event);
       else await this.profiles.event(from, event);
       return;
     }

@@ -8,6 +8,7 @@ import * as store from "../store/messages";
 import type { Account, Attachment, Card, Chat, Message, Person } from "../store/types";
 import type { End } from "../wire/stream";
 import type { El } from "../wire/xml";
+import { announcedOf, close, type Announced } from "./announcements";
 import { ownOf, type Own } from "./audiences";
 import { Bus, type Change } from "./bus";
 import * as compose from "./compose";
@@ -33,6 +34,7 @@ export class Session {
   readonly chats = signal<Chat[] | null>(null); // null: not read yet, which is not the same as none
   readonly people: Signal<Map<string, Person> | null> = signal(null);
   readonly profiles: Signal<Own | null> = signal(null); // one's own and who sees which; null: not known
+  readonly announced: Signal<Announced | null> = signal(null);
   private readonly windows = new Set<MessageWindow>();
   private engine: Engine | null = null;
   private readonly bus: Bus;
@@ -54,7 +56,7 @@ export class Session {
     const db = await openStore(account.jid, () => shell.outdated());
     const s = new Session(db, account, place, shell, password);
     for (const [chat, words] of device.takeWords(account.jid)) await s.change(chat, { draft: words || undefined });
-    await s.refresh({ chats: true, people: true, profiles: true });
+    await s.refresh({ chats: true, people: true, profiles: true, announced: true });
     s.clock = ((await db.get("values", "clock")) as number | undefined) ?? 0;
     s.lead();
     s.bus.hello();
@@ -114,8 +116,19 @@ export class Session {
     if (this.closed) return;
     if (c.chats) this.chats.value = await this.db.getAll("chats");
     if (c.profiles) this.profiles.value = await ownOf(this.db);
+    if (c.announced) this.announced.value = await announcedOf(this.db);
     if (c.people) this.people.value = new Map((await this.db.getAll("people")).map((p) => [p.jid, p]));
     for (const w of this.windows) if (c.messages?.includes(w.chat)) await w.refresh();
+  }
+
+  /** The server's clock, as near as we know. */
+  now(): number {
+    return Date.now() + this.clock;
+  }
+
+  async closeAnnouncement(id: string): Promise<void> {
+    await close(this.db, id);
+    this.bus.changed({ announced: true });
   }
 
   window(chat: string): MessageWindow {
@@ -157,7 +170,7 @@ export class Session {
   pin = (jid: string, pinned: boolean): Promise<void> => this.change(jid, { pinned: pinned || undefined });
   mute = (jid: string, muted: boolean): Promise<void> => this.change(jid, { muted: muted || undefined });
   hide = (jid: string): Promise<void> => this.change(jid, { hidden: true });
-  show = (jid: string): Promise<void> => this.change(jid, { hidden: false, lastAt: this.chat(jid)?.lastAt || Date.now() + this.clock });
+  show = (jid: string): Promise<void> => this.change(jid, { hidden: false, lastAt: this.chat(jid)?.lastAt || this.now() });
   draft = (jid: string, draft: string): Promise<void> => (this.chat(jid)?.draft ?? "") === draft ? Promise.resolve() : this.change(jid, { draft: draft || undefined });
   /** The page ends: a transaction might not. */
   lastWords(jid: string, draft: string): void {
@@ -185,7 +198,7 @@ export class Session {
   private async newMessage(tx: store.Tx, jid: string, body: string, more: Partial<Message>): Promise<Message> {
     const c = await store.chatOf(tx, jid, this.isRoom(jid) ? "room" : "person"), id = crypto.randomUUID();
     return { key: store.keyOf(jid, "me", id), chat: jid, id, from: c.kind === "room" ? (c.room?.nick ?? this.me) : this.me, mine: true,
-      at: Math.max(Date.now() + this.clock, c.lastAt + 1), body, state: "waiting", ...more };
+      at: Math.max(this.now(), c.lastAt + 1), body, state: "waiting", ...more };
   }
 
   async send(jid: string, body: string, more: { reply?: Message; mentions?: { begin: number; end: number; jid: string }[]; forwarded?: boolean; file?: Attachment } = {}): Promise<void> {
@@ -214,7 +227,7 @@ export class Session {
     const to = this.to(of.chat), id = crypto.randomUUID(), target = store.targetOf(of.chat, kind === "edit" ? of.id : compose.refOf(of, to.room));
     return this.write(of.chat, async (tx) => {
       await store.putNote(tx, of.chat, { key: store.noteKey(target, kind, of.mine || kind !== "react" ? of.from : this.nickIn(of.chat)), target, kind,
-        from: kind === "react" ? this.nickIn(of.chat) : of.from, at: Date.now() + this.clock, ...more });
+        from: kind === "react" ? this.nickIn(of.chat) : of.from, at: this.now(), ...more });
       await enqueue(tx, { id, chat: of.chat, xml: stanza(id, to).toString() });
     });
   }

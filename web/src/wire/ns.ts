@@ -68,4 +68,5 @@ export const NS = {
   vcard4Node: "urn:xmpp:vcard4",
   profiles: "urn:bongsu:profiles:0",
   devices: "urn:bongsu:devices:0",
+  announcement: "urn:bongsu:announcement:0",
 } as const;
