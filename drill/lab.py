@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import ctypes
 import glob
+import importlib.util
 import json
 import os
 import shutil
@@ -74,6 +75,8 @@ def missing():
         return "there is no /dev/net/tun"
     if not os.access(NETSW, os.X_OK):
         return f"{NETSW} is not built"
+    if not importlib.util.find_spec("psycopg2"):
+        return f"{sys.executable} has no psycopg2 (Debian's python3-psycopg2, for /usr/bin/python3)"
     lacking = [package for package, path in NEEDED.items() if not os.path.exists(path)]
     if lacking:
         return f"not installed: {', '.join(lacking)} (deploy/packages)"
@@ -414,7 +417,8 @@ class Lab(Faults):
                 if self.bongsu:
                     found["bongsu"][name] = self._ready(name)
         if primary:
-            with contextlib.suppress(Exception):
+            import psycopg2
+            with contextlib.suppress(psycopg2.Error, OSError):
                 found["sync"] = sorted(r[0] for r in self.sql(primary, "SELECT application_name FROM pg_stat_replication "
                                                               "WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum')"))
         return found

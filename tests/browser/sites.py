@@ -5,7 +5,7 @@
 The sites are the laboratory's (drill/lab.py): each a network of its own with all that deploy/site makes of one. Chromium runs in the
 laboratory's network of people, opens each person's app at the address of their own site (HTTPS, WebSocket, service worker), and knows of
 the other sites what that one tells it. The cut site is the one that has the primary; a cut is silent. What is counted is what people see
-and what their own devices keep. Needs root, like the laboratory. Run by hand: it is not part of tests/run until it is as steady as the rest."""
+and what their own devices keep. Needs root, like the laboratory."""
 import os
 import sys
 import tempfile
