@@ -5,7 +5,8 @@ import { announced } from "./app/announced.js";
 import { history } from "./app/history.js";
 import { media } from "./app/media.js";
 import { own } from "./app/own.js";
-import { DESKTOP, PHONE, WAIT, axe, bodies, bubble, device, go, hears, jid, kept, keychain, launch, logIn, messageMenu, online, open, overflows, say, strangers, tab, whileAway } from "./app/people.js";
+import { passkeys } from "./app/passkeys.js";
+import { DESKTOP, PHONE, WAIT, axe, bodies, bubble, device, go, hears, jid, kept, launch, logIn, messageMenu, online, open, overflows, say, strangers, tab, whileAway } from "./app/people.js";
 import { Skip, at, same, series } from "./app/promises.js";
 
 const [, , url, control, only] = process.argv;
@@ -385,60 +386,7 @@ await promise("a changed password is the one that counts", async () => {
   await q.context().close();
 });
 await own({ promise, browser, url, alice, bob });
-await promise("a passkey is added, opens the account, and opens it no more when it is removed", async () => {
-  const p = await online(browser, url, "dave", `${PASSWORD}dave`);
-  const session = await keychain(p);
-  const logOut = async () => {
-    await go(p, "settings");
-    await p.click('#account button:text-is("Log out")');
-    await p.click("dialog.question .primary");
-    await p.waitForSelector(".login", WAIT);
-  };
-  const logInByPasskey = () => p.click(".login .passkey:not(:disabled)", WAIT);
-  const agents = () => p.evaluate(() => localStorage.getItem("bongsu.agents"));
-  await go(p, "settings");
-  await p.click('#methods button:text-is("Add a passkey")');
-  await p.waitForSelector('.toast:has-text("added")', WAIT);
-  await p.waitForSelector("#methods li:has-text('not used yet')", WAIT);
-  await p.click("#methods li button:text-is('Rename')");
-  await p.fill("dialog.question input", "할머니 열쇠");
-  await p.click("dialog.question .primary");
-  await p.waitForSelector("#methods li:has-text('할머니 열쇠')", WAIT);
-  await p.click('#methods button:text-is("Add a passkey")');
-  await p.waitForSelector('.toast:has-text("already")', WAIT);
-  same(await p.locator("#methods li").count(), 1, "passkeys");
-  same(await axe(p, session), [], "what axe finds");
-  const before = await agents();
-  await logOut();
-  await logInByPasskey();
-  await p.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
-  same(await agents(), before, "what this device is called");
-  await p.reload(); // with the token alone
-  await p.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
-  await go(p, "settings");
-  await p.waitForSelector("#methods li:has-text('last used')", WAIT);
-  await p.click("#methods li button:text-is('Remove')");
-  await p.click("dialog.question .danger");
-  await p.waitForSelector('.toast:has-text("removed")', WAIT);
-  await p.waitForSelector("#methods li", { ...WAIT, state: "detached" });
-  await logOut();
-  await whileAway(async () => { // the browser's console notes the refusal
-    await logInByPasskey();
-    await p.waitForSelector('.login .error:has-text("opens no account")', WAIT);
-  });
-  await p.context().close();
-});
-await promise("the password goes on being a way in while the browser looks for a passkey", async () => {
-  const p = await device(browser, url);
-  await p.evaluate(() => { // a browser that shows its list and waits
-    navigator.credentials.get = ({ signal }) => new Promise((_, no) => signal.addEventListener("abort", () => no(signal.reason)));
-  });
-  await p.click(".login .passkey:not(:disabled)");
-  await p.waitForSelector(".login .passkey:disabled", WAIT);
-  await logIn(p, "dave", `${PASSWORD}dave`);
-  await p.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
-  await p.context().close();
-});
+await passkeys({ promise, browser, url });
 await promise("logging out takes everything from the device", async () => {
   bob = await online(browser, url, "bob", `${PASSWORD}bob`);
   await go(bob, "settings");

@@ -192,6 +192,35 @@ def operators_see_and_clear(s):
     s.start()
 
 
+def a_password_goes_and_comes_back(s):
+    """the password is removed only where a passkey stays; then it opens nothing, the passkey and open sessions do, and a new one is set"""
+    t = ticket(s, "alice")
+    check(once(s, "DELETE", "/passkeys/password", None, t)[0] == 403, "the last way in")
+    check(once(s, "DELETE", "/passkeys/password")[0] == 401, "without a ticket")
+    check(add(s, s.key, "alice", "My phone")[0] == 201, "add")
+
+    async def go():
+        open_one = await xmpp.log_in(s, "alice", "secret")
+        check(once(s, "DELETE", "/passkeys/password", None, t)[0] == 204, "remove")
+        said = once(s, "GET", "/passkeys", None, t)[2]
+        check(not said["password"] and len(said["passkeys"]) == 1, f"{said}")
+        check(once(s, "DELETE", f"/passkeys/{b64url(s.key.id)}", None, t)[0] == 403, "the last way in, the other way round")
+        check(once(s, "POST", "/passkeys/login", proof(s, s.key))[0] == 200, "the passkey")
+        for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"):
+            try:
+                await xmpp.log_in(s, "alice", "secret", mechanism=mechanism)
+            except xmpp.XMPPError:
+                continue
+            check(False, f"the old password opens it, by {mechanism}")
+        set_again = "<query xmlns='jabber:iq:register'><username>alice</username><password>another</password></query>"
+        check((await open_one.ask("set", set_again, s.domain)).get("type") == "result", "a new password")
+        open_one.end_stream()
+        (await xmpp.log_in(s, "alice", "another")).end_stream()
+    asyncio.run(go())
+    check(once(s, "GET", "/passkeys", None, t)[2]["password"], "the new one is not told")
+    run(s, "user", "passkeys", "alice", "--clear")
+
+
 def deletion_takes_them_along(s):
     """deleting the account leaves no passkey, and proves it"""
     check(add(s, s.key, "bob", "Bob's")[0] == 201, "add")
@@ -200,7 +229,7 @@ def deletion_takes_them_along(s):
     check(once(s, "POST", "/passkeys/login", proof(s, s.key))[0] == 401, "deleted, and it opens")
 
 
-TRIALS = [the_whole_way, bad_requests_are_told, a_challenge_outlives_ident, operators_see_and_clear, deletion_takes_them_along]
+TRIALS = [the_whole_way, bad_requests_are_told, a_challenge_outlives_ident, operators_see_and_clear, a_password_goes_and_comes_back, deletion_takes_them_along]
 
 
 def main():

@@ -43,7 +43,7 @@ ident_handler_fn users_exists, users_register, users_password, users_delete;
 ident_handler_fn users_add, users_disable, users_list, users_list_disabled, users_count, users_forgotten, ident_backup;
 ident_handler_fn ident_key_give, devices_list, devices_end;
 ident_handler_fn passkeys_ticket, passkeys_challenge, passkeys_login, passkeys_list, passkeys_offer, passkeys_add, passkeys_rename;
-ident_handler_fn passkeys_remove, passkeys_of, passkeys_clear;
+ident_handler_fn passkeys_remove, passkeys_password_remove, passkeys_of, passkeys_clear;
 
 void users_init(struct ident *id);
 void users_done(struct ident *id);

@@ -24,7 +24,7 @@ struct passkey_list { bool password; int count; struct passkey_row rows[PASSKEYS
 /* Fields that a request has no word for stay empty. */
 struct passkey_request {
     struct str user;                        /* ticket; for operators: whose */
-    struct str ticket;                      /* who asks: list, offer, add, rename, remove */
+    struct str ticket;                      /* who asks: list, offer, add, rename, remove, password_remove */
     struct str id, label;
     struct str client_data, attestation;    /* as the browser gave them */
     struct str auth_data, signature, handle;
@@ -49,6 +49,7 @@ enum passkey_verb {
     PASSKEY_LIST, PASSKEY_OFFER,            /* ticket */
     PASSKEY_ADD,                            /* ticket, label, client_data, attestation */
     PASSKEY_RENAME, PASSKEY_REMOVE,         /* ticket, id; label */
+    PASSKEY_PASSWORD_REMOVE,                /* ticket: from here on passkeys are the only ways in */
     PASSKEY_OF, PASSKEY_CLEAR,              /* user; operators only */
     PASSKEY_VERBS
 };

@@ -16,7 +16,7 @@ static const char *const subjects[PASSKEY_VERBS] = {
     [PASSKEY_TICKET] = "ident.passkey.ticket", [PASSKEY_CHALLENGE] = "ident.passkey.challenge", [PASSKEY_LOGIN] = "ident.passkey.login",
     [PASSKEY_LIST] = "ident.passkey.list",     [PASSKEY_OFFER] = "ident.passkey.offer",         [PASSKEY_ADD] = "ident.passkey.add",
     [PASSKEY_RENAME] = "ident.passkey.rename", [PASSKEY_REMOVE] = "ident.passkey.remove",       [PASSKEY_OF] = "ident.passkey.of",
-    [PASSKEY_CLEAR] = "ident.passkey.clear",
+    [PASSKEY_CLEAR] = "ident.passkey.clear",   [PASSKEY_PASSWORD_REMOVE] = "ident.passkey.password_remove",
 };
 
 const char *passkey_subject(enum passkey_verb v)

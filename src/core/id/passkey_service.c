@@ -163,7 +163,7 @@ struct deed {
 
 static const char *const events[PASSKEY_VERBS] = {
     [PASSKEY_ADD] = "passkey.added", [PASSKEY_RENAME] = "passkey.renamed", [PASSKEY_REMOVE] = "passkey.removed",
-    [PASSKEY_CLEAR] = "passkey.cleared",
+    [PASSKEY_CLEAR] = "passkey.cleared", [PASSKEY_PASSWORD_REMOVE] = "account.password_removed",
 };
 
 static void deed_free(struct deed *d)
@@ -203,6 +203,8 @@ static enum err deed_apply(struct db_conn *c, struct commit_op *self)
         return passkey_rename(c, d->k.user, d->k.key.credential, d->k.label);
     case PASSKEY_REMOVE:
         return passkey_remove(c, d->k.user, d->k.key.credential);
+    case PASSKEY_PASSWORD_REMOVE:
+        return passkey_password_remove(c, d->k.user);
     case PASSKEY_CLEAR:
         return passkey_clear(c, d->k.user);
     default:
@@ -213,7 +215,7 @@ static enum err deed_apply(struct db_conn *c, struct commit_op *self)
 static const char *why_not(enum passkey_verb v, enum err e)
 {
     if (e == ERR_DENIED)
-        return v == PASSKEY_REMOVE ? "it is the last way in" : v == PASSKEY_LOGIN ? "used before, or its counter did not rise" : "used before";
+        return v == PASSKEY_REMOVE || v == PASSKEY_PASSWORD_REMOVE ? "it is the last way in" : v == PASSKEY_LOGIN ? "used before, or its counter did not rise" : "used before";
     if (e == ERR_EXISTS)
         return "this passkey is known already";
     if (e == ERR_LIMIT)
@@ -544,6 +546,11 @@ void passkeys_rename(struct ident *id, struct bus_request *rq, struct codec_read
 void passkeys_remove(struct ident *id, struct bus_request *rq, struct codec_reader *r, struct str payload)
 {
     change(id, rq, PASSKEY_REMOVE, payload);
+}
+
+void passkeys_password_remove(struct ident *id, struct bus_request *rq, struct codec_reader *r, struct str payload)
+{
+    change(id, rq, PASSKEY_PASSWORD_REMOVE, payload);
 }
 
 void passkeys_clear(struct ident *id, struct bus_request *rq, struct codec_reader *r, struct str payload)

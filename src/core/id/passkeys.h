@@ -24,6 +24,9 @@ enum err passkey_add(struct db_conn *c, const struct passkey *k);
 enum err passkey_rename(struct db_conn *c, struct str user, struct str id, struct str label);
 /* ERR_NOT_FOUND; ERR_DENIED: it is the last way in: no password, no other passkey. */
 enum err passkey_remove(struct db_conn *c, struct str user, struct str id);
+/* From here on passkeys are the only ways in. OK too where there is no password; ERR_NOT_FOUND: no such account; ERR_DENIED: there is no
+ * passkey. Tokens of devices (FAST) stay: no password opened them anew. */
+enum err passkey_password_remove(struct db_conn *c, struct str user);
 /* All of them, for operators, who can set a password. ERR_NOT_FOUND: no such account. */
 enum err passkey_clear(struct db_conn *c, struct str user);
 /* Notes a log-in. ERR_DENIED: its counter did not rise (WebAuthn §6.1.1), or the passkey is gone. */

@@ -39,6 +39,7 @@ static const struct ident_row rows[] = {
     { "ident.passkey.add",        passkeys_add,        ANYONE },
     { "ident.passkey.rename",     passkeys_rename,     ANYONE },
     { "ident.passkey.remove",     passkeys_remove,     ANYONE },
+    { "ident.passkey.password_remove", passkeys_password_remove, ANYONE },
     { "ident.passkey.ticket",     passkeys_ticket,     TALK },
     { "ident.passkey.of",         passkeys_of,         OPERATORS },
     { "ident.passkey.clear",      passkeys_clear,      OPERATORS },

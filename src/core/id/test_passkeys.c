@@ -366,6 +366,29 @@ static void passkeys_are_renamed_and_removed_by_their_owner(struct test *t)
     teardown(&f);
 }
 
+static void a_password_goes_only_where_a_passkey_stays(struct test *t)
+{
+    struct fixture f;
+    struct str     mine, handle;
+
+    if (!setup(t, &f, (struct ident_options){ 0 }))
+        return;
+    mine = ticket(t, &f, "alice");
+    CHECK_INT(t, ERR_UNAUTHORIZED, ask(t, &f, PASSKEY_PASSWORD_REMOVE, (struct passkey_request){ .ticket = STR("none") }));
+    CHECK_INT(t, ERR_DENIED, ask(t, &f, PASSKEY_PASSWORD_REMOVE, (struct passkey_request){ .ticket = mine }));
+    CHECK_OK(t, ask(t, &f, PASSKEY_LIST, (struct passkey_request){ .ticket = mine }));
+    CHECK(t, f.answer.list.password);
+    CHECK_OK(t, add(t, &f, "alice", "key"));
+    handle = handle_of(t, &f, "alice");
+    for (int twice = 0; twice < 2; twice++)
+        CHECK_OK(t, ask(t, &f, PASSKEY_PASSWORD_REMOVE, (struct passkey_request){ .ticket = mine }));
+    CHECK_OK(t, ask(t, &f, PASSKEY_LIST, (struct passkey_request){ .ticket = mine }));
+    CHECK(t, !f.answer.list.password && f.answer.list.count == 1);
+    CHECK_INT(t, ERR_DENIED, ask(t, &f, PASSKEY_REMOVE, (struct passkey_request){ .ticket = mine, .id = authenticator_id(&f.k) }));
+    CHECK_OK(t, log_in(t, &f, handle));
+    teardown(&f);
+}
+
 static void a_ticket_is_for_one_account_and_a_while(struct test *t)
 {
     struct fixture f;
@@ -551,6 +574,7 @@ static void used_challenges_are_kept_until_they_expire(struct test *t)
 DB_TEST_MAIN(TEST(a_passkey_is_added_and_logs_in), TEST(a_challenge_is_good_once_and_for_a_while),
              TEST(a_challenge_is_ours_and_for_that_purpose), TEST(whoever_is_not_its_owner_is_refused),
              TEST(a_counter_that_does_not_rise_is_a_copy), TEST(passkeys_are_renamed_and_removed_by_their_owner),
+             TEST(a_password_goes_only_where_a_passkey_stays),
              TEST(a_ticket_is_for_one_account_and_a_while), TEST(deletion_takes_passkeys_and_tickets_along),
              TEST(a_disabled_account_stays_out), TEST(failures_are_limited_as_for_passwords),
              TEST(a_restart_forgets_no_challenge_and_no_use), TEST(operators_see_and_clear), TEST(rows_have_bounds_and_one_way_in_stays),

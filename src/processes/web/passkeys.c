@@ -198,7 +198,7 @@ static enum err ask(struct bus *b, struct str domain, struct http_exchange *x, e
 /* ---- routes ---- */
 
 static const struct route {
-    const char       *method, *path;        /* behind PATH; "/" : one passkey */
+    const char       *method, *path;        /* behind PATH; "/": one passkey, unless the path has a row of its own */
     enum passkey_verb verb;
     bool              body;
 } routes[] = {
@@ -207,6 +207,7 @@ static const struct route {
     { "POST", "/options", PASSKEY_OFFER, false },
     { "POST", "", PASSKEY_ADD, true },
     { "GET", "", PASSKEY_LIST, false },
+    { "DELETE", "/password", PASSKEY_PASSWORD_REMOVE, false },
     { "PATCH", "/", PASSKEY_RENAME, true },
     { "DELETE", "/", PASSKEY_REMOVE, false },
 };

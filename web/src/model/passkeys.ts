@@ -83,4 +83,6 @@ export async function add(ticket: string, name: string, jid: string): Promise<vo
 
 export const list = (ticket: string): Promise<Methods> => ask("GET", "", undefined, ticket) as Promise<Methods>;
 export const rename = async (ticket: string, id: string, name: string): Promise<void> => void (await ask("PATCH", `/${id}`, { name }, ticket));
+/** From here on passkeys are the only ways in; refused ("denied") where there is none. */
+export const removePassword = async (ticket: string): Promise<void> => void (await ask("DELETE", "/password", undefined, ticket));
 export const remove = async (ticket: string, id: string): Promise<void> => void (await ask("DELETE", `/${id}`, undefined, ticket));

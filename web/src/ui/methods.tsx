@@ -1,18 +1,27 @@
-// The ways to log in besides the password: passkeys. SPDX-License-Identifier: AGPL-3.0-or-later
+// The ways to log in: passkeys, and whether there is a password beside them. SPDX-License-Identifier: AGPL-3.0-or-later
+import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { t, when } from "../i18n";
 import type { Key } from "../i18n/en";
-import { PasskeyError, add, list, remove, rename, usable, type Methods as All, type Passkey } from "../model/passkeys";
+import { PasskeyError, add, list, remove, removePassword, rename, usable, type Methods as All, type Passkey } from "../model/passkeys";
 import { deviceName } from "../wire/stream";
 import { ask, askText, isOnline, place, session, tell } from "./state";
 
 const ERRORS: Record<string, Key> = { cancelled: "methods.error.cancelled", exists: "methods.error.exists", limit: "methods.error.limit", denied: "methods.error.last", lost: "needsLine" };
 
+export const methods = signal<All | null>(null); // null: not known
+
+const ticket = (): Promise<string> => session.value?.do("passkeyTicket") ?? Promise.reject(new PasskeyError("lost"));
+
+/** What there is now; where that cannot be had, what was known stays. */
+export async function readMethods(): Promise<void> {
+  if (place.value.passkeys) methods.value = await ticket().then(list).catch(() => methods.value);
+}
+
 export function Methods() {
-  const s = session.value, [all, setAll] = useState<All | null>(null), [busy, setBusy] = useState(false), online = isOnline.value;
-  const ticket = (): Promise<string> => s?.do("passkeyTicket") ?? Promise.reject(new PasskeyError("lost"));
-  const read = async () => setAll(await list(await ticket()));
-  useEffect(() => { if (online && place.value.passkeys) void read().catch(() => undefined); }, [s, online]);
+  const s = session.value, all = methods.value, [busy, setBusy] = useState(false), online = isOnline.value;
+  useEffect(() => { methods.value = null; }, [s]); // another account's
+  useEffect(() => { if (online) void readMethods(); }, [s, online]);
   if (!s || !place.value.passkeys) return null;
 
   /** Does it, says how it went, and shows what there is now. */
@@ -25,7 +34,7 @@ export function Methods() {
       const why = e instanceof PasskeyError ? e.message : "lost";
       tell(ERRORS[why] ? t(ERRORS[why]) : t("settings.failed", { why }));
     } finally {
-      await read().catch(() => undefined);
+      await readMethods();
       setBusy(false);
     }
   }
@@ -35,6 +44,9 @@ export function Methods() {
   async function renameOne(k: Passkey): Promise<void> {
     const name = (await askText(t("methods.rename.ask", { name: k.name }), t("methods.name"), t("settings.save")))?.trim();
     if (name) await work((ticket) => rename(ticket, k.id, name), t("settings.saved"));
+  }
+  async function withoutPassword(): Promise<void> {
+    if (await ask(t("methods.password.sure", { n: all?.passkeys.length ?? 0 }), t("methods.password.remove"), true)) await work(removePassword, t("methods.password.removed"));
   }
   const isLast = all?.passkeys.length === 1 && !all.password;
   return (
@@ -48,8 +60,10 @@ export function Methods() {
             <button type="button" class="danger-text" disabled={busy || isLast} aria-label={`${k.name}: ${t("methods.remove")}`} onClick={() => void removeOne(k)}>{t("methods.remove")}</button>
           </div>
         </li>))}</ul>}
+      {all && !all.password && <p><small>{t("methods.password.none")}</small></p>}
       {isLast && <p><small>{t("methods.error.last")}</small></p>}
       {usable(place.value) && <div class="buttons start"><button type="button" class="soft" disabled={busy} onClick={() => void work((ticket) => add(ticket, deviceName(), s.me), t("methods.added"))}>{t("methods.add")}</button></div>}
+      {all?.password && all.passkeys.length > 0 && <div class="buttons start"><button type="button" class="danger-text" disabled={busy} onClick={() => void withoutPassword()}>{t("methods.password.remove")}</button></div>}
     </section>
   );
 }

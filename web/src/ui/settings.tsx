@@ -6,7 +6,7 @@ import { Devices } from "./devices";
 import { pages } from "../store/messages";
 import { save } from "./download";
 import { friendsOf } from "./friends";
-import { Methods } from "./methods";
+import { Methods, methods, readMethods } from "./methods";
 import { Face, Field, Header } from "./parts";
 import { pictureOf } from "./picture";
 import { PictureField } from "./profiles";
@@ -78,14 +78,16 @@ function Password() {
     if (await withLine(session.value?.do("password", one), t("settings.password.done"))) {
       setOne("");
       setTwo("");
+      await readMethods();
     }
   }
+  const title = t(methods.value?.password === false ? "settings.password.set" : "settings.password");
   return (
-    <form class="card" onSubmit={(e) => { e.preventDefault(); void change(); }}><h2>{t("settings.password")}</h2>
+    <form class="card" id="password" onSubmit={(e) => { e.preventDefault(); void change(); }}><h2>{title}</h2>
       <input type="text" name="username" autocomplete="username" value={session.value?.account.name} hidden readOnly />
       <Field label={t("settings.password.new")} type="password" value={one} onInput={setOne} autocomplete="new-password" required />
       <Field label={t("settings.password.again")} type="password" value={two} onInput={setTwo} autocomplete="new-password" required />
-      <p class="error" role="alert">{error}</p><button type="submit" class="soft">{t("settings.password")}</button>
+      <p class="error" role="alert">{error}</p><button type="submit" class="soft">{title}</button>
     </form>
   );
 }
