@@ -10,6 +10,7 @@ its debugging protocol. A click on a notification cannot be made without a deskt
 openWindow(), which want a person's hand, are noted in its place."""
 import os
 import sys
+import time
 
 import app
 from app import servers
@@ -21,8 +22,8 @@ from service import Service, b64        # noqa: E402
 class Pushes:
     """A subscription at a push service, for the one browser of this test."""
 
-    def __init__(self, service):
-        self.service, self.browser, self.taken = service, service.browser(), 0
+    def __init__(self, service, log):
+        self.log, self.service, self.browser, self.taken = log, service, service.browser(), 0
 
     def subscription(self):
         return {"endpoint": self.browser.endpoint, "keys": {"p256dh": self.browser.p256dh, "auth": b64(self.browser.auth)}}
@@ -35,6 +36,24 @@ class Pushes:
             raise AssertionError(f"a push was wrong: {self.service.faults}")
         return payload
 
+    def another(self):
+        """The browser has another subscription from now on."""
+        self.browser, self.taken = self.service.browser(), 0
+        return self.subscription()
+
+    def lose(self):
+        """The push service does not know it any more, and says so to the next push."""
+        self.browser.answers = [410]
+
+    def lost(self):
+        """It has said so, and the server has forgotten it."""
+        self.browser.wait(self.taken + 1, asked=True)
+        deadline = time.monotonic() + 20
+        while "push.removed" not in open(self.log, errors="replace").read():
+            if time.monotonic() > deadline:
+                raise AssertionError("the server goes on with a subscription that is no more")
+            time.sleep(0.1)
+
     def count(self):
         return len(self.browser.asked)
 
@@ -46,9 +65,9 @@ def main():
         return 0
     with app.town(pushes=True) as (server, url):
         service = Service(server.crt, server.key)
-        pushes = Pushes(service)
+        pushes = Pushes(service, server.log)
         try:
-            return app.play(["node", "app/push.js", url], {**app.of(server), "subscription": pushes.subscription, "next": pushes.next, "count": pushes.count})
+            return app.play(["node", "app/push.js", url], {**app.of(server), "subscription": pushes.subscription, "next": pushes.next, "count": pushes.count, "another": pushes.another, "lose": pushes.lose, "lost": pushes.lost})
         finally:
             service.close()
 

@@ -247,6 +247,41 @@ def gone(t):
         b.wait(1)
 
 
+def told(t):
+    """a device whose stream waits to be resumed hears then that its subscription is no more, by its name, and orders anew"""
+    b, name = t.service.browser(), t.person()
+    t.enable(name, b)
+    b.answers = [410]
+
+    async def sleeper():
+        s = await xmpp.log_in(t.server, name, "secret", "app", "tls")
+        s.send_raw("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+        enabled = await s.take_where(lambda i: i.tag == "{urn:xmpp:sm:3}enabled")
+        s.send("<presence/>")
+        await s.ask("get", "<ping xmlns='urn:xmpp:ping'/>", t.server.domain)
+        s.link.abort()
+        return enabled.get("id")
+    stream = t.run(sleeper())
+    t.say(name)
+    b.wait(1, asked=True)
+
+    async def resume():
+        s, features = await xmpp.connect(t.server, "tls")
+        await xmpp.authenticate(s, features, name, "secret")
+        await xmpp.open_stream(s, t.server.domain)
+        s.send_raw(f"<resume xmlns='urn:xmpp:sm:3' previd='{stream}' h='0'/>")
+        removed = await s.take_where(lambda i: i.find("{urn:bongsu:push:0}removed") is not None)
+        s.link.abort()
+        return removed
+    removed = t.run(asyncio.wait_for(resume(), 20))
+    check(removed.get("from") == f"{name}@{t.server.domain}" and removed[0].get("node") == b.name and removed[0].get("jid") == f"push.{t.server.domain}",
+          xmpp.show(removed))
+    b.answers = [201]
+    t.enable(name, b)
+    t.say(name)
+    b.wait(1)
+
+
 def refused(t):
     """what is refused for good is not tried again, and the next one is"""
     b, name = t.service.browser(), t.person()
@@ -501,10 +536,10 @@ def main(argv):
     if why:
         print(f"skipped: {why}\n0 passed, 0 failed, 1 skipped")
         return 0
-    trials = [nothing_but_that, what_is_allowed, a_long_text, calls, trouble_passes, retry_after, gone, refused, forgotten, redirects, down, slow,
+    trials = [nothing_but_that, what_is_allowed, a_long_text, calls, trouble_passes, retry_after, gone, told, refused, forgotten, redirects, down, slow,
               courier_dies, talk_dies, awake, many] + [restored] * (kind is servers.Bongsu)
     if kind is servers.BongsuThree:
-        trials = [nothing_but_that, calls, trouble_passes, gone, forgotten, awake, many, one_of_three, a_site_dies]
+        trials = [nothing_but_that, calls, trouble_passes, gone, told, forgotten, awake, many, one_of_three, a_site_dies]
     chosen = [f for f in trials if not argv or any(word in f.__name__ for word in argv)]
     alone = [] if kind is servers.BongsuThree else [
         (inside, "", True), (full, "courier.push_private = yes\ncourier.push_queue_max = 2\n", True), (untrusted, "courier.push_private = yes\n", False)]

@@ -7,6 +7,7 @@ import "./style/chat.css";
 import { t } from "./i18n";
 import * as device from "./store/device";
 import { App } from "./ui/app";
+import { keepPush } from "./ui/notify";
 import { learnPlace, listen, open } from "./ui/start";
 import { place } from "./ui/state";
 import { compare, seen, watchVersion } from "./ui/version";
@@ -15,7 +16,10 @@ async function worker(): Promise<void> {
   if (!("serviceWorker" in navigator) || import.meta.env.DEV) return;
   const registration = await navigator.serviceWorker.register("/sw.js", { type: "module", updateViaCache: "none" }).catch(() => null);
   if (!registration) return; // a certificate that the browser does not trust: all but the offline start works
-  navigator.serviceWorker.addEventListener("message", (e: MessageEvent<{ open?: string }>) => { if (e.data?.open) location.hash = `#/chats/${encodeURIComponent(e.data.open)}`; });
+  navigator.serviceWorker.addEventListener("message", (e: MessageEvent<{ open?: string; push?: true }>) => {
+    if (e.data?.open) location.hash = `#/chats/${encodeURIComponent(e.data.open)}`;
+    if (e.data?.push) void keepPush();
+  });
   seen(() => void registration.update().catch(() => undefined));
 }
 

@@ -62,6 +62,11 @@ self.addEventListener("push", (e) => {
   })());
 });
 
+/** The browser has another subscription, or none: a page tells the server, now or when the next one begins (ui/notify.ts). */
+self.addEventListener("pushsubscriptionchange", (e) => {
+  (e as ExtendableEvent).waitUntil(self.clients.matchAll({ type: "window" }).then(([page]) => page?.postMessage({ push: true })));
+});
+
 self.addEventListener("notificationclick", (e) => {
   const chat = (e.notification.data as Told | null)?.chat;
   e.notification.close();

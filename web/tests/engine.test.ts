@@ -20,9 +20,9 @@ async function until(what: () => boolean | Promise<boolean>, ms = 4000): Promise
   }
 }
 
-function start(db: Db, server: FakeServer): Engine {
+function start(db: Db, server: FakeServer, pushDue = () => undefined as void): Engine {
   engine = new Engine(db, { jid: ME, name: "alice", domain: "town.example", agentId: "agent", token: { mechanism: "HT-SHA-256-NONE", token: "t", expires: 0, count: 0 } },
-    { domain: "town.example", websockets: ["ws://one/", "ws://two/"] }, { changed() {}, live() {}, ended() {}, arrived() {} }, undefined, server.connect);
+    { domain: "town.example", websockets: ["ws://one/", "ws://two/"] }, { changed() {}, live() {}, ended() {}, arrived() {}, pushDue }, undefined, server.connect);
   engine.start();
   return engine;
 }
@@ -118,6 +118,24 @@ describe("the outbox", () => {
     server.say(el("urn:xmpp:sm:3", "a", { h: String(server.handled - 1) })); // the first one, which was refused
     await new Promise((r) => setTimeout(r, 50));
     expect([await state(db, m), await waiting(db)]).toEqual(["failed", 1]);
+  });
+});
+
+describe("pushes", () => {
+  it("are due with each new stream, and when the server says that this browser's are gone", async () => {
+    const db = await fresh(), server = new FakeServer();
+    let due = 0;
+    start(db, server, () => void due++);
+    await until(() => due === 1);
+    const removed = (node: string, from = ME) => parse(`<message xmlns='jabber:client' type='headline' from='${from}'><removed xmlns='urn:bongsu:push:0' jid='push.town.example' node='${node}'/></message>`);
+    server.say(removed("another-browser"));
+    server.say(removed("browser-agent", BOB));
+    server.say(removed("browser-agent"));
+    await until(() => due === 2);
+    server.cut();
+    await until(() => server.heard.filter((h) => h.name === "authenticate").length === 2);
+    server.cut(true); // the second one was resumed: nothing is due
+    await until(() => due === 3);
   });
 });
 

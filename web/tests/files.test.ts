@@ -60,7 +60,7 @@ beforeEach(async () => {
   vi.stubGlobal("navigator", { locks: { request: () => new Promise(() => undefined) } });
   const jid = `files${++count}@town.example`;
   session = await Session.open({ jid, name: "tab", domain: "town.example", agentId: "agent" }, { domain: "town.example", websockets: ["ws://127.0.0.1:1/"] },
-    { ended() {}, outdated() {}, arrived() {}, out() {} });
+    { ended() {}, outdated() {}, arrived() {}, pushDue() {}, out() {} });
   server = new FakeServer(jid);
   server.takesFiles = true;
 });
@@ -73,7 +73,7 @@ afterEach(() => {
 
 function line(): Engine {
   const e = new Engine(session.db, { ...session.account, token: { mechanism: "HT-SHA-256-NONE", token: "t", expires: 0, count: 0 } }, { domain: "town.example", websockets: ["ws://one/"] },
-    { changed() {}, live() {}, ended() {}, arrived() {} }, undefined, server.connect);
+    { changed() {}, live() {}, ended() {}, arrived() {}, pushDue() {} }, undefined, server.connect);
   engines.push(e);
   e.start();
   return e;

@@ -144,7 +144,7 @@ describe("devices", () => {
   it("do not come back by themselves when they are logged out, though the page knows the password", async () => {
     const server = new FakeServer(ME), ends: End[] = [], token = { mechanism: "HT-SHA-256-NONE", token: "t", expires: 0, count: 0 };
     const engine = new Engine(db, { jid: ME, name: "alice", domain: "town.example", agentId: "agent", token }, { domain: "town.example", websockets: ["ws://one/"] },
-      { changed() {}, live() {}, arrived() {}, ended: (e) => ends.push(e) }, "password", server.connect);
+      { changed() {}, live() {}, arrived() {}, pushDue() {}, ended: (e) => ends.push(e) }, "password", server.connect);
     engine.start();
     await vi.waitFor(() => expect(engine.live.now.line).toBe("online"), 10000);
     const logIns = () => server.heard.filter((h) => h.name === "authenticate").length;

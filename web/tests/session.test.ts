@@ -19,7 +19,7 @@ afterEach(() => {
 async function tab(jid = `tab${++count}@town.example`): Promise<Session> {
   vi.stubGlobal("navigator", { locks: { request: (_: string, work: () => Promise<void>) => { lead = () => void work(); return new Promise(() => undefined); } } });
   session = await Session.open({ jid, name: "tab", domain: "town.example", agentId: "agent" }, { domain: "town.example", websockets: ["ws://127.0.0.1:1/"] },
-    { ended() {}, outdated() {}, arrived() {}, out() {} });
+    { ended() {}, outdated() {}, arrived() {}, pushDue() {}, out() {} });
   return session;
 }
 
@@ -100,7 +100,7 @@ describe("files", () => {
     server.takesFiles = true;
     await s.sendFile(BOB, new Blob(["bytes"]), "a.txt");
     engine = new Engine(s.db, { ...s.account, token: { mechanism: "HT-SHA-256-NONE", token: "t", expires: 0, count: 0 } }, { domain: "town.example", websockets: ["ws://one/"] },
-      { changed() {}, live() {}, ended() {}, arrived() {} }, undefined, server.connect);
+      { changed() {}, live() {}, ended() {}, arrived() {}, pushDue() {} }, undefined, server.connect);
     engine.start();
     await vi.waitFor(async () => expect((await messages())[0].state).toBe("sent"), 6000);
     expect([sent.length, await s.db.count("files"), (await messages())[0].file]).toMatchObject([2, 0, { name: "a.txt", url: "https://town.example/f/1", localId: undefined }]);

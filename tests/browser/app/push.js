@@ -1,7 +1,7 @@
 // push.js: what the app's service worker makes of pushes.   node app/push.js URL CONTROL, from push.py, which tells what is real
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { WAIT, bubble, go, launch, logIn, online, open, say, tab, until } from "./people.js";
-import { at, same, series } from "./promises.js";
+import { WAIT, bubble, go, kept, launch, logIn, online, open, say, tab, until } from "./people.js";
+import { at, becomes, same, series } from "./promises.js";
 
 const [, , url, control] = process.argv;
 const jid = (name) => `${name}@town.example`, server = at(control), browser = await launch();
@@ -11,9 +11,11 @@ let alice, bob, context, worker, chromium, registrationId;
 
 /** A browser with a push service. */
 async function withPush(context) {
-  await context.addInitScript((given) => {
+  await context.addInitScript((first) => {
+    const given = () => JSON.parse(localStorage.getItem("test.subscription")) ?? first; // what a new one will be
     let now = null;
-    const made = (options) => ({ endpoint: given.endpoint, options, toJSON: () => given, unsubscribe: async () => { now = null; return true; } });
+    const made = (options, json = given()) => ({ endpoint: json.endpoint, options: { ...options, applicationServerKey: options.applicationServerKey.buffer }, expirationTime: null,
+      toJSON: () => json, unsubscribe: async () => { now = null; return true; } });
     PushManager.prototype.subscribe = async (options) => (now = made(options));
     PushManager.prototype.getSubscription = async () => now;
   }, subscription);
@@ -23,7 +25,17 @@ async function withPush(context) {
 const deliver = (payload) => chromium.send("ServiceWorker.deliverPushMessage", { origin: new URL(url).origin, registrationId, data: JSON.stringify(payload) });
 
 /** The notifications, once there are so many. */
-const untilShown = (count) => until(worker, (count) => registration.getNotifications().then((all) => all.length === count && all.map((n) => ({ title: n.title, body: n.body, data: n.data }))), count);
+async function untilShown(count) {
+  const shown = () => worker.evaluate(() => registration.getNotifications().then((all) => all.map((n) => ({ title: n.title, body: n.body, data: n.data }))));
+  await becomes(async () => (await shown()).length, count, "notifications").catch(async (e) => { throw new Error(`${e.message}: ${JSON.stringify(await shown())}`); });
+  return shown();
+}
+
+/** Closes the app; the worker knows that it is closed. */
+async function close() {
+  await alice.close();
+  await until(worker, () => self.clients.matchAll({ type: "window", includeUncontrolled: true }).then((all) => all.length === 0));
+}
 
 /** A click on the one that is shown; answers what the worker wanted opened. */
 const click = () => worker.evaluate(async () => {
@@ -39,6 +51,13 @@ const click = () => worker.evaluate(async () => {
   return asked;
 });
 
+/** Somebody looks at another page than alice's. */
+async function lookAway() {
+  const focus = await context.newCDPSession(alice);
+  await focus.send("Emulation.setFocusEmulationEnabled", { enabled: false }); // else every page is looked at
+  await chromium.send("Page.bringToFront");
+}
+
 await promise("somebody allows notifications, and the app subscribes with the server's key", async () => {
   bob = await online(browser, url, "bob", "pass-bob");
   context = await browser.newContext({ locale: "en-US", permissions: ["notifications"] });
@@ -53,13 +72,13 @@ await promise("somebody allows notifications, and the app subscribes with the se
   worker = context.serviceWorkers()[0] ?? await context.waitForEvent("serviceworker", WAIT);
   await go(alice, "settings");
   await alice.click('label:has-text("Tell me about new messages") input');
-  const key = await until(alice, async () => (await (await navigator.serviceWorker.ready).pushManager.getSubscription())?.options.applicationServerKey.length);
+  const key = await until(alice, async () => (await (await navigator.serviceWorker.ready).pushManager.getSubscription())?.options.applicationServerKey.byteLength);
   same(key, 65, "the bytes of the server's key");
   await alice.waitForFunction(() => JSON.parse(localStorage.getItem("bongsu.choices") ?? "{}").notify, null, WAIT);
 });
 
 await promise("the app is closed: a message wakes the worker, which says that there is one and no word more", async () => {
-  await alice.close();
+  await close();
   await open(bob, jid("alice"));
   await say(bob, "the key is under the mat");
   const payload = await server("next");
@@ -76,7 +95,7 @@ await promise("whoever allows it sees who wrote, and what; a click opens that ch
   await go(alice, "settings");
   await alice.click('label:has-text("Show who wrote") input');
   await alice.waitForFunction(() => JSON.parse(localStorage.getItem("bongsu.choices")).tell, null, WAIT);
-  await alice.close();
+  await close();
   await say(bob, "그럼 열쇠는 <화분> 아래에");
   const payload = await server("next");
   same([payload.from, payload.body], [jid("bob"), "그럼 열쇠는 <화분> 아래에"], "what the server told");
@@ -90,13 +109,55 @@ await promise("whoever allows it sees who wrote, and what; a click opens that ch
 
 await promise("with the app open elsewhere, a click brings it to the front, at that chat", async () => {
   await go(alice, "settings");
-  const focus = await context.newCDPSession(alice);
-  await focus.send("Emulation.setFocusEmulationEnabled", { enabled: false }); // else every page is looked at
-  await chromium.send("Page.bringToFront");
+  await lookAway();
   await deliver({ v: 1, kind: "message", count: 2, from: jid("bob") });
   same(await untilShown(1), [{ title: "bob", body: "2 new messages", data: { chat: jid("bob") } }], "what is shown");
   same(await click(), ["focus"], "what a click does");
   await alice.waitForSelector(`.conversation[data-chat="${jid("bob")}"]`, WAIT);
+});
+
+/** Until this page has ordered pushes for that subscription, and the server has heard what was said before this. */
+async function ordered(page, endpoint, words) {
+  await until(page, async (endpoint) => (await (await navigator.serviceWorker.ready).pushManager.getSubscription())?.endpoint === endpoint, endpoint);
+  await open(page, jid("bob"));
+  await say(page, words);
+  await kept(page, words);
+}
+
+await promise("the browser changes its subscription under an open page: the next message comes to the new one", async () => {
+  const given = await server("another");
+  await alice.evaluate(async (given) => {
+    localStorage.setItem("test.subscription", JSON.stringify(given));
+    await (await (await navigator.serviceWorker.ready).pushManager.getSubscription()).unsubscribe();
+  }, given);
+  await worker.evaluate(async () => {
+    const event = new ExtendableEvent("pushsubscriptionchange"), work = [];
+    event.waitUntil = (p) => work.push(p);
+    self.dispatchEvent(event);
+    await Promise.all(work);
+  });
+  await ordered(alice, given.endpoint, "I have moved");
+  await close();
+  await say(bob, "to the new one");
+  same((await server("next")).body, "to the new one", "what came there");
+});
+
+await promise("the push service has lost the subscription: the next page orders it again by itself", async () => {
+  await server("lose");
+  await say(bob, "into nothing");
+  await server("lost");
+  const given = await server("another");
+  alice = await tab(context, url);
+  await alice.evaluate((given) => localStorage.setItem("test.subscription", JSON.stringify(given)), given);
+  await alice.reload();
+  await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+  await ordered(alice, given.endpoint, "here I am again");
+  await close();
+  await say(bob, "and found again");
+  same((await server("next")).body, "and found again", "what came");
+  alice = await tab(context, url);
+  await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+  await lookAway();
 });
 
 await promise("what is no payload of ours is told as a message, and what is switched off wakes nobody", async () => {
@@ -108,7 +169,7 @@ await promise("what is no payload of ours is told as a message, and what is swit
   await until(alice, async () => !(await (await navigator.serviceWorker.ready).pushManager.getSubscription()));
   await alice.waitForFunction(() => !JSON.parse(localStorage.getItem("bongsu.choices")).notify, null, WAIT);
   const before = await server("count");
-  await alice.close();
+  await close();
   await say(bob, "nobody is told");
   await bob.waitForSelector('.message.mine[data-state=sent]:has-text("nobody is told")', WAIT);
   await bob.waitForTimeout(1500);

@@ -33,6 +33,7 @@ export interface EngineEvents {
   live(l: Live): void;
   ended(e: End): void;
   arrived(chat: Chat, body: string, who: string): void; // to be told to the person
+  pushDue(): void; // a new stream, or the server has lost it: pushes are to be ordered, if they are wanted
 }
 
 interface Log { caughtUp: boolean; lastLive?: string }
@@ -136,6 +137,7 @@ export class Engine {
 
   /** What can wait until messages have moved. */
   private async extras(): Promise<void> {
+    this.on.pushDue();
     await this.people.loadBlocked().catch(() => undefined);
     await this.announcements.load().catch(() => undefined); // a server that has none, or says nothing now
     if (this.live.now.can.pep) await this.rooms.loadBookmarks();
@@ -270,6 +272,7 @@ export class Engine {
   private async message(e: El): Promise<void> {
     const from = bare(e.attr("from") ?? this.account.jid);
     if (this.archive.take(e)) return;
+    if (from === this.account.jid && this.push.isRemoval(e)) return this.on.pushDue();
     const event = e.child(NS.pubsubEvent, "event")?.child(NS.pubsubEvent, "items");
     if (event) {
       if (event.attr("node") === NS.bookmarks && from === this.account.jid) void this.rooms.bookmarks(event);

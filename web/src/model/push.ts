@@ -1,7 +1,7 @@
 // Web Push (XEP-0357): the browser's push service is told to the server; it then wakes the service worker when no tab is open.
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { NS } from "../wire/ns";
-import { el } from "../wire/xml";
+import { El, el } from "../wire/xml";
 import type { Ask } from "./sync";
 
 const OURS = "urn:bongsu:push:0";
@@ -26,6 +26,11 @@ export class Push {
     if (!this.host) throw new Error("unsupported");
     const form = el(NS.data, "x", { type: "submit" }, field("FORM_TYPE", NS.publishOptions), field("subscription", JSON.stringify({ endpoint, keys })));
     await this.ask("set", el(NS.push, "enable", { jid: this.host, node: this.node }, form, ...(tell ? [el(OURS, "show", { sender: "true", body: "true" })] : [])));
+  }
+
+  /** The server says that what was ordered is gone: the browser's push service did not know it any more. */
+  isRemoval(e: El): boolean {
+    return e.child(OURS, "removed")?.attr("node") === this.node;
   }
 
   async disable(): Promise<void> {

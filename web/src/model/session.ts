@@ -24,6 +24,7 @@ export interface Shell {
   ended(e: End): void; // this device must log in anew
   outdated(): void; // a newer version wants the store
   arrived(chat: Chat, body: string, who: string): void;
+  pushDue(): void;
   out(): void; // another tab logged out
 }
 
@@ -87,6 +88,7 @@ export class Session {
       live: (l) => { this.live.value = l; this.bus.live(l); },
       ended: (e) => this.shell.ended(e),
       arrived: (chat, body, who) => this.shell.arrived(chat, body, who),
+      pushDue: () => this.shell.pushDue(),
     }, this.password);
     this.engine.start();
   }

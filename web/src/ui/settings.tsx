@@ -56,13 +56,13 @@ function Notify() {
     <section class="card"><h2>{t("settings.notify")}</h2>
       <label class="check"><input type="checkbox" checked={Boolean(choices.value.notify)} disabled={!("Notification" in globalThis)} onChange={async (e) => {
         const on = e.currentTarget.checked && await notifications();
+        choose({ notify: on });
         if (!on) await noPush();
         setDenied(globalThis.Notification?.permission === "denied");
-        choose({ notify: on });
       }} />{t("settings.notify.on")}</label>
       <label class="check"><input type="checkbox" checked={Boolean(choices.value.tell)} disabled={!choices.value.notify} onChange={(e) => {
         const box = e.currentTarget, tell = box.checked;
-        void withLine(orderPush(tell).then(() => choose({ tell }))).finally(() => { box.checked = Boolean(choices.value.tell); });
+        void withLine(orderPush(tell)).finally(() => { box.checked = Boolean(choices.value.tell); });
       }} />{t("settings.notify.tell")}</label><small>{t("settings.notify.tell.hint")}</small>
       {denied && <p class="error">{t("settings.notify.denied")}</p>}
     </section>

@@ -7,7 +7,7 @@ import { Session, type Shell } from "../model/session";
 import * as device from "../store/device";
 import type { Account, Chat } from "../store/types";
 import type { End } from "../wire/stream";
-import { noPush } from "./notify";
+import { keepPush, noPush } from "./notify";
 import { choices, go, leaving, loginError, nameOf, place, route, session, tell } from "./state";
 
 interface Said { domain: string; websocket: string; websockets?: string[]; base?: string; banner?: string; registration?: boolean; passkeys?: string; demo?: device.Place["demo"] }
@@ -56,6 +56,7 @@ async function arrived(chat: Chat, body: string, who: string): Promise<void> {
 const shell: Shell = {
   ended,
   outdated: () => location.reload(),
+  pushDue: () => void keepPush(),
   arrived: (chat, body, who) => void arrived(chat, body, who).catch(() => undefined),
   out: () => { session.value = null; },
 };

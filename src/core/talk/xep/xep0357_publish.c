@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "bus/codec.h"
 #include "courier/courier.h"
+#include "crypto/digest.h"
 #include "talk/feature.h"
 #include "talk/forms.h"
 #include "talk/host.h"
@@ -216,6 +217,9 @@ struct gone {
     int64_t registration;
     bool only_asked;
     char *user;
+    struct arena arena;
+    struct jid device; /* that ordered it; full.len 0: nobody is told */
+    struct str told;
 };
 
 static struct db_sql owner_select = {
@@ -239,8 +243,30 @@ static void gone_end(void *arg, enum err e)
     struct gone *g = arg;
 
     bus_answer(g->rq, e, STR_NULL);
+    if (!e && g->device.full.len)
+        host_send(g->talk, &g->device, g->told);
+    arena_done(&g->arena);
     free(g->user);
     free(g);
+}
+
+/* The device may be there, or its stream wait to be resumed: it hears that it is woken no more, and can order anew (docs/push.md). */
+static void told_make(struct gone *g, const struct person *p, const struct push_registration *r)
+{
+    struct buf b;
+    char id[17];
+
+    if (!r || jid_make(&g->arena, p->jid.local, p->jid.domain, r->resource, &g->device) != OK)
+        return;
+    random_token(id, 16);
+    buf_init(&b, 0);
+    stanza_open(&b, "message", p->jid.bare, g->device.full, str_of(id), "headline", STR_NULL);
+    BUF_LIT(&b, "<removed xmlns='" NS_PUSH_OWN "'");
+    xml_put_attr(&b, "jid", r->service.full);
+    xml_put_attr(&b, "node", r->node);
+    BUF_LIT(&b, "/></message>");
+    g->told = arena_str(&g->arena, buf_str(&b));
+    buf_done(&b);
 }
 
 static void gone_found(struct talk *t, struct person *p, enum err e, void *arg)
@@ -248,10 +274,12 @@ static void gone_found(struct talk *t, struct person *p, enum err e, void *arg)
     struct gone *g = arg;
 
     (void)t;
-    if (p)
-        push_remove(p, g->registration, gone_end, g);
-    else
+    if (!p) {
         gone_end(g, e);
+        return;
+    }
+    told_make(g, p, push_find(p, g->registration));
+    push_remove(p, g->registration, gone_end, g);
 }
 
 static void gone_read(struct db_read *self, enum err e)
@@ -269,6 +297,7 @@ static void owner_find(struct talk *t, struct bus_request *rq, struct str payloa
     struct codec_reader r = codec_open(payload, COURIER_PAYLOAD_VERSION);
     struct gone *g = NEW(struct gone);
 
+    arena_init(&g->arena);
     g->talk = t;
     g->rq = rq;
     g->only_asked = only_asked;
