@@ -24,7 +24,7 @@ SETTINGS = [
     ("secrets_dir", "/etc/bongsu/secrets", "Passwords and certificates, made once by `site init`."),
     ("program", "/usr/bin/bongsu", "The server."),
     ("web_files", "/usr/share/bongsu/web", "The built app."),
-    ("tls.certificate", "", "For clients and other servers (PEM): the domain's, and *.DOMAIN's for groups. Empty: one that `site init` made, which nobody knows. With one, name all that the app may go to in bongsu.web.websocket_url."),
+    ("tls.certificate", "", "For clients and other servers (PEM): the domain's, and *.DOMAIN's for groups. Empty: one that `site init` made, which nobody knows. With one, name all that the app may go to in bongsu.web.websocket_url and bongsu.web.sites."),
     ("tls.key", "", "Its key."),
     ("talk.workers", "1", "Processes that serve clients on this machine."),
     ("port.xmpp", "5222", "Clients: XMPP, TLS in the stream."),
@@ -420,7 +420,7 @@ def federation_for_bongsu(s):
 
 def app_addresses(s):
     """Where the app finds the sites. The certificates that `site init` makes are good for each site's address; another one is good for
-    the domain, a name that leads to all of them (or see bongsu.web.websocket_url)."""
+    the domain, a name that leads to all of them (or see bongsu.web.websocket_url and bongsu.web.sites)."""
     return [s["domain"]] if s["tls.certificate"] else [a for _, a in s.own_first]
 
 
@@ -447,6 +447,7 @@ def bongsu(s):
         "files.peers": ",".join(f"{a}:{BEHIND['https']}" for _, a in s.others),
         "files.peers_ca": "" if s["tls.certificate"] else s.ca,
         "web.websocket_url": ", ".join(f"wss://{a}:{s['port.websocket']}/xmpp-websocket" for a in app_addresses(s)),
+        "web.sites": ", ".join(f"https://{a}" + ("" if s["port.https"] == "443" else f":{s['port.https']}") for a in app_addresses(s)),
         "talk.read_workers": "8",       # a read waits for its answers more than it works: so many wait side by side
         # Everyone comes from HAProxy's address, so a limit for each address would be one for all.
         "talk.connections_per_address_max": "1000000", "ident.failures_per_address": "0", "ident.failures_per_user": "0",

@@ -75,6 +75,9 @@ const struct setting common_settings[] = {
     { "web.websocket_url", SETTING_TEXT, "", 0, 0, true,
       "The addresses that clients are told for the WebSocket, when a proxy stands before it or there are several sites: "
       "\"wss://one.example/xmpp-websocket, wss://two.example/xmpp-websocket\". Empty: wss://domain:port/xmpp-websocket." },
+    { "web.sites", SETTING_TEXT, "", 0, 0, true,
+      "Where browsers find the web of each site: \"https://one.example, https://two.example\". The app uploads there while its own site "
+      "is away. Empty: there is one site." },
     { 0 },
 };
 

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Engine } from "../src/model/engine";
 import { WAITING_MAX } from "../src/model/files";
 import { Session } from "../src/model/session";
+import type { Place as Where } from "../src/store/device";
 import * as store from "../src/store/messages";
 import { NS } from "../src/wire/ns";
 import { FakeServer } from "./fake_server";
@@ -18,8 +19,11 @@ class Place {
   heads = 200; // what HEAD answers
   resumes = true;
   hang = false;
+  gone = new Set<string>(); // sites that do not answer
+  doors: string[] = []; // where it was asked
 
-  fetch = async (_url: string, how: RequestInit): Promise<Response> => {
+  fetch = async (url: string, how: RequestInit): Promise<Response> => {
+    if (this.gone.has(new URL(url).origin)) throw new TypeError("no answer");
     this.asked.push(`${how.method} ${this.got.length}`);
     if (this.heads !== 200) return new Response(null, { status: this.heads });
     return new Response(null, { status: 200, headers: this.resumes ? { "Upload-Offset": String(this.got.length), "Upload-Complete": this.got.length === SIZE ? "?1" : "?0" } : { "Content-Length": String(this.got.length) } });
@@ -33,10 +37,16 @@ class Place {
       onloadend = () => undefined;
       private method = "";
       private headers: Record<string, string> = {};
-      open(method: string) { this.method = method; }
+      private at = "";
+      open(method: string, url: string) {
+        this.method = method;
+        this.at = new URL(url).origin;
+      }
       setRequestHeader(name: string, value: string) { this.headers[name] = value; }
       abort() { setTimeout(() => this.onloadend(), 0); }
       async send(body: Blob) {
+        place.doors.push(this.at);
+        if (place.gone.has(this.at)) return void setTimeout(() => this.onloadend(), 0);
         const bytes = new Uint8Array(await body.arrayBuffer()), from = Number(this.headers["Upload-Offset"] ?? 0), cut = place.cutAt.shift() ?? SIZE;
         place.asked.push(`${this.method} ${from}+${bytes.length}`);
         if (this.method === "PUT") place.got = new Uint8Array(0);
@@ -71,8 +81,8 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-function line(): Engine {
-  const e = new Engine(session.db, { ...session.account, token: { mechanism: "HT-SHA-256-NONE", token: "t", expires: 0, count: 0 } }, { domain: "town.example", websockets: ["ws://one/"] },
+function line(more: Partial<Where> = {}): Engine {
+  const e = new Engine(session.db, { ...session.account, token: { mechanism: "HT-SHA-256-NONE", token: "t", expires: 0, count: 0 } }, { domain: "town.example", websockets: ["ws://one.example/"], ...more },
     { changed() {}, live() {}, ended() {}, arrived() {}, pushDue() {} }, undefined, server.connect);
   engines.push(e);
   e.start();
@@ -126,6 +136,38 @@ describe("an upload that is cut", () => {
     await sent();
     expect(place.asked).toEqual(["PUT 0+1000", "HEAD 300", "PUT 0+1000"]);
     expect([place.got, slots(), server.kept.length]).toEqual([BYTES, 2, 1]);
+  }, 20000);
+});
+
+describe("an upload whose site is gone", () => {
+  const ONE = "https://one.example", TWO = "https://two.example", HERE = location.origin, WHERE = { base: "https://town.example", sites: [ONE, TWO] };
+
+  it("begins anew at another one, and its message is sent once", async () => {
+    place.cutAt = [300];
+    await choose();
+    const e = line(WHERE);
+    await vi.waitFor(() => expect(place.got.length).toBe(300), { timeout: 15000 });
+    for (const o of [ONE, HERE]) place.gone.add(o);
+    await sent();
+    expect([place.doors.at(0), place.doors.at(-1), place.got, server.kept.length, await session.db.count("outbox")]).toEqual([ONE, TWO, BYTES, 1, 0]);
+    expect(e.live.now.line).toBe("online");
+  }, 20000);
+  it("goes on where it was as long as that one answers", async () => {
+    place.cutAt = [300, 600];
+    await choose();
+    line(WHERE);
+    await sent();
+    expect([new Set(place.doors), slots(), place.asked.filter((a) => a.startsWith("PUT")).length]).toEqual([new Set([ONE]), 1, 1]);
+  }, 20000);
+  it("waits while none answers", async () => {
+    for (const o of [ONE, TWO, HERE]) place.gone.add(o);
+    await choose();
+    line(WHERE);
+    await vi.waitFor(() => expect(new Set(place.doors).size).toBe(3), { timeout: 15000 });
+    expect((await messages())[0].state).toBe("waiting");
+    place.gone.clear();
+    await sent();
+    expect([place.got, server.kept.length]).toEqual([BYTES, 1]);
   }, 20000);
 });
 

@@ -32,6 +32,7 @@ struct web {
     struct files       files;
     struct store      *store;        /* what people upload */
     char              *websocket_url;       /* "wss://one.example/xmpp-websocket", or several: one for each site */
+    const char        *sites;               /* "https://one.example": the web of each site */
     const char        *files_url;           /* what links to files begin with, when not with us */
     int                https_port;
     int                local_port;          /* of the WebSocket without TLS; 0: none */
@@ -74,6 +75,7 @@ static void urls_set(struct web *w, const struct settings *s)
     w->local_port = door_port(door_first(s, "talk.listen_websocket_local"));
     w->registration = settings_bool(s, "talk.registration") && settings_bool(s, "ident.registration");
     w->demo = settings_text(s, "web.demo");
+    w->sites = settings_text(s, "web.sites");
     w->files_url = settings_text(s, "files.url");
     w->https_port = door_port(door_first(s, "web.listen"));
     buf_done(&b);
@@ -154,6 +156,19 @@ static json_t *demo_accounts(const struct web *w, struct http_exchange *x)
     return all;
 }
 
+static json_t *sites_of(const struct web *w)
+{
+    struct str rest = str_of(w->sites);
+    json_t    *all = json_array();
+
+    while (rest.len && json_array_size(all) < URLS_MAX) {
+        struct str url = str_trim(str_split(&rest, ','));
+
+        json_array_append_new(all, json_stringn(url.p, url.len));
+    }
+    return all;
+}
+
 /* What the app must know before anyone has logged in. `base`: where this server's own addresses begin, as they are told to others. */
 static void app_json(struct web *w, struct http_exchange *x, const struct http_request *rq)
 {
@@ -168,9 +183,9 @@ static void app_json(struct web *w, struct http_exchange *x, const struct http_r
     for (int i = 0; i < n; i++)
         json_array_append_new(all, json_stringn(urls[i].p, urls[i].len));
     base = *w->files_url ? str_of(w->files_url) : arena_printf(&a, "https://%.*s:%d", STR_ARG(w->domain), w->https_port);
-    answer_json(x, json_pack("{s:s%,s:s%,s:o,s:s%,s:b,s:s,s:o}", "domain", w->domain.p, w->domain.len, "websocket", n ? urls[0].p : "",
+    answer_json(x, json_pack("{s:s%,s:s%,s:o,s:s%,s:b,s:s,s:o,s:o}", "domain", w->domain.p, w->domain.len, "websocket", n ? urls[0].p : "",
                              n ? urls[0].len : 0, "websockets", all, "base", base.p, base.len, "registration", w->registration,
-                             "passkeys", w->passkey_rp, "demo", demo_accounts(w, x)),
+                             "passkeys", w->passkey_rp, "demo", demo_accounts(w, x), "sites", sites_of(w)),
                 STR("Cache-Control: no-store\r\n"));
     arena_done(&a);
 }
@@ -223,7 +238,7 @@ static struct str host_without_port(struct str host)
     return host;
 }
 
-/* The page may speak to this server only: to the name it announces, and to the name it was opened under. */
+/* The page may speak to this server only: to the name it announces, and to the name it was opened under; and to the web of its other sites. */
 static void put_policy_of(struct buf *out, struct str url, struct str host)
 {
     struct uri u;
@@ -239,7 +254,7 @@ static void put_policy_of(struct buf *out, struct str url, struct str host)
 
 static void put_policy(struct buf *out, const struct web *w, struct http_exchange *x, const struct http_request *rq)
 {
-    struct str   urls[URLS_MAX];
+    struct str   urls[URLS_MAX], sites = str_of(w->sites);
     struct arena a;
     int          n;
 
@@ -249,6 +264,8 @@ static void put_policy(struct buf *out, const struct web *w, struct http_exchang
                  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'");
     for (int i = 0; i < n; i++)
         put_policy_of(out, urls[i], http_header(rq, "Host"));
+    for (int i = 0; i < URLS_MAX && sites.len; i++)
+        put_policy_of(out, str_trim(str_split(&sites, ',')), STR(""));
     BUF_LIT(out, "\r\n");
     arena_done(&a);
 }

@@ -9,7 +9,7 @@ import { same } from "./promises.js";
 
 const LONG = { timeout: 60000 }, SLOW = 150 * 1024;
 
-async function slowDown(page, bytesASecond) {
+export async function slowDown(page, bytesASecond) {
   const cdp = await page.context().newCDPSession(page);
   await cdp.send("Network.enable");
   await cdp.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: bytesASecond });
@@ -50,7 +50,7 @@ const folder = mkdtempSync(join(tmpdir(), "bongsu-media-"));
 process.on("exit", () => rmSync(folder, { recursive: true }));
 
 /** Chosen from the disk, so that megabytes need not go through the wire that drives the browser. */
-async function choose(page, name, bytes) {
+export async function choose(page, name, bytes) {
   writeFileSync(join(folder, name), bytes);
   await page.setInputFiles("input[type=file]", join(folder, name), LONG);
 }
@@ -61,7 +61,7 @@ function uploads(page, list = []) {
   return list;
 }
 
-const gone = (page, part) => page.waitForFunction((p) => [...document.querySelectorAll(".mine .upload progress")].some((e) => e.value >= p), part, LONG);
+export const gone = (page, part) => page.waitForFunction((p) => [...document.querySelectorAll(".mine .upload progress")].some((e) => e.value >= p), part, LONG);
 const hashOf = (page, selector) => page.waitForSelector(selector, LONG).then(() => page.evaluate(async (s) => {
   const bytes = await (await fetch(document.querySelector(s).getAttribute("src"))).arrayBuffer(), hash = await crypto.subtle.digest("SHA-256", bytes);
   return [bytes.byteLength, [...new Uint8Array(hash)].join(" ")];

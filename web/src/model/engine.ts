@@ -74,7 +74,7 @@ export class Engine {
     this.archive = new Archive(ask);
     this.outbox = new Outbox(db, (e, done) => this.client.send(e, done), on.changed,
       (o) => !this.rooms.has(o.chat) || this.logs.get(o.chat)?.caughtUp === true);
-    this.uploads = new Uploads(db, ask, this.live, (url) => here(url, place), (chat) => {
+    this.uploads = new Uploads(db, ask, this.live, () => doors(place, this.client.sites.current), (url, door) => here(url, place, door), (chat) => {
       on.changed({ messages: [chat], chats: true });
       void this.outbox.run();
     });
@@ -436,8 +436,14 @@ export class Engine {
   }
 }
 
-/** The server names itself by its domain; this page may have reached it under another name. */
-export function here(url: string, place: device.Place): string {
+/** Where the server's web is, the best first: the site that has the line, then the page's own, then the others. */
+export function doors(place: device.Place, line: string): string[] {
+  const sites = (place.sites ?? []).filter((s) => URL.canParse(s)).map((s) => new URL(s).origin), host = new URL(line).hostname;
+  return [...new Set([...sites.filter((s) => new URL(s).hostname === host), location.origin, ...sites])];
+}
+
+/** The server names itself by its domain; this page reaches it, or one of its sites, under another name. */
+export function here(url: string, place: device.Place, door = location.origin): string {
   const base = place.base?.replace(/\/$/, "");
-  return base && url.startsWith(`${base}/`) ? location.origin + url.slice(base.length) : url;
+  return base && url.startsWith(`${base}/`) ? door + url.slice(base.length) : url;
 }

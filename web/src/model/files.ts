@@ -6,6 +6,8 @@
 //      ↑                    │ the slot is of no use any more
 //      └────────────────────┘
 //
+// What went so far lies at one site (slot.at). It goes on there while that site answers; else another site gets all of it, in a slot of
+// its own, and still one message leaves.
 // Only the leading tab uploads. SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Db } from "../store/db";
 import { write } from "../store/messages";
@@ -17,12 +19,12 @@ import type { LiveState } from "./live";
 import type { Ask } from "./sync";
 import { send, there } from "./transfer";
 
-const STALLED_MS = 10000, TRIES = 4, RETRY_MS = 2000, RETRY_MS_MAX = 60000;
+const STALLED_MS = 10000, MOVED_MS = 1000, TRIES = 6, RETRY_MS = 2000, RETRY_MS_MAX = 60000;
 
 /** Of what waits for its bytes to be there, together: more than that is refused when it is chosen. */
 export const WAITING_BYTES_MAX = 1024 ** 3, WAITING_MAX = 200;
 
-interface Moving { id: string; abort: AbortController; movedAt: number }
+interface Moving { id: string; door: string; abort: AbortController; movedAt: number; sent: number }
 
 export class Uploads {
   private running = false;
@@ -30,12 +32,14 @@ export class Uploads {
   private tries = 0;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private moving: Moving | null = null;
+  private readonly away = new Set<string>(); // doors that have not answered since the line came up
 
   constructor(
     private readonly db: Db,
     private readonly ask: Ask,
     private readonly live: LiveState,
-    private readonly toHere: (url: string) => string, // the server's address as this page can reach it
+    private readonly doors: () => string[], // the web of the sites, the best first
+    private readonly toDoor: (url: string, door: string) => string, // the server's address as it is reached there
     private readonly sent: (chat: string) => void,
   ) {}
 
@@ -58,10 +62,20 @@ export class Uploads {
     if (again && this.live.now.line === "online") this.retry = setTimeout(() => void this.run().catch(() => undefined), Math.min(RETRY_MS * 2 ** this.tries++, RETRY_MS_MAX));
   }
 
-  /** The line is back: what still hangs on a connection of before goes on by another one. */
+  /** The line is back, perhaps at another site: what still hangs on a connection of before goes on by another one. */
   lineIsBack(): void {
+    const m = this.moving, still = m ? Date.now() - m.movedAt : 0, moved = m !== null && m.door !== this.doors()[0];
     this.tries = 0;
-    if (this.moving && Date.now() - this.moving.movedAt > STALLED_MS) this.moving.abort.abort();
+    this.away.clear();
+    if (!m || still < (moved ? MOVED_MS : STALLED_MS)) return;
+    if (moved) this.away.add(m.door);
+    m.abort.abort();
+  }
+
+  private door(): string {
+    const all = this.doors(), good = all.find((d) => !this.away.has(d));
+    if (!good) this.away.clear(); // then all of them again
+    return good ?? all[0];
   }
 
   cancel(id: string): void {
@@ -79,7 +93,7 @@ export class Uploads {
   private async one(o: Outgoing): Promise<boolean> {
     const id = o.file as string, stored = await this.db.get("files", id), m = await this.db.get("messages", o.messageKey as string);
     if (!stored || !m?.file || m.retracted) return this.forget(o);
-    this.moving = { id, abort: new AbortController(), movedAt: Date.now() };
+    this.moving = { id, door: this.door(), abort: new AbortController(), movedAt: Date.now(), sent: 0 };
     try {
       const slot = await this.bring(o, stored.blob, stored.name, m.file.type, this.moving);
       this.tries = 0;
@@ -100,20 +114,29 @@ export class Uploads {
     for (let tries = 0; tries < TRIES; tries++) {
       const now = await this.db.get("outbox", o.n as number), kept = now?.slot;
       if (!now?.file) return null;
-      const slot = kept ?? await this.slot(o, safeName(name, type), bytes.size, type), url = this.toHere(slot.put), at = kept ? await there(url, slot, bytes.size) : 0;
+      const slot = kept ?? await this.slot(o, safeName(name, type), bytes.size, type), door = moving.door = slot.at ?? this.door(), url = this.toDoor(slot.put, door);
+      const at = kept ? this.away.has(door) ? null : await there(url, slot, bytes.size).catch(() => "no answer" as const) : 0;
       if (at === "all") return slot;
-      const next = at === null ? "another slot" : verdict(await send(url, slot, bytes, at, type, this.progress(moving, at, bytes.size), moving.abort.signal), at, kept !== undefined);
+      const next = at === null ? "another slot" : at === "no answer" ? at
+        : verdict(await send(url, slot, bytes, at, type, this.progress(moving, at, bytes.size), moving.abort.signal), at, kept !== undefined, moving.sent > at);
       if (next === "done") return slot;
-      if (next === "wait") break;
       if (next === "refused") throw new Error("not-acceptable");
       if (next === "another slot") await this.keepSlot(o, undefined);
+      if (next === "wait" || moving.abort.signal.aborted || (next === "no answer" && this.isAlone(door))) break;
     }
     throw new Error("again");
+  }
+
+  /** Notes that a site does not answer. True: nor is there another one that might. */
+  private isAlone(door: string): boolean {
+    this.away.add(door);
+    return this.door() === door;
   }
 
   private progress(moving: Moving, from: number, size: number): (sent: number) => void {
     const told = (sent: number) => {
       moving.movedAt = Date.now();
+      moving.sent = sent;
       this.live.upload(moving.id, { part: size ? sent / size : 0, moves: true });
     };
     told(from);
@@ -126,7 +149,7 @@ export class Uploads {
     const put = answer?.child(NS.upload, "put"), get = answer?.child(NS.upload, "get")?.attr("url");
     if (!put?.attr("url") || !get) throw new Error("undefined-condition");
     const allowed = ["authorization", "cookie", "expires"]; // XEP-0363 §7
-    const slot: Slot = { put: put.attr("url") as string, get, headers: put.all(NS.upload, "header").map((h): [string, string] => [h.attr("name") ?? "", h.text.replace(/[\r\n]/g, "")])
+    const slot: Slot = { at: this.door(), put: put.attr("url") as string, get, headers: put.all(NS.upload, "header").map((h): [string, string] => [h.attr("name") ?? "", h.text.replace(/[\r\n]/g, "")])
       .filter(([n]) => allowed.includes(n.toLowerCase())) };
     await this.keepSlot(o, slot);
     return slot;
@@ -173,9 +196,10 @@ export class Uploads {
   }
 }
 
-/** What an answer to the bytes behind `from` asks for. `kept`: the slot is one of before, and may have expired. */
-function verdict(status: number, from: number, kept: boolean): "done" | "wait" | "refused" | "ask how far" | "another slot" {
+/** What an answer to the bytes behind `from` asks for. `kept`: the slot is one of before, and may have expired; `some`: of them went. */
+function verdict(status: number, from: number, kept: boolean, some: boolean): "done" | "wait" | "no answer" | "refused" | "ask how far" | "another slot" {
   if (status === 200 || status === 201) return "done";
+  if (status === 0 && !some) return "no answer";
   if (status === 0 || status === 429 || status >= 500) return "wait";
   if (status === 413 || (status === 403 && !kept)) return "refused";
   return status === 409 && from > 0 ? "ask how far" : "another slot";

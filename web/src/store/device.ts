@@ -31,7 +31,7 @@ export const keepAccount = (a: Account | null): void => write("bongsu.account", 
 export const choices = (): Choices => read<Choices>("bongsu.choices", {});
 export const keepChoices = (c: Choices): void => write("bongsu.choices", c);
 
-export interface Place { domain: string; websockets: string[]; base?: string; banner?: string; registration?: boolean; passkeys?: string; demo?: { name: string; password: string }[] }
+export interface Place { domain: string; websockets: string[]; base?: string; banner?: string; registration?: boolean; passkeys?: string; sites?: string[]; demo?: { name: string; password: string }[] }
 export const place = (): Place | null => read<Place | null>("bongsu.place", null);
 export const keepPlace = (p: Place): void => write("bongsu.place", p);
 

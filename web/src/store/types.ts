@@ -103,7 +103,7 @@ export interface Outgoing {
 }
 
 /** XEP-0363 §4. */
-export interface Slot { put: string; get: string; headers: [string, string][] }
+export interface Slot { put: string; get: string; headers: [string, string][]; at?: string } // at: the site whose disk has what went so far
 
 export interface StoredFile { id: string; blob: Blob; name: string }
 

@@ -10,14 +10,14 @@ import type { End } from "../wire/stream";
 import { keepPush, noPush } from "./notify";
 import { choices, go, leaving, loginError, nameOf, place, route, session, tell } from "./state";
 
-interface Said { domain: string; websocket: string; websockets?: string[]; base?: string; banner?: string; registration?: boolean; passkeys?: string; demo?: device.Place["demo"] }
+interface Said { domain: string; websocket: string; websockets?: string[]; base?: string; banner?: string; registration?: boolean; passkeys?: string; sites?: string[]; demo?: device.Place["demo"] }
 
 /** Asks the server what the app must know; what it said last time is good enough meanwhile, and offline. */
 export async function learnPlace(): Promise<void> {
   const said = await fetch("/app.json", { signal: AbortSignal.timeout(6000), cache: "no-store" }).then((r) => (r.ok ? r.json() as Promise<Said> : null)).catch(() => null); // also half an answer is none
   if (!said) return;
   const urls = said.websockets ?? [said.websocket];
-  const next: device.Place = { domain: said.domain, websockets: urls.length > 1 ? urls : reachable(urls), base: said.base, banner: said.banner, registration: said.registration, passkeys: said.passkeys, demo: said.demo };
+  const next: device.Place = { domain: said.domain, websockets: urls.length > 1 ? urls : reachable(urls), base: said.base, banner: said.banner, registration: said.registration, passkeys: said.passkeys, sites: said.sites, demo: said.demo };
   device.keepPlace(next);
   place.value = next;
 }
