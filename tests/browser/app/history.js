@@ -3,7 +3,8 @@
 import { axe, go, open } from "./people.js";
 import { same } from "./promises.js";
 
-const LONG = { timeout: 60000 }, OLD = "old@town.example", MANY = 100000, ROWS_MAX = 240, NODES_MAX = 8000, HEAP_GROWS_MAX = 15e6, FILES_MAX = 60;
+export const OLD = "old@town.example", MANY = 100000, HEAP_GROWS_MAX = 15e6;
+const LONG = { timeout: 60000 }, ROWS_MAX = 240, NODES_MAX = 8000, FILES_MAX = 60;
 
 /** Into the store, as the app keeps it: a message a minute, every fortieth with a photo, one with a word of its own. */
 const fill = (page, from) => page.evaluate(async ([chat, many, old]) => {
@@ -15,7 +16,7 @@ const fill = (page, from) => page.evaluate(async ([chat, many, old]) => {
     tx.onabort = () => fail(tx.error);
   });
   for (let n = 0; n < many; n += 5000) await write((tx) => {
-    for (let i = n; i < n + 5000; i++) tx.objectStore("messages").put({ key: `${chat}\n${chat}\n${i}`, chat, id: `o${i}`, from: chat, mine: false, at: old + i * 60000,
+    for (let i = n; i < n + 5000; i++) tx.objectStore("messages").put({ key: `${chat}\n${chat}\no${i}`, chat, id: `o${i}`, from: chat, mine: false, at: old + i * 60000,
       body: i === 50000 ? "the needle 바늘" : `line ${i} ${"word ".repeat(i % 17)}`.trim(), file: i % 40 ? undefined : { name: `p${i}.png`, type: "image/png", size: 1000, width: 90, height: 60, url: "https://elsewhere.example/p.png" } });
   });
   await write((tx) => tx.objectStore("chats").put({ jid: chat, kind: "person", lastAt: old + many * 60000, unread: 0, readAt: Date.now(), complete: true }));
@@ -23,22 +24,22 @@ const fill = (page, from) => page.evaluate(async ([chat, many, old]) => {
 }, [OLD, MANY, from]);
 
 const lines = (page) => page.$$eval(".message p.body", (all) => all.map((e) => (e.textContent === "the needle 바늘" ? 50000 : Number(e.textContent.split(" ")[1]))));
-const shows = (page, n) => page.waitForFunction((want) => {
+export const shows = (page, n, bound = LONG) => page.waitForFunction((want) => {
   const box = document.querySelector(".messages").getBoundingClientRect();
   return [...document.querySelectorAll(".message")].some((e) => {
     const r = e.getBoundingClientRect();
     return (e.querySelector("p.body")?.textContent + " ").startsWith(want) && r.bottom > box.top && r.top < box.bottom;
   });
-}, n === 50000 ? "the needle" : `line ${n} `, LONG);
+}, n === 50000 ? "the needle" : `line ${n} `, bound);
 
-async function small(page, when) {
+export async function small(page, when) {
   const all = await lines(page), nodes = await page.evaluate(() => document.querySelectorAll("*").length);
   if (all.length > ROWS_MAX || !all.length || nodes > NODES_MAX) throw new Error(`${when}: ${all.length} messages and ${nodes} elements on the page`);
   if (all.some((n, i) => i && n !== all[i - 1] + 1)) throw new Error(`${when}: a hole or a swap in ${all.join(" ")}`);
 }
 
 /** Scrolls to the edge of what is there until others have come, so many times; what stood at the edge stays where it was. */
-async function scroll(page, edge, times) {
+export async function scroll(page, edge, times) {
   for (let n = 0; n < times; n++) {
     const was = (await lines(page)).at(edge === "top" ? 0 : -1);
     await page.evaluate((e) => { const m = document.querySelector(".messages"); m.scrollTop = e === "top" ? 0 : m.scrollHeight; }, edge);
@@ -46,13 +47,13 @@ async function scroll(page, edge, times) {
     const inSight = await page.evaluate((key) => {
       const r = document.querySelector(`[data-key="${CSS.escape(key)}"]`)?.getBoundingClientRect(), box = document.querySelector(".messages").getBoundingClientRect();
       return r !== undefined && r.bottom > box.top && r.top < box.bottom;
-    }, `${OLD}\n${OLD}\n${was}`);
+    }, `${OLD}\n${OLD}\no${was}`);
     same(inSight, true, `line ${was} is still in sight after scrolling to the ${edge}`);
     await small(page, `scrolling to the ${edge}`);
   }
 }
 
-async function heap(page) {
+export async function heap(page) {
   const cdp = await page.context().newCDPSession(page);
   await cdp.send("HeapProfiler.collectGarbage");
   const { usedSize } = await cdp.send("Runtime.getHeapUsage");

@@ -192,15 +192,15 @@ export class Engine {
   }
 
   /** Older messages of one chat. True: there are more. */
-  async history(jid: string): Promise<boolean> {
+  async history(jid: string, max?: number): Promise<boolean> {
     const c = await this.db.get("chats", jid), room = c?.kind === "room";
     if (c?.complete) return false;
-    const page = await this.archive.page({ before: c?.first ?? "" }, room ? {} : { with: jid }, room ? jid : undefined);
+    const page = await this.archive.page({ before: c?.first ?? "" }, room ? {} : { with: jid }, room ? jid : undefined, max);
     await this.keep(page.rows, undefined, null);
     const tx = store.write(this.db), now = await store.chatOf(tx, jid, c?.kind ?? "person");
     await tx.objectStore("chats").put({ ...now, first: page.rows[0]?.sid ?? now.first, complete: page.complete || undefined });
     await tx.done;
-    this.on.changed({ messages: [jid] });
+    if (page.complete) this.on.changed({ messages: [jid] });
     return !page.complete;
   }
 
@@ -377,7 +377,7 @@ export class Engine {
     cancelUpload: async (file: string) => this.uploads.cancel(file),
     hurry: async () => this.hurry(),
     typing: async (chat: string, room: boolean, on: boolean) => void this.client.send(compose.typing({ jid: chat, room }, on)),
-    history: (chat: string) => this.history(chat),
+    history: (chat: string, max?: number) => this.history(chat, max),
     addFriend: (jid: string, token?: string) => this.people.add(jid, token),
     answerFriend: (jid: string, yes: boolean) => this.people.answer(jid, yes),
     removeFriend: (jid: string) => this.people.remove(jid),

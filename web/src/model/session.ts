@@ -28,6 +28,8 @@ export interface Shell {
   out(): void; // another tab logged out
 }
 
+const FAR = 250; // what servers give in one page at most
+
 type Does = Engine["does"];
 
 export class Session {
@@ -134,7 +136,7 @@ export class Session {
   }
 
   window(chat: string): MessageWindow {
-    const w = new MessageWindow(this.db, chat, () => (this.live.value.line === "online" ? this.do("history", chat) : Promise.reject(new Error("lost"))));
+    const w = new MessageWindow(this.db, chat, (far) => (this.live.value.line === "online" ? this.do("history", chat, far ? FAR : undefined) : Promise.reject(new Error("lost"))));
     this.windows.add(w);
     return w;
   }

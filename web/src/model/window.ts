@@ -14,8 +14,8 @@ export class MessageWindow {
   readonly atStart = signal(false); // nothing older is anywhere
   readonly loading = signal(false);
 
-  /** `history` asks the archive for more; true: there may be more still. */
-  constructor(private readonly db: Db, readonly chat: string, private readonly history: (() => Promise<boolean>) | null) {}
+  /** `history` asks the archive for more (`far`: for as much as it gives at once); true: there may be more still. */
+  constructor(private readonly db: Db, readonly chat: string, private readonly history: ((far: boolean) => Promise<boolean>) | null) {}
 
   private get first(): Place | null {
     return this.rows.value?.[0] ?? null;
@@ -67,7 +67,7 @@ export class MessageWindow {
       for (let n = 0; n < REACH_PAGES && !this.closed; n++) {
         const [oldest] = await after(this.db, this.chat, { at: -Infinity, key: "" }, 1);
         if ((oldest && oldest.at <= at) || !this.history) return true;
-        const more = await this.history().catch(() => null);
+        const more = await this.history(true).catch(() => null);
         if (more === null) return false;
         if (!more) return true;
       }
@@ -82,7 +82,7 @@ export class MessageWindow {
     this.loading.value = true;
     try {
       if (await this.addOlder(this.history ? STEP / 2 : 0)) return;
-      const more = await this.history?.().catch(() => null); // null: no line; what we have is what there is for now
+      const more = await this.history?.(false).catch(() => null); // null: no line; what we have is what there is for now
       if (more === false) this.atStart.value = true;
       await this.addOlder(0);
     } finally {
@@ -119,9 +119,12 @@ export class MessageWindow {
     this.rows.value = [...(this.rows.value ?? []), ...rows].slice(-MOST);
   }
 
+  private due: Promise<void> | null = null; // a refresh that has not begun: it will see all that has changed until then
+
   /** Something in this chat changed: the same stretch again, with what is new at its end. */
   refresh(): Promise<void> {
-    return this.inTurn(async () => {
+    return this.due ??= this.inTurn(async () => {
+      this.due = null;
       const first = this.first, shown = this.rows.value?.length ?? 0;
       this.rows.value = !first || this.atEnd.value ? await before(this.db, this.chat, null, Math.min(MOST, Math.max(STEP, shown + 8)))
         : await after(this.db, this.chat, { at: first.at, key: "" }, shown || STEP);
