@@ -90,7 +90,10 @@ async def presence(stream, sender, kind=None, seconds=25):
 
 
 def say(stream, to, words, kind="chat"):
-    stream.send(f"<message to='{to}' type='{kind}' id='i{random.randrange(1 << 40)}'><body>{words}</body></message>")
+    """Its id."""
+    ident = f"i{random.randrange(1 << 40)}"
+    stream.send(f"<message to='{to}' type='{kind}' id='{ident}'><body>{words}</body></message>")
+    return ident
 
 
 async def durable(stream):
