@@ -53,6 +53,21 @@ describe("the outbox of a tab without a line", () => {
   });
 });
 
+describe("a tab that is logged out", () => {
+  it("complains of nothing when its store is closed while it reads", async () => {
+    const s = await tab(), complaints: unknown[] = [], complain = (why: unknown) => complaints.push(why);
+    process.on("unhandledRejection", complain);
+    const w = s.window(BOB);
+    await s.send(BOB, "last words");
+    const refreshed = vi.spyOn(w, "refresh");
+    s.stop();
+    await vi.waitFor(() => expect(refreshed).toHaveBeenCalled(), 10000);
+    await new Promise((done) => setTimeout(done));
+    process.off("unhandledRejection", complain);
+    expect(complaints).toEqual([]);
+  });
+});
+
 describe("a tab that takes over the line", () => {
   it("goes on with the token that the tab before had last", async () => {
     vi.stubGlobal("WebSocket", class {});

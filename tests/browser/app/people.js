@@ -27,7 +27,7 @@ export async function launch(...more) {
 
 function watch(page, url) {
   const own = new URL(url).hostname;
-  page.on("pageerror", (e) => problems.push(`error: ${e.message}`));
+  page.on("pageerror", (e) => problems.push(`error: ${e.stack ?? e.message}`));
   page.on("console", (m) => { if (["error", "warning"].includes(m.type()) && !quiet && !/ERR_(INTERNET_DISCONNECTED|CONNECTION_REFUSED)/.test(m.text())) problems.push(`${m.type()}: ${m.text()}`); });
   page.on("request", (r) => { const u = new URL(r.url()); if (/^(https?|wss?):$/.test(u.protocol) && u.hostname !== own) strangers.add(u.origin); });
   page.on("websocket", (w) => { const u = new URL(w.url()); if (u.hostname !== own) strangers.add(u.origin); });

@@ -47,7 +47,7 @@ export class Session {
 
   private constructor(readonly db: Db, readonly account: Account, private readonly place: device.Place, private readonly shell: Shell, private readonly password?: string) {
     this.bus = new Bus(`bongsu:${account.jid}`, {
-      changed: (c) => void this.refresh(c),
+      changed: (c) => void this.refresh(c).catch((e: unknown) => { if (!this.closed) throw e; }), // closed while it read
       live: (l) => { if (!this.engine) this.live.value = l as Live; },
       hello: () => { if (this.engine) this.bus.live(this.engine.live.now); },
       asked: (name, args) => (this.engine ? this.perform(name, args) : null),
