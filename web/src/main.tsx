@@ -1,6 +1,7 @@
 // Where the page begins. SPDX-License-Identifier: AGPL-3.0-or-later
 import { render } from "preact";
 import "@preact/signals";
+import "./ui/replaced";
 import "./style/base.css";
 import "./style/frame.css";
 import "./style/chat.css";

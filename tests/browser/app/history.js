@@ -1,13 +1,14 @@
 // history.js: a chat of 100,000 messages. Whatever one does in it, the page and what is in memory stay as small as in a chat of a
-// few hundred. SPDX-License-Identifier: AGPL-3.0-or-later
+// few hundred; and so they do in a chat that is left open. SPDX-License-Identifier: AGPL-3.0-or-later
 import { axe, go, open } from "./people.js";
 import { same } from "./promises.js";
 
 export const OLD = "old@town.example", MANY = 100000, HEAP_GROWS_MAX = 15e6;
 const LONG = { timeout: 60000 }, ROWS_MAX = 240, NODES_MAX = 8000, FILES_MAX = 60;
+const BUSY = "busy@town.example", CHANGES = 100, CHANGES_GROW_MAX = 5e6; // a state of 240 rows is 0.8 to 1.6 MB
 
 /** Into the store, as the app keeps it: a message a minute, every fortieth with a photo, one with a word of its own. */
-const fill = (page, from) => page.evaluate(async ([chat, many, old]) => {
+const fill = (page, from, chat = OLD, many = MANY) => page.evaluate(async ([chat, many, old]) => {
   const db = await new Promise((done, fail) => { const r = indexedDB.open("bongsu:bob@town.example"); r.onsuccess = () => done(r.result); r.onerror = () => fail(r.error); });
   const write = (put) => new Promise((done, fail) => {
     const tx = db.transaction(["messages", "chats"], "readwrite");
@@ -16,12 +17,31 @@ const fill = (page, from) => page.evaluate(async ([chat, many, old]) => {
     tx.onabort = () => fail(tx.error);
   });
   for (let n = 0; n < many; n += 5000) await write((tx) => {
-    for (let i = n; i < n + 5000; i++) tx.objectStore("messages").put({ key: `${chat}\n${chat}\no${i}`, chat, id: `o${i}`, from: chat, mine: false, at: old + i * 60000,
+    for (let i = n; i < Math.min(n + 5000, many); i++) tx.objectStore("messages").put({ key: `${chat}\n${chat}\no${i}`, chat, id: `o${i}`, from: chat, mine: false, at: old + i * 60000,
       body: i === 50000 ? "the needle 바늘" : `line ${i} ${"word ".repeat(i % 17)}`.trim(), file: i % 40 ? undefined : { name: `p${i}.png`, type: "image/png", size: 1000, width: 90, height: 60, url: "https://elsewhere.example/p.png" } });
   });
   await write((tx) => tx.objectStore("chats").put({ jid: chat, kind: "person", lastAt: old + many * 60000, unread: 0, readAt: Date.now(), complete: true }));
   db.close();
-}, [OLD, MANY, from]);
+}, [chat, many, from]);
+
+/** The newest message of a chat is another one in the store, so many times, and the other tabs are told, as a tab that has the line does; each is
+ * seen before the next. */
+const change = (page, chat, newest, times) => page.evaluate(async ([chat, newest, times, bound]) => {
+  const done = (r) => new Promise((ok, fail) => { r.onsuccess = () => ok(r.result); r.onerror = () => fail(r.error); });
+  const db = await done(indexedDB.open("bongsu:bob@town.example")), bus = new BroadcastChannel("bongsu:bob@town.example");
+  const m = await done(db.transaction("messages").objectStore("messages").get(`${chat}\n${chat}\no${newest}`));
+  for (let n = 0; n < times; n++) {
+    const body = `${m.body} ${n}`, late = Date.now() + bound;
+    await done(db.transaction("messages", "readwrite").objectStore("messages").put({ ...m, body }));
+    bus.postMessage({ kind: "changed", change: { messages: [chat], chats: true } });
+    while ([...document.querySelectorAll(".message p.body")].at(-1)?.textContent !== body) {
+      if (Date.now() > late) throw new Error(`change ${n} is not seen`);
+      await new Promise(requestAnimationFrame);
+    }
+  }
+  bus.close();
+  db.close();
+}, [chat, newest, times, LONG.timeout]);
 
 const lines = (page) => page.$$eval(".message p.body", (all) => all.map((e) => (e.textContent === "the needle 바늘" ? 50000 : Number(e.textContent.split(" ")[1]))));
 export const shows = (page, n, bound = LONG) => page.waitForFunction((want) => {
@@ -110,5 +130,17 @@ export async function history({ promise, people }) {
     await bob.click('button:text-is("Newer")');
     await bob.waitForSelector('button:text-is("Newer")', { ...LONG, state: "detached" });
     same((await names()).length, FILES_MAX, "back at the newest");
+  });
+  await promise("a chat that stays open while its messages change keeps no more in memory than what it shows", async () => {
+    const { bob } = people();
+    await fill(bob, Date.now() - ROWS_MAX * 60000, BUSY, ROWS_MAX);
+    await open(bob, BUSY);
+    await shows(bob, ROWS_MAX - 1);
+    await change(bob, BUSY, ROWS_MAX - 1, 30); // until all of it is on the page
+    same((await lines(bob)).length, ROWS_MAX, "messages on the page");
+    const began = await heap(bob);
+    await change(bob, BUSY, ROWS_MAX - 1, CHANGES);
+    const grew = (await heap(bob)) - began;
+    if (grew > CHANGES_GROW_MAX) throw new Error(`the heap has grown by ${grew} bytes in ${CHANGES} changes`);
   });
 }
