@@ -356,7 +356,7 @@ def end_by_signal(number, frame):
     sys.exit(128 + number)      # with all that is to be undone
 
 
-def arguments():
+def arguments(words=None):
     p = argparse.ArgumentParser(prog="bongsu drill", formatter_class=argparse.RawDescriptionHelpFormatter,
                                 description=__doc__.replace("{faults}", ", ".join(r.name for r in rows.ROWS)))
     p.add_argument("--short", action="store_true", help="each fault once or twice")
@@ -374,7 +374,7 @@ def arguments():
     p.add_argument("--keep", action="store_true", help="leave the files of the sites")
     p.add_argument("--json", metavar="FILE", help="every round, for programs")
     p.add_argument("--write", metavar="FILE", help="put the result into this document (docs/drill.md)")
-    return p.parse_args()
+    return p.parse_args(words)
 
 
 def main():

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """one_machine.py: the drill's own course, played where each "site" is the same single machine: its rounds, counts and
 table are tried in a minute, without root. A fault here is SIGKILL to talk, so nothing may be lost, twice or out of order."""
-import argparse
 import os
 import signal
 import subprocess
@@ -59,7 +58,7 @@ def main():
     with tempfile.NamedTemporaryFile("w+", suffix=".md") as document:
         document.write("# Result\n\n<!-- result -->\n<!-- end of result -->\n")
         document.flush()
-        args = argparse.Namespace(people=12, seed="one", json=None, write=document.name, delay=0, workers=1)
+        args = drill.arguments(["--people", "12", "--seed", "one", "--write", document.name, "--delay", "0"])
         try:
             server.start()
             lines = drill.run(OneMachine(server), [(KILL, KILL.times)], args)
