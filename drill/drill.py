@@ -121,25 +121,25 @@ class Drill:
         return [primary, others[0]]
 
     def those_at(self, site):
-        """Who lives there and is at home just now; somebody may have changed sites since the last fault, and loses nothing with this one."""
+        """Who is there just now, wherever they live: somebody may have changed sites since the last fault."""
         where = self.crowd.where()
-        astray = sorted(n for n in self.living_at(site) if where[n] != site)
+        astray = sorted(n for n in self.outside if where[n] != self.homes[n])
         if astray:
             say("  not at home: " + ", ".join(f"{n} is {'at ' + where[n] if where[n] else 'out'}" for n in astray))
-        return self.living_at(site) - set(astray)
+        return {n for n in self.outside if where[n] == site}
 
     def flowing(self, people):
         newest = max((e[1] for e in self.crowd.events if e[0] == "a" and e[2] in people), default=0)
         return time.monotonic() - newest < FRESH_S
 
-    def hold(self, row, site, since, gale):
+    def hold(self, row, site, gone, since, gale):
         """As long as the fault is to last, and until writes flow and the dead site's people are in; the time then."""
-        alive = set(self.outside) - (self.living_at(site) if row.dead else set())
+        alive = set(self.outside) - gone
         while True:
             time.sleep(0.5)
             where = self.crowd.where()
             over = time.monotonic() - since
-            moved = not row.dead or all(where[n] not in (None, site) for n in self.living_at(site))
+            moved = not row.dead or all(where[n] not in (None, site) for n in gone)
             if gale and not gale.over():
                 continue
             if over > HOLD_S_MAX or over > row.hold_s and moved and self.flowing(alive):
@@ -242,11 +242,11 @@ class Drill:
         row.begin(self.place.lab, *sites)
         if gale:
             gale.go()
-        until = self.hold(row, sites[0], since, gale)
+        until = self.hold(row, sites[0], gone, since, gale)
         settled, before = self.after_fault(row, sites[0])
         told = self.felt(row, sites[0], gone, since, until)
         if gale:
-            self.felt_storm(told, gale, set(self.outside) - self.living_at(sites[0]), since)
+            self.felt_storm(told, gale, set(self.outside) - gone, since)
             gale.stop()
         self.crowd.talk(True)
         home_s = self.mend(row, sites)

@@ -25,7 +25,7 @@ struct held {
     char          text[];
 };
 
-enum { HELD_MAX = 1000, GATE_MS = 150, GATE_TRIES_MAX = 10 };
+enum { HELD_MAX = 1000, GATE_MS = 150, GATE_TRIES_MAX = 48 };    /* longer than a fail-over: then the log has what nobody answered for */
 
 struct follow {
     struct db_read      read;
