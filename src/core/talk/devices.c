@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "talk/archive.h"
 #include "talk/follow.h"
+#include "talk/message.h"
 #include "talk/nodes.h"
 #include "talk/offline.h"
 #include <stdlib.h>
@@ -98,17 +99,28 @@ void devices_free(struct person *p)
     p->devices = NULL;
 }
 
+/* A worker that was out of hearing had been taken for dead, and nobody for being there: what stayed here then goes before what goes now. */
+static void found_again(struct person *p, bool before)
+{
+    if (!before && p->talk->going_ahead && devices_reach(p))
+        message_tell_pending(p, true);
+}
+
 void devices_take(struct person *p, struct person *fresh)
 {
+    bool before = devices_reach(p);
+
     devices_free(p);
     p->devices = fresh->devices;
     p->device_count = fresh->device_count;
     fresh->devices = NULL;
     fresh->device_count = 0;
+    found_again(p, before);
 }
 
 void devices_event(struct person *p, const struct event *e)
 {
+    bool          before = devices_reach(p);
     int           at = device_at(p, e->key);
     struct device d = { .key = e->key, .node = e->node, .priority = (int8_t)e->number, .reach = (e->flags & EVENT_REACH) != 0,
                         .agent = e->shown };
@@ -121,6 +133,7 @@ void devices_event(struct person *p, const struct event *e)
         return;
     d.resource = str_dup(e->jid);
     device_put(p, &d);
+    found_again(p, before);
 }
 
 struct device *device_find(struct person *p, struct str resource)

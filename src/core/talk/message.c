@@ -433,6 +433,20 @@ void message_tell_pending(struct person *p, bool far)
             message_deliver_ahead(p, &m);
         after.ahead = m.shown;
     }
+    if (after.ahead)
+        p->ahead_last = after.ahead;    /* what goes from now on comes behind them */
+}
+
+void message_tell_found(struct talk *t)
+{
+    if (!t->going_ahead)
+        return;
+    LIST_EACH(it, &t->messages) {
+        struct message_op *o = LIST_ITEM(it, struct message_op, under_way);
+
+        if (o->away && !o->put.ahead_us && o->to && devices_reach(o->to))
+            message_tell_pending(o->to, true);      /* all of that person's, so each is met once */
+    }
 }
 
 /* Once one goes, all before it go, and those that come: a sender's order is kept. */

@@ -17,6 +17,7 @@
 #include "talk/archive.h"
 #include "talk/devices.h"
 #include "talk/follow.h"
+#include "talk/message.h"
 #include "talk/xep/xep0163_pep.h"
 #include "talk/rooms/room_far.h"
 #include "talk/rooms/room_message.h"
@@ -681,6 +682,7 @@ static void pulse_came(void *arg, struct str subject, struct str payload)
     uint64_t            pulse = codec_u64(&r), flags = codec_u64(&r);
     int64_t             highest = codec_i64(&r), position = codec_i64(&r);
     struct node        *o;
+    bool                was_silent;
 
     (void)subject;
     if (!codec_ok(&r) || id == t->node)
@@ -698,9 +700,12 @@ static void pulse_came(void *arg, struct str subject, struct str payload)
             n->refresh_ms = loop_now_ms(t->loop) + REFRESH_AFTER_MS;
     }
     o->pulse = pulse;
+    was_silent = loop_now_ms(t->loop) - o->heard_ms >= NODE_SILENT_MS;
     o->heard_ms = loop_now_ms(t->loop);
     o->suspect = o->dead = o->has_rows = false;
     o->beat_ms = 0;
+    if (was_silent)
+        message_tell_found(t);
     nodes_note_id(t, highest);
     db_position_need(t->db, position);
     if (flags & PULSE_LAST)
