@@ -318,19 +318,6 @@ static void replace_same(struct person *p, struct push_registration *r, struct p
     }
 }
 
-/* Clients order again with each stream. What is being read or changed just now may not be as it stands here. */
-static bool is_known(const struct person *p, const struct push_registration *r)
-{
-    for (int i = 0; p->push && i < p->push->count && !p->reloading && !p->changing; i++) {
-        const struct push_registration *old = p->push->items[i];
-
-        if (str_eq(old->service.full, r->service.full) && str_eq(old->node, r->node) && str_eq(old->resource, r->resource) &&
-            str_eq(old->form, r->form) && old->sender == r->sender && old->body == r->body)
-            return true;
-    }
-    return false;
-}
-
 static enum err enable_set(struct session *s, const struct stanza *iq)
 {
     struct push_registration *r;
@@ -343,10 +330,6 @@ static enum err enable_set(struct session *s, const struct stanza *iq)
     if (registration_read(s, iq, r) != OK) {
         registration_free(r);
         return OK;
-    }
-    if (is_known(s->person, r)) {
-        registration_free(r);
-        return iq_result_str(s, iq, STR_NULL);
     }
     o = op_new(s->person);
     r->id = (int64_t)(random_u64() >> 3) | 1;
