@@ -99,11 +99,10 @@ void devices_free(struct person *p)
     p->devices = NULL;
 }
 
-/* A worker that was out of hearing had been taken for dead, and nobody for being there: what stayed here then goes before what goes now. */
 static void found_again(struct person *p, bool before)
 {
-    if (!before && p->talk->going_ahead && devices_reach(p))
-        message_tell_pending(p, true);
+    if (!before && devices_reach(p))
+        message_tell_found(p->talk);
 }
 
 void devices_take(struct person *p, struct person *fresh)

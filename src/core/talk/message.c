@@ -444,8 +444,10 @@ void message_tell_found(struct talk *t)
     LIST_EACH(it, &t->messages) {
         struct message_op *o = LIST_ITEM(it, struct message_op, under_way);
 
-        if (o->away && !o->put.ahead_us && o->to && devices_reach(o->to))
-            message_tell_pending(o->to, true);      /* all of that person's, so each is met once */
+        if (!o->away || !o->to || !devices_reach(o->to))
+            continue;
+        o->away = false;
+        go_ahead(o);
     }
 }
 

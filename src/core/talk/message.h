@@ -19,7 +19,8 @@ void message_post(struct person *to, const struct stanza *st, message_posted_fn 
 void message_share_init(struct talk *t);            /* in a cluster: the places in the log, and going ahead */
 /* What went ahead to `p` from here and is not decided, in order: to the other workers, or to the devices that are here. */
 void message_tell_pending(struct person *p, bool far);
-/* A worker is heard again that was silent: what stayed here as nobody seemed to be there goes before what goes now. */
+/* Devices of other workers are there again, or their workers are heard again: what stayed here as nobody seemed to be there goes ahead, before
+ * what is written from now on. */
 void message_tell_found(struct talk *t);
 /* The person's preferences (XEP-0441): is what they exchange with `peer` kept in their archive? */
 bool archive_keeps(struct person *p, struct str peer_bare);

@@ -121,17 +121,15 @@ void pep_to_devices(struct person *p, struct str node, struct str message)
 {
     uint64_t   ids[ROSTER_SESSIONS_MAX];
     int        n = roster_sessions(p, ids);
-    bool       all = says_all(message);
     struct buf b;
 
     buf_init(&b, 0);
     for (int i = 0; i < n; i++) {
         struct session *s = session_find(p->talk, ids[i]);
-
         bool            hears = s && session_available(s) && caps_wants(s, node);
 
-        if (s) /* also one that is away just now: it may be back before what is being read for it */
-            pep_told(s, node, hears && all);
+        if (s && s->pep_news) /* also one that is away just now: it may be back before what is being read for it */
+            pep_told(s, node, hears && says_all(message));
         if (!hears)
             continue;
         buf_clear(&b);

@@ -261,6 +261,7 @@ enum resume_outcome sm_resume(struct session *s, const struct xml_node *resume)
     struct session *old;
     char            text[160];
     uint32_t        h;
+    bool            anew;
 
     if (!m && s->talk->shared && s->state == SESSION_AUTHENTICATED)
         return sm_resume_far(s, resume);
@@ -275,7 +276,8 @@ enum resume_outcome sm_resume(struct session *s, const struct xml_node *resume)
     old->unhandled = false;
     /* After a crash the client may have seen volatile stanzas we no longer know of: they stand behind
      * everything in the list, so confirming the whole list is right. */
-    if (m->restored)
+    anew = m->restored;
+    if (anew)
         take_unknown(m, h);
     if (!sm_take_h(old, h))
         return failed(s, m, "item-not-found");
@@ -293,8 +295,8 @@ enum resume_outcome sm_resume(struct session *s, const struct xml_node *resume)
     login_resumed(s, old, str_of(text));
     session_hold(old);
     sm_replay_start(old);
-    if (!old->talk->shared && !old->person->guests)
-        presence_probe_guests(old); /* talk has been started anew */
+    if (anew && !old->talk->shared && !old->person->guests)
+        presence_probe_guests(old); /* who is there had told it to the process before this one */
     return RESUME_DONE;
 }
 
