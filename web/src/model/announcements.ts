@@ -5,6 +5,7 @@ import type { Db } from "../store/db";
 import { NS } from "../wire/ns";
 import { El, el } from "../wire/xml";
 import type { Ask } from "./sync";
+import { row } from "./turn";
 
 export interface Announcement { id: string; at: number; until: number; subject: string; text: string } // times in ms; until 0: no end
 export interface Announced { key?: string; all: Announcement[]; closed: string[] } // closed: by the person, on this device
@@ -48,7 +49,7 @@ async function isProved(key: string, signature: string, text: string): Promise<b
 }
 
 export class Announcements {
-  private turn: Promise<void> = Promise.resolve();
+  private readonly inTurn = row();
   readonly host: string;
 
   constructor(private readonly db: Db, private readonly ask: Ask, private readonly domain: string, private readonly changed: () => void) {
@@ -68,7 +69,7 @@ export class Announcements {
   }
 
   private take(items: El, whole: boolean): Promise<void> {
-    return this.turn = this.turn.catch(() => undefined).then(async () => {
+    return this.inTurn(async () => {
       let { key } = await announcedOf(this.db);
       const fresh: Announcement[] = [], gone = new Set(items.elements.filter((e) => e.name === "retract").map((e) => e.attr("id")));
       for (const e of items.elements.filter((i) => i.name === "item").slice(-MOST)) {

@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import type { Db } from "../store/db";
 import { after, before, type Place } from "../store/messages";
 import type { Message } from "../store/types";
+import { row } from "./turn";
 
 export const STEP = 60, MOST = 240;
 const REACH_PAGES = 1000; // of the archive, in one go
@@ -21,14 +22,7 @@ export class MessageWindow {
     return this.rows.value?.[0] ?? null;
   }
 
-  private turn: Promise<unknown> = Promise.resolve();
-
-  /** What reads the store and then moves the window, one after the other: of two at once, the second would add what the first has shown. */
-  private inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.turn.then(work);
-    this.turn = done.catch(() => undefined);
-    return done;
-  }
+  private readonly inTurn = row(); // what reads the store and then moves the window: of two at once, the second would add what the first has shown
 
   async toEnd(): Promise<void> {
     const found = await this.inTurn(async () => {

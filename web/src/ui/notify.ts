@@ -1,16 +1,10 @@
 // Being told of messages when the page is not looked at, and when it is closed (Web Push). SPDX-License-Identifier: AGPL-3.0-or-later
+import { row } from "../model/turn";
 import { choices, choose, session } from "./state";
 
 const key = (base64url: string): Uint8Array<ArrayBuffer> => Uint8Array.from(atob(base64url.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
 
-let turn: Promise<unknown> = Promise.resolve();
-
-/** One after the other: the server keeps what it is told last. */
-function inTurn<T>(work: () => Promise<T>): Promise<T> {
-  const done = turn.then(work);
-  turn = done.catch(() => undefined);
-  return done;
-}
+const inTurn = row(); // the server keeps what it is told last
 
 /** No push reaches this browser any more. The server is told first, while there is a line; the browser forgets in any case. */
 export function noPush(): Promise<void> {
