@@ -16,7 +16,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
-from profiles import CAPS, NICK, PUBSUB, answer_caps, appear, befriend, fence, items, must, publish      # noqa: E402,F401
+from eventing import log_in                                                 # noqa: E402
+from profiles import NICK, PUBSUB, answer_caps, appear, befriend, fence, items, must, publish      # noqa: E402
 from trials import check, on_each                                           # noqa: E402
 
 ROUNDS, PATIENCE = 60, 15
@@ -89,16 +90,14 @@ def hears(stream):
     return question
 
 
-async def log_in(server, place, name):
-    node = server.nodes[place] if hasattr(server, "nodes") else server
-    node.ca = server.ca
-    stream = await xmpp.log_in(node, name, f"secret-{name}", "home", "tls")
-    stream.bare, stream.hears = f"{name}@{server.domain}", hears(stream)
+async def enter(server, place, name):
+    stream = await log_in(server, server.nodes[place] if hasattr(server, "nodes") else server, name)
+    stream.hears = hears(stream)
     return stream
 
 
 async def play(server):
-    alice, bob = await log_in(server, 0, "alice"), await log_in(server, 1, "bob")
+    alice, bob = await enter(server, 0, "alice"), await enter(server, 1, "bob")
     rng = random.Random(163)
     await befriend(alice, bob, alice.bare, bob.bare)
     appear(bob)
