@@ -45,8 +45,8 @@ const change = (page, chat, newest, times) => page.evaluate(async ([chat, newest
 
 const lines = (page) => page.$$eval(".message p.body", (all) => all.map((e) => (e.textContent === "the needle 바늘" ? 50000 : Number(e.textContent.split(" ")[1]))));
 export const shows = (page, n, bound = LONG) => page.waitForFunction((want) => {
-  const box = document.querySelector(".messages").getBoundingClientRect();
-  return [...document.querySelectorAll(".message")].some((e) => {
+  const box = document.querySelector(".messages")?.getBoundingClientRect(); // none while another view gives way to the chat
+  return box && [...document.querySelectorAll(".message")].some((e) => {
     const r = e.getBoundingClientRect();
     return (e.querySelector("p.body")?.textContent + " ").startsWith(want) && r.bottom > box.top && r.top < box.bottom;
   });
@@ -63,7 +63,10 @@ export async function scroll(page, edge, times) {
   for (let n = 0; n < times; n++) {
     const was = (await lines(page)).at(edge === "top" ? 0 : -1);
     await page.evaluate((e) => { const m = document.querySelector(".messages"); m.scrollTop = e === "top" ? 0 : m.scrollHeight; }, edge);
-    await page.waitForFunction(([e, n]) => [...document.querySelectorAll(".message p.body")].at(e === "top" ? 0 : -1).textContent.split(" ")[1] !== n, [edge, String(was)], LONG);
+    await page.waitForFunction(([e, n]) => {
+      const at = [...document.querySelectorAll(".message p.body")].at(e === "top" ? 0 : -1);
+      return at && at.textContent.split(" ")[1] !== n;
+    }, [edge, String(was)], LONG);
     const inSight = await page.evaluate((key) => {
       const r = document.querySelector(`[data-key="${CSS.escape(key)}"]`)?.getBoundingClientRect(), box = document.querySelector(".messages").getBoundingClientRect();
       return r !== undefined && r.bottom > box.top && r.top < box.bottom;
