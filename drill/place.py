@@ -17,9 +17,9 @@ class PlaceError(Exception):
 class Place:
     """Use as a context. `sites`: names. PlaceError: it could not be built."""
 
-    def __init__(self, directory, delay_ms, workers, bongsu=None):
+    def __init__(self, directory, delay_ms, workers, bongsu=None, settings=None):
         self.directory = directory
-        self.lab = laboratory.Lab(os.path.join(directory, "lab"), workers=workers, delay_us=int(delay_ms * 1000),
+        self.lab = laboratory.Lab(os.path.join(directory, "lab"), workers=workers, delay_us=int(delay_ms * 1000), settings=settings,
                                   bongsu=os.path.abspath(bongsu or os.environ.get("BONGSU", BUILT)))
         self.sites, self.domain = self.lab.names, self.lab.domain
 

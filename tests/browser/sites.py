@@ -17,8 +17,9 @@ sys.path.insert(0, os.path.join(servers.TOP, "drill"))
 import lab as labs          # noqa: E402
 import place as places      # noqa: E402
 
-PEOPLE = ("alice", "bob", "carol")
+PEOPLE = ("alice", "bob", "carol", "dave")
 HEAL_S = 90
+NAMED = "https://{}.town.example"    # passkeys are bound to names: each site's page has one besides its address
 
 
 def missing():
@@ -32,9 +33,11 @@ def play(place):
     place.add_users(PEOPLE)
     urls = ",".join(f"https://{lab.places[s].address}/" for s in sites)
     keys = ",".join(app.spki(os.path.join(lab.made, s, "secrets/domain.pem")) for s in sites)
+    names = ",".join(f"{NAMED.format(s)}/" for s in sites)
+    rules = ",".join(f"MAP {NAMED.format(s).removeprefix('https://')} {lab.places[s].address}" for s in sites)
     can = {"cut": lambda: lab.cut(lost), "heal": lambda: lab.heal(lost), "healthy": lambda: lab.wait_healthy(HEAL_S),
            "part": lambda: lab.cut(labs.PEOPLE), "join": lambda: lab.heal(labs.PEOPLE)}
-    return app.play(place.command(labs.PEOPLE, ["node", os.path.join(app.HERE, "app/sites.js"), urls, keys]), can, lab.inside(labs.PEOPLE))
+    return app.play(place.command(labs.PEOPLE, ["node", os.path.join(app.HERE, "app/sites.js"), urls, names, rules, keys]), can, lab.inside(labs.PEOPLE))
 
 
 def main():
@@ -42,7 +45,8 @@ def main():
     if why:
         print(f"skip  sites: {why}\n0 passed, 0 failed, 1 skipped")
         return 0
-    with tempfile.TemporaryDirectory(prefix="bongsu-sites-") as folder, places.Place(folder, 0.5, 1, servers.BONGSU) as place:
+    pages = {"bongsu.ident.passkey_origins": ", ".join(NAMED.format(f"s{n}") for n in (1, 2, 3))}
+    with tempfile.TemporaryDirectory(prefix="bongsu-sites-") as folder, places.Place(folder, 0.5, 1, servers.BONGSU, pages) as place:
         return play(place)
 
 

@@ -238,7 +238,8 @@ static struct str host_without_port(struct str host)
     return host;
 }
 
-/* The page may speak to this server only: to the name it announces, and to the name it was opened under; and to the web of its other sites. */
+/* The page may speak to this server only: to the name it announces, and to the name it was opened under; and to the web of its other sites,
+   which have the same pictures and films when its own site is away. */
 static void put_policy_of(struct buf *out, struct str url, struct str host)
 {
     struct uri u;
@@ -252,20 +253,31 @@ static void put_policy_of(struct buf *out, struct str url, struct str host)
         buf_printf(out, " %.*s://%.*s:%d", STR_ARG(u.scheme), STR_ARG(host_without_port(host)), u.port);
 }
 
+static void put_policy_of_sites(struct buf *out, const struct web *w)
+{
+    struct str sites = str_of(w->sites);
+
+    for (int i = 0; i < URLS_MAX && sites.len; i++)
+        put_policy_of(out, str_trim(str_split(&sites, ',')), STR(""));
+}
+
 static void put_policy(struct buf *out, const struct web *w, struct http_exchange *x, const struct http_request *rq)
 {
-    struct str   urls[URLS_MAX], sites = str_of(w->sites);
+    struct str   urls[URLS_MAX];
     struct arena a;
     int          n;
 
     arena_init(&a);
     n = urls_for(w, x, &a, urls);
-    BUF_LIT(out, "Content-Security-Policy: default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; "
-                 "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'");
+    BUF_LIT(out, "Content-Security-Policy: default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+                 "img-src 'self' data: blob:");
+    put_policy_of_sites(out, w);
+    BUF_LIT(out, "; media-src 'self' blob:");
+    put_policy_of_sites(out, w);
+    BUF_LIT(out, "; connect-src 'self'");
     for (int i = 0; i < n; i++)
         put_policy_of(out, urls[i], http_header(rq, "Host"));
-    for (int i = 0; i < URLS_MAX && sites.len; i++)
-        put_policy_of(out, str_trim(str_split(&sites, ',')), STR(""));
+    put_policy_of_sites(out, w);
     BUF_LIT(out, "\r\n");
     arena_done(&a);
 }

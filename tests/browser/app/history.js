@@ -25,23 +25,29 @@ const fill = (page, from, chat = OLD, many = MANY) => page.evaluate(async ([chat
 }, [chat, many, from]);
 
 /** The newest message of a chat is another one in the store, so many times, and the other tabs are told, as a tab that has the line does; each is
- * seen before the next. */
-const change = (page, chat, newest, times) => page.evaluate(async ([chat, newest, times, bound]) => {
+ * seen before the next. Whoever looks scrolls up meanwhile, by `step` every few milliseconds, which is between a scroll and its event more often
+ * than not. Answers how far they have scrolled, and how far the page is from there. */
+const change = (page, chat, newest, times, step = 0) => page.evaluate(async ([chat, newest, times, step, bound]) => {
   const done = (r) => new Promise((ok, fail) => { r.onsuccess = () => ok(r.result); r.onerror = () => fail(r.error); });
   const db = await done(indexedDB.open("bongsu:bob@town.example")), bus = new BroadcastChannel("bongsu:bob@town.example");
-  const m = await done(db.transaction("messages").objectStore("messages").get(`${chat}\n${chat}\no${newest}`));
+  const m = await done(db.transaction("messages").objectStore("messages").get(`${chat}\n${chat}\no${newest}`)), box = document.querySelector(".messages");
+  const from = box.scrollTop;
+  let scrolled = 0;
   for (let n = 0; n < times; n++) {
     const body = `${m.body} ${n}`, late = Date.now() + bound;
     await done(db.transaction("messages", "readwrite").objectStore("messages").put({ ...m, body }));
     bus.postMessage({ kind: "changed", change: { messages: [chat], chats: true } });
     while ([...document.querySelectorAll(".message p.body")].at(-1)?.textContent !== body) {
       if (Date.now() > late) throw new Error(`change ${n} is not seen`);
-      await new Promise(requestAnimationFrame);
+      if (step) box.scrollTop -= step;
+      scrolled += step;
+      await new Promise((next) => (step ? setTimeout(next) : requestAnimationFrame(next)));
     }
   }
   bus.close();
   db.close();
-}, [chat, newest, times, LONG.timeout]);
+  return { scrolled, off: Math.abs(from - scrolled - box.scrollTop) };
+}, [chat, newest, times, step, LONG.timeout]);
 
 const lines = (page) => page.$$eval(".message p.body", (all) => all.map((e) => (e.textContent === "the needle 바늘" ? 50000 : Number(e.textContent.split(" ")[1]))));
 export const shows = (page, n, bound = LONG) => page.waitForFunction((want) => {
@@ -82,6 +88,15 @@ export async function heap(page) {
   const { usedSize } = await cdp.send("Runtime.getHeapUsage");
   await cdp.detach();
   return usedSize;
+}
+
+/** Has a chat open that is on the page as a whole. */
+async function busy({ bob }) {
+  await fill(bob, Date.now() - ROWS_MAX * 60000, BUSY, ROWS_MAX);
+  await open(bob, BUSY);
+  await shows(bob, ROWS_MAX - 1);
+  await change(bob, BUSY, ROWS_MAX - 1, 30);
+  return bob;
 }
 
 export async function history({ promise, people }) {
@@ -135,15 +150,17 @@ export async function history({ promise, people }) {
     same((await names()).length, FILES_MAX, "back at the newest");
   });
   await promise("a chat that stays open while its messages change keeps no more in memory than what it shows", async () => {
-    const { bob } = people();
-    await fill(bob, Date.now() - ROWS_MAX * 60000, BUSY, ROWS_MAX);
-    await open(bob, BUSY);
-    await shows(bob, ROWS_MAX - 1);
-    await change(bob, BUSY, ROWS_MAX - 1, 30); // until all of it is on the page
+    const bob = await busy(people());
     same((await lines(bob)).length, ROWS_MAX, "messages on the page");
     const began = await heap(bob);
     await change(bob, BUSY, ROWS_MAX - 1, CHANGES);
     const grew = (await heap(bob)) - began;
     if (grew > CHANGES_GROW_MAX) throw new Error(`the heap has grown by ${grew} bytes in ${CHANGES} changes`);
+  });
+  await promise("who scrolls while rows change gets where they scroll", async () => {
+    const bob = await busy(people());
+    await bob.evaluate(() => { const m = document.querySelector(".messages"); m.scrollTop = m.scrollHeight / 2; });
+    const { scrolled, off } = await change(bob, BUSY, ROWS_MAX - 1, 40, 2);
+    if (!scrolled || off > 2) throw new Error(`scrolled by ${scrolled} px, and is ${off} px off`);
   });
 }

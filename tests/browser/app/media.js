@@ -16,7 +16,7 @@ export async function slowDown(page, bytesASecond) {
 }
 
 /** A photo that no codec makes small: 2000 by 2000 points of noise, some 3 MB. */
-const noise = (page) => page.evaluate(async () => {
+export const noise = (page) => page.evaluate(async () => {
   const c = new OffscreenCanvas(2000, 2000), g = c.getContext("2d"), image = g.createImageData(2000, 2000), words = new Uint32Array(image.data.buffer);
   let seed = 12345;
   for (let n = 0; n < words.length; n++) words[n] = (seed = (Math.imul(seed, 1664525) + 1013904223) | 0) | 0xff000000;

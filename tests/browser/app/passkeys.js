@@ -2,13 +2,18 @@
 import { WAIT, axe, device, go, keychain, logIn, online, whileAway } from "./people.js";
 import { same } from "./promises.js";
 
+export async function addPasskey(p) {
+  await go(p, "settings");
+  await p.click('#methods button:text-is("Add a passkey")');
+  await p.waitForSelector("#methods li:has-text('not used yet')", WAIT);
+}
 async function logOut(p) {
   await go(p, "settings");
   await p.click('#account button:text-is("Log out")');
   await p.click("dialog.question .primary");
   await p.waitForSelector(".login", WAIT);
 }
-const logInByPasskey = (p) => p.click(".login .passkey:not(:disabled)", WAIT);
+export const logInByPasskey = (p) => p.click(".login .passkey:not(:disabled)", WAIT);
 
 export async function passkeys({ promise, browser, url }) {
   await promise("a passkey is added, opens the account, and opens it no more when it is removed", async () => {
@@ -49,9 +54,7 @@ export async function passkeys({ promise, browser, url }) {
   });
   await promise("the password is removed while a passkey stays, opens nothing then, and is set again", async () => {
     const p = await online(browser, url, "dave", "pass-dave"), session = await keychain(p), remove = '#methods button:text-is("Remove the password")';
-    await go(p, "settings");
-    await p.click('#methods button:text-is("Add a passkey")');
-    await p.waitForSelector("#methods li:has-text('not used yet')", WAIT);
+    await addPasskey(p);
     await p.click(remove);
     await p.waitForSelector('dialog.question:has-text("only one passkey")', WAIT);
     await p.click("dialog.question .danger");

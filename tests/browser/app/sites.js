@@ -1,12 +1,13 @@
-// sites.js: three people at three sites, one of which is cut off.   node app/sites.js URLS KEYS CONTROL, from sites.py
+// sites.js: three people at three sites, one of which is cut off.   node app/sites.js URLS NAMED RULES KEYS CONTROL, from sites.py
 // SPDX-License-Identifier: AGPL-3.0-or-later
-import { choose, gone, slowDown } from "./media.js";
-import { WAIT, bodies, bubble, kept, launch, online, open, say, whileAway } from "./people.js";
+import { choose, gone, noise, slowDown } from "./media.js";
+import { addPasskey, logInByPasskey } from "./passkeys.js";
+import { WAIT, bodies, bubble, keychain, kept, launch, online, open, say, whileAway } from "./people.js";
 import { at, becomes, same, series } from "./promises.js";
 
-const [, , urls, keys, control] = process.argv;
+const [, , urls, named, rules, keys, control] = process.argv;
 const LONG = { timeout: 60000 }, HOME_TRIES = 3, PLAN_BYTES = 3000000, jid = (name) => `${name}@town.example`, sites = at(control);
-const browser = await launch(`--ignore-certificate-errors-spki-list=${keys}`);
+const browser = await launch(`--ignore-certificate-errors-spki-list=${keys}`, `--host-resolver-rules=${rules}`);
 const { promise, end } = series("sites", browser, { mend: async () => { await sites("heal"); await sites("join"); } });
 const NAMES = ["alice", "bob", "carol"], people = {};
 const told = { alice: [], bob: [], carol: [] }; // what each has written to the next one, in order
@@ -120,6 +121,17 @@ await promise("the app begins again while its own site is cut off", async () => 
   });
 });
 
+await promise("photos are seen while the page's own site is cut off: its pictures come from where the line is", async () => {
+  await whileAway(async () => {
+    const { alice, carol } = people;
+    await choose(carol, "tree.jpg", await noise(carol));
+    await carol.waitForSelector('.mine[data-state=sent] .photo img[alt="tree.jpg"]', LONG);
+    await open(alice, jid("carol"));
+    await alice.waitForSelector('.theirs .photo img[alt="tree.jpg"]:not(.thumb):not(.coming)', LONG);
+    await open(alice, jid(next.alice));
+  });
+});
+
 await promise("when nobody can reach any site, one calm line says so, and goes again", async () => {
   await whileAway(async () => {
     await sites("part");
@@ -141,5 +153,18 @@ await promise("when the site is back, everybody has the same as before, and it i
   await open(fresh, jid("alice"));
   await fresh.waitForSelector(bubble("alice after", ".theirs"), LONG);
   await becomes(async () => (await bodies(fresh, ".theirs")).filter((b) => b.startsWith("alice ")), told.alice, "what a new device at that site has");
+});
+
+await promise("a passkey that was made at one site opens the account at another one, with the first cut off", async () => {
+  const [here, there] = named.split(","), p = await online(browser, here, "dave", "secret-dave");
+  await keychain(p);
+  await addPasskey(p);
+  await whileAway(async () => {
+    await sites("cut");
+    await p.goto(there);
+    await logInByPasskey(p);
+    await line(p, "online");
+    await p.waitForSelector(".frame", LONG);
+  });
 });
 await end();

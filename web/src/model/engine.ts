@@ -56,7 +56,7 @@ export class Engine {
   private stopped = false;
   private readonly rising = new Rising();
 
-  constructor(private readonly db: Db, private readonly account: Account, place: device.Place, private readonly on: EngineEvents,
+  constructor(private readonly db: Db, private readonly account: Account, private readonly place: device.Place, private readonly on: EngineEvents,
     password?: string, newSocket?: (url: string) => Socket) {
     const me = account.jid, ask = this.ask.bind(this), send = (e: El) => void this.client.send(e), changedPeople = () => on.changed({ people: true });
     this.live = new LiveState((l) => on.live(l));
@@ -74,11 +74,16 @@ export class Engine {
     this.archive = new Archive(ask);
     this.outbox = new Outbox(db, (e, done) => this.client.send(e, done), on.changed,
       (o) => !this.rooms.has(o.chat) || this.logs.get(o.chat)?.caughtUp === true);
-    this.uploads = new Uploads(db, ask, this.live, () => doors(place, this.client.sites.current), (url, door) => here(url, place, door), (chat) => {
+    this.uploads = new Uploads(db, ask, this.live, () => this.doors(), (url, door) => here(url, place, door), (chat) => {
       on.changed({ messages: [chat], chats: true });
       void this.outbox.run();
     });
   }
+
+  private doors(): string[] {
+    return doors(this.place, this.client.sites.current);
+  }
+
 
   private nick = "";
 
@@ -115,6 +120,7 @@ export class Engine {
 
   private async online(fresh: boolean): Promise<void> {
     device.keepAccount(Object.assign(this.account, { site: this.client.sites.current }));
+    this.live.set({ door: this.doors()[0] });
     if (!fresh) {
       this.live.set({ syncing: !this.logs.get(this.account.jid)?.caughtUp });
       this.uploads.lineIsBack();
@@ -436,9 +442,11 @@ export class Engine {
   }
 }
 
+const sitesOf = (place: device.Place): string[] => (place.sites ?? []).filter((s) => URL.canParse(s)).map((s) => new URL(s).origin);
+
 /** Where the server's web is, the best first: the site that has the line, then the page's own, then the others. */
 export function doors(place: device.Place, line: string): string[] {
-  const sites = (place.sites ?? []).filter((s) => URL.canParse(s)).map((s) => new URL(s).origin), host = new URL(line).hostname;
+  const sites = sitesOf(place), host = new URL(line).hostname;
   return [...new Set([...sites.filter((s) => new URL(s).hostname === host), location.origin, ...sites])];
 }
 
@@ -447,3 +455,6 @@ export function here(url: string, place: device.Place, door = location.origin): 
   const base = place.base?.replace(/\/$/, "");
   return base && url.startsWith(`${base}/`) ? door + url.slice(base.length) : url;
 }
+
+/** At our own server, the page's site or another one: so no third party learns who looks at what. */
+export const isOurs = (url: string, place: device.Place): boolean => [location.origin, ...sitesOf(place)].some((o) => url.startsWith(`${o}/`));

@@ -25,6 +25,7 @@ export type Show = "online" | "away" | "dnd";
 
 export interface Live {
   line: Line;
+  door?: string; // the web of the site that has it, or had it last
   syncing: boolean; // what came meanwhile is being read
   since: number; // the line has been like this since
   presence: Record<string, Show>;

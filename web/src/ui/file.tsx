@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { duration, size, t } from "../i18n";
-import { here } from "../model/engine";
+import { here, isOurs } from "../model/engine";
 import type { Attachment, Message } from "../store/types";
 import { Icon } from "./icons";
 import { IconButton, Sheet } from "./parts";
@@ -11,9 +11,10 @@ import { place, session, tell } from "./state";
 
 export const looking = signal<{ url: string; name: string } | null>(null);
 
-/** Bytes that are still on this device, else where they are. Only our own server is ever asked by itself (no third party learns who looks). */
-function useUrl(f: Attachment): string | null {
-  const [local, setLocal] = useState<string | null>(null);
+/** Bytes that are still on this device, else where they are: at the site that has the line, for the page's own may be away; what is there already
+ * stays. Only our own server is ever asked by itself. */
+function useUrl(f: Attachment): { url: string | null; isThere(): void } {
+  const [local, setLocal] = useState<string | null>(null), [pinned, pin] = useState<string | null>(null), door = session.value?.live.value.door;
   useEffect(() => {
     let url: string | null = null, gone = false;
     if (f.localId) void session.value?.db.get("files", f.localId).then((stored) => {
@@ -25,8 +26,9 @@ function useUrl(f: Attachment): string | null {
       setLocal(null);
     };
   }, [f.localId]);
-  const remote = f.url ? here(f.url, place.value) : null;
-  return local ?? (remote?.startsWith(`${location.origin}/`) ? remote : null);
+  useEffect(() => pin(null), [f.url]);
+  const remote = pinned ?? (f.url ? here(f.url, place.value, door) : null);
+  return { url: local ?? (remote && isOurs(remote, place.value) ? remote : null), isThere: () => { if (!local) pin(remote); } };
 }
 
 /** How far it has come; until it is there it can be taken back. */
@@ -38,34 +40,34 @@ function Progress({ m, f }: { m: Message; f: Attachment }) {
 }
 
 /** Nothing of it is fetched before somebody plays it; what is seen until then came with the message. */
-function Video({ f, url }: { f: Attachment; url: string }) {
+function Video({ f, url, isThere }: { f: Attachment; url: string; isThere(): void }) {
   const w = f.width || 320, h = f.height || 180, scale = Math.min(1, 280 / w, 320 / h);
   return <>
-    <video src={url} controls playsInline preload="none" poster={f.thumb} aria-label={f.name || t("file.video")}
+    <video src={url} controls playsInline preload="none" onLoadedMetadata={isThere} poster={f.thumb} aria-label={f.name || t("file.video")}
       ref={(e) => { if (e) { e.style.setProperty("--w", `${Math.max(200, Math.round(w * scale))}px`); e.style.setProperty("--ratio", `${w} / ${h}`); } }} />
     <small class="film">{[f.seconds ? duration(f.seconds) : "", f.size ? size(f.size) : ""].filter(Boolean).join(" · ")}</small>
   </>;
 }
 
-function Photo({ m, f, url }: { m: Message; f: Attachment; url: string | null }) {
+function Photo({ m, f, url, isThere }: { m: Message; f: Attachment; url: string | null; isThere(): void }) {
   const [there, setThere] = useState(false), name = f.sticker ? t("file.sticker") : t("file.photo"), w = f.width || 240, h = f.height || 180, scale = Math.min(1, 280 / w, 320 / h);
   return (
     <button type="button" class={`photo ${f.sticker ? "as-sticker" : ""}`} aria-label={t("file.open", { name })} disabled={!url} onClick={() => { if (url && !m.file?.sticker) looking.value = { url, name: f.name }; }}
       ref={(e) => { if (e) { e.style.setProperty("--w", `${Math.round(w * scale)}px`); e.style.setProperty("--ratio", `${w} / ${h}`); } }}>
       {f.thumb && !there && <img class="thumb" src={f.thumb} alt="" />}
-      {url && <img src={url} alt={f.name} loading="lazy" onLoad={() => setThere(true)} onError={() => setThere(false)} class={there ? "" : "coming"} />}
+      {url && <img src={url} alt={f.name} loading="lazy" onLoad={() => { setThere(true); isThere(); }} onError={() => setThere(false)} class={there ? "" : "coming"} />}
       {!url && !f.thumb && <Icon name="file" />}
     </button>
   );
 }
 
 export function FileView({ m }: { m: Message }) {
-  const f = m.file as Attachment, url = useUrl(f), kind = f.type.split("/")[0];
+  const f = m.file as Attachment, { url, isThere } = useUrl(f), kind = f.type.split("/")[0];
   return (
     <div class="file">
-      {/^image\/(jpeg|png|gif|webp)$/.test(f.type) ? <Photo m={m} f={f} url={url} />
-        : kind === "video" && url ? <Video f={f} url={url} />
-        : kind === "audio" && url ? <audio src={url} controls preload="none" aria-label={t("file.audio")} />
+      {/^image\/(jpeg|png|gif|webp)$/.test(f.type) ? <Photo m={m} f={f} url={url} isThere={isThere} />
+        : kind === "video" && url ? <Video f={f} url={url} isThere={isThere} />
+        : kind === "audio" && url ? <audio src={url} controls preload="none" onLoadedMetadata={isThere} aria-label={t("file.audio")} />
         : <a class="file-line" href={url ?? f.url} download={f.name} target="_blank" rel="noreferrer noopener"><Icon name="file" /><span><strong dir="auto">{f.name || t("file.file")}</strong><small>{f.size ? size(f.size) : ""}</small></span></a>}
       <Progress m={m} f={f} />
     </div>

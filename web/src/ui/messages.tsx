@@ -15,10 +15,12 @@ import { jump, nameOf, session, tell } from "./state";
 
 const NEAR_PX = 80, AHEAD_PX = 900, GROUP_MS = 60000, PATIENCE_MS = 900, GOAL_MS = 2000;
 
-interface Anchor { key: string; top: number }
+/** The first row in sight and where it stood when the box was scrolled to `at`. */
+interface Anchor { key: string; top: number; at: number }
 
 export function Messages({ w, onReply, onEdit }: { w: MessageWindow; onReply(m: Message): void; onEdit(m: Message): void }) {
   const box = useRef<HTMLDivElement>(null), stick = useRef(true), anchor = useRef<Anchor | null>(null), goal = useRef<string | null>(null), heard = useRef<string | null>(null);
+  const scrolledTo = box.current?.scrollTop ?? 0; // before these rows take their place: further than was looked at, when the event is still to come
   const s = session.value, c = s?.chat(w.chat), rows = w.rows.value, [lineAt, setLineAt] = useState<number | null>(null), [said, setSaid] = useState(""), [active, setActive] = useState<string | null>(null), [away, setAway] = useState(false), [choosing, setChoosing] = useState<number | null>(null);
 
   // where it opens: at a jump's goal, at the first unread message, or at the end
@@ -61,11 +63,10 @@ export function Messages({ w, onReply, onEdit }: { w: MessageWindow; onReply(m: 
         goal.current = null;
         b.scrollTop = b.scrollHeight;
       } // else these rows are not yet those that were asked for
-    } else if (stick.current && w.atEnd.value) {
-      b.scrollTop = b.scrollHeight;
-    } else if (anchor.current) {
-      const e = b.querySelector(`[data-key="${CSS.escape(anchor.current.key)}"]`);
-      if (e) b.scrollTop += e.getBoundingClientRect().top - anchor.current.top;
+    } else {
+      const since = anchor.current ? scrolledTo - anchor.current.at : 0, e = anchor.current && b.querySelector(`[data-key="${CSS.escape(anchor.current.key)}"]`);
+      if (stick.current && w.atEnd.value && since > -NEAR_PX) b.scrollTop = b.scrollHeight;
+      else if (e && anchor.current) b.scrollTop += e.getBoundingClientRect().top - (anchor.current.top - since);
     }
     look();
   }, [rows]);
@@ -108,7 +109,7 @@ export function Messages({ w, onReply, onEdit }: { w: MessageWindow; onReply(m: 
       if (r.top < end && r.bottom <= end + 24) last = e.dataset.key ?? last;
       if (r.top >= end) break;
     }
-    anchor.current = first ? { key: first.dataset.key as string, top: first.getBoundingClientRect().top } : null;
+    anchor.current = first ? { key: first.dataset.key as string, top: first.getBoundingClientRect().top, at: b.scrollTop } : null;
     if (last && document.visibilityState === "visible" && document.hasFocus()) {
       const m = w.rows.value?.find((r) => r.key === last), seen = stick.current && w.atEnd.value ? w.rows.value?.at(-1) : m;
       const incoming = seen && (seen.mine ? [...(w.rows.value ?? [])].reverse().find((r) => !r.mine && r.at <= seen.at) : seen);
