@@ -4,9 +4,10 @@
  *
  * First all log in at --from: one after the other with the password, asking for a FAST token (XEP-0484) and a
  * resumable stream (XEP-0198). "ready" is printed. At a line on stdin every client gives its connection up, waits a
- * random part of --jitter, and comes back at one of --to: TLS, stream header and <authenticate/> with token,
- * resumption and Bind2 in one flight (XEP-0388, 0386). Where resuming fails it is bound anew, says that it is there,
- * and asks for what it missed. "back" tells how long that took. Then the sessions stay until stdin ends.
+ * random part of what the server advises (urn:bongsu:reconnect:0) or of --jitter-ms, and comes back at one of --to:
+ * TLS, stream header and <authenticate/> with token, resumption and Bind2 in one flight (XEP-0388, 0386). Where resuming
+ * fails it is bound anew, says that it is there, and asks for what it missed. "back" tells how long that took. Then the
+ * sessions stay until stdin ends.
  *
  *   CLOSED ─due─▶ CONNECTING ─▶ HANDSHAKE ─▶ LOGIN ─success─▶ IN
  *      ▲               └──────────────┴────────┴── failure, loss, deadline: the next address, later
@@ -41,7 +42,7 @@
 enum {
     TARGETS_MAX = 8, EVENTS = 256, INPUT_MAX = 16 * 1024, TOKEN_MAX = 128, ID_MAX = 64,
     DEADLINE_MS = 10000,            /* of one attempt; the server may be busy with all the others */
-    BACKOFF_MS = 250, BACKOFF_MS_MAX = 2000,
+    BACKOFF_MS = 250, BACKOFF_MS_MAX = 2000, JITTER_MS = 300,
     GATHER_TRIES_MAX = 8,           /* before the storm: a busy server may put somebody off, but not for ever */
 };
 
@@ -65,7 +66,7 @@ static struct {
     int           clients, width, jitter_ms, seconds;
     struct target from, to[TARGETS_MAX];
     int           to_count;
-} opt = { .domain = "town.example", .prefix = "storm", .clients = 5000, .width = 32, .jitter_ms = 300, .seconds = 60 };
+} opt = { .domain = "town.example", .prefix = "storm", .clients = 5000, .width = 32, .jitter_ms = -1, .seconds = 60 };
 
 static struct client *clients;
 static SSL_CTX       *tls;
@@ -73,6 +74,7 @@ static int            epoll_fd, ready_count, begun_count, busy_count;
 static bool           storming;
 static int64_t        storm_ms;
 static long           failures, resumed_count, bound_count;
+static int            advice_ms;    /* the most that anybody was advised: at a site that has long been full all are */
 
 __attribute__((noreturn, format(printf, 1, 2))) static void die(const char *fmt, ...)
 {
@@ -148,7 +150,7 @@ static void failed(struct client *c, const char *why)
     }
     hang_up(c);
     c->tries++;
-    c->due_ms = now_ms() + (wait > BACKOFF_MS_MAX ? BACKOFF_MS_MAX : wait) + rand() % (opt.jitter_ms + 1);
+    c->due_ms = now_ms() + (wait > BACKOFF_MS_MAX ? BACKOFF_MS_MAX : wait) + rand() % (JITTER_MS + 1);
 }
 
 static const struct target *target_of(const struct client *c)
@@ -240,6 +242,15 @@ static bool attribute(const char *text, const char *element, const char *name, c
     return false;
 }
 
+/* It stands in the features behind the log-in. */
+static void hear_advice(const char *text)
+{
+    char spread[8];
+
+    if (attribute(text, "<reconnect ", "spread", spread, sizeof spread) && atoi(spread) * 1000 > advice_ms)
+        advice_ms = atoi(spread) * 1000;
+}
+
 static void say(struct client *c, const char *text)
 {
     if (SSL_write(c->ssl, text, (int)strlen(text)) <= 0)
@@ -249,6 +260,7 @@ static void say(struct client *c, const char *text)
 static void logged_in(struct client *c)
 {
     attribute(c->in, "<token", "token", c->token, sizeof c->token);
+    hear_advice(c->in);
     c->resumed = strstr(c->in, "<resumed") != NULL;
     if (!c->resumed && !attribute(c->in, "<enabled", "id", c->stream_id, sizeof c->stream_id))
         die("%s%d got no resumable stream: %s", opt.prefix, number_of(c), c->in);
@@ -291,7 +303,7 @@ static void read_some(struct client *c)
     static char input[64 * 1024];
 
     while (c->fd >= 0) {
-        int n = SSL_read(c->ssl, input, sizeof input);
+        int n = SSL_read(c->ssl, input, sizeof input - 1);
 
         if (n <= 0) {
             int e = SSL_get_error(c->ssl, n);
@@ -301,8 +313,11 @@ static void read_some(struct client *c)
                 failed(c, "closed by the server");
             return;
         }
+        input[n] = '\0';
         if (c->state == LOGIN)
             login_text(c, input, (size_t)n);
+        else if (!storming)
+            hear_advice(input);
     }
 }
 
@@ -440,13 +455,15 @@ static int back_count(void)
 
 static void storm(void)
 {
+    int jitter_ms = opt.jitter_ms >= 0 ? opt.jitter_ms : advice_ms > JITTER_MS ? advice_ms : JITTER_MS;
+
     storming = true;
     storm_ms = now_ms();
     failures = 0;
     memset(reasons, 0, sizeof reasons);
     for (int i = 0; i < opt.clients; i++) {
         hang_up(&clients[i]);
-        clients[i].due_ms = storm_ms + rand() % (opt.jitter_ms + 1);
+        clients[i].due_ms = storm_ms + rand() % (jitter_ms + 1);
         clients[i].tries = 0;
     }
     while (back_count() < opt.clients && now_ms() - storm_ms < (int64_t)opt.seconds * 1000)
@@ -494,7 +511,7 @@ static void options_read(int argc, char **argv)
         default:  die("usage: --from HOST:PORT --to HOST:PORT[,…] [--domain D] [--prefix storm] [--clients N] [--width N] "
                       "[--jitter-ms N] [--seconds N]");
         }
-    if (!opt.from.port || !opt.to_count || opt.clients < 1 || opt.width < 1 || opt.jitter_ms < 0)
+    if (!opt.from.port || !opt.to_count || opt.clients < 1 || opt.width < 1)
         die("--from and --to are needed, and the numbers above zero");
 }
 

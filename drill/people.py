@@ -49,6 +49,7 @@ import xmpp                                                                 # no
 
 NS_SASL2, NS_BIND2, NS_FAST, NS_SM = "urn:xmpp:sasl:2", "urn:xmpp:bind:0", "urn:xmpp:fast:0", "urn:xmpp:sm:3"
 NS_MAM, NS_RSM, NS_SID = "urn:xmpp:mam:2", "http://jabber.org/protocol/rsm", "urn:xmpp:sid:0"
+NS_RECONNECT = "urn:bongsu:reconnect:0"
 CLIENT = "{jabber:client}"
 MECHANISM = "HT-SHA-256-NONE"
 JITTER_S, SILENCE_S, TICK_S = 0.3, 2.0, 0.05
@@ -193,6 +194,7 @@ class Person:
         self.lost = asyncio.Event()
         self.catching = self.task = None
         self.leaving = ""           # why the connection is given up
+        self.spread = 0             # seconds over which the site wants its people to come back
 
     def site(self):
         return self.addresses[self.at][0]
@@ -207,6 +209,10 @@ class Person:
             return False
         if item.tag == f"{{{NS_SM}}}a":
             self.take_h(int(item.get("h")))
+            return True
+        if item.tag == f"{{{xmpp.NS_STREAMS}}}features":
+            advice = item.find(f"{{{NS_RECONNECT}}}reconnect")
+            self.spread = int(advice.get("spread")) if advice is not None else 0
             return True
         if item.tag == CLIENT + "message":
             self.take_message(item)
@@ -418,7 +424,7 @@ class Person:
                 continue
             self.at = (self.at + 1) % len(self.addresses)
             backoff = min(2.0, 0.1 * tries) if tries > len(self.addresses) else 0
-            await asyncio.sleep(self.rng.random() * JITTER_S + backoff)
+            await asyncio.sleep(self.rng.random() * max(JITTER_S, 0 if tries else self.spread) + backoff)
 
     def go_home(self):
         if self.at != 0 or not self.stream:

@@ -15,6 +15,7 @@ export class FakeServer {
   archiveFails: { times: number; type: string; condition: string } = { times: 0, type: "", condition: "" };
   card: string | null = null;
   takesFiles = false;
+  spread: number | null = null; // seconds over which it wants its people to come back
   afterPage: (() => void) | null = null; // once
   private stream: { handled: number; id: string; resumable: boolean } | null = null;
   private sockets = new Set<FakeSocket>();
@@ -78,6 +79,7 @@ export class FakeServer {
     this.stream = { handled: 0, id: crypto.randomUUID(), resumable: true };
     say(el(NS.sasl2, "success", {}, el(NS.sasl2, "authorization-identifier", {}, `${this.me}/app`),
       el(NS.bind2, "bound", {}, el(NS.sm, "enabled", { id: this.stream.id, resume: "true", max: "600" }))));
+    say(el(NS.streams, "features", {}, this.spread !== null && el(NS.reconnect, "reconnect", { spread: String(this.spread) })));
   }
 
   private stanza(e: El, say: (x: El) => void): void {

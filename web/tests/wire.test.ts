@@ -81,31 +81,40 @@ describe("sites", () => {
   });
 });
 
-describe("a line on which nothing is counted", () => {
+describe("a line", () => {
   let client: Client;
   const LONG = { timeout: 15000 };
-  afterEach(() => client.stop());
+  afterEach(() => {
+    client.stop();
+    vi.restoreAllMocks();
+  });
 
-  /** Says something that the server will not count, and notes what becomes of the line. */
-  async function say(server: FakeServer): Promise<string[]> {
+  /** A client that is in, and what becomes of its line. */
+  async function comeIn(server: FakeServer): Promise<string[]> {
     const lines: string[] = [], nothing = () => undefined;
     client = new Client("town.example", new Sites(["ws://one/", "ws://two/"]), { name: "alice", agentId: "a", token: { mechanism: "HT-SHA-256-NONE", token: "t", expires: 0, count: 0 } },
       { online: nothing, line: (l) => void lines.push(l), stanza: async () => undefined, token: nothing, ended: nothing }, server.connect, { openMs: 1000, countMs: 20, answerMs: 200, firstRetryMs: 1 });
     client.start();
     await vi.waitFor(() => expect(client.online).toBe(true), LONG);
+    return lines;
+  }
+
+  /** Says something that the server will not count. */
+  async function say(server: FakeServer): Promise<string[]> {
+    const lines = await comeIn(server);
     server.acks = false;
     client.send(el("jabber:client", "message", { to: "bob@town.example" }, el("jabber:client", "body", {}, "hello")), () => undefined);
     return lines;
   }
   const pings = (server: FakeServer) => server.heard.filter((h) => h.name === "iq" && h.elements[0]?.ns === "urn:xmpp:ping").length;
 
-  it("is kept when a ping is answered: a site that has lost its primary makes nothing durable for seconds", async () => {
+  it("on which nothing is counted is kept when a ping is answered: a site that has lost its primary makes nothing durable for seconds", async () => {
     const server = new FakeServer(), lines = await say(server);
     await vi.waitFor(() => expect(pings(server)).toBe(1), LONG);
     await new Promise((r) => setTimeout(r, 500));
     expect(lines).toEqual(["connecting", "online"]);
   }, 40000);
-  it("is given up for another site when that is not answered either", async () => {
+  it("on which nothing is counted is given up for another site when that is not answered either", async () => {
     const server = new FakeServer(), lines = await say(server);
     server.deaf = true;
     await vi.waitFor(() => expect(lines).toContain("offline"), LONG);
@@ -113,6 +122,19 @@ describe("a line on which nothing is counted", () => {
     await vi.waitFor(() => expect(client.online).toBe(true), LONG);
     expect([lines.slice(0, 3), lines.at(-1)]).toEqual([["connecting", "online", "offline"], "online"]);
   }, 40000);
+  it("that is lost is sought again within the time that the site advised, and at once when the person looks", async () => {
+    const server = new FakeServer();
+    server.spread = 7;
+    const lines = await comeIn(server);
+    await client.ask("get", el("urn:xmpp:ping", "ping")); // the advice came before the answer
+    const waits = vi.spyOn(globalThis, "setTimeout");
+    vi.spyOn(Math, "random").mockReturnValue(0.5);
+    server.cut();
+    await vi.waitFor(() => expect(lines.at(-1)).toBe("offline"), LONG);
+    expect(waits.mock.calls.map(([, ms]) => ms)).toContain(3530);
+    client.hurry();
+    await vi.waitFor(() => expect(client.online).toBe(true), LONG);
+  });
 });
 
 describe("SCRAM-SHA-256", () => {

@@ -73,18 +73,18 @@ int admission_rest_ms(struct talk *t)
     return left < 1 ? 1 : (int)left;
 }
 
-int admission_spread_s(const struct talk *t)
+int admission_spread_s(int sessions, int rate_max)
 {
-    int rate = t->limits.accepts_per_second_max;
-    int s = rate ? t->session_count / rate : 0;
+    int s = rate_max ? sessions / rate_max : 0;
 
-    return s < 1 ? 1 : s > ADMISSION_SPREAD_S_MAX ? ADMISSION_SPREAD_S_MAX : s;
+    return s > ADMISSION_SPREAD_S_MAX ? ADMISSION_SPREAD_S_MAX : s;
 }
 
 static void reconnect_features(struct session *s, struct buf *out)
 {
     if (s->state == SESSION_AUTHENTICATED || s->state == SESSION_BOUND)
-        buf_printf(out, "<reconnect xmlns='urn:bongsu:reconnect:0' spread='%d'/>", admission_spread_s(s->talk));
+        buf_printf(out, "<reconnect xmlns='urn:bongsu:reconnect:0' spread='%d'/>",
+                   admission_spread_s(s->talk->session_count, s->talk->limits.accepts_per_second_max));
 }
 
 const struct feature rfc6120_reconnect = {

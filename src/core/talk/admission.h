@@ -7,7 +7,7 @@
  * falls. So whoever is let in is in soon, and who waits, or has given up, does so where it costs nothing.
  *
  *   <stream:features>… <reconnect xmlns='urn:bongsu:reconnect:0' spread='5'/>
- *       after a lost connection wait a random part of `spread` seconds, then try the next address
+ *       after a lost connection wait a random part of `spread` seconds, 0: none, then try the next address
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
 #include "talk/talk.h"
@@ -30,5 +30,5 @@ int admission_next(int rate, int rate_max, int late_ms, int entering);
 bool admission_gave_up(const struct talk *t, int fd);
 /* One more connection was accepted: how long to take no more, 0: go on. */
 int admission_rest_ms(struct talk *t);
-/* Seconds over which those who are here now should return. */
-int admission_spread_s(const struct talk *t);
+/* Seconds over which so many, who are let in at that rate, should return; 0: they are too few to crowd another site. */
+int admission_spread_s(int sessions, int rate_max);

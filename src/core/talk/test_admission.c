@@ -51,6 +51,14 @@ static void log_ins_that_pile_up_slow_it_down(struct test *t)
     CHECK(t, admission_next(500, MOST, 0, ADMISSION_ENTERING_FEW) > 500);
 }
 
+static void many_are_asked_to_take_their_time(struct test *t)
+{
+    CHECK_INT(t, 0, admission_spread_s(999, 1000));
+    CHECK_INT(t, 5, admission_spread_s(5000, 1000));
+    CHECK_INT(t, ADMISSION_SPREAD_S_MAX, admission_spread_s(1000000, 1000));
+    CHECK_INT(t, 0, admission_spread_s(1000000, 0));
+}
+
 /* A machine that can bear 300 a second: late beyond, in time below. The rate stays about there. */
 static void it_settles_at_what_the_machine_bears(struct test *t)
 {
@@ -86,5 +94,5 @@ static void who_gave_up_in_a_crowd_is_not_taken(struct test *t)
 
 TEST_MAIN(TEST(an_idle_machine_takes_all_that_is_allowed_within_a_second), TEST(a_late_loop_halves_it_within_two_windows),
           TEST(somebody_is_always_let_in), TEST(a_little_late_changes_nothing), TEST(a_setting_below_the_least_holds),
-          TEST(log_ins_that_pile_up_slow_it_down), TEST(who_gave_up_in_a_crowd_is_not_taken),
+          TEST(log_ins_that_pile_up_slow_it_down), TEST(many_are_asked_to_take_their_time), TEST(who_gave_up_in_a_crowd_is_not_taken),
           TEST(it_settles_at_what_the_machine_bears))

@@ -9,7 +9,7 @@ export async function register(place: Place, name: string, password: string): Pr
     let stream: Stream;
     try {
       stream = new Stream(new WebSocket(url, "xmpp") as unknown as Socket, place.domain, null, null,
-        { bound() {}, stanza() {}, ack() {}, ackAsked() {}, heard() {}, end() {} });
+        { bound() {}, stanza() {}, ack() {}, ackAsked() {}, heard() {}, spread() {}, end() {} });
     } catch {
       continue;
     }

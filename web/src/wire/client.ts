@@ -30,8 +30,8 @@ export class IqError extends Error {
   }
 }
 
-export interface Timing { openMs: number; silenceMs: number; countMs: number; answerMs: number; firstRetryMs: number; mostRetryMs: number; iqMs: number }
-const TIMING: Timing = { openMs: 4000, silenceMs: 30000, countMs: 1000, answerMs: 3000, firstRetryMs: 300, mostRetryMs: 20000, iqMs: 20000 };
+export interface Timing { openMs: number; silenceMs: number; countMs: number; answerMs: number; firstRetryMs: number; mostRetryMs: number; mostSpreadMs: number; iqMs: number }
+const TIMING: Timing = { openMs: 4000, silenceMs: 30000, countMs: 1000, answerMs: 3000, firstRetryMs: 300, mostRetryMs: 20000, mostSpreadMs: 60000, iqMs: 20000 };
 
 export class Client {
   jid = "";
@@ -39,6 +39,7 @@ export class Client {
   private isUp = false;
   private stopped = true;
   private tries = 0;
+  private spreadMs = 0; // a line that is lost is sought again within this time, at some moment of it
   private readonly sm = new Counted();
   private readonly iqs = new Map<string, { resolve(e: El): void; reject(e: IqError): void; timer: ReturnType<typeof setTimeout> }>();
   private chain: Promise<unknown> = Promise.resolve();
@@ -115,6 +116,7 @@ export class Client {
       ack: (h) => { if (!this.sm.ack(h)) stream.drop(); },
       ackAsked: () => this.handle(() => { if (this.stream === stream) this.answerCount(); }),
       heard: () => this.alive(),
+      spread: (s) => { this.spreadMs = Math.min(s * 1000, this.timing.mostSpreadMs); },
       end: (e) => this.ended(stream, url, e),
     });
     this.stream = stream;
@@ -153,6 +155,7 @@ export class Client {
     if (this.stream !== stream) return;
     clearTimeout(this.timers.open);
     clearTimeout(this.timers.alive);
+    const wasUp = this.isUp;
     this.stream = null;
     this.isUp = false;
     this.sm.lineLost(Date.now());
@@ -162,7 +165,7 @@ export class Client {
       this.on.token(null);
       this.connect();
     } else if (e.why === "lost" || (e.why === "refused" && e.condition === "busy")) {
-      this.wait(url);
+      this.wait(url, wasUp ? this.spreadMs : 0);
     } else {
       this.stopped = true;
       this.sm.forget();
@@ -172,13 +175,13 @@ export class Client {
     }
   }
 
-  /** The next site at once; after a whole round of them with jitter, ever more slowly. */
-  private wait(url: string): void {
+  /** The next site at once, or when its turn comes among all who lost theirs; after a whole round of them with jitter, ever more slowly. */
+  private wait(url: string, spreadMs = 0): void {
     this.on.line("offline");
     this.sites.failed(url);
     const round = Math.floor(this.tries++ / this.sites.all.length);
     const most = Math.min(this.timing.firstRetryMs * 2 ** Math.min(round, 10), this.timing.mostRetryMs);
-    const ms = round === 0 && this.tries < this.sites.all.length ? 30 : most * (0.5 + Math.random() / 2);
+    const ms = round === 0 && this.tries < this.sites.all.length ? 30 + Math.random() * spreadMs : most * (0.5 + Math.random() / 2);
     this.timers.retry = setTimeout(() => this.connect(), ms);
   }
 

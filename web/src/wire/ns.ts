@@ -15,6 +15,7 @@ export const NS = {
   roster: "jabber:iq:roster",
   register: "jabber:iq:register",
   passkeys: "urn:bongsu:passkeys:0",
+  reconnect: "urn:bongsu:reconnect:0",
   oob: "jabber:x:oob",
   data: "jabber:x:data",
   discoInfo: "http://jabber.org/protocol/disco#info",

@@ -54,6 +54,7 @@ export interface StreamEvents {
   ack(handled: number): void;
   ackAsked(): void;
   heard(): void; // anything at all came: the line is alive
+  spread(seconds: number): void; // over so long the site wants its people to come back, should it be lost
   end(e: End): void;
 }
 
@@ -135,7 +136,9 @@ export class Stream {
   // ---- log-in ----
 
   private featuresIn(e: El): void {
-    if (this.isBound) return; // after log-in they say nothing new
+    const spread = Number(e.child(NS.reconnect, "reconnect")?.attr("spread"));
+    if (spread >= 0) this.on.spread(spread);
+    if (this.isBound) return; // after log-in they say nothing else that is new
     this.features = e;
     if (!this.who) return; // a registration waits for registerAccount
     const offer = e.child(NS.sasl2, "authentication");
