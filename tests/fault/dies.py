@@ -78,7 +78,8 @@ async def play(server, number):
         if n == MESSAGES // 2:
             bob = await come(other, "bob")
         await asyncio.sleep(PAUSE_S)
-    await get(bob, "bob", wanted[:MESSAGES // 2 + 1], wanted[MESSAGES // 2 + 1:])
+    half = MESSAGES // 2    # that one is on its way while bob comes: it may still be put aside, or find him
+    await get(bob, "bob", wanted[:half], wanted[half:half + 1], wanted[half + 1:])
     await until(lambda: buried(standing) > graves[0] or buried(other) > graves[1], "nobody buried the messenger")
     carol = await come(other, "carol")
     await get(carol, "carol", wanted)
