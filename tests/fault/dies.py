@@ -93,16 +93,12 @@ def main():
     parser.add_argument("--rounds", type=int, default=1)
     rounds = parser.parse_args().rounds
 
-    def prepare(server):
-        for node in server.nodes:
-            node.ca = server.ca
-
     def prove(server):
         for number in range(rounds):
             asyncio.run(play(server, number))
         return f"{rounds} messengers killed, {2 * MESSAGES * rounds} messages waited or came"
 
-    return alone(servers.BongsuThree, ("alice", "bob", "carol"), prove, prepare)
+    return alone(servers.BongsuThree, ("alice", "bob", "carol"), prove)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from trials import alone, check                                             # no
 
 
 async def log_in(server, node, name, resource="home"):
-    node.ca = server.ca
     s = await xmpp.log_in(node, name, f"secret-{name}", resource, "tls")
     s.bare = f"{name}@{server.domain}"
     return s

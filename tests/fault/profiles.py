@@ -387,7 +387,6 @@ async def hashes_come(town, enter):
 
 
 async def enter_at(town, name, node, resource="home"):
-    node.ca = town.server.ca
     s = await xmpp.log_in(node, name, PASSWORD, resource, "tls")
     appear(s)
     return s

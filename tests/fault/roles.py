@@ -9,7 +9,6 @@ Each friend keeps what is not acknowledged, resumes (XEP-0198) and sends again w
 same origin-id; at the end of each test nothing may be missing, doubled or out of order.
 """
 import asyncio
-import json
 import os
 import re
 import shutil
@@ -40,11 +39,8 @@ class Bongsu(servers.Bongsu):
         return done.stdout
 
     async def roles(self):
-        """By name: pid, ready, restarts. Asked beside the loop, so that the friends go on."""
-        def ask():
-            done = subprocess.run([servers.BONGSU, "status", "--json", "--config", self.config], text=True, capture_output=True)
-            return json.loads(done.stdout)["roles"] if done.stdout else {}
-        return await asyncio.get_running_loop().run_in_executor(None, ask)
+        """Asked beside the loop, so that the friends go on."""
+        return await asyncio.get_running_loop().run_in_executor(None, super().roles)
 
     async def kill(self, role):
         """SIGKILL; returns how many restarts it had."""

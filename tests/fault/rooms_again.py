@@ -36,8 +36,6 @@ async def heard(stream):
 
 async def play(server):
     room = f"town@rooms.{server.domain}"
-    for node in server.nodes:
-        node.ca = server.ca
     desk = await enter(server.nodes[0], room, "desk")
     await desk.ask("set", f"<query xmlns='{NS_MUC}#owner'><x xmlns='jabber:x:data' type='submit'/></query>", to=room)
     phone = await enter(server.nodes[1], room, "phone")

@@ -57,8 +57,6 @@ async def until(true, seconds=10):
 
 async def people(server, count=len(NAMES)):
     """Dealt out over the messengers."""
-    for node in server.nodes:
-        node.ca = server.ca
     all_ = [Person(server.nodes[i % 3], n) for i, n in enumerate(NAMES[:count])]
     for p in all_:
         await p.connect()

@@ -327,6 +327,11 @@ class Bongsu(Server):
             rows = [line.split() for line in answer.read().decode().splitlines()]
         return sum(float(row[1]) for row in rows if len(row) == 2 and row[0].split("{")[0] == name)
 
+    def roles(self):
+        """By name: pid, ready, restarts."""
+        done = subprocess.run([BONGSU, "status", "--json", "--config", self.config], text=True, capture_output=True)
+        return json.loads(done.stdout)["roles"] if done.stdout else {}
+
     def ready(self):
         with open(self.log, "rb") as f:
             f.seek(self.log_start)
@@ -432,12 +437,12 @@ class BongsuThree(BongsuPostgreSQL):
         return super().missing() if shutil.which("nats-server") else "the package nats-server is not installed"
 
     class Node(Bongsu):
-        def __init__(self, extra, crt, key):
-            self.shared = crt, key
+        def __init__(self, extra, certificates):
+            self.shared = certificates
             super().__init__(extra)
 
         def prepare(self):
-            self.crt, self.key = self.shared
+            self.ca, self.crt, self.key = self.shared
             super().prepare()
 
     def prepare(self):
@@ -449,7 +454,7 @@ class BongsuThree(BongsuPostgreSQL):
         self.psql("postgres", f"CREATE DATABASE {self.database}")
         extra = (f"{self.extra}\ndb.server = {os.environ['BONGSU_TEST_POSTGRESQL']} dbname={self.database}\n"
                  f"bus.servers = nats://127.0.0.1:{self.nats_port}\n")
-        self.nodes = [self.Node(f"{extra}site = {site}\n", self.crt, self.key) for site in ("one", "two", "three")]
+        self.nodes = [self.Node(f"{extra}site = {site}\n", (self.ca, self.crt, self.key)) for site in ("one", "two", "three")]
         self.turn = 0
         self.nats = None
         self.pending = {}

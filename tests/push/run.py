@@ -129,18 +129,14 @@ class Town:
         self.bob.send(f"<message to='{name}@{self.server.domain}' type='chat' id='m{self.count}'>{payload}</message>")
         self.run(self.bob.ask("get", "<ping xmlns='urn:xmpp:ping'/>", self.server.domain))
 
-    def roles(self):
-        done = subprocess.run([servers.BONGSU, "status", "--json", "--config", self.server.config], text=True, capture_output=True)
-        return json.loads(done.stdout)["roles"] if done.stdout else {}
-
     def pid(self, role):
-        return self.roles()[role]["pid"]
+        return self.server.roles()[role]["pid"]
 
     def back(self, role, pid):
         """Until another process has the role."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            about = self.roles().get(role, {})
+            about = self.server.roles().get(role, {})
             if about.get("ready") and about.get("pid") != pid:
                 return
             time.sleep(0.1)

@@ -439,15 +439,14 @@ void message_tell_pending(struct person *p, bool far)
 
 void message_tell_found(struct talk *t)
 {
-    if (!t->going_ahead)
-        return;
     LIST_EACH(it, &t->messages) {
         struct message_op *o = LIST_ITEM(it, struct message_op, under_way);
 
         if (!o->away || !o->to || !devices_reach(o->to))
             continue;
-        o->away = false;
-        go_ahead(o);
+        o->away = false;        /* also for a stall that has only begun: it goes when the others do */
+        if (t->going_ahead)
+            go_ahead(o);
     }
 }
 
