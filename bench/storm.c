@@ -43,6 +43,7 @@ enum {
     TARGETS_MAX = 8, EVENTS = 256, INPUT_MAX = 16 * 1024, TOKEN_MAX = 128, ID_MAX = 64,
     DEADLINE_MS = 10000,            /* of one attempt; the server may be busy with all the others */
     BACKOFF_MS = 250, BACKOFF_MS_MAX = 2000, JITTER_MS = 300,
+    ROUNDS_MAX = 64,
     GATHER_TRIES_MAX = 8,           /* before the storm: a busy server may put somebody off, but not for ever */
 };
 
@@ -379,13 +380,17 @@ static void look_at_clocks(void)
     }
 }
 
+/* Whose answer is there already has not waited in vain, however busy this process was: all that is there is read first. */
 static void round_of_events(void)
 {
     struct epoll_event events[EVENTS];
-    int                n = epoll_wait(epoll_fd, events, EVENTS, 5);
+    int                n, rounds = 0;
 
-    for (int i = 0; i < n; i++)
-        event(events[i].data.ptr);
+    do {
+        n = epoll_wait(epoll_fd, events, EVENTS, rounds ? 0 : 5);
+        for (int i = 0; i < n; i++)
+            event(events[i].data.ptr);
+    } while (n == EVENTS && ++rounds < ROUNDS_MAX);
     look_at_clocks();
 }
 

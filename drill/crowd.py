@@ -19,12 +19,10 @@ class CrowdError(Exception):
     pass
 
 
-# In the world each client has a machine of its own. Here they share one with all that they observe: those whose waits are measured
-# come before it, and the thousands of a storm after it.
-OBSERVERS, MULTITUDE = -5, 5
+OBSERVERS = -5      # in the world they have machines of their own; here they share one with all that they observe, and come before it
 
 
-def child_of_ours(niceness):
+def child_of_ours(niceness=0):
     """For Popen's preexec_fn."""
     def prepare():
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)      # PR_SET_PDEATHSIG: not to outlive the drill

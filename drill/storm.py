@@ -5,7 +5,7 @@ import os
 import select
 import subprocess
 
-from crowd import MULTITUDE, CrowdError, child_of_ours
+from crowd import CrowdError, child_of_ours
 
 READY_S, BACK_S = 300, 60
 PREFIX = "storm"
@@ -35,7 +35,7 @@ class Storm:
         argv = [program(place.lab.bongsu), "--domain", place.domain, "--prefix", PREFIX, "--clients", str(count), "--from", at(site),
                 "--to", ",".join(at(s) for s in place.sites if s != site), "--seconds", str(BACK_S)]
         self.process = subprocess.Popen(place.command("people", argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, preexec_fn=child_of_ours(MULTITUDE))
+                                        stderr=subprocess.PIPE, preexec_fn=child_of_ours())
         if not self.line(READY_S):
             raise CrowdError("the storm did not gather: " + self.why())
 
