@@ -85,6 +85,20 @@ bool text_attr(struct text t, const char *name, struct text *out)
     return false;
 }
 
+bool text_is(struct text t, const char *name)
+{
+    size_t n = strlen(name);
+
+    return t.len > n && t.p[0] == '<' && memcmp(t.p + 1, name, n) == 0;
+}
+
+bool text_typed(struct text t, const char *type)
+{
+    struct text is;
+
+    return text_attr(t, "type", &is) && is.len == strlen(type) && memcmp(is.p, type, is.len) == 0;
+}
+
 /* Character data of the element that fills `t`, markup excluded. */
 static bool text_inner(struct text t, char *out, size_t out_max)
 {
@@ -107,7 +121,7 @@ static bool starts(struct text t, const char *what)
     return t.len >= n && memcmp(t.p, what, n) == 0;
 }
 
-static _Noreturn void die_at(const struct client *c, const char *what, struct text t)
+void die_at(const struct client *c, const char *what, struct text t)
 {
     int shown = t.len > 400 ? 400 : (int)t.len;
     die("%s%d: %s (state %d): %.*s", opt.prefix, c->account, what, (int)c->state, shown, t.p);

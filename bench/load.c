@@ -22,12 +22,12 @@
 #include <unistd.h>
 #include "load.h"
 
-enum { PROCS_MAX = 16, FDS_PER_WORKER = 19000 };
+enum { PROCS_MAX = 16, FDS_PER_WORKER = 19000, CONTACTS_MAX = 20000 };
 
 struct options opt = {
     .host = "127.0.0.1", .port = 5222, .domain = "localhost", .prefix = "u", .password = "bench-password",
     .mechanism = "SCRAM-SHA-1", .tls = TLS_STARTTLS, .pairs = 100, .clients = 1000, .warm = 0, .procs = 1,
-    .login_width = 32, .talkers = 1000, .window = 1, .rate = 1000, .page = 50, .duration_ms = 10000, .warmup_ms = 2000,
+    .login_width = 32, .talkers = 1000, .window = 1, .rate = 1000, .page = 50, .contacts = 1000, .duration_ms = 10000, .warmup_ms = 2000,
     .presence = true,
 };
 struct shared *shared;
@@ -40,7 +40,7 @@ static pid_t         workers[PROCS_MAX];
 
 static const struct scenario *const scenarios[] = {
     &scenario_pairs, &scenario_open, &scenario_idle, &scenario_login, &scenario_archive, &scenario_room, &scenario_talk,
-    &scenario_enter,
+    &scenario_enter, &scenario_presence, &scenario_appear, &scenario_rename, &scenario_roster,
 };
 
 uint64_t now_ns(void)
@@ -276,10 +276,11 @@ static const struct option_row {
     { "window",      OPT_NUMBER,  &opt.window,      "pairs: messages in flight per pair (1)" },
     { "count",       OPT_NUMBER,  &opt.count,       "pairs: stop after this many messages per pair" },
     { "rate",        OPT_NUMBER,  &opt.rate,        "open, room: messages a second in all; enter: times (1000)" },
-    { "clients",     OPT_NUMBER,  &opt.clients,     "idle, login, archive, rooms: sessions (1000)" },
+    { "clients",     OPT_NUMBER,  &opt.clients,     "all but pairs and open: sessions (1000)" },
     { "talkers",     OPT_NUMBER,  &opt.talkers,     "talk: how many of the clients talk (1000)" },
     { "warm",        OPT_NUMBER,  &opt.warm,        "log this many in first and say \"warm\"" },
     { "page",        OPT_NUMBER,  &opt.page,        "archive: messages a page (50)" },
+    { "contacts",    OPT_NUMBER,  &opt.contacts,    "rename, roster: of the account (1000)" },
     { "duration",    OPT_SECONDS, &opt.duration_ms, "seconds measured (10)" },
     { "warmup",      OPT_SECONDS, &opt.warmup_ms,   "seconds before that (2)" },
     { "sm",          OPT_FLAG,    &opt.sm,          "use XEP-0198, ask for an acknowledgement per message" },
@@ -347,6 +348,10 @@ static void options_check(const struct scenario *s, int sessions)
         die("--procs must be 1 to %d and leave every worker two sessions", PROCS_MAX);
     if (sessions < 1 || opt.rate < 1 || opt.window < 1 || opt.talkers < 1 || opt.window > ACK_RING / 2 || opt.page < 1 || opt.login_width < 1)
         die("a number is out of range");
+    if (opt.contacts < 1 || opt.contacts > CONTACTS_MAX)
+        die("--contacts must be 1 to %d", CONTACTS_MAX);
+    if (s->gathers && opt.procs > 1)
+        die("\"%s\" runs in one worker: --procs 1 and %d sessions at most", s->name, FDS_PER_WORKER);
     if (opt.count && opt.count < opt.window)
         die("--count must not be below --window");
     if (s == &scenario_archive || s == &scenario_login || s->gathers)

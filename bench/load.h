@@ -40,6 +40,7 @@ struct options {
     int           rate;           /* open: messages a second, all pairs together */
     int           count;          /* pairs: messages per pair, then stop; 0: by time */
     int           page;           /* archive: messages a page */
+    int           contacts;       /* rename, roster: of the account */
     int64_t       duration_ms, warmup_ms;
     bool          sm;             /* XEP-0198: ask for an acknowledgement with every message */
     bool          presence;       /* send <presence/> after log-in */
@@ -53,7 +54,7 @@ extern struct options opt;
 struct tally {                    /* one per worker, in shared memory */
     uint64_t ready;               /* sessions logged in */
     uint64_t done;                /* worker has nothing left to do */
-    uint64_t sent, received;      /* messages inside the window */
+    uint64_t sent, received;      /* messages inside the window; of contacts: presences, pushes, items */
     uint64_t logins;              /* finished inside the window */
     uint64_t pages;               /* archive pages inside the window */
     uint64_t bounced;             /* stanzas of type error, at any time */
@@ -157,10 +158,15 @@ size_t client_backlog(const struct client *c);        /* bytes not yet taken by 
 const char *text_find(struct text t, const char *needle);
 /* Value of an attribute of the stanza's own start tag. */
 bool text_attr(struct text t, const char *name, struct text *out);
+bool text_is(struct text t, const char *name);        /* the stanza's name begins so */
+bool text_typed(struct text t, const char *type);     /* its type is that */
+/* Ends the run, and shows what has come. */
+_Noreturn void die_at(const struct client *c, const char *what, struct text t);
 
-/* ---- scenarios.c ---- */
+/* ---- scenarios.c, rooms.c, contacts.c ---- */
 
 extern const struct scenario scenario_pairs, scenario_open, scenario_idle, scenario_login, scenario_archive,
-                             scenario_room, scenario_talk, scenario_enter;
+                             scenario_room, scenario_talk, scenario_enter,
+                             scenario_presence, scenario_appear, scenario_rename, scenario_roster;
 extern struct client *clients;    /* this worker's */
 extern int            client_count;

@@ -12,13 +12,6 @@ static int entered, wanted;
 static uint64_t due_ns;
 static int turn;
 
-static bool is_stanza(struct text t, const char *name)
-{
-    size_t n = strlen(name);
-
-    return t.len > n && t.p[0] == '<' && memcmp(t.p + 1, name, n) == 0;
-}
-
 static void come_in(struct client *c)
 {
     client_sendf(c,
@@ -55,20 +48,13 @@ static void room_ready(struct client *c)
 
 static bool is_self(struct text t)
 {
-    return is_stanza(t, "presence") && (text_find(t, "code='110'") || text_find(t, "code=\"110\""));
-}
-
-static bool is_unavailable(struct text t)
-{
-    struct text type;
-
-    return text_attr(t, "type", &type) && type.len == 11;
+    return text_is(t, "presence") && (text_find(t, "code='110'") || text_find(t, "code=\"110\""));
 }
 
 /* What gathering takes; true: it was that. */
 static bool gathering(struct client *c, struct text t)
 {
-    if (is_stanza(t, "iq") && text_find(t, "setup")) {
+    if (text_is(t, "iq") && text_find(t, "setup")) {
         someone_in();
         opened();
         return true;
@@ -115,7 +101,7 @@ static bool heard(struct client *c, struct text t)
     char *rest;
     uint64_t meant_ns;
 
-    if (gathering(c, t) || !is_stanza(t, "message") || !text_attr(t, "id", &id) || id.len < 2 ||
+    if (gathering(c, t) || !text_is(t, "message") || !text_attr(t, "id", &id) || id.len < 2 ||
         id.p[0] != 'L')
         return false;
     meant_ns = strtoull(id.p + 1, &rest, 16);
@@ -213,7 +199,7 @@ static void enter_stanza(struct client *c, struct text t)
     }
     if (!is_self(t))
         return;
-    if (is_unavailable(t)) {
+    if (text_typed(t, "unavailable")) {
         enter_next(c, now);
         return;
     }

@@ -27,18 +27,6 @@ static const char *const lines[] = {
     "택배가 문 앞에 와 있어요.",
 };
 
-static bool is_stanza(struct text t, const char *name)
-{
-    size_t n = strlen(name);
-    return t.len > n && t.p[0] == '<' && memcmp(t.p + 1, name, n) == 0;
-}
-
-static bool is_error(struct text t)
-{
-    struct text type;
-    return text_attr(t, "type", &type) && type.len == 5 && memcmp(type.p, "error", 5) == 0;
-}
-
 /* ---- pairs: closed loop ---- */
 
 static int  pairs_open;             /* not finished yet, with --count */
@@ -77,9 +65,9 @@ static uint64_t message_arrived(struct client *c, struct text t, uint64_t now)
 {
     struct text id;
 
-    if (!is_stanza(t, "message"))
+    if (!text_is(t, "message"))
         return 0;
-    if (is_error(t)) {
+    if (text_typed(t, "error")) {
         tally->bounced++;
         return 0;
     }
@@ -233,14 +221,14 @@ static void archive_stanza(struct client *c, struct text t)
 {
     uint64_t now = now_ns();
 
-    if (is_stanza(t, "message")) {
+    if (text_is(t, "message")) {
         if (text_find(t, "urn:xmpp:mam:2"))
             c->page_messages++;
         return;
     }
-    if (!is_stanza(t, "iq") || !text_find(t, "page"))
+    if (!text_is(t, "iq") || !text_find(t, "page"))
         return;
-    if (is_error(t))
+    if (text_typed(t, "error"))
         die("the server refused an archive query: %.*s", (int)(t.len > 400 ? 400 : t.len), t.p);
     if (in_window(now)) {
         tally->pages++;

@@ -238,7 +238,7 @@ disable_sasl_mechanisms: ["digest-md5", "X-OAUTH2"]
 {sql}
 shaper: {{}}
 shaper_rules:
-  max_user_sessions: 10
+  max_user_sessions: 1000
   max_user_offline_messages: 100
 modules:
   mod_roster: {{}}
@@ -349,6 +349,9 @@ federation.listen =
 federation.listen_tls =
 talk.plain_without_tls = yes
 talk.connections_per_address_max = 100000
+talk.sessions_per_account_max = 1000
+talk.roster_items_max = 20000
+talk.out_bytes_max = 64M
 talk.stanzas_per_second_max = 1000000
 talk.bytes_per_second_max = 1000M
 ident.scram_iterations = 4096
