@@ -20,7 +20,7 @@ import xmpp                                                                 # no
 from trials import alone, check                                             # noqa: E402
 
 FRIENDS = ("alice", "carol")
-PAUSE_S, STALL_S, CALM_S = 0.02, 0.4, 0.3
+PAUSE_S, STALL_S, CALMS_S = 0.02, 0.4, (0.3, 0.9)      # the next stall comes while the last one is not over, and later
 NS_SID = "{urn:xmpp:sid:0}stanza-id"
 FAULTS = {"BONGSU_FAULT": "talk.event=%4:io", "BONGSU_FAULT_ROLE": "talk"}
 
@@ -83,10 +83,10 @@ async def play(server, stalls):
             write()
             await asyncio.sleep(PAUSE_S)
 
-    for _ in range(stalls):
+    for n in range(stalls):
         holding = threading.Thread(target=stall, args=(server,))
         holding.start()
-        await write_for(STALL_S + CALM_S)
+        await write_for(STALL_S + CALMS_S[n % 2])
         await asyncio.to_thread(holding.join)
     for _ in range(100):        # the event of the last one may be lost, so others follow
         if not watching.done() and len(screen.ids) == 2 * sent:

@@ -187,7 +187,8 @@ struct message_op {
     bool               kept, carbons;
     int64_t            wake_after;      /* what other workers have to wake (follow.h) */
     bool               away;            /* nobody was known to be there; put.offline says only that the commit decides it */
-    struct list        under_way;       /* in talk->messages, while it is not decided (a shared database) */
+    struct list        under_way;       /* in talk->messages, while it is not decided (a shared database)… */
+    int64_t            since_ms;        /* …since then */
     int                target_count;
     struct target      targets[];       /* behind them: the texts */
 };
@@ -306,7 +307,11 @@ static void log_outcome(struct talk *t, const struct message_op *o, const char *
 
 /* ---- in a cluster: each worker delivers to the devices it has (deliver.h) ---- */
 
-enum { AHEAD_AFTER_MS = 120, AHEAD_LOOK_MS = 40 };
+enum {
+    AHEAD_AFTER_MS = 120,       /* a message, or a commit, that has waited so long has begun a stall… */
+    AHEAD_CALM_MS = 500,        /* …which is over when none has for so long: a busy database stalls again and again */
+    AHEAD_LOOK_MS = 40,
+};
 
 static int64_t name_of(const struct message_op *o)
 {
@@ -450,16 +455,25 @@ void message_tell_found(struct talk *t)
     }
 }
 
+static int64_t longest_wait_ms(const struct talk *t, int64_t now)
+{
+    return list_empty(&t->messages) ? 0 : now - LIST_ITEM(t->messages.next, struct message_op, under_way)->since_ms;
+}
+
 /* Once one goes, all before it go, and those that come: a sender's order is kept. */
 static bool must_go_ahead(struct talk *t)
 {
-    bool stalled = commit_stalled_ms(t->db) >= AHEAD_AFTER_MS;
+    int64_t now = loop_now_ms(t->loop);
+    bool    going;
 
-    if (stalled && !t->going_ahead)
+    if (commit_stalled_ms(t->db) >= AHEAD_AFTER_MS || longest_wait_ms(t, now) >= AHEAD_AFTER_MS)
+        t->ahead_until_ms = now + AHEAD_CALM_MS;
+    going = now < t->ahead_until_ms;
+    if (going && !t->going_ahead)
         LIST_EACH(it, &t->messages)
             go_ahead(LIST_ITEM(it, struct message_op, under_way));
-    t->going_ahead = stalled;
-    return stalled;
+    t->going_ahead = going;
+    return going;
 }
 
 static void look_ahead(struct timer *timer)
@@ -692,6 +706,7 @@ static bool send_kept(struct session *s, struct message_op *o)
     if (o->put.order) {
         t->order_open = true;
         list_append(&t->messages, &o->under_way);
+        o->since_ms = loop_now_ms(t->loop);
         if (must_go_ahead(t))
             go_ahead(o);
     } else if (o->put.origin) {

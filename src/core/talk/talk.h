@@ -96,7 +96,8 @@ struct talk {
     bool                    order_open;      /* the batch that is filling holds messages */
     struct list             messages;        /* message.c: not decided yet, in order */
     struct timer            ahead_look;
-    bool                    going_ahead;     /* the database takes no commits: what comes goes out at once */
+    bool                    going_ahead;     /* the database takes no commits: what comes goes out at once… */
+    int64_t                 ahead_until_ms;  /* …until then at least */
     struct intmap           seen;            /* deliver.c: what devices here were shown lately */
     int64_t                *seen_keys;
     uint32_t                seen_at;
