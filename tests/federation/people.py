@@ -28,6 +28,7 @@ class Town:
         self.here = peers.serves(here, self.names, HERE, extra=BOUNDS[here])
         self.there = peers.serves(kind, self.names, THERE, authority=self.here.dir if shared_authority else None)
         self.kind = kind
+        self.sends_again = kind == "bongsu" or kind == "prosody" and shared_authority   # Prosody asks for acknowledgements after SASL, not after dialback
         self.alice_jid, self.bob_jid = f"alice@{HERE}", f"bob@{THERE}"
         for s in (self.here, self.there):
             s.add_users({name: "secret" for name in PEOPLE})

@@ -265,6 +265,7 @@ static void count_from_here(struct s2s *s)
     s->handled = 0;
     LIST_EACH(it, &s->came)
         LIST_ITEM(it, struct came, in_stream)->uncounted = true;
+    LOG_INFO("s2s.managed", LF_I64("stream", (int64_t)s->id), LF_STR("remote", str_of(s->remote)));
 }
 
 /* XEP-0198. On a stream of theirs we acknowledge, and on ours they do; what we send through theirs is
