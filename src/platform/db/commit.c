@@ -5,7 +5,7 @@
  *   commit_add → filling
  *   end of round: batch_leave ─────────▶ batch_write: BEGIN, apply…, COMMIT
  *   batch_reap ◀──────── loop_post ───── (then a checkpoint, if the log is long)
- *     `done` of each operation, then the next batch leaves
+ *     `done` of each operation, a few milliseconds of them a round; then the next batch leaves
  *
  * A batch fails as a whole for reasons of the disk. An operation with an error of
  * its own is found by writing the batch again with a savepoint around each.
@@ -37,6 +37,7 @@ enum {
     DRAIN_BATCHES_MAX = 64,
     AWAY_MS = 1000,                    /* a batch in flight for longer: no primary takes commits */
     GIVE_UP_MS = 3000,                 /* for the primary, when the database is closed */
+    TOLD_US = 5000,                    /* then the loop looks after everybody else: after a fail-over a batch has thousands */
 };
 
 struct seal {
@@ -44,7 +45,7 @@ struct seal {
     void  *arg;
 };
 
-/* Carries "the batch is done" into the loop, and may arrive after the database was closed. */
+/* Carries "the batch is done", or "go on telling so", into the loop, and may arrive after the database was closed. */
 struct commit_wake {
     struct loop_post    post;
     struct db_writer   *writer;        /* NULL: nobody waits any more */
@@ -60,7 +61,7 @@ enum writer_state { WRITER_IDLE, WRITER_WORK, WRITER_DONE, WRITER_STOP };
 struct db_writer {
     struct loop         *loop;
     /* the loop's */
-    struct list          filling;
+    struct list          filling, told; /* told: of a batch that is done, those that do not know it yet */
     size_t               filling_count, in_flight_count;
     int64_t              left_ms;       /* when the batch in flight left */
     bool                 in_flight, sealing, closing;
@@ -324,6 +325,13 @@ static void list_move(struct list *to, struct list *from)
     list_init(from);
 }
 
+static void wake_new(struct db_writer *w)
+{
+    w->wake = NEW(struct commit_wake);
+    w->wake->post.run = wake_run;
+    w->wake->writer = w;
+}
+
 static void batch_leave(struct db_writer *w)
 {
     if (!w->filling_count)
@@ -333,9 +341,7 @@ static void batch_leave(struct db_writer *w)
         w->seals[i].fn(w->seals[i].arg);
     w->sealing = false;
     metric_set(&metric_waiting, (int64_t)w->filling_count);
-    w->wake = NEW(struct commit_wake);
-    w->wake->post.run = wake_run;
-    w->wake->writer = w;
+    wake_new(w);
     w->in_flight = true;
     w->left_ms = mono_us() / 1000;
     pthread_mutex_lock(&w->mutex);
@@ -422,29 +428,38 @@ static void count_batch(struct db_writer *w, enum err outcome, size_t ops, int64
     metric_add(&metric_ops, (int64_t)ops);
 }
 
-/* Takes the finished batch (waiting for it if need be), tells its operations, sends the next one off. */
-static void batch_reap(struct db_writer *w)
+/* Waits for it if need be. */
+static void batch_take(struct db_writer *w)
 {
-    struct list told;
-    enum err outcome;
-
-    list_init(&told);
     pthread_mutex_lock(&w->mutex);
     while (w->state != WRITER_DONE)
         pthread_cond_wait(&w->change, &w->mutex);
-    list_move(&told, &w->batch);
-    outcome = w->outcome;
-    count_batch(w, outcome, w->in_flight_count, w->sync_us);
-    health_set(w, outcome);
+    list_move(&w->told, &w->batch);
+    count_batch(w, w->outcome, w->in_flight_count, w->sync_us);
+    health_set(w, w->outcome);
     w->state = WRITER_IDLE;
     pthread_mutex_unlock(&w->mutex);
+}
+
+/* Tells the operations of the finished batch, for so long (0: all), and sends the next one off when all know. */
+static void batch_reap(struct db_writer *w, int64_t told_us)
+{
+    int64_t until_us = mono_us() + told_us;
+
+    if (list_empty(&w->told))
+        batch_take(w);
     w->wake = NULL;
-    while (!list_empty(&told)) {
-        struct commit_op *op = op_at(told.next);
+    while (!list_empty(&w->told)) {
+        struct commit_op *op = op_at(w->told.next);
 
         list_remove(&op->link);
         w->in_flight_count--;
-        op->done(op, outcome ? outcome : op->result);
+        op->done(op, w->outcome ? w->outcome : op->result);
+        if (told_us && !list_empty(&w->told) && mono_us() > until_us) {
+            wake_new(w);
+            loop_post(w->loop, &w->wake->post);
+            return;
+        }
     }
     w->in_flight = false;
     batch_leave(w);
@@ -479,7 +494,7 @@ static void wake_run(struct loop_post *p)
         wake_unorphan(wake);
     free(wake);
     if (w)
-        batch_reap(w);
+        batch_reap(w, TOLD_US);
 }
 
 size_t commit_waiting(const struct db *d)
@@ -496,7 +511,7 @@ enum err commit_health(const struct db *d)
 
 int64_t commit_stalled_ms(const struct db *d)
 {
-    return d->writer->in_flight ? mono_us() / 1000 - d->writer->left_ms : 0;
+    return d->writer->in_flight && list_empty(&d->writer->told) ? mono_us() / 1000 - d->writer->left_ms : 0;
 }
 
 struct commit_stats commit_stats(const struct db *d)
@@ -515,6 +530,7 @@ struct db_writer *writer_start(struct db *d, struct db_conn *c)
     w->conn = c;
     w->end_of_round.run = round_ends;
     list_init(&w->filling);
+    list_init(&w->told);
     list_init(&w->batch);
     pthread_mutex_init(&w->mutex, NULL);
     pthread_condattr_init(&clock);
@@ -537,7 +553,7 @@ void writer_drain(struct db_writer *w)
         if (!w->in_flight)
             batch_leave(w);
         wake_orphan(w->wake);
-        batch_reap(w);
+        batch_reap(w, 0);
     }
     w->closing = true;
 }

@@ -29,7 +29,7 @@ struct commit_op {
      * after a rollback, so it must set its results afresh. NULL: only wait for
      * everything before it to be durable. */
     enum err (*apply)(struct db_conn *c, struct commit_op *self);
-    /* In the loop, once, in the order of adding, never from inside commit_add.
+    /* In the loop, once, in the order of adding, never from inside commit_add; those of a large batch in several rounds.
      * OK: durable. May add new operations. */
     void     (*done)(struct commit_op *self, enum err e);
     struct list link;

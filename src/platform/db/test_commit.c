@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "base/fault.h"
 #include "db/test_util.h"
+#include <unistd.h>
 
 struct fixture {
     struct loop *l;
@@ -80,6 +81,65 @@ static void only_the_guilty_one_is_told(struct test *t)
     CHECK_INT(t, 1, notes_with(db_loop_conn(f.d), 3));
     CHECK_OK(t, commit_health(f.d));
     closed(&f);
+}
+
+struct slow {
+    struct commit_op op;
+    struct loop     *l;
+    struct loop_post other;             /* what the loop has to do besides */
+    struct slow     *before;
+    bool             told, other_ran, others_before;
+};
+
+static void other_runs(struct loop_post *p) { LIST_ITEM(p, struct slow, other)->other_ran = true; }
+
+static void slow_done(struct commit_op *op, enum err e)
+{
+    struct slow *s = LIST_ITEM(op, struct slow, op);
+
+    s->told = e == OK;
+    s->others_before = s->before && s->before->other_ran;
+    s->other.run = other_runs;
+    loop_post(s->l, &s->other);
+    usleep(6000);                       /* more than the loop gives to a batch in one round */
+}
+
+/* Nor does the next batch leave before all of this one know. */
+static void telling_many_leaves_time_for_others(struct test *t)
+{
+    struct fixture f = opened(t);
+    struct slow    many[3];
+    struct put     next = put_of(1);
+
+    for (int i = 0; i < 3; i++) {
+        many[i] = (struct slow){ .op = { .done = slow_done }, .l = f.l, .before = i ? &many[i - 1] : NULL };
+        CHECK_OK(t, commit_add(f.d, &many[i].op));
+    }
+    while (!many[1].told)
+        loop_round(f.l, 100);
+    CHECK(t, many[1].others_before && !many[2].told);
+    CHECK_OK(t, commit_add(f.d, &next.op));
+    rounds_until(f.l, &next.told);
+    CHECK(t, many[2].told && many[2].others_before);
+    CHECK_OK(t, next.e);
+    closed(&f);
+}
+
+static void closing_tells_all(struct test *t)
+{
+    struct fixture f = opened(t);
+    struct slow    many[3];
+
+    for (int i = 0; i < 3; i++) {
+        many[i] = (struct slow){ .op = { .done = slow_done }, .l = f.l };
+        commit_add(f.d, &many[i].op);
+    }
+    while (!many[0].told)
+        loop_round(f.l, 100);
+    db_close(&f.d);
+    CHECK(t, many[1].told && many[2].told);
+    loop_round(f.l, 0);                 /* the word that was on its way finds nobody */
+    loop_free(&f.l);
 }
 
 static enum err look_then_put(struct db_conn *c, struct commit_op *op)
@@ -427,6 +487,7 @@ static void much_data_survives_checkpoints(struct test *t)
 }
 
 DB_TEST_MAIN(TEST(writes_of_one_round_share_a_commit), TEST(the_next_batch_fills_meanwhile),
+          TEST(telling_many_leaves_time_for_others), TEST(closing_tells_all),
           TEST(only_the_guilty_one_is_told), TEST(who_looks_behind_the_guilty_one_is_not_told),
           TEST(a_refused_operation_leaves_no_trace),
           TEST(waiting_only_keeps_the_order), TEST(numbers_come_with_the_commit), TEST(a_failed_write_fails_the_batch),
