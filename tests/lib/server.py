@@ -348,10 +348,18 @@ class Bongsu(Server):
             self.pending.update(users)
             return
         for name, password in users.items():
-            done = subprocess.run(self.fill(BONGSU_ADD, name=name), input=password + "\n", text=True,
-                                  capture_output=True, cwd=self.dir)
-            if done.returncode:
-                raise ServerError(f"could not add {name}: {done.stdout}{done.stderr}{self.tail()}")
+            self.add_user(name, password)
+
+    def add_user(self, name, password):
+        """A database that is busy may put it off; it says so, and is asked again."""
+        for _ in range(10):
+            done = subprocess.run(self.fill(BONGSU_ADD, name=name), input=password + "\n", text=True, capture_output=True, cwd=self.dir)
+            if not done.returncode:
+                return
+            if "try again later" not in done.stderr:
+                break
+            time.sleep(1)
+        raise ServerError(f"could not add {name}: {done.stdout}{done.stderr}{self.tail()}")
 
 
     def make_admin(self, name):

@@ -21,6 +21,7 @@ struct held {
     bool          again;            /* it was told again, and goes before what came since */
     int64_t       ahead;            /* struct ahead_of */
     uint64_t      session_id;       /* 0: `m` is a message */
+    int64_t       behind;           /* how far the log was known to go then: what is logged later comes after it */
     struct logged m;
     char          text[];
 };
@@ -36,6 +37,7 @@ struct follow {
 };
 
 static void start(struct person *p);
+static void held_show_before(struct person *p, int64_t id);
 
 static void step_to(struct person *p, const struct logged *m)
 {
@@ -80,6 +82,7 @@ static void done(struct db_read *self, enum err e)
 
             if (r->id <= p->log_last)
                 continue;
+            held_show_before(p, r->id);
             step_to(p, &m);
             message_deliver_logged(p, &m);
         }
@@ -129,11 +132,12 @@ static bool is_missing(const struct person *p, int64_t ahead)
     return ahead && p->session_count && !message_was_shown(p, ahead);
 }
 
-static struct held *held_new(uint64_t session_id, const struct logged *m, int64_t ahead)
+static struct held *held_new(const struct person *p, uint64_t session_id, const struct logged *m, int64_t ahead)
 {
     struct held *h = mem_new(sizeof *h + m->stanza.len);
 
     h->session_id = session_id;
+    h->behind = follow_end(p);
     h->ahead = ahead == m->shown ? 0 : ahead;
     h->m = *m;
     memcpy(h->text, m->stanza.p, m->stanza.len);
@@ -167,25 +171,43 @@ static struct list *place_of_again(struct person *p, const struct held *h)
 
 static void ask_others(struct person *p);
 
+static void held_send(struct person *p, struct held *h)
+{
+    struct session *s = h->session_id ? session_find(p->talk, h->session_id) : NULL;
+
+    held_remove(p, h);
+    if (!h->session_id)
+        message_deliver_ahead(p, &h->m);
+    else if (s)
+        session_send(s, h->m.stanza);
+    free(h);
+}
+
+/* While the log is read: what was held for a device comes before messages that were logged after it. */
+static void held_show_before(struct person *p, int64_t id)
+{
+    while (!list_empty(&p->held)) {
+        struct held *h = LIST_ITEM(p->held.next, struct held, link);
+
+        if (!h->session_id || h->behind >= id)
+            return;
+        held_send(p, h);
+    }
+}
+
 static void held_show(struct person *p)
 {
     if (is_gated(p))
         return;
     while (!list_empty(&p->held)) {
-        struct held    *h = LIST_ITEM(p->held.next, struct held, link);
-        struct session *s = h->session_id ? session_find(p->talk, h->session_id) : NULL;
+        struct held *h = LIST_ITEM(p->held.next, struct held, link);
 
         if (is_missing(p, h->ahead) && p->gate_tries < GATE_TRIES_MAX) {
             p->gate_tries++;
             ask_others(p);
             return;
         }
-        held_remove(p, h);
-        if (!h->session_id)
-            message_deliver_ahead(p, &h->m);
-        else if (s)
-            session_send(s, h->m.stanza);
-        free(h);
+        held_send(p, h);
     }
     p->gate_tries = 0;
 }
@@ -200,7 +222,7 @@ void follow_ahead(struct person *p, const struct logged *m, const struct ahead_o
         message_deliver_ahead(p, m);
         return;
     }
-    held_insert(p, &p->held, held_new(0, m, after->ahead));
+    held_insert(p, &p->held, held_new(p, 0, m, after->ahead));
     if (missing)
         ask_others(p);
 }
@@ -222,7 +244,7 @@ void follow_ahead_again(struct person *p, const struct logged *m, const struct a
         held_remove(p, old);
         free(old);
     }
-    h = held_new(0, m, after->ahead);
+    h = held_new(p, 0, m, after->ahead);
     h->again = true;
     held_insert(p, place_of_again(p, h), h);
 }
@@ -236,7 +258,7 @@ void follow_send(struct session *s, struct str stanza)
     if (!p || (p->log_want <= p->log_last && list_empty(&p->held)) || p->held_count >= HELD_MAX)
         session_send(s, stanza);
     else
-        held_insert(p, &p->held, held_new(s->id, &(struct logged){ .stanza = stanza }, 0));
+        held_insert(p, &p->held, held_new(p, s->id, &(struct logged){ .stanza = stanza }, 0));
 }
 
 static void gate_opens(struct timer *timer)

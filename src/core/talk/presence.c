@@ -12,6 +12,7 @@
 #include "talk/deliver.h"
 #include "talk/devices.h"
 #include "talk/feature.h"
+#include "talk/follow.h"
 #include "talk/federate.h"
 #include "talk/nodes.h"
 #include "talk/offline.h"
@@ -132,7 +133,7 @@ static void send_to_session(struct session *s, struct str text)
 
     buf_init(&b, 0);
     put_to(s->talk, &b, text, s->guest ? s->jid.full : s->jid.bare);
-    session_send(s, buf_str(&b));
+    follow_send(s, buf_str(&b));
     metric_add(&presences_out, 1);
     buf_done(&b);
 }
@@ -708,7 +709,7 @@ static void answer_probe(struct session *s, const struct stanza *p, struct perso
     if (!person_may_see(to, s->jid.bare)) {
         stanza_open(&b, "presence", to->jid.bare, s->jid.bare, STR_NULL, "unsubscribed", STR_NULL);
         BUF_LIT(&b, "</presence>");
-        session_send(s, buf_str(&b));
+        follow_send(s, buf_str(&b));
         buf_done(&b);
         return;
     }
@@ -792,7 +793,7 @@ static void handle(struct session *s, const struct stanza *p)
 
 struct later {
     uint64_t session_id;
-    char    *xml;
+    char    *xml, *lang;    /* which it may have from the stream */
 };
 
 static void handle_later(struct talk *t, void *arg)
@@ -808,10 +809,12 @@ static void handle_later(struct talk *t, void *arg)
         if (xml_parse(&t->round, str_of(l->xml), NULL, &n) == XML_FINE &&
             stanza_read(&t->round, n, &s->jid, &p, &condition) == OK) {
             p.foreign = s->guest != NULL;
+            p.lang = str_of(l->lang);
             handle(s, &p);
         }
     }
     free(l->xml);
+    free(l->lang);
     free(l);
 }
 
@@ -829,6 +832,7 @@ void presence_from_client(struct session *s, const struct stanza *p)
     buf_init(&b, 0);
     xml_put_node(&b, p->node, STR_NULL);
     l->xml = str_dup(buf_str(&b));
+    l->lang = str_dup(p->lang);
     buf_done(&b);
     session_after_commits(s, handle_later, l);
 }

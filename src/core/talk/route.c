@@ -322,6 +322,6 @@ void route_presence(struct talk *t, struct person *to, struct str resource, stru
         struct session *s = LIST_ITEM(it, struct session, in_person);
 
         if (resource.len ? str_eq(s->jid.resource, resource) : session_available(s))
-            session_send(s, stanza);
+            follow_send(s, stanza);
     }
 }
