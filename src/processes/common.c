@@ -54,6 +54,9 @@ const struct setting common_settings[] = {
     { "talk.listen_websocket_local", SETTING_ADDRESSES, "", 0, 0, false,
       "The same without TLS, for a browser on this machine, which trusts localhost without a certificate. Only addresses of this"
       " machine: 127.0.0.1:port, [::1]:port." },
+    { "talk.listen_bosh", SETTING_ADDRESSES, "", 0, 0, false,
+      "Where clients that have nothing but HTTP requests connect: https://host:port/http-bind (XEP-0124, XEP-0206). Empty: nowhere. The first"
+      " of several talk.workers serves it alone, and no other machine knows its sessions: a proxy must send a client to the same one." },
     { "talk.workers", SETTING_INT, "1", 1, TALK_WORKERS_MAX, false,
       "How many processes share the clients of this machine. More than one needs a cluster: db.server and bus.servers." },
     { "talk.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5300", 0, 0, false,
@@ -75,6 +78,8 @@ const struct setting common_settings[] = {
     { "web.websocket_url", SETTING_TEXT, "", 0, 0, true,
       "The addresses that clients are told for the WebSocket, when a proxy stands before it or there are several sites: "
       "\"wss://one.example/xmpp-websocket, wss://two.example/xmpp-websocket\". Empty: wss://domain:port/xmpp-websocket." },
+    { "web.bosh_url", SETTING_TEXT, "", 0, 0, true,
+      "The same for BOSH: \"https://one.example/http-bind\". Empty: https://domain:port/http-bind where talk.listen_bosh is set." },
     { "web.sites", SETTING_TEXT, "", 0, 0, true,
       "Where browsers find the web of each site: \"https://one.example, https://two.example\". The app uploads there while its own site "
       "is away. Empty: there is one site." },
@@ -88,6 +93,7 @@ const struct door common_doors[] = {
     { "talk", "talk.listen_tls", "tls", false },
     { "talk", "talk.listen_websocket", "websocket", false },
     { "talk", "talk.listen_websocket_local", "websocket_local", false, true },
+    { "talk", "talk.listen_bosh", "bosh", false, false, true },
     { "talk", "talk.metrics_listen", "metrics", true },
     { "ident", "ident.metrics_listen", "metrics", true },
     { "courier", "courier.metrics_listen", "metrics", true },
@@ -243,6 +249,14 @@ struct str door_first(const struct settings *s, const char *setting)
     struct str rest = str_of(settings_text(s, setting));
 
     return str_trim(str_split(&rest, ','));
+}
+
+bool door_is_alone(const char *name)
+{
+    for (const struct door *d = common_doors; d->role; d++)
+        if (d->alone && str_starts(str_of(name), str_of(d->name)))
+            return true;
+    return false;
 }
 
 int door_port(struct str address)

@@ -46,6 +46,7 @@ struct door {
     const char *name;       /* "starttls": passed as starttls0, starttls1, … */
     bool        optional;   /* metrics, federation: an address in use is told, not fatal */
     bool        local;      /* without TLS: addresses of this machine only */
+    bool        alone;      /* the first worker's, not shared with the further ones */
 };
 extern const struct door common_doors[];        /* ended by role NULL */
 
@@ -55,4 +56,5 @@ enum err doors_open(const struct settings *s, const char *role, struct proc_fd *
                     struct arena *a, struct buf *report);
 /* "host:port" split; the first address of a setting, or empty. */
 struct str door_first(const struct settings *s, const char *setting);
+bool       door_is_alone(const char *name);     /* "bosh0" */
 int        door_port(struct str address);       /* 0 if it has none */

@@ -16,7 +16,7 @@
 /* Log-in and the stream first; then who may be heard at all, before whatever looks at a stanza's content; last what the sender asks for,
  * which overrides the rules. */
 #define ROWS(X) \
-    X(rfc6120_tls) X(rfc6120_sasl) X(rfc6120_bind) X(rfc6120_reconnect) X(rfc6121_roster) X(rfc6121_presence) X(rfc7395_websocket) \
+    X(rfc6120_tls) X(rfc6120_sasl) X(rfc6120_bind) X(rfc6120_reconnect) X(rfc6121_roster) X(rfc6121_presence) X(rfc7395_websocket) X(xep0124_bosh) X(xep0206_xbosh) \
     X(xep0388_sasl2) X(xep0388_passkeys) X(xep0386_bind2) X(xep0484_fast) X(signed_in) X(xep0440_channel_binding) X(xep0198_sm) X(xep0352_csi) \
     X(xep0357_push) X(xep0191_blocking) X(xep0377_reporting) \
     /* what can be asked */ \

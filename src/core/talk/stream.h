@@ -7,6 +7,8 @@
 void stream_accept(struct talk *t, int fd, enum talk_transport how);   /* TCP and direct TLS */
 void websocket_accept(struct talk *t, int fd, enum talk_transport door);                        /* websocket.c */
 void websocket_init(struct talk *t);
+/* A session on a connection that speaks WebSocket from here; it has been admitted. `masked`: by its frames (RFC 6455 §5.3). */
+struct session *websocket_begin(struct talk *t, struct conn *c, bool secure, bool masked);
 
 /* True when one more connection from this address is welcome; it is counted then, until stream_conn_gone. */
 bool stream_admit(struct talk *t, struct conn *c);

@@ -26,6 +26,7 @@
 #include "talk/search.h"
 #include "talk/settings.h"
 #include "talk/stream.h"
+#include "talk/xep/xep0124_bosh.h"
 #include "talk/xep/xep0163_guests.h"
 #include "talk/xep/xep0198_sm.h"
 #include "talk/xep/xep0227_export.h"
@@ -94,6 +95,8 @@ static void accept_one(void *arg, int fd)
         listener_pause(d->talk->listeners[d - d->talk->doors], rest_ms);
     if (d->transport == TALK_WEBSOCKET || d->transport == TALK_WEBSOCKET_LOCAL)
         websocket_accept(d->talk, fd, d->transport);
+    else if (d->transport == TALK_BOSH)
+        bosh_accept(d->talk, fd);
     else
         stream_accept(d->talk, fd, d->transport);
 }
@@ -413,6 +416,7 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
     sm_restore(t);
     rooms_restore(t);
     websocket_init(t);
+    bosh_init(t);
     bus_subscribe(b, "ident.link", account_deleted, t);     /* never published: it keeps the link to ident, which tells of account.* */
     bus_subscribe(b, "account.deleted", account_deleted, t);
     serve(t, "backup", backup_request);
@@ -515,6 +519,7 @@ void talk_free(struct talk **tp)
     if (t->db)
         db_close(&t->db);
     t->stopping_hard = true;
+    bosh_done(t);
     LIST_EACH(it, &t->sessions_all) {
         struct session *s = LIST_ITEM(it, struct session, in_talk);
 

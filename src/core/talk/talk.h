@@ -17,7 +17,8 @@ struct archive_order { int64_t transaction, undos, count; };
 
 extern const struct setting talk_settings[];
 
-enum talk_transport { TALK_STARTTLS, TALK_DIRECT_TLS, TALK_WEBSOCKET, TALK_WEBSOCKET_LOCAL /* a door without TLS, of this machine only; its sessions are TALK_WEBSOCKET */ };
+enum talk_transport { TALK_STARTTLS, TALK_DIRECT_TLS, TALK_WEBSOCKET, TALK_WEBSOCKET_LOCAL /* a door without TLS, of this machine only; its sessions are TALK_WEBSOCKET */,
+                      TALK_BOSH /* so are the sessions of this one (xep0124_bosh.h) */ };
 
 struct session;
 struct person;
@@ -129,6 +130,7 @@ struct talk {
     struct buf              disco_server, disco_account;  /* feature elements, computed once */
     char                    caps_ver[32];    /* XEP-0115, base64 */
     struct http_server     *websocket, *websocket_local;
+    struct bosh            *bosh;            /* xep0124_bosh.c */
     struct talk_door        *doors;            /* one per listener: its transport */
     struct listener        *listeners[16];
     int                     listener_count;

@@ -122,12 +122,23 @@ const struct conn_handlers websocket_handlers = { .data = websocket_data, .close
 
 /* ---- the upgrade ---- */
 
+struct session *websocket_begin(struct talk *t, struct conn *c, bool secure, bool masked)
+{
+    struct session *s = session_new(t, c, TALK_WEBSOCKET);
+
+    s->secure = secure;
+    s->ws = NEW(struct ws_reader);
+    s->ws->expect_mask = masked;
+    s->ws->message_bytes_max = t->limits.stanza_bytes_max_early;
+    conn_set_handlers(c, &websocket_handlers, s);
+    return s;
+}
+
 static bool upgrade_at(struct talk *t, struct http_exchange *x, const struct http_request *r, bool local)
 {
-    struct session *s;
-    struct conn    *c;
-    struct buf      out;
-    enum err        e;
+    struct conn *c;
+    struct buf   out;
+    enum err     e;
 
     if (!str_is(r->path, "/xmpp-websocket"))
         return false;
@@ -145,12 +156,7 @@ static bool upgrade_at(struct talk *t, struct http_exchange *x, const struct htt
         conn_abort(c, ERR_LIMIT);
         return true;
     }
-    s = session_new(t, c, TALK_WEBSOCKET);
-    s->secure = local || conn_tls(c) != NULL;   /* what stays on this machine needs no TLS */
-    s->ws = NEW(struct ws_reader);
-    s->ws->expect_mask = true;
-    s->ws->message_bytes_max = t->limits.stanza_bytes_max_early;
-    conn_set_handlers(c, &websocket_handlers, s);
+    websocket_begin(t, c, local || conn_tls(c) != NULL /* what stays on this machine needs no TLS */, true);
     return true;
 }
 

@@ -911,6 +911,12 @@ static void remember_peer(struct conn *c)
     }
 }
 
+void conn_speak_for(struct conn *c, const struct conn *other)
+{
+    memcpy(c->peer, other->peer, sizeof c->peer);
+    c->peer_port = other->peer_port;
+}
+
 static bool peer_is_v4(const struct conn *c)
 {
     return IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)c->peer);

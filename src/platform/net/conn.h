@@ -80,6 +80,8 @@ bool     conn_peer_left(const struct conn *c);     /* it has hung up, though we 
 struct str conn_peer(const struct conn *c, char out[64]);   /* "127.0.0.1:4711", "unix" */
 /* The address without its port, as a key for per-address limits (IPv6: the /64). */
 struct str conn_peer_key(const struct conn *c, char out[64]);
+/* From here on its peer is `other`'s: it carries what comes from there. */
+void     conn_speak_for(struct conn *c, const struct conn *other);
 struct loop *conn_loop(const struct conn *c);
 
 /* ---- listening ---- */

@@ -317,6 +317,11 @@ static int refusal_status(enum err e, const struct http_request *r)
     return e == ERR_LIMIT ? 431 : e != ERR_UNSUPPORTED ? 400 : r->minor < 0 ? 505 : 501;
 }
 
+static int64_t body_bytes_max(const struct http_exchange *x)
+{
+    return x->server->body_bytes_max ? x->server->body_bytes_max : HTTP_BODY_BYTES_MAX;
+}
+
 /* Takes a head, and the body when it is there already, from `in`. OK: *used bytes are spent;
  * ERR_AGAIN: nothing is; others have been answered. */
 static enum err read_head(struct http_exchange *x, struct str in, size_t *used)
@@ -334,7 +339,7 @@ static enum err read_head(struct http_exchange *x, struct str in, size_t *used)
     *used = head;
     if (is_streamed(x, &r, in.len > head))
         return OK;
-    if (r.content_bytes > HTTP_BODY_BYTES_MAX) {
+    if (r.content_bytes > body_bytes_max(x)) {
         refuse(x, 413);
         return ERR_INVALID;
     }
@@ -350,7 +355,7 @@ static enum err read_head(struct http_exchange *x, struct str in, size_t *used)
     x->upload->head = mem_copy(in.p, head);
     x->upload->head_bytes = head;
     x->upload->left = r.content_bytes;
-    buf_init(&x->upload->body, HTTP_BODY_BYTES_MAX);
+    buf_init(&x->upload->body, (size_t)body_bytes_max(x));
     return OK;
 }
 

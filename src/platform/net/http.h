@@ -66,6 +66,7 @@ struct http_server {
      * has answered, and what it left of the body unread ends the connection. `r` lives until this returns. */
     bool                   (*stream)(void *arg, struct http_exchange *x, const struct http_request *r);
     void                    *arg;
+    uint32_t                 body_bytes_max;   /* of a request held in memory; default HTTP_BODY_BYTES_MAX, which it cannot pass */
     int                      idle_ms_max;      /* keep-alive; default 60,000 */
     int                      request_ms_max;   /* a whole request must come in this; default 15,000 */
     int                      pace_ms_max;      /* HTTP_PACE_BYTES of a streamed body must come in this; default 30,000 */

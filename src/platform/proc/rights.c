@@ -154,7 +154,7 @@ static int allow_sockets(scmp_filter_ctx ctx, unsigned rights)
         rc = allow_arg(ctx, SCMP_SYS(socket), 0, AF_INET);
     if (rc == 0 && rights & (PROC_MAY_LISTEN | PROC_MAY_REACH))
         rc = allow_arg(ctx, SCMP_SYS(socket), 0, AF_INET6);
-    if (rc == 0 && rights & PROC_MAY_REACH)         /* libcurl's resolver thread wakes it so */
+    if (rc == 0 && rights & (PROC_MAY_CONNECT | PROC_MAY_REACH))    /* libcurl's resolver thread wakes it so; BOSH sessions */
         rc = allow_arg(ctx, SCMP_SYS(socketpair), 0, AF_UNIX);
     if (rc == 0 && rights & (PROC_MAY_CONNECT | PROC_MAY_REACH))
         rc = allow_all(ctx, connecting);

@@ -395,7 +395,7 @@ static enum err share_doors(const struct proc_child *from, struct proc_child *to
     for (int i = 0; i < from->fd_count; i++) {
         const struct proc_fd *fd = &from->fds[i];
 
-        if (strcmp(fd->name, "bus") == 0 || str_starts(str_of(fd->name), STR("metrics")))
+        if (strcmp(fd->name, "bus") == 0 || str_starts(str_of(fd->name), STR("metrics")) || door_is_alone(fd->name))
             continue;
         to->fds[to->fd_count].name = fd->name;
         to->fds[to->fd_count].fd = fcntl(fd->fd, F_DUPFD_CLOEXEC, 0);

@@ -32,6 +32,7 @@ struct web {
     struct files       files;
     struct store      *store;        /* what people upload */
     char              *websocket_url;       /* "wss://one.example/xmpp-websocket", or several: one for each site */
+    char              *bosh_url;            /* in the same way; empty: none */
     const char        *sites;               /* "https://one.example": the web of each site */
     const char        *files_url;           /* what links to files begin with, when not with us */
     int                https_port;
@@ -63,6 +64,17 @@ static void put_websocket_url(struct buf *out, const struct settings *s)
                    door_port(door_first(s, "talk.listen_websocket")));
 }
 
+static void put_bosh_url(struct buf *out, const struct settings *s)
+{
+    const char *given = settings_text(s, "web.bosh_url");
+    struct str  door = door_first(s, "talk.listen_bosh");
+
+    if (*given)
+        buf_put_z(out, given);
+    else if (door.len)
+        buf_printf(out, "https://%s:%d/http-bind", settings_text(s, "domain"), door_port(door));
+}
+
 static void urls_set(struct web *w, const struct settings *s)
 {
     struct buf b;
@@ -71,6 +83,10 @@ static void urls_set(struct web *w, const struct settings *s)
     put_websocket_url(&b, s);
     free(w->websocket_url);
     w->websocket_url = str_dup(buf_str(&b));
+    buf_clear(&b);
+    put_bosh_url(&b, s);
+    free(w->bosh_url);
+    w->bosh_url = str_dup(buf_str(&b));
     w->domain = str_of(settings_text(s, "domain"));
     w->local_port = door_port(door_first(s, "talk.listen_websocket_local"));
     w->registration = settings_bool(s, "talk.registration") && settings_bool(s, "ident.registration");
@@ -100,19 +116,28 @@ static int urls_for(const struct web *w, struct http_exchange *x, struct arena *
 /* XEP-0156 §3: both forms, for scripts of any site. */
 #define OPEN_TO_ALL "Access-Control-Allow-Origin: *\r\nCache-Control: max-age=300\r\n"
 #define WEBSOCKET_REL "urn:xmpp:alt-connections:websocket"
+#define BOSH_REL "urn:xmpp:alt-connections:xbosh"
+
+static void put_links(struct buf *out, const char *rel, const char *urls)
+{
+    struct str rest = str_of(urls);
+
+    while (rest.len) {
+        BUF_LIT(out, "  <Link");
+        xml_put_attr(out, "rel", str_of(rel));
+        xml_put_attr(out, "href", str_trim(str_split(&rest, ',')));
+        BUF_LIT(out, "/>\n");
+    }
+}
 
 static void host_meta(struct web *w, struct http_exchange *x, const struct http_request *rq)
 {
-    struct str rest = str_of(w->websocket_url);
     struct buf b;
 
     buf_init(&b, 0);
     BUF_LIT(&b, "<?xml version='1.0' encoding='utf-8'?>\n<XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'>\n");
-    while (rest.len) {
-        BUF_LIT(&b, "  <Link rel='" WEBSOCKET_REL "'");
-        xml_put_attr(&b, "href", str_trim(str_split(&rest, ',')));
-        BUF_LIT(&b, "/>\n");
-    }
+    put_links(&b, WEBSOCKET_REL, w->websocket_url);
+    put_links(&b, BOSH_REL, w->bosh_url);
     BUF_LIT(&b, "</XRD>\n");
     http_answer(x, 200, STR("application/xrd+xml; charset=utf-8"), STR(OPEN_TO_ALL), buf_str(&b));
     buf_done(&b);
@@ -129,16 +154,23 @@ static void answer_json(struct http_exchange *x, json_t *value, struct str heade
     buf_done(&b);
 }
 
-static void host_meta_json(struct web *w, struct http_exchange *x, const struct http_request *rq)
+static void add_links(json_t *links, const char *rel, const char *urls)
 {
-    struct str rest = str_of(w->websocket_url);
-    json_t    *links = json_array();
+    struct str rest = str_of(urls);
 
     while (rest.len) {
         struct str url = str_trim(str_split(&rest, ','));
 
-        json_array_append_new(links, json_pack("{s:s,s:s%}", "rel", WEBSOCKET_REL, "href", url.p, url.len));
+        json_array_append_new(links, json_pack("{s:s,s:s%}", "rel", rel, "href", url.p, url.len));
     }
+}
+
+static void host_meta_json(struct web *w, struct http_exchange *x, const struct http_request *rq)
+{
+    json_t *links = json_array();
+
+    add_links(links, WEBSOCKET_REL, w->websocket_url);
+    add_links(links, BOSH_REL, w->bosh_url);
     answer_json(x, json_pack("{s:o}", "links", links), STR(OPEN_TO_ALL));
 }
 
@@ -488,6 +520,7 @@ static void finish(struct role *r)
     tls_ctx_unref(&w->tls);
     files_done(&w->files);
     free(w->websocket_url);
+    free(w->bosh_url);
     free(w->passkey_rp);
     free(w);
     r->own = NULL;
