@@ -63,7 +63,7 @@ def main(client, missing, play, known=None):
         checks.skip("all", why)
         checks.end()
         return 77
-    server = servers.make(options.server)
+    server = servers.make(options.server, bosh=True)
     server.add_users({n: PASSWORD for n in ("alice", "bob", "carol", "dave")})
     with server:
         try:

@@ -26,7 +26,9 @@ def missing():
 def options(server):
     """The certificate names localhost, and the domain behind STARTTLS."""
     scheme = "wss" if server.websocket_tls else "ws"
+    bosh = {"bosh": server.bosh_url("localhost")} if server.bosh_port else {}
     return {"domain": server.domain, "password": PASSWORD, "services": {
+        **bosh,
         "websocket": f"{scheme}://localhost:{server.websocket_port}{server.websocket_path}",
         "starttls": f"xmpp://localhost:{server.port}", "tls": f"xmpps://localhost:{server.tls_port}"}}
 

@@ -151,6 +151,7 @@ class Server:
     authority = None            # the folder of another server whose test authority signs this one's certificate
     websocket_path, websocket_tls = "/xmpp-websocket", False
     web_tls = False
+    bosh_port = None            # those that can have a door for BOSH, made with bosh=True, have it here
 
     def __init__(self, extra=""):
         self.dir = tempfile.mkdtemp(prefix=f"bongsu-test-{self.name}-")
@@ -176,6 +177,12 @@ class Server:
         return {}
 
     settle_s = 0
+
+    def open_bosh(self):
+        """Before start()."""
+
+    def bosh_url(self, host):
+        return f"http{'s' if self.websocket_tls else ''}://{host}:{self.bosh_port}/http-bind"
 
     def add_user(self, name, password):
         self.add_users({name: password})
@@ -314,6 +321,11 @@ class Bongsu(Server):
             web_port=self.web_port, crt=self.crt, key=self.key, extra=self.extra, metrics=self.metrics_ports,
             federation="" if "federation." in self.extra else BONGSU_ALONE))
         self.pending = {}
+
+    def open_bosh(self):
+        self.bosh_port, = free_ports(1)
+        with open(self.config, "a") as f:
+            f.write(f"talk.listen_bosh = 127.0.0.1:{self.bosh_port}\n")
 
     def fill(self, words, **kwargs):
         return [BONGSU] + [w.format(config=self.config, **kwargs) for w in words]
@@ -707,9 +719,12 @@ class Ejabberd(Server):
 SERVERS = {s.name: s for s in (Bongsu, BongsuPostgreSQL, BongsuWorkers, BongsuThree, Prosody, Ejabberd)}
 
 
-def make(name, extra=""):
+def make(name, extra="", bosh=False):
     """A server of that kind, not started; ServerError says why it cannot be."""
     why = SERVERS[name].missing()
     if why:
         raise ServerError(why)
-    return SERVERS[name](extra)
+    server = SERVERS[name](extra)
+    if bosh:
+        server.open_bosh()
+    return server

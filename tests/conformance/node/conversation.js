@@ -55,6 +55,19 @@ async function chats({ alice, bob, check }) {
   check("the archive has both", bodies.join("|") === "안녕 <b>bob</b> &|hello alice", bodies.join("|"));
 }
 
+// BOSH: a request whose answer was lost is sent again (XEP-0124 §14.3).
+async function lostAnswers({ alice, bob, check }) {
+  if (!alice.loseAnswer) return;
+  for (const body of ["lost once", "lost twice"]) {
+    const line = alice.loseAnswer(body);
+    await bob.send(chat(alice.jid, body));
+    check(`an answer that did not arrive comes again (${body})`, await alice.message(body) && line.found);
+  }
+  await alice.send(chat(bob.jid, "after the loss"));
+  check("and the session goes on", await bob.message("after the loss"));
+  check("nothing comes twice", !alice.inbox.some((s) => bodyOf(s)?.startsWith("lost")));
+}
+
 const carbonOf = (kind, body) => (s) => find(s, kind, NS.carbons) && bodyOf(find(find(s, "forwarded"), "message")) === body;
 
 async function carbons({ alice, bob, open, check }) {
@@ -210,7 +223,7 @@ async function resumption({ carol, open, check }) {
   await dave.leave();
 }
 
-const ACTS = [contacts, chats, carbons, blocking, eventing, uploads, discovery, room, resumption];
+const ACTS = [contacts, chats, lostAnswers, carbons, blocking, eventing, uploads, discovery, room, resumption];
 
 export async function converse(library, Client, transports) {
   const options = JSON.parse(process.argv[2]);

@@ -5,6 +5,7 @@
 //   ask(type, element, to)         the answer to a question; an Error with `condition` for an error
 //   answerDisco(info)              answers questions for what this client can do
 //   cut(), resumed()               the connection breaks; waits until it is back: was the stream resumed?
+//   loseAnswer(word)               over BOSH: the next answer with the word in it is lost
 //   unacknowledged()               stanzas that the server has not yet acknowledged
 //   leave()
 import { bodyOf } from "./stanza.js";

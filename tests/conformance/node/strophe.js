@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// strophe.js: strophe.js, over WebSocket.
+// strophe.js: strophe.js, over WebSocket, and over BOSH where the server has it.
 import { $build, $iq, $msg, $pres, Strophe } from "strophe.js";
 import { converse } from "./conversation.js";
 import { Person, until } from "./person.js";
+import { loseAnswer, XMLHttpRequest } from "./xhr.js";
+
+globalThis.XMLHttpRequest = XMLHttpRequest;
 
 Strophe.setLogLevel(Strophe.LogLevel.FATAL);    // cut() is an error to it; every other one is missed by a check
 
@@ -24,8 +27,9 @@ const theirs = (e) => ({
 
 class StropheClient extends Person {
   async connect() {
-    this.connection = new Strophe.Connection(this.options.services.websocket, {
-      enableStreamManagement: true, streamManagement: { maxUnacked: 1 } });
+    this.connection = new Strophe.Connection(this.options.services[this.transport], this.transport === "websocket" ? {
+      enableStreamManagement: true, streamManagement: { maxUnacked: 1 } } : {});
+    if (this.transport === "bosh") this.loseAnswer = loseAnswer;
     await this.logIn();
     return this;
   }
@@ -104,4 +108,5 @@ class StropheClient extends Person {
   }
 }
 
-await converse("strophe.js", StropheClient, ["websocket"]);
+const { services } = JSON.parse(process.argv[2]);
+await converse("strophe.js", StropheClient, services.bosh ? ["bosh", "websocket"] : ["websocket"]);

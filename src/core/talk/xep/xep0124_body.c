@@ -85,9 +85,9 @@ bool bosh_body_read(struct arena *a, struct str in, struct bosh_body *out)
     *out = (struct bosh_body){ .wait_s = 60, .hold = 1 };
     if (xml_parse(a, after_declaration(in), NULL, &n) != XML_FINE || !xml_is(n, "body", NS_HTTPBIND))
         return false;
+    out->sid = xml_attr(n, "sid");
     if (!str_to_u64(xml_attr(n, "rid"), &out->rid) || out->rid == 0 || out->rid > RID_MAX)
         return false;
-    out->sid = xml_attr(n, "sid");
     out->to = xml_attr(n, "to");
     out->content = xml_attr(n, "content");
     out->lang = n->lang;

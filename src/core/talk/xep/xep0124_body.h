@@ -23,7 +23,7 @@ struct bosh_body {
     struct xml_node *payload;           /* the first one; NULL: none */
 };
 
-/* Points into `in` and `a`. False: bad-request. */
+/* Points into `in` and `a`. False: bad-request, of the session `sid` if one can be read. */
 bool bosh_body_read(struct arena *a, struct str in, struct bosh_body *out);
 /* One payload, alone. Elements in BOSH's own namespace, as older clients send them, are jabber:client's (XEP-0206 §2). */
 void bosh_put_payload(struct buf *out, struct xml_node *payload);
