@@ -240,8 +240,16 @@ static void a_further_worker_has_its_own_metrics(struct test *t)
     loaded_done(&l);
 }
 
+static void a_door_may_be_the_first_worker_s_alone(struct test *t)
+{
+    CHECK(t, door_is_alone("bosh0"));
+    CHECK(t, !door_is_alone("websocket0"));
+    CHECK(t, !door_is_alone("metrics0"));
+}
+
 TEST_MAIN(TEST(relative_paths_are_below_data_dir), TEST(what_no_row_can_say_is_said), TEST(what_no_role_would_take_is_told),
           TEST(what_roles_take_is_good), TEST(the_environment_overrides),
           TEST(a_named_file_must_be_there), TEST(what_is_decided_reads_the_same), TEST(doors_are_named_and_counted),
           TEST(ports_are_read),
-          TEST(workers_need_a_cluster), TEST(workers_have_numbers), TEST(a_further_worker_has_its_own_metrics))
+          TEST(workers_need_a_cluster), TEST(workers_have_numbers), TEST(a_further_worker_has_its_own_metrics),
+          TEST(a_door_may_be_the_first_worker_s_alone))

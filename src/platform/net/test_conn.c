@@ -689,7 +689,7 @@ static void two_thousand_come_talk_and_leave(struct test *t)
 {
     struct loop     *l = loop_new();
     struct inn       inn = { .loop = l, .guests = calloc(MANY, sizeof(struct peer)) };
-    struct peer     *callers = calloc(MANY, sizeof(struct peer));
+    struct peer     *callers = calloc(MANY, sizeof(struct peer)), inside, outside;
     struct listener *ls;
     int              fd, welcomed = 0, left = 0;
     char             text[64], key[64];
@@ -725,6 +725,12 @@ static void two_thousand_come_talk_and_leave(struct test *t)
     CHECK_INT(t, MANY, inn.count);
     CHECK_STR(t, "127.0.0.1", conn_peer_key(inn.guests[0].conn, key));
     CHECK(t, str_eq(address, conn_peer(callers[0].conn, key)));
+    pair(l, &inside, &outside);
+    CHECK_STR(t, "unix", conn_peer_key(inside.conn, key));
+    conn_speak_for(inside.conn, inn.guests[0].conn);
+    CHECK_STR(t, "127.0.0.1", conn_peer_key(inside.conn, key));
+    conn_abort(inside.conn, OK);
+    conn_abort(outside.conn, OK);
     for (int i = 0; i < MANY; i++)
         i % 2 ? conn_close(callers[i].conn) : conn_abort(callers[i].conn, OK);
     for (int i = 0; i < 1000 && left < 2 * MANY; i++) {

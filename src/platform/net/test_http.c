@@ -217,6 +217,21 @@ static void nonsense_gets_400_and_the_end(struct test *t)
     buf_done(&c.got);
 }
 
+static void a_server_may_take_less(struct test *t)
+{
+    struct visit  v = { .server = { .request = echo, .body_bytes_max = 10 } };
+    struct client c;
+
+    if (!CHECK(t, visit_start(&v)))
+        return;
+    visit_say(&v, STR("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0123456789"), 200);
+    CHECK(t, has(&v.client, "HTTP/1.1 200 ") && !v.client.closed);
+    visit_say(&v, STR("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n"), 200);
+    c = visit_end(&v);
+    CHECK(t, has(&c, "HTTP/1.1 413 ") && c.closed);
+    buf_done(&c.got);
+}
+
 static int count(const struct client *c, const char *what)
 {
     const char *p = c->got.p, *end = p + c->got.len;
@@ -515,7 +530,7 @@ static void fragments_are_joined_around_control_frames(struct test *t)
 
 TEST_MAIN(TEST(a_request_is_taken_apart), TEST(what_has_two_meanings_is_refused),
           TEST(requests_on_one_connection_are_answered_in_order), TEST(a_chunked_body_is_joined), TEST(head_has_no_body),
-          TEST(nonsense_gets_400_and_the_end), TEST(bytes_may_come_one_by_one), TEST(bad_chunks_get_400_and_the_end),
+          TEST(nonsense_gets_400_and_the_end), TEST(a_server_may_take_less), TEST(bytes_may_come_one_by_one), TEST(bad_chunks_get_400_and_the_end),
           TEST(each_refusal_has_its_status), TEST(a_slow_request_gets_408_and_an_idle_connection_the_end),
           TEST(continue_is_said_to_who_waits_for_it), TEST(a_later_answer_keeps_the_order),
           TEST(an_answer_to_nobody_is_dropped), TEST(a_frame_comes_back), TEST(bad_frames_are_refused_with_their_code),

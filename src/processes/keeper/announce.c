@@ -48,6 +48,7 @@ void announce_ready(const struct settings *s)
     put_door(", XMPP over TLS ", settings_text(s, "talk.listen_tls"), "", "");
     if (*settings_text(s, "talk.listen_websocket"))
         printf(", WebSocket %s", *settings_text(s, "web.websocket_url") ? settings_text(s, "web.websocket_url") : url);
+    put_door(", BOSH ", settings_text(s, "talk.listen_bosh"), "", "");
     if (web.len)
         printf(", web https://%s:%d/", settings_text(s, "domain"), door_port(web));
     printf("\n");

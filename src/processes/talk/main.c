@@ -1,4 +1,4 @@
-/* main.c: bongsu-talk: XMPP over TCP and WebSocket. Links the messenger and the asking side of ident;
+/* main.c: bongsu-talk: XMPP over TCP, WebSocket and BOSH. Links the messenger and the asking side of ident;
  * no account and no password is in here.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include <stdio.h>
