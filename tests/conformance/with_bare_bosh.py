@@ -361,6 +361,15 @@ async def limits(server, check):
     c = await (await Client(server).open()).log_in("alice", "wide")
     r = await c.http("POST", f"<body xmlns='{HTTPBIND}' xmlns:a='urn:{'y' * 200000}' rid='{c.rid + 1}' sid='{c.sid}'>{many}</body>")
     check("a small body that would become a large one is refused", r.condition() == "policy-violation", r.text[:200])
+    bob = await friend(server)
+    c, under_way = await (await Client(server).open()).log_in("alice", "loud"), []
+    for i in range(16):
+        if len(under_way) == 2:
+            await under_way.pop(0)
+        under_way.append(c.begin(message(BOB, f"{i} " + "x" * 150000)))
+    got = [(await body_at(bob)).split()[0] for _ in range(16)]
+    check("a flood is slowed down, and arrives whole and in order", got == [str(i) for i in range(16)], got)
+    bob.link.close()
 
 
 async def leaving(server, check):

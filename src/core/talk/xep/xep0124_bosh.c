@@ -552,14 +552,21 @@ static void receive(struct bosh_session *b, const struct request *r, const struc
 
 /* ---- a new session ---- */
 
-static const char *address_trouble(struct talk *t, const struct bosh_body *body)
+/* Why it cannot begin; NULL: it can. */
+static const char *trouble_of(struct talk *t, const struct bosh_body *body, struct str text)
 {
     struct str domain;
 
+    if (t->stopping)
+        return "system-shutdown";
     if (!body->to.len)
         return "improper-addressing";
     if (jid_prep_domain(&t->round, body->to, &domain) != OK || !str_eq(domain, t->domain))
         return "host-unknown";
+    if (text.len > t->limits.stanza_bytes_max_early + BODY_SLACK)
+        return "policy-violation";
+    if (t->bosh->sessions.count >= (size_t)(t->limits.sessions_max / BOSH_DESCRIPTORS + 1))
+        return "policy-violation";
     return NULL;
 }
 
@@ -605,13 +612,9 @@ static struct bosh_session *session_make(struct talk *t, struct http_exchange *x
 
 static void open_session(struct talk *t, const struct request *r, const struct bosh_body *body, struct str text)
 {
-    const char          *trouble = address_trouble(t, body);
+    const char          *trouble = trouble_of(t, body, text);
     struct bosh_session *b;
 
-    if (!trouble && text.len > t->limits.stanza_bytes_max_early + BODY_SLACK)
-        trouble = "policy-violation";
-    if (!trouble && t->bosh->sessions.count >= (size_t)(t->limits.sessions_max / BOSH_DESCRIPTORS + 1))
-        trouble = "policy-violation";
     if (trouble) {
         terminate(r->x, NULL, trouble);
         return;
@@ -666,6 +669,7 @@ void bosh_init(struct talk *t)
     d->limits.out_bytes_max += 2 * BOSH_ANSWER_BYTES;
     d->line_limits = t->conn_limits;
     d->line_limits.out_bytes_max = BOSH_LINE_BYTES_MAX;
+    d->line_limits.stall_ms_max = 0;        /* the session reads when the database lets it */
     strmap_init(&d->sessions);
     d->server = (struct http_server){
         .loop = t->loop, .limits = &d->limits, .request = request, .arg = t, .tls = t->tls ? &t->tls : NULL,
