@@ -57,6 +57,9 @@ const struct setting common_settings[] = {
     { "talk.listen_bosh", SETTING_ADDRESSES, "", 0, 0, false,
       "Where clients that have nothing but HTTP requests connect: https://host:port/http-bind (XEP-0124, XEP-0206). Empty: nowhere. The first"
       " of several talk.workers serves it alone, and no other machine knows its sessions: a proxy must send a client to the same one." },
+    { "talk.listen_component", SETTING_ADDRESSES, "", 0, 0, false,
+      "Where the components of talk.components connect (XEP-0114), such as 127.0.0.1:5347. There is no TLS: everything they are sent"
+      " goes in clear, so never let it leave this machine or a network of its own. Empty: nowhere." },
     { "talk.workers", SETTING_INT, "1", 1, TALK_WORKERS_MAX, false,
       "How many processes share the clients of this machine. More than one needs a cluster: db.server and bus.servers." },
     { "talk.metrics_listen", SETTING_ADDRESSES, "127.0.0.1:5300", 0, 0, false,
@@ -94,6 +97,7 @@ const struct door common_doors[] = {
     { "talk", "talk.listen_websocket", "websocket", false },
     { "talk", "talk.listen_websocket_local", "websocket_local", false, true },
     { "talk", "talk.listen_bosh", "bosh", false, false, true },
+    { "talk", "talk.listen_component", "component", false },
     { "talk", "talk.metrics_listen", "metrics", true },
     { "ident", "ident.metrics_listen", "metrics", true },
     { "courier", "courier.metrics_listen", "metrics", true },

@@ -7,6 +7,7 @@
 #include "db/db.h"
 #include "files/settings.h"
 #include "net/conn.h"
+#include "talk/components.h"
 #include "wire/jid.h"
 
 struct judging {
@@ -169,6 +170,25 @@ static bool files_peers(struct judging *j)
     return true;
 }
 
+/* ---- components ---- */
+
+static bool components(struct judging *j)
+{
+    struct component_named named[COMPONENTS_MAX];
+    struct str             ours, why = STR_NULL;
+    int                    count = 0;
+
+    if (jid_prep_domain(&j->a, str_of(text(j, "domain")), &ours))
+        return true;        /* told already */
+    if (!told(j, components_read(&j->a, ours, text(j, "talk.components"), named, &count, &why), why))
+        return false;
+    if (!count || *text(j, "talk.listen_component"))
+        return true;
+    buf_put_z(j->report, "talk.components is set, but talk.listen_component is not: nobody of them could connect; write an address of this "
+                         "machine, such as 127.0.0.1:5347\n");
+    return false;
+}
+
 /* ---- doors without TLS ---- */
 
 /* "127.0.0.1:5281", "[::1]:5281", "localhost:5281" */
@@ -200,7 +220,7 @@ static bool local_doors(struct judging *j)
 enum err settings_judge(const struct settings *s, struct buf *report)
 {
     static bool (*const judges[])(struct judging *) = { domain, data_dir, log_level, passkey_name, passkey_origins, database, bus, workers,
-                                                        files_peers, local_doors };
+                                                        files_peers, components, local_doors };
     struct judging j = { .s = s, .report = report };
     bool           good = true;
 

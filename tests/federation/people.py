@@ -10,10 +10,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 import peers                                                                # noqa: E402
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
-from names import Names                                                     # noqa: E402
+from component import open_doors                                            # noqa: E402
+from names import A, SRV, Names                                             # noqa: E402
 from trials import check                                                    # noqa: E402
 
 HERE, THERE = "here.example", "there.example"
+IRC = f"irc.{HERE}"             # a component of ours
 ROSTER = "<query xmlns='jabber:iq:roster'/>"
 MAY_WAIT = 300                  # stanzas for a domain, where the trial about that is played
 BOUNDS = {"bongsu": "talk.bytes_per_second_max = 64M\n", "bongsu-three": f"federation.queue_stanzas_max = {MAY_WAIT}\n"}
@@ -30,8 +32,17 @@ class Town:
         self.kind = kind
         self.sends_again = kind == "bongsu" or kind == "prosody" and shared_authority   # Prosody asks for acknowledgements after SASL, not after dialback
         self.alice_jid, self.bob_jid = f"alice@{HERE}", f"bob@{THERE}"
+        self.component()
         for s in (self.here, self.there):
             s.add_users({name: "secret" for name in PEOPLE})
+
+    def component(self):
+        """A name below ours, which others find where they find us."""
+        open_doors(self.here, IRC)
+        for service in ("_xmpp-server._tcp", "_xmpps-server._tcp"):
+            if (f"{service}.{HERE}", SRV) in self.names.records:
+                self.names.records[f"{service}.{IRC}", SRV] = self.names.records[f"{service}.{HERE}", SRV]
+        self.names.records[IRC, A] = self.names.records[HERE, A]
 
     def start(self):
         self.here.start()

@@ -21,7 +21,7 @@
     X(xep0357_push) X(xep0191_blocking) X(xep0377_reporting) \
     /* what can be asked */ \
     X(xep0030_disco) X(xep0050_commands) X(xep0133_admin) X(announcements) X(rate_classes) X(xep0227_export) X(xep0115_caps) \
-    X(xep0115_clients) X(xep0012_last) X(xep0092_version) X(xep0199_ping) X(xep0202_time) X(xep0215_services) X(xep0363_upload) \
+    X(xep0115_clients) X(xep0012_last) X(xep0092_version) X(xep0199_ping) X(xep0202_time) X(xep0215_services) X(xep0363_upload) X(xep0114_component) \
     /* what is kept for an account, and who sees it */ \
     X(xep0060_pubsub) X(xep0163_pep) X(xep0049_private) X(xep0402_bookmarks) X(xep0048_bookmarks) X(xep0411_conversion) \
     X(xep0222_public) X(xep0223_private) X(xep0384_omemo) X(xep0490_displayed) X(xep0054_vcard) X(xep0084_avatar) \

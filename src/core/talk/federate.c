@@ -1,6 +1,6 @@
 /* federate.c: see federate.h. One queue for courier, in order, of what is kept and what is not. When courier
  * is away it stands still, and then all that was not answered is handed over again; courier knows kept ones
- * by their names.
+ * by their names. What is for a component does not wait in it.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "talk/federate.h"
 #include "base/clock.h"
@@ -11,6 +11,8 @@
 #include "talk/deliver.h"
 #include "talk/guest.h"
 #include "talk/host.h"
+#include "talk/message.h"
+#include "talk/xep/xep0114_component.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,6 +31,7 @@ const struct db_migration federate_migrations[] = {
 
 static struct db_sql outbox_insert = { "INSERT INTO outbox(name, node, seq, stanza) VALUES (?1, ?2, ?3, ?4) ON CONFLICT(name) DO NOTHING" };
 static struct db_sql outbox_delete = { "DELETE FROM outbox WHERE name = ?1" };
+static struct db_sql outbox_delete_own = { "DELETE FROM outbox WHERE name = ?1 AND node = ?2 AND seq = ?3" };
 static struct db_sql outbox_page = { "SELECT name, seq, stanza FROM outbox WHERE node = ?1 ORDER BY seq LIMIT ?2" };
 /* Of workers that are no more (devices.h says when). One that is just beginning loses nothing: a name is sent
  * once. */
@@ -36,10 +39,11 @@ static struct db_sql outbox_inherit = { "UPDATE outbox SET node = ?1 WHERE node 
                                         "1 FROM node WHERE node.id = outbox.node)" };
 
 struct outbound {
-    struct list      link; /* in federate.queue */
+    struct list      link; /* in federate.queue, .leaving, .returning or .done */
     struct federate *federate;
-    bool             kept, asked;
+    bool             kept, asked, row_stays;
     int64_t          node, seq, added_ms;
+    const char      *type, *condition; /* of the error that its sender gets */
     char             name[NAME_BYTES];
     size_t           len;
     char             text[];
@@ -49,11 +53,14 @@ struct federate {
     struct talk  *talk;
     bool          on;
     struct list   queue; /* in order */
+    struct list   leaving; /* for components, on their way */
+    struct list   returning; /* to their senders, in a moment */
+    struct list   done; /* their rows may be read, or read still: they are known by their names */
     int           count, flying;
     bool          stalled, reading, again_read;
-    struct timer  again;
+    struct timer  again, back;
     struct timer  orphans;
-    struct strmap names; /* kept ones in the queue */
+    struct strmap names; /* kept ones, until their rows have gone: a component does not know what it has had */
 };
 
 /* ---- addresses in a text ---- */
@@ -71,9 +78,14 @@ static struct str domain_in(struct str jid)
     return at < 0 ? jid : str_make(jid.p + at + 1, jid.len - (size_t)at - 1);
 }
 
-bool federate_reaches(const struct talk *t, struct str domain)
+static bool is_far(const struct talk *t, struct str domain)
 {
     return t->federate && t->federate->on && domain.len && !jid_domain_is_within(domain, t->domain);
+}
+
+bool federate_reaches(const struct talk *t, struct str domain)
+{
+    return is_far(t, domain) || component_is(t, domain);
 }
 
 bool federate_is_full(const struct talk *t)
@@ -114,9 +126,12 @@ static void leave_queue(struct outbound *o)
     if (list_linked(&o->link))
         f->count--;
     list_remove(&o->link);
-    if (o->kept && strmap_get(&f->names, str_of(o->name)) == o)
-        strmap_del(&f->names, str_of(o->name));
     metric_set(&waiting, f->count);
+}
+
+static struct str destination(const struct outbound *o)
+{
+    return domain_in(kept_attr(str_make(o->text, o->len), "to"));
 }
 
 /* ---- done with one ---- */
@@ -124,50 +139,92 @@ static void leave_queue(struct outbound *o)
 struct gone {
     struct change    change;
     struct outbound *o;
+    bool             own; /* only the row that it has written itself */
 };
 
 static enum err gone_apply(struct db_conn *c, struct change *ch)
 {
-    return db_run(c, &outbox_delete, "s", str_of(((struct gone *)ch)->o->name));
+    const struct gone *g = (const struct gone *)ch;
+
+    if (g->own)
+        return db_run(c, &outbox_delete_own, "sii", str_of(g->o->name), g->o->node, g->o->seq);
+    return db_run(c, &outbox_delete, "s", str_of(g->o->name));
+}
+
+static void forget(struct outbound *o)
+{
+    struct federate *f = o->federate;
+
+    list_remove(&o->link);
+    if (strmap_get(&f->names, str_of(o->name)) == o)
+        strmap_del(&f->names, str_of(o->name));
+    free(o);
 }
 
 static void gone_done(struct talk *t, struct change *ch, enum err e)
 {
-    struct gone *g = (struct gone *)ch;
+    struct gone     *g = (struct gone *)ch;
+    struct outbound *o = g->o;
 
     (void)t;
-    (void)e; /* then it is handed over again some time, and courier knows it */
-    free(g->o);
     free(g);
+    o->row_stays = e != OK;
+    if (o->row_stays || o->federate->reading) /* a reader may have seen the row before */
+        list_append(&o->federate->done, &o->link);
+    else
+        forget(o);
 }
 
-static void finish(struct outbound *o)
+static void take_row_away(struct outbound *o, bool own)
 {
     struct talk *t = o->federate->talk;
-    struct gone *g;
+    struct gone *g = NEW(struct gone);
 
-    leave_queue(o);
-    if (!o->kept) {
-        free(o);
-        return;
-    }
-    g = NEW(struct gone);
-    *g = (struct gone){ .change = { .apply = gone_apply, .done = gone_done }, .o = o };
+    *g = (struct gone){ .change = { .apply = gone_apply, .done = gone_done }, .o = o, .own = own };
     if (session_change(NULL, t, &g->change) != OK)
         gone_done(t, &g->change, ERR_LIMIT);
 }
 
+static void finish(struct outbound *o)
+{
+    leave_queue(o);
+    if (o->kept)
+        take_row_away(o, false);
+    else
+        free(o);
+}
+
+/* Nothing reads: whose rows have gone can be forgotten, the others are tried again. */
+static void done_sweep(struct federate *f)
+{
+    if (f->reading)
+        return;
+    LIST_EACH(it, &f->done) {
+        struct outbound *o = LIST_ITEM(it, struct outbound, link);
+
+        if (!o->row_stays) {
+            forget(o);
+            continue;
+        }
+        list_remove(&o->link);
+        take_row_away(o, false);
+    }
+}
+
 /* ---- its sender is told ---- */
 
-static bool is_told(const struct stanza *st)
+/* Of a component that is away one hears also when one asks for its presence, or enters a room there; not at each change of one's own. */
+static bool is_told(const struct talk *t, const struct stanza *st)
 {
     switch (st->type) {
     case TYPE_ERROR:
     case TYPE_RESULT:
-    case TYPE_AVAILABLE:
     case TYPE_UNAVAILABLE:
-    case TYPE_PROBE:
         return false;
+    case TYPE_AVAILABLE:
+        return component_is(t, st->to.domain) && st->to.resource.len > 0;
+    case TYPE_PROBE:
+        return component_is(t, st->to.domain);
     default:
         return true;
     }
@@ -186,12 +243,39 @@ static void give_back(struct outbound *o, const char *type, const char *conditio
     metric_add(&undelivered, 1);
     if (xml_parse(&t->round, str_make(o->text, o->len), &stanza_scope, &n) != XML_FINE ||
         jid_parse(&t->round, xml_attr(n, "from"), &from) != OK || stanza_read(&t->round, n, &from, &st, &fault) != OK || !st.has_to ||
-        !is_told(&st))
+        !is_told(t, &st))
         return;
     buf_init(&b, 0);
     stanza_error(&b, &st, st.to.full, type, condition, NULL);
-    guest_take(t, &st.to, buf_str(&b), NULL);
+    guest_take(t, &st.to, buf_str(&b), NULL, NULL);
     buf_done(&b);
+}
+
+static void return_all(struct timer *timer)
+{
+    struct federate *f = LIST_ITEM(timer, struct federate, back);
+
+    LIST_EACH(it, &f->returning) {
+        struct outbound *o = LIST_ITEM(it, struct outbound, link);
+
+        give_back(o, o->type, o->condition);
+        finish(o);
+        arena_reset(&f->talk->round);
+    }
+}
+
+/* Not at once: whoever sends may be in the middle of something that the error changes, such as the occupants of a room. */
+static void give_back_soon(struct outbound *o, const char *type, const char *condition)
+{
+    struct federate *f = o->federate;
+
+    f->count += !list_linked(&o->link);
+    list_remove(&o->link);
+    list_append(&f->returning, &o->link);
+    o->type = type;
+    o->condition = condition;
+    if (!timer_running(&f->back))
+        timer_start(f->talk->loop, &f->back, 0, return_all);
 }
 
 /* ---- handing over ---- */
@@ -281,14 +365,31 @@ static void go(struct federate *f)
     }
 }
 
+static void component_answered(void *arg, enum err e, struct str payload)
+{
+    struct outbound *o = arg;
+
+    (void)payload;
+    if (e)
+        give_back_soon(o, "wait", e == ERR_LIMIT ? "resource-constraint" : "remote-server-timeout");
+    else
+        finish(o);
+}
+
 static void enqueue(struct federate *f, struct outbound *o)
 {
-    list_append(&f->queue, &o->link);
+    struct str to = destination(o);
+    bool       component = component_is(f->talk, to);
+
+    list_append(component ? &f->leaving : &f->queue, &o->link);
     f->count++;
     if (o->kept)
         strmap_put(&f->names, str_of(o->name), o);
     metric_set(&waiting, f->count);
-    go(f);
+    if (component)
+        component_send(f->talk, to, str_make(o->text, o->len), component_answered, o);
+    else
+        go(f);
 }
 
 void outbound_decided(struct talk *t, struct outbound *o, bool durable)
@@ -297,6 +398,14 @@ void outbound_decided(struct talk *t, struct outbound *o, bool durable)
         free(o);
     else
         enqueue(t->federate, o);
+}
+
+void outbound_known(struct talk *t, struct outbound *o)
+{
+    if (component_is(t, destination(o)))
+        take_row_away(o, true);
+    else
+        outbound_decided(t, o, true);
 }
 
 void federate_send(struct talk *t, struct str text)
@@ -308,8 +417,7 @@ void federate_send(struct talk *t, struct str text)
     o = outbound_new(t, text, 0);
     o->kept = false;
     if (federate_is_full(t) || !domain_in(kept_attr(text, "from")).len) {
-        give_back(o, "wait", "resource-constraint");
-        free(o);
+        give_back_soon(o, "wait", "resource-constraint");
         return;
     }
     enqueue(t->federate, o);
@@ -342,7 +450,61 @@ void federate_send_after(struct session *from, struct str text)
     session_after_commits(from, send_now, a);
 }
 
+/* ---- from guest to guest ---- */
+
+struct passage {
+    struct change    change;
+    struct outbound *out;
+};
+
+static enum err passage_apply(struct db_conn *c, struct change *ch)
+{
+    return outbound_write(c, ((struct passage *)ch)->out);
+}
+
+static void passage_done(struct talk *t, struct change *ch, enum err e)
+{
+    struct passage *g = (struct passage *)ch;
+
+    if (e)
+        give_back(g->out, "wait", "internal-server-error");
+    outbound_decided(t, g->out, e == OK);
+    free(g);
+}
+
+static bool must_arrive(const struct stanza *st)
+{
+    if (st->kind == STANZA_MESSAGE)
+        return archive_wanted(st) || st->type == TYPE_GROUPCHAT;
+    return st->kind == STANZA_PRESENCE && st->type >= TYPE_SUBSCRIBE && st->type <= TYPE_UNSUBSCRIBED;
+}
+
+void federate_pass(struct session *guest, const struct stanza *st)
+{
+    struct talk    *t = guest->talk;
+    struct buf     *b = talk_scratch(t);
+    struct passage *g;
+
+    stanza_forward(b, st, guest->jid.full, st->to.full);
+    if (!must_arrive(st)) {
+        federate_send_after(guest, buf_str(b));
+        return;
+    }
+    g = NEW(struct passage);
+    *g = (struct passage){ .change = { .apply = passage_apply, .done = passage_done }, .out = outbound_new(t, buf_str(b), 0) };
+    if (!federate_is_full(t) && session_change(guest, t, &g->change) == OK)
+        return;
+    free(g->out);
+    free(g);
+    session_bounce(guest, st, "wait", "resource-constraint", NULL);
+}
+
 /* ---- what comes ---- */
+
+static void came_taken(void *arg, enum err e)
+{
+    bus_answer(arg, e, STR_NULL);
+}
 
 static void came(void *arg, struct bus_request *rq, struct str subject, struct str payload)
 {
@@ -360,12 +522,12 @@ static void came(void *arg, struct bus_request *rq, struct str subject, struct s
     }
     arena_reset(&t->round);
     if (!e && (xml_parse(&t->round, text, scope, &n) != XML_FINE || jid_parse(&t->round, xml_attr(n, "from"), &from) != OK ||
-               !str_eq(from.domain, remote) || !federate_reaches(t, from.domain)))
+               !str_eq(from.domain, remote) || !is_far(t, from.domain)))
         e = ERR_INVALID;
     if (e)
         bus_answer(rq, e, STR_NULL);
     else
-        guest_take(t, &from, text, rq);
+        guest_take(t, &from, text, came_taken, rq);
     arena_reset(&t->round);
 }
 
@@ -408,6 +570,17 @@ static enum err page_work(struct db_conn *c, struct db_read *self)
 
 static void read_left(struct federate *f);
 
+/* The settings may have changed since it was written. */
+static void enqueue_left(struct federate *f, struct outbound *o)
+{
+    if (federate_reaches(f->talk, destination(o))) {
+        enqueue(f, o);
+        return;
+    }
+    give_back(o, "cancel", "remote-server-not-found");
+    finish(o);
+}
+
 static void page_done(struct db_read *self, enum err e)
 {
     struct page     *g = (struct page *)self;
@@ -422,9 +595,10 @@ static void page_done(struct db_read *self, enum err e)
         o = outbound_new(f->talk, g->rows[i].text, 1);
         str_copy(g->rows[i].name, o->name, sizeof o->name);
         o->seq = g->rows[i].seq;
-        enqueue(f, o);
+        enqueue_left(f, o);
     }
     f->again_read = e || g->count == PAGE;
+    done_sweep(f);
     arena_done(&g->arena);
     free(g);
 }
@@ -471,6 +645,7 @@ static void look_for_orphans(struct timer *timer)
     struct inherit  *i;
 
     timer_start(f->talk->loop, timer, ORPHANS_S * 1000, look_for_orphans);
+    done_sweep(f);
     if (!f->talk->shared) {
         if (f->again_read)
             read_left(f);
@@ -495,12 +670,16 @@ void federate_init(struct talk *t)
     f->talk = t;
     f->on = settings_bool(t->settings, "federation.on");
     list_init(&f->queue);
+    list_init(&f->leaving);
+    list_init(&f->returning);
+    list_init(&f->done);
     strmap_init(&f->names);
     guests_init(t);
-    if (!f->on)
+    if (!f->on && !components_are_set(t))
         return;
     snprintf(subject, sizeof subject, "%.*s.federate", STR_ARG(role));
-    bus_serve(t->bus, subject, came, t);
+    if (f->on)
+        bus_serve(t->bus, subject, came, t);
     timer_start(t->loop, &f->orphans, ORPHANS_S * 1000, look_for_orphans);
     read_left(f);
 }
@@ -512,9 +691,16 @@ void federate_done(struct talk *t)
     if (!f)
         return;
     timer_stop(t->loop, &f->again);
+    timer_stop(t->loop, &f->back);
     timer_stop(t->loop, &f->orphans);
     guests_done(t);
     LIST_EACH(it, &f->queue)
+        free(LIST_ITEM(it, struct outbound, link));
+    LIST_EACH(it, &f->leaving)
+        free(LIST_ITEM(it, struct outbound, link));
+    LIST_EACH(it, &f->returning)
+        free(LIST_ITEM(it, struct outbound, link));
+    LIST_EACH(it, &f->done)
         free(LIST_ITEM(it, struct outbound, link));
     strmap_done(&f->names);
     free(f);

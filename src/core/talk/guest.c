@@ -11,6 +11,12 @@
 METRIC_GAUGE(guests_known, "bongsu_talk_guests", "People of other servers that have written lately.");
 METRIC_COUNTER(stanzas_far, "bongsu_talk_stanzas_from_servers", "Stanzas of other servers.");
 
+/* Whom to tell that a stanza has been taken. */
+struct taken {
+    guest_taken_fn *fn;
+    void           *arg;
+};
+
 struct guest {
     struct session      s;       /* first */
     struct list         by_use;  /* in t->guests_by_use */
@@ -18,14 +24,14 @@ struct guest {
     int                 waiting_count;
     bool                inside; /* route_stanza is running */
     bool                busy;   /* the one at hand waits for something (session.held) */
-    struct bus_request *rq;     /* of the one at hand */
+    struct taken        taken;  /* of the one at hand */
 };
 
 struct waiting_stanza {
-    struct list         link;
-    struct bus_request *rq;
-    size_t              len;
-    char                text[];
+    struct list  link;
+    struct taken taken;
+    size_t       len;
+    char         text[];
 };
 
 /* ---- who is known ---- */
@@ -87,23 +93,37 @@ static struct guest *guest_of(struct talk *t, const struct jid *from)
 
 /* ---- handling ---- */
 
-static void answer(struct talk *t, void *arg)
+static void tell(struct taken taken, enum err e)
 {
+    if (taken.fn)
+        taken.fn(taken.arg, e);
+}
+
+static void tell_later(struct talk *t, void *arg)
+{
+    struct taken *taken = arg;
+
     (void)t;
-    bus_answer(arg, OK, STR_NULL);
+    tell(*taken, OK);
+    free(taken);
 }
 
 static void handled(struct guest *g)
 {
-    struct bus_request *rq = g->rq;
+    struct taken taken = g->taken, *kept;
 
-    g->rq = NULL;
+    g->taken = (struct taken){ 0 };
     g->busy = false;
-    if (rq)
-        session_after_commits(&g->s, answer, rq);
+    if (!taken.fn || g->s.commits == 0) {
+        tell(taken, OK);
+        return;
+    }
+    kept = NEW(struct taken);
+    *kept = taken;
+    session_after_commits(&g->s, tell_later, kept);
 }
 
-static void handle(struct guest *g, struct str text, struct bus_request *rq)
+static void handle(struct guest *g, struct str text, struct taken taken)
 {
     struct session  *s = &g->s;
     struct xml_node *n;
@@ -114,11 +134,10 @@ static void handle(struct guest *g, struct str text, struct bus_request *rq)
     metric_add(&stanzas_far, 1);
     if (xml_parse(&s->talk->round, text, &stanza_scope, &n) != XML_FINE ||
         (e = stanza_read(&s->talk->round, n, &s->jid, &st, &condition)) == ERR_UNSUPPORTED || !st.has_to) {
-        if (rq)
-            bus_answer(rq, ERR_INVALID, STR_NULL);
+        tell(taken, ERR_INVALID);
         return;
     }
-    g->rq = rq;
+    g->taken = taken;
     g->busy = g->inside = true;
     s->received++;
     st.foreign = true;
@@ -138,7 +157,7 @@ static void next(struct guest *g)
 
         list_remove(&w->link);
         g->waiting_count--;
-        handle(g, str_make(w->text, w->len), w->rq);
+        handle(g, str_make(w->text, w->len), w->taken);
         free(w);
     }
 }
@@ -151,22 +170,22 @@ void guest_continue(struct session *s)
     next(s->guest);
 }
 
-void guest_take(struct talk *t, const struct jid *from, struct str text, struct bus_request *rq)
+void guest_take(struct talk *t, const struct jid *from, struct str text, guest_taken_fn *fn, void *arg)
 {
     struct guest          *g = guest_of(t, from);
+    struct taken           taken = { fn, arg };
     struct waiting_stanza *w;
 
     if (!g->busy && list_empty(&g->waiting)) {
-        handle(g, text, rq);
+        handle(g, text, taken);
         return;
     }
     if (g->waiting_count >= GUEST_WAITING_MAX) {
-        if (rq)
-            bus_answer(rq, ERR_LIMIT, STR_NULL);
+        tell(taken, ERR_LIMIT);
         return;
     }
     w = mem_new(sizeof *w + text.len + 1);
-    w->rq = rq;
+    w->taken = taken;
     w->len = text.len;
     memcpy(w->text, text.p, text.len);
     list_append(&g->waiting, &w->link);

@@ -537,11 +537,13 @@ static void leaves(struct talk *t, struct message_op *o)
     o->out = NULL;
 }
 
-/* In a shared database its row was written before it was known to be a second one: courier knows it by its name. */
+/* In a shared database its row was written before it was known to be a second one. */
 static void leaves_again(struct talk *t, struct message_op *o)
 {
-    if (t->shared)
-        leaves(t, o);
+    if (!t->shared || !o->out)
+        return;
+    outbound_known(t, o->out);
+    o->out = NULL;
 }
 
 static void message_done(struct talk *t, struct change *ch, enum err e)

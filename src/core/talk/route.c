@@ -11,6 +11,7 @@
 #include "talk/message.h"
 #include "talk/nodes.h"
 #include "talk/presence.h"
+#include "talk/xep/xep0114_component.h"
 #include "talk/xep/xep0115_guests.h"
 #include "talk/xep/xep0357_push.h"
 #include "talk/xep/xep0191_blocking.h"
@@ -259,11 +260,19 @@ static void question_leaves(struct session *s, const struct stanza *iq)
     federate_send_after(s, buf_str(b));
 }
 
-/* To another server. A guest is nobody whom we forward for. */
+/* Somebody at another server is nobody whom we forward for, but to and from components of ours. */
+static bool may_pass(const struct session *s, struct str to)
+{
+    return federate_reaches(s->talk, to) && (!s->guest || component_is(s->talk, to) || component_is(s->talk, s->jid.domain));
+}
+
+/* To another server, or a component. */
 static void elsewhere(struct session *s, const struct stanza *st)
 {
-    if (!federate_reaches(s->talk, st->to.domain) || s->guest)
+    if (!may_pass(s, st->to.domain))
         session_bounce(s, st, "cancel", "remote-server-not-found", NULL);
+    else if (s->guest)
+        federate_pass(s, st);
     else if (st->kind == STANZA_MESSAGE)
         message_leaves(s, st);
     else if (st->kind == STANZA_PRESENCE)

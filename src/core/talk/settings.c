@@ -46,6 +46,9 @@ const struct setting talk_settings[] = {
     { "talk.exports_url", SETTING_TEXT, "", 0, 0, true,
       "What the links to people's own exports begin with, when a proxy stands before web: \"https://town.example/exports/\". Empty:"
       " https://domain:port of web.listen." },
+    { "talk.components", SETTING_TEXT, "", 0, 0, false,
+      "Gateways and bots that answer for names below the domain (XEP-0114), each with its secret: \"irc.town.example SECRET,"
+      " sms.town.example OTHER\". They connect to talk.listen_component." },
     { "talk.rooms_create", SETTING_BOOL, "yes", 0, 0, true, "Lets clients make rooms (XEP-0045) at rooms.DOMAIN." },
     { "talk.rooms_per_account_max", SETTING_INT, "100", 0, 100000, true, "Rooms that one account may own." },
     { "talk.rooms_per_session_max", SETTING_INT, "500", 1, 10000, true, "Rooms that one device may be in at a time." },

@@ -118,12 +118,14 @@ static const char *kind_name(enum stanza_kind k)
 }
 
 /* XEP-0359 §6: an id that claims to be assigned by our domain or one of its accounts
- * is assigned by us alone. */
+ * is assigned by us alone. A component's domain is below ours, and its rooms assign their own. */
 static bool stanza_id_is_forged(const struct stanza *s, const struct xml_node *c)
 {
     struct str by = xml_attr(c, "by");
 
     if (!xml_is(c, "stanza-id", "urn:xmpp:sid:0"))
+        return false;
+    if (s->foreign && str_eq(by, s->from.bare))
         return false;
     return !by.p || str_ends(by, s->foreign && s->has_to ? s->to.domain : s->from.domain);
 }

@@ -26,6 +26,7 @@
 #include "talk/search.h"
 #include "talk/settings.h"
 #include "talk/stream.h"
+#include "talk/xep/xep0114_component.h"
 #include "talk/xep/xep0124_bosh.h"
 #include "talk/xep/xep0163_guests.h"
 #include "talk/xep/xep0198_sm.h"
@@ -97,6 +98,8 @@ static void accept_one(void *arg, int fd)
         websocket_accept(d->talk, fd, d->transport);
     else if (d->transport == TALK_BOSH)
         bosh_accept(d->talk, fd);
+    else if (d->transport == TALK_COMPONENT)
+        component_accept(d->talk, fd);
     else
         stream_accept(d->talk, fd, d->transport);
 }
@@ -408,6 +411,9 @@ enum err talk_new(struct loop *l, struct bus *b, const struct settings *s,
     message_share_init(t);
     nodes_init(t);
     hosts_init(t);
+    e = components_init(t, a, why);
+    if (e)
+        return e;
     features_init(t);
     for (size_t i = 0; i < feature_count; i++)
         if (features[i]->init)
@@ -483,6 +489,7 @@ void talk_stop(struct talk *t, void (*done)(void *arg), void *arg)
     for (int i = 0; i < t->listener_count; i++)
         listener_free(&t->listeners[i]);
     t->listener_count = 0;
+    components_stop(t);
     LIST_EACH(it, &t->sessions_all) {
         struct session *s = LIST_ITEM(it, struct session, in_talk);
 
@@ -536,6 +543,7 @@ void talk_free(struct talk **tp)
     forget_done(t);
     banners_done(t);
     federate_done(t);
+    components_done(t);
     archive_done(t);
     jids_done(t);
     push_done(t);

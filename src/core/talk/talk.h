@@ -17,8 +17,12 @@ struct archive_order { int64_t transaction, undos, count; };
 
 extern const struct setting talk_settings[];
 
-enum talk_transport { TALK_STARTTLS, TALK_DIRECT_TLS, TALK_WEBSOCKET, TALK_WEBSOCKET_LOCAL /* a door without TLS, of this machine only; its sessions are TALK_WEBSOCKET */,
-                      TALK_BOSH /* so are the sessions of this one (xep0124_bosh.h) */ };
+enum talk_transport {
+    TALK_STARTTLS, TALK_DIRECT_TLS, TALK_WEBSOCKET,
+    TALK_WEBSOCKET_LOCAL,   /* a door without TLS, of this machine only; its sessions are TALK_WEBSOCKET */
+    TALK_BOSH,              /* so are the sessions of this one (xep/xep0124_bosh.h) */
+    TALK_COMPONENT,         /* a door too: its streams are no sessions (xep/xep0114_component.h) */
+};
 
 struct session;
 struct person;
@@ -28,6 +32,7 @@ struct rooms;
 struct search;
 struct host;
 struct federate;
+struct components;
 struct guest_devices;
 struct versions;
 struct talk_host { const struct host *host; struct str domain; };   /* host.h */
@@ -71,6 +76,7 @@ struct talk {
     struct talk_host        hosts[8];        /* host.h counts them: HOSTS_MAX */
     int                     host_count;
     struct federate        *federate;        /* federate.c */
+    struct components      *components;      /* xep/xep0114_component.c */
     struct strmap           guests;          /* guest.c: by full JID */
     struct list             guests_by_use;
     int64_t                 started_us;

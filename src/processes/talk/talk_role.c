@@ -12,7 +12,7 @@ static const struct {
     enum talk_transport transport;
 } transports[] = {
     { "starttls", TALK_STARTTLS }, { "tls", TALK_DIRECT_TLS }, { "websocket", TALK_WEBSOCKET },
-    { "websocket_local", TALK_WEBSOCKET_LOCAL }, { "bosh", TALK_BOSH },
+    { "websocket_local", TALK_WEBSOCKET_LOCAL }, { "bosh", TALK_BOSH }, { "component", TALK_COMPONENT },
 };
 
 static int doors_find(const struct role *r, struct talk_listen out[PROC_FDS_MAX])

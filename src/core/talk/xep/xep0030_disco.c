@@ -4,6 +4,7 @@
 #include "talk/feature.h"
 #include "talk/host.h"
 #include "talk/xep/xep0060_pubsub.h"
+#include "talk/xep/xep0114_component.h"
 #include "talk/xep/xep0115_caps.h"
 
 #define NS_INFO  "http://jabber.org/protocol/disco#info"
@@ -96,11 +97,10 @@ static enum err items_get(struct session *s, const struct stanza *iq)
     }
     if (!to_server(iq))
         return pubsub_account_items(s, iq, asked_person(s, iq));
-    if (s->talk->host_count == 0)
-        return iq_result(s, iq, "<query xmlns='" NS_ITEMS "'/>");
     b = talk_scratch(s->talk);
     BUF_LIT(b, "<query xmlns='" NS_ITEMS "'>");
     host_put_items(s->talk, b);
+    components_put_items(s->talk, b);
     BUF_LIT(b, "</query>");
     return iq_result_str(s, iq, buf_str(b));
 }
