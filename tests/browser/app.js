@@ -1,7 +1,9 @@
 // app.js: our own app, with people in browsers of their own. Prints one line a promise, and the counts at the end.
 //   node app.js URL CONTROL     CONTROL: where the server can be killed and started again (app.py)
 // SPDX-License-Identifier: AGPL-3.0-or-later
+import { account } from "./app/account.js";
 import { announced } from "./app/announced.js";
+import { friends } from "./app/friends.js";
 import { history } from "./app/history.js";
 import { media } from "./app/media.js";
 import { own } from "./app/own.js";
@@ -387,6 +389,8 @@ await promise("a changed password is the one that counts", async () => {
 });
 await own({ promise, browser, url, alice, bob });
 await passkeys({ promise, browser, url });
+await friends({ promise, browser, url });
+await account({ promise, browser, url });
 await promise("logging out takes everything from the device", async () => {
   bob = await online(browser, url, "bob", `${PASSWORD}bob`);
   await go(bob, "settings");

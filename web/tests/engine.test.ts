@@ -203,7 +203,7 @@ describe("what comes", () => {
     await db.put("people", { ...(await db.get("people", BOB))!, card: { phone: "010-1", note: "shift B" } });
     server.card = `<vCard xmlns='vcard-temp'><TEL><NUMBER>02-2</NUMBER></TEL><EMAIL><USERID>bob@x.kr</USERID></EMAIL><PHOTO><TYPE>image/png</TYPE><BINVAL>${"A".repeat(300000)}</BINVAL></PHOTO></vCard>`;
     await e.does.look(BOB);
-    expect(await db.get("people", BOB)).toMatchObject({ card: { phone: "010-1", email: "bob@x.kr", note: "shift B" } });
+    expect(await db.get("people", BOB)).toMatchObject({ card: { phone: "010-1", note: "shift B" }, told: { phone: "02-2", email: "bob@x.kr" } });
     expect((await db.get("people", BOB))?.avatarUrl).toBeUndefined();
   });
   it("takes for its own server's what is, and nothing that only begins like it", () => {

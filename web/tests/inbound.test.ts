@@ -52,9 +52,10 @@ describe("what a message says", () => {
 
 describe("contacts", () => {
   it("are exported as vCards that fold inside no character", () => {
-    const text = vcards([{ jid: "minji@t", name: "김민지; 우리,반 ".repeat(6), subscription: "both", listed: true, card: { phone: "010-1", note: "a\nb" } }]);
+    const text = vcards([{ jid: "minji@t", name: "김민지; 우리,반 ".repeat(6), subscription: "both", listed: true, told: { phone: "02-2", at: 1 }, card: { phone: "010-1", note: "a\r\nb" } }, { jid: "d\\27artagnan@t", name: "", subscription: "both", listed: true, told: { phone: "010-1", at: 1 }, card: { phone: "010-1" } }]);
     expect(text.split("\r\n").every((l) => new TextEncoder().encode(l).length <= 75)).toBe(true);
     expect(text.replace(/\r\n /g, "")).toContain("FN:김민지\\; 우리\\,반");
-    expect(text).toContain("NOTE:a\\nb");
+    expect(text).toContain("TEL;VALUE=text:010-1\r\nTEL;VALUE=text:02-2\r\nNOTE:a\\nb\r\n");
+    expect(text).toContain("FN:d'artagnan\r\nIMPP:xmpp:d%5C27artagnan@t\r\nTEL;VALUE=text:010-1\r\nEND");
   });
 });

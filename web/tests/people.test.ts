@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import { Audiences, freeNumber, ownOf, seenBy, type Own } from "../src/model/audiences";
 import { devices, logOut, whichOf } from "../src/model/devices";
 import { Engine } from "../src/model/engine";
+import { invitationOf } from "../src/model/invitation";
 import { LiveState } from "../src/model/live";
 import { pictureUri, PICTURE_CHARS_MAX } from "../src/model/pictures";
 import { Profiles } from "../src/model/profiles";
@@ -110,6 +111,24 @@ describe("what a friend shows us", () => {
     await profiles().event("mallory@town.example", event(NS.vcard4Node, card("<note><text>x</text></note>")));
     expect(await db.get("people", "mallory@town.example")).toBeUndefined();
   });
+  it("is also how else to reach them: taken back by an empty way, and not by a card that has none", async () => {
+    await db.put("people", { jid: BOB, name: "", subscription: "both", listed: true, card: { phone: "010-9" } });
+    const card = async (ways: string) => {
+      await profiles().event(BOB, event(NS.vcard4Node, `<vcard xmlns='${NS.vcard4}'><fn><text>Bob</text></fn>${ways}</vcard>`));
+      const p = await db.get("people", BOB);
+      return [p?.told?.phone, p?.told?.email, p?.card?.phone];
+    };
+    expect(await card("<tel><text>02-2</text></tel><email><text>bob@x.kr</text></email>")).toEqual(["02-2", "bob@x.kr", "010-9"]);
+    expect(await card("")).toEqual(["02-2", "bob@x.kr", "010-9"]);
+    expect(await card("<tel><uri>tel:+82-2-3;ext=4</uri></tel><email><text/></email>")).toEqual(["+82-2-3", undefined, "010-9"]);
+    expect(await card("<tel><text/></tel><email><text/></email>")).toEqual([undefined, undefined, "010-9"]);
+  });
+  it("tells friends alone how else to reach us, beside what another client wrote", async () => {
+    answers[NS.vcard4Node] = `<pubsub xmlns='${NS.pubsub}'><items node='${NS.vcard4Node}'><item id='current'><vcard xmlns='${NS.vcard4}'><tel><text>02-1</text></tel><tel><text>02-2</text></tel></vcard></item></items></pubsub>`;
+    await profiles().save("Alice", "", undefined, { phone: "010-7", email: "" });
+    expect(sets().filter((x) => x.includes("010-7"))).toEqual([expect.stringMatching(/vcard4.*<tel><text>010-7<\/text><\/tel><email><text><\/text><\/email><tel><text>02-2<\/text><\/tel><\/vcard>.*pubsub#access_model'><value>presence<\//)]);
+    expect((await db.get("people", ME))?.told).toMatchObject({ phone: "010-7" });
+  });
   it("what another client wrote into our cards stays when the app saves", async () => {
     answers.vCard = "<vCard xmlns='vcard-temp'><FN>Old</FN><TEL><NUMBER>02-2</NUMBER></TEL></vCard>";
     answers[NS.vcard4Node] = `<pubsub xmlns='${NS.pubsub}'><items node='${NS.vcard4Node}'><item id='current'><vcard xmlns='${NS.vcard4}'><fn><text>Old</text></fn><tel><uri>tel:02-2</uri></tel></vcard></item></items></pubsub>`;
@@ -123,6 +142,18 @@ describe("what a friend shows us", () => {
   it("is a picture only if its bytes are one, and not too many", () => {
     expect([pictureUri(PNG), pictureUri(btoa("<svg/>")), pictureUri(undefined), pictureUri(`iVBOR${"A".repeat(2 * PICTURE_CHARS_MAX)}`)])
       .toEqual([`data:image/png;base64,${PNG}`, undefined, undefined, undefined]);
+  });
+});
+
+describe("an invitation", () => {
+  it.each([
+    ["minji", "minji@town.example", undefined], ["50%25@town.example", "50%25@town.example", undefined], ["xmpp:50%25@town.example", "50%@town.example", undefined], [" Minji@Other.example ", "minji@other.example", undefined], ["xmpp:minji@other.example", "minji@other.example", undefined],
+    ["xmpp:minji@town.example?roster;preauth=a-b_2;ibr=y", "minji@town.example", "a-b_2"],
+    ["https://town.example/invite.html#minji@town.example?roster;preauth=ab2;ibr=y", "minji@town.example", "ab2"],
+    ["https://town.example/#/friends/minji%40town.example/add/ab2", "minji@town.example", "ab2"], ["https://town.example/#/friends/minji%40town.example/add", "minji@town.example", undefined],
+  ])("is read from %s", (text, jid, token) => expect(invitationOf(text, "town.example")).toEqual(token ? { jid, token } : { jid }));
+  it.each(["", "a b", "https://town.example/", "https://town.example/#/chats/minji%40town.example", "tel:010-1", "<b>@x"])("is not read from %s", (text) => {
+    expect(invitationOf(text, "town.example")).toBeNull();
   });
 });
 

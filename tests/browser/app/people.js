@@ -63,6 +63,16 @@ export async function online(browser, url, name, password, how) {
   return page;
 }
 
+/** Somebody new, who makes an account: each promise has people of its own, whom no other one has befriended, blocked or deleted. */
+export async function newcomer(browser, url, name, how) {
+  const page = await device(browser, url, how);
+  await page.click(".login-card > button.plain:not(.language)");
+  await page.waitForSelector(".login input[autocomplete=new-password]", WAIT);
+  await logIn(page, name, `${name} of the hill`);
+  await page.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+  return page;
+}
+
 /** Something that keeps passkeys for the person of this page, and says yes for them (WebAuthn's virtual authenticators). It is gone
  * when any session with the page is ended, so it is given out for whoever needs one. */
 export async function keychain(page) {

@@ -31,12 +31,12 @@ export const en = {
   "friends.title": "Friends", "friends.none": "Nobody here yet. Add a friend by their name.", "friends.add": "Add friend", "friends.address": "Name or address",
   "friends.add.hint": "minji or minji@example.org", "friends.add.bad": "This is not a name or an address.", "friends.added": "Asked {name}. They will see your request.",
   "friends.requests": "Requests", "friends.wants": "{name} wants to be your friend", "friends.accept": "Accept", "friends.decline": "Decline",
-  "friends.waiting": "Request sent", "friends.favourites": "Favourites", "friends.all": "All", "friends.me": "Me", "friends.count": "{n|one friend|{n} friends}",
+  "friends.waiting": "Request sent", "friends.over": "Not friends", "friends.favourites": "Favourites", "friends.all": "All", "friends.me": "Me", "friends.count": "{n|one friend|{n} friends}",
   "friends.qr": "My code", "friends.qr.hint": "Let a friend scan this with their camera, or send them the link.", "friends.qr.copy": "Copy link", "friends.copied": "Copied",
   "friends.scan": "Scan a code", "friends.scan.hint": "Hold the code in front of the camera.", "friends.scan.none": "The camera cannot be used here. Type the name instead.", "friends.invite": "Invitation link",
 
   "person.chat": "Write", "person.favourite": "Favourite", "person.unfavourite": "No favourite any more", "person.remove": "Remove friend", "person.block": "Block", "person.unblock": "Unblock",
-  "person.name": "My name for them", "person.save": "Save", "person.card": "Another way to reach them", "person.phone": "Telephone", "person.email": "E-mail", "person.note": "Note",
+  "person.name": "My name for them", "person.save": "Save", "person.card": "What I wrote down", "person.told": "Another way to reach them", "person.told.when": "They told it themselves, as of {when}.", "person.phone": "Telephone", "person.email": "E-mail", "person.note": "Note",
   "person.card.hint": "Kept on this device, so it is there when nothing else works.", "person.export": "Export contact", "person.exportAll": "Export all contacts", "person.online": "online", "person.away": "away", "person.dnd": "do not disturb",
   "person.remove.sure": "Remove {name} from your friends? The chat stays.", "person.block.sure": "Block {name}? They cannot write to you, and do not see it.", "person.saved": "Saved",
   "person.blocked": "Blocked", "person.profile": "Profile of {name}",
@@ -60,7 +60,7 @@ export const en = {
 
   "search.title": "Search", "search.field": "Search", "search.none": "Nothing found for “{words}”.", "search.device": "Searched on this device.", "search.everywhere": "Searched everywhere.", "search.people": "People and groups", "search.messages": "Messages",
 
-  "settings.title": "Settings", "settings.profile": "Profile", "settings.nick": "My name", "settings.about": "About me", "settings.picture": "Choose picture", "settings.pictureRemove": "Remove picture", "settings.save": "Save", "settings.saved": "Saved", "settings.failed": "That did not work: {why}",
+  "settings.title": "Settings", "settings.profile": "Profile", "settings.nick": "My name", "settings.about": "About me", "settings.picture": "Choose picture", "settings.pictureRemove": "Remove picture", "settings.reach.hint": "Another way to reach you. Friends who see this profile keep it on their device; nobody else sees it.", "settings.save": "Save", "settings.saved": "Saved", "settings.failed": "That did not work: {why}",
   "settings.look": "Look", "settings.language": "Language", "settings.theme": "Theme", "settings.theme.system": "As the device", "settings.theme.light": "Light", "settings.theme.dark": "Dark", "settings.enterSends": "Enter sends", "settings.enterSends.hint": "Shift and Enter begin a new line.",
   "settings.notify": "Notifications", "settings.notify.on": "Tell me about new messages", "settings.notify.tell": "Show who wrote, and what", "settings.notify.tell.hint": "Also while Bongsu is closed. Otherwise a notification then says only that there is a message.", "settings.notify.denied": "The browser forbids it. You can change that in its settings for this page.",
   "settings.password": "Change password", "settings.password.new": "New password", "settings.password.again": "Once more", "settings.password.differ": "They are not the same.", "settings.password.done": "The password is changed.", "settings.password.set": "Set a password",

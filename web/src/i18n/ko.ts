@@ -33,12 +33,12 @@ export const ko: Catalogue = {
   "friends.title": "친구", "friends.none": "아직 친구가 없어요. 아이디로 추가해 보세요.", "friends.add": "친구 추가", "friends.address": "아이디 또는 주소",
   "friends.add.hint": "minji 또는 minji@example.org", "friends.add.bad": "아이디나 주소가 아니에요.", "friends.added": "{name}님에게 친구 요청을 보냈어요.",
   "friends.requests": "친구 요청", "friends.wants": "{name}님이 친구가 되고 싶어 해요", "friends.accept": "수락", "friends.decline": "거절",
-  "friends.waiting": "요청 보냄", "friends.favourites": "즐겨찾기", "friends.all": "전체", "friends.me": "나", "friends.count": "친구 {n}명",
+  "friends.waiting": "요청 보냄", "friends.over": "친구가 아니에요", "friends.favourites": "즐겨찾기", "friends.all": "전체", "friends.me": "나", "friends.count": "친구 {n}명",
   "friends.qr": "내 코드", "friends.qr.hint": "친구가 카메라로 찍게 하거나 링크를 보내 주세요.", "friends.qr.copy": "링크 복사", "friends.copied": "복사했어요",
   "friends.scan": "코드 스캔", "friends.scan.hint": "코드를 카메라 앞에 대 주세요.", "friends.scan.none": "여기서는 카메라를 쓸 수 없어요. 아이디를 입력해 주세요.", "friends.invite": "초대 링크",
 
   "person.chat": "대화하기", "person.favourite": "즐겨찾기", "person.unfavourite": "즐겨찾기 해제", "person.remove": "친구 삭제", "person.block": "차단", "person.unblock": "차단 해제",
-  "person.name": "내가 부르는 이름", "person.save": "저장", "person.card": "다른 연락 방법", "person.phone": "전화", "person.email": "이메일", "person.note": "메모",
+  "person.name": "내가 부르는 이름", "person.save": "저장", "person.card": "내가 적어 둔 것", "person.told": "다른 연락 방법", "person.told.when": "본인이 알려 준 정보예요. {when} 기준.", "person.phone": "전화", "person.email": "이메일", "person.note": "메모",
   "person.card.hint": "이 기기에 저장되어, 다른 것이 안 될 때도 볼 수 있어요.", "person.export": "연락처 내보내기", "person.exportAll": "모든 연락처 내보내기", "person.online": "온라인", "person.away": "자리 비움", "person.dnd": "방해 금지",
   "person.remove.sure": "{name}님을 친구에서 삭제할까요? 대화는 남아요.", "person.block.sure": "{name}님을 차단할까요? 메시지를 보낼 수 없게 되며, 상대는 알 수 없어요.", "person.saved": "저장했어요",
   "person.blocked": "차단됨", "person.profile": "{name}님의 프로필",
@@ -62,7 +62,7 @@ export const ko: Catalogue = {
 
   "search.title": "검색", "search.field": "검색", "search.none": "“{words}”에 대한 결과가 없어요.", "search.device": "이 기기에서 찾았어요.", "search.everywhere": "전체에서 찾았어요.", "search.people": "사람과 그룹", "search.messages": "메시지",
 
-  "settings.title": "설정", "settings.profile": "프로필", "settings.nick": "내 이름", "settings.about": "소개", "settings.picture": "사진 고르기", "settings.pictureRemove": "사진 지우기", "settings.save": "저장", "settings.saved": "저장했어요", "settings.failed": "하지 못했어요: {why}",
+  "settings.title": "설정", "settings.profile": "프로필", "settings.nick": "내 이름", "settings.about": "소개", "settings.picture": "사진 고르기", "settings.pictureRemove": "사진 지우기", "settings.reach.hint": "다른 연락 방법이에요. 이 프로필을 보는 친구의 기기에만 저장되고, 다른 사람은 볼 수 없어요.", "settings.save": "저장", "settings.saved": "저장했어요", "settings.failed": "하지 못했어요: {why}",
   "settings.look": "화면", "settings.language": "언어", "settings.theme": "테마", "settings.theme.system": "기기 설정에 따름", "settings.theme.light": "밝게", "settings.theme.dark": "어둡게", "settings.enterSends": "Enter로 보내기", "settings.enterSends.hint": "Shift+Enter로 줄을 바꿔요.",
   "settings.notify": "알림", "settings.notify.on": "새 메시지를 알려 주세요", "settings.notify.tell": "보낸 사람과 내용 보이기", "settings.notify.tell.hint": "봉수를 닫아 두었을 때도 보여요. 끄면 그때는 메시지가 왔다는 것만 알려요.", "settings.notify.denied": "브라우저가 막고 있어요. 이 페이지의 브라우저 설정에서 바꿀 수 있어요.",
   "settings.password": "비밀번호 바꾸기", "settings.password.new": "새 비밀번호", "settings.password.again": "한 번 더", "settings.password.differ": "두 비밀번호가 달라요.", "settings.password.done": "비밀번호를 바꿨어요.", "settings.password.set": "비밀번호 정하기",

@@ -4,7 +4,7 @@
 import * as device from "../store/device";
 import type { Db } from "../store/db";
 import * as store from "../store/messages";
-import type { Account, Chat, Message } from "../store/types";
+import type { Account, Chat, Message, Reach } from "../store/types";
 import { Client, IqError } from "../wire/client";
 import { bare, localOf } from "../wire/jid";
 import { NS } from "../wire/ns";
@@ -390,9 +390,9 @@ export class Engine {
     setFriend: (jid: string, name: string, favourite: boolean) => this.people.set(jid, name, favourite),
     block: (jid: string, yes: boolean) => this.people.block(jid, yes),
     look: (jid: string) => this.profiles.look(jid),
-    saveProfile: async (nick: string, about: string, picture: string | null | undefined, background?: string | null) => {
+    saveProfile: async (nick: string, about: string, picture: string | null | undefined, background?: string | null, reach?: Reach) => {
       if (this.live.now.can.profiles) await this.audiences.saveBasic(about, background);
-      await this.profiles.save(nick, about, picture);
+      await this.profiles.save(nick, about, picture, reach);
       this.nick = nick || this.nick;
     },
     loadProfiles: () => this.audiences.load(),

@@ -2,6 +2,7 @@
 // is no eventing, by vCard (XEP-0054). Pictures are kept on the device under their hash.
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { Db } from "../store/db";
+import type { Person, Reach } from "../store/types";
 import { IqError } from "../wire/client";
 import { NS } from "../wire/ns";
 import { El, el } from "../wire/xml";
@@ -11,6 +12,20 @@ import { AVATAR_PX, base64Of, pictureUri } from "./pictures";
 import type { Ask } from "./sync";
 
 const VCARD = "vcard-temp", ITEM_GONE = ["item-not-found", "service-unavailable"];
+
+const short = (s: string | undefined, max: number): string | undefined => s?.trim().slice(0, max) || undefined;
+
+/** How else somebody is reached, as they tell it. An empty way takes back what was told; a card that has none takes back nothing, since
+ * that of somebody of whom the server is not certain has none either, and this is for when nothing else works. */
+function reachOf(card: El, before: Person["told"]): Person["told"] {
+  const told = (name: string): string | undefined => {
+    const e = card.child(NS.vcard4, name);
+    return e && (e.textOf(NS.vcard4, "text") ?? e.textOf(NS.vcard4, "uri")?.replace(/^(tel|mailto):/i, "").split(/[;?]/, 1)[0] ?? "");
+  };
+  const phone = told("tel"), email = told("email");
+  if (phone === undefined && email === undefined) return before;
+  return phone || email ? { phone: short(phone, 100), email: short(email, 200), at: Date.now() } : undefined;
+}
 
 export class Profiles {
   constructor(private readonly db: Db, private readonly ask: Ask, private readonly live: LiveState, private readonly me: string, private readonly changed: () => void) {}
@@ -31,7 +46,7 @@ export class Profiles {
       await this.change(from, { nick: item?.textOf(NS.nick, "nick")?.slice(0, 100) || undefined });
     } else if (node === NS.vcard4Node) {
       const card = item?.child(NS.vcard4, "vcard");
-      if (card) await this.change(from, { about: card.child(NS.vcard4, "note")?.textOf(NS.vcard4, "text")?.slice(0, 300) || undefined });
+      if (card) await this.change(from, { told: reachOf(card, (await this.db.get("people", from))?.told), about: card.child(NS.vcard4, "note")?.textOf(NS.vcard4, "text")?.slice(0, 300) || undefined });
     } else if (node === NS.avatarMeta) {
       const id = item?.child(NS.avatarMeta, "metadata")?.elements.find((e) => e.name === "info")?.attr("id");
       if (!id) await this.change(from, { avatar: undefined, avatarUrl: undefined });
@@ -54,8 +69,8 @@ export class Profiles {
     }
   }
 
-  private async items(node: string): Promise<El | undefined> {
-    const answer = await this.ask("get", el(NS.pubsub, "pubsub", {}, el(NS.pubsub, "items", { node, max_items: "1" })));
+  private async items(node: string, of?: string): Promise<El | undefined> {
+    const answer = await this.ask("get", el(NS.pubsub, "pubsub", {}, el(NS.pubsub, "items", { node, max_items: "1" })), of);
     return answer.child(NS.pubsub, "pubsub")?.child(NS.pubsub, "items");
   }
 
@@ -67,6 +82,8 @@ export class Profiles {
       await this.change(jid, { nick: p.textOf(NS.profiles, "name")?.slice(0, 100) || undefined, about: p.textOf(NS.profiles, "status")?.slice(0, 300) || undefined,
         avatar: p.child(NS.profiles, "photo")?.attr("id"), avatarUrl: pictureUri(p.textOf(NS.profiles, "photo")), background: pictureUri(p.textOf(NS.profiles, "background")) });
     await this.vcard(jid, !p);
+    const card = await this.items(NS.vcard4Node, jid).catch(() => undefined);
+    if (card) await this.event(jid, card);
   }
 
   /** `all`: name, words and photo too, not only how else they are reached. */
@@ -74,11 +91,10 @@ export class Profiles {
     const card = (await this.ask("get", el(VCARD, "vCard"), jid === this.me ? undefined : jid).catch(() => null))?.child(VCARD, "vCard");
     if (!card) return;
     const nick = card.textOf(VCARD, "NICKNAME") || card.textOf(VCARD, "FN"), about = card.textOf(VCARD, "DESC"), avatarUrl = pictureUri(card.child(VCARD, "PHOTO")?.textOf(VCARD, "BINVAL"));
-    const ours = (await this.db.get("people", jid))?.card;
-    const phone = ours?.phone || card.child(VCARD, "TEL")?.textOf(VCARD, "NUMBER")?.slice(0, 100), email = ours?.email || card.child(VCARD, "EMAIL")?.textOf(VCARD, "USERID")?.slice(0, 200);
+    const phone = short(card.child(VCARD, "TEL")?.textOf(VCARD, "NUMBER"), 100), email = short(card.child(VCARD, "EMAIL")?.textOf(VCARD, "USERID"), 200);
     await this.change(jid, {
       ...(all && nick ? { nick: nick.slice(0, 100) } : {}), ...(all && about !== undefined ? { about: about.slice(0, 300) } : {}), ...(all && avatarUrl ? { avatarUrl } : {}),
-      ...(phone || email ? { card: { ...ours, phone, email } } : {}), // what was written down here is never replaced
+      ...(phone || email ? { told: { phone, email, at: Date.now() } } : {}),
     });
   }
 
@@ -89,21 +105,23 @@ export class Profiles {
         field("pubsub#persist_items", "true")))));
   }
 
-  /** What another client of ours wrote beside name, words and photo stays in the card. */
-  private async cardKept(): Promise<El[]> {
+  /** What another client of ours wrote beside name and words stays in the card; and the photo, unless there is another: a card without
+   * one takes the avatar away (XEP-0398). */
+  private async cardKept(photo: boolean): Promise<El[]> {
     const answer = await this.ask("get", el(VCARD, "vCard")).catch((e: unknown) => {
       if (e instanceof IqError && ITEM_GONE.includes(e.condition)) return null;
       throw e;
     });
-    return (answer?.child(VCARD, "vCard")?.elements ?? []).filter((e) => !["FN", "NICKNAME", "DESC", "PHOTO"].includes(e.name));
+    return (answer?.child(VCARD, "vCard")?.elements ?? []).filter((e) => !["FN", "NICKNAME", "DESC", ...(photo ? [] : ["PHOTO"])].includes(e.name));
   }
 
-  private async card4Kept(): Promise<El[]> {
+  private async card4Kept(reach: Reach | undefined): Promise<El[]> {
     const items = await this.items(NS.vcard4Node).catch((e: unknown) => {
       if (e instanceof IqError && ITEM_GONE.includes(e.condition)) return undefined;
       throw e;
     });
-    return (items?.elements.find((e) => e.name === "item")?.child(NS.vcard4, "vcard")?.elements ?? []).filter((e) => !["fn", "nickname", "note"].includes(e.name));
+    const all = items?.elements.find((e) => e.name === "item")?.child(NS.vcard4, "vcard"), shown = reach ? ["tel", "email"].map((name) => all?.child(NS.vcard4, name)) : [];
+    return (all?.elements ?? []).filter((e) => !["fn", "nickname", "note"].includes(e.name) && !shown.includes(e));
   }
 
   private async publishAvatar(picture: string): Promise<void> {
@@ -115,19 +133,19 @@ export class Profiles {
     await this.change(this.me, { avatar: id, avatarUrl: picture });
   }
 
-  /** `picture`: a data: URI of a PNG; null takes it away; undefined leaves it. */
-  async save(nick: string, about: string, picture: string | null | undefined): Promise<void> {
-    const text = (name: string, words: string) => (words ? el(NS.vcard4, name, {}, el(NS.vcard4, "text", {}, words)) : undefined), kept = await this.cardKept();
+  /** `picture`: a data: URI of a PNG; null takes it away; undefined leaves it, as it does `reach`: that is in the card that only friends
+   * read, and so not in the vCard of XEP-0054, which everyone may read. */
+  async save(nick: string, about: string, picture: string | null | undefined, reach?: Reach): Promise<void> {
+    const text = (name: string, words: string) => (words ? el(NS.vcard4, name, {}, el(NS.vcard4, "text", {}, words)) : undefined), kept = await this.cardKept(picture === undefined);
     if (this.live.now.can.pep) {
-      const others = await this.card4Kept();
+      const others = await this.card4Kept(reach), way = (name: string, value = "") => reach && el(NS.vcard4, name, {}, el(NS.vcard4, "text", {}, value));
       await this.publish(NS.nick, "current", el(NS.nick, "nick", {}, nick));
-      await this.publish(NS.vcard4Node, "current", el(NS.vcard4, "vcard", {}, text("fn", nick), text("nickname", nick), text("note", about), ...others));
+      await this.publish(NS.vcard4Node, "current", el(NS.vcard4, "vcard", {}, text("fn", nick), text("nickname", nick), text("note", about), way("tel", reach?.phone), way("email", reach?.email), ...others));
       if (picture) await this.publishAvatar(picture);
       else if (picture === null) await this.publish(NS.avatarMeta, "none", el(NS.avatarMeta, "metadata"));
     }
-    const photo = picture === undefined ? (await this.db.get("people", this.me))?.avatarUrl : picture;
     await this.ask("set", el(VCARD, "vCard", {}, el(VCARD, "FN", {}, nick), el(VCARD, "NICKNAME", {}, nick), el(VCARD, "DESC", {}, about), ...kept,
-      photo && !this.live.now.can.pep ? el(VCARD, "PHOTO", {}, el(VCARD, "TYPE", {}, photo.slice(5, photo.indexOf(";"))), el(VCARD, "BINVAL", {}, base64Of(photo))) : undefined));
-    await this.change(this.me, { nick, about, ...(picture !== undefined ? { avatarUrl: picture ?? undefined, ...(picture === null ? { avatar: undefined } : {}) } : {}) });
+      picture ? el(VCARD, "PHOTO", {}, el(VCARD, "TYPE", {}, picture.slice(5, picture.indexOf(";"))), el(VCARD, "BINVAL", {}, base64Of(picture))) : undefined));
+    await this.change(this.me, { nick, about, ...(reach ? { told: { ...reach, at: Date.now() } } : {}), ...(picture !== undefined ? { avatarUrl: picture ?? undefined, ...(picture === null ? { avatar: undefined } : {}) } : {}) });
   }
 }

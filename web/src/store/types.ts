@@ -85,10 +85,12 @@ export interface Person {
   avatarUrl?: string; // data:
   about?: string; // status line
   background?: string; // data:
-  card?: Card; // the second way to reach them
+  told?: Reach & { at: number }; // the other ways to reach them that they told, and when we heard it
+  card?: Card; // what we wrote down ourselves
 }
 
-export interface Card { phone?: string; email?: string; note?: string }
+export interface Reach { phone?: string; email?: string }
+export interface Card extends Reach { note?: string }
 
 /** A stanza that waits to be sent; `n` gives the order. */
 export interface Outgoing {

@@ -1,11 +1,12 @@
 // A person: profile, what one calls them, the second way to reach them. SPDX-License-Identifier: AGPL-3.0-or-later
 import { useEffect, useState } from "preact/hooks";
-import { t } from "../i18n";
+import { t, when } from "../i18n";
 import { newPerson } from "../model/people";
 import { vcards } from "../model/vcard";
-import type { Card } from "../store/types";
+import type { Card, Person } from "../store/types";
 import { save } from "./download";
 import { Drawer } from "./drawer";
+import { isOver } from "./friends";
 import { Face, Field, Header } from "./parts";
 import { SeesWhich } from "./profiles";
 import { ask, go, link, nameOf, route, session, tell, withLine } from "./state";
@@ -31,6 +32,18 @@ function CardForm({ jid }: { jid: string }) {
   );
 }
 
+/** What they told themselves, to be used when nothing else works: also offline. */
+function Told({ p }: { p: Person }) {
+  if (!p.told) return null;
+  const { phone, email, at } = p.told;
+  return (
+    <section class="told" aria-label={t("person.told")}><h2>{t("person.told")}</h2>
+      {phone && <p><a href={`tel:${phone.replace(/[^+\d*#]/g, "")}`} dir="auto">{phone}</a></p>}
+      {email && <p><a href={`mailto:${encodeURIComponent(email).replace("%40", "@")}`} dir="auto">{email}</a></p>}
+      <p><small>{t("person.told.when", { when: when(at) })}</small></p></section>
+  );
+}
+
 export function PersonPanel({ jid }: { jid: string }) {
   const s = session.value, p = s?.people.value?.get(jid) ?? newPerson(jid), [name, setName] = useState(p.name), state = s?.live.value.presence[jid];
   useEffect(() => {
@@ -45,11 +58,12 @@ export function PersonPanel({ jid }: { jid: string }) {
       <div class="scroll padded" tabIndex={0} role="group" aria-label={t("person.profile", { name: nameOf(jid) })}>
         <div class="hero">{p.background && <img class="background" src={p.background} alt="" />}<Face jid={jid} big /><strong dir="auto">{p.nick || nameOf(jid)}</strong><small>{jid}</small><small>{p.blocked ? t("person.blocked") : state ? t(`person.${state}`) : ""}</small>{p.about && <p dir="auto">{p.about}</p>}
           <div class="buttons"><button type="button" class="primary" onClick={() => go("chats", jid)}>{t("person.chat")}</button>
-            {p.listed ? <button type="button" class="soft" aria-pressed={Boolean(p.favourite)} onClick={() => void withLine(s.do("setFriend", jid, p.name, !p.favourite))}>{t(p.favourite ? "person.unfavourite" : "person.favourite")}</button>
+            {p.listed && !isOver(p) ? <button type="button" class="soft" aria-pressed={Boolean(p.favourite)} onClick={() => void withLine(s.do("setFriend", jid, p.name, !p.favourite))}>{t(p.favourite ? "person.unfavourite" : "person.favourite")}</button>
               : <button type="button" class="soft" onClick={() => void withLine(s.do("addFriend", jid), t("friends.added", { name: nameOf(jid) }))}>{t("friends.add")}</button>}</div></div>
         {p.listed && <form onSubmit={(e) => { e.preventDefault(); void withLine(s.do("setFriend", jid, name.trim(), Boolean(p.favourite)), t("person.saved")); }}>
           <Field label={t("person.name")} value={name} onInput={setName} /><button type="submit" class="soft">{t("person.save")}</button></form>}
         {p.listed && <SeesWhich jid={jid} />}
+        <Told p={p} />
         <CardForm jid={jid} />
         <Drawer jid={jid} />
         <div class="buttons start end-of-panel">

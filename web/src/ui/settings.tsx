@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { byName, language, size, speak, t } from "../i18n";
 import { vcards } from "../model/vcard";
+import type { Reach } from "../store/types";
 import { Devices } from "./devices";
 import { pages } from "../store/messages";
 import { save } from "./download";
@@ -16,18 +17,21 @@ import { ask, askText, choices, choose, enterSends, isOnline, nameOf, session, t
 
 function Profile() {
   const s = session.value, me = s?.person(s.me), kept = s?.profiles.value?.profiles.find((p) => p.number === 0), words = kept?.status || me?.about || "";
-  const [nick, setNick] = useState(me?.nick ?? ""), [about, setAbout] = useState(words), [picture, setPicture] = useState<string | null | undefined>(undefined), [behind, setBehind] = useState<string | null | undefined>(undefined);
+  const [nick, setNick] = useState(me?.nick ?? ""), [about, setAbout] = useState(words), [picture, setPicture] = useState<string | null | undefined>(undefined), [behind, setBehind] = useState<string | null | undefined>(undefined), [changed, setReach] = useState<Reach | undefined>(undefined);
+  const reach: Reach = changed ?? { phone: me?.told?.phone, email: me?.told?.email };
   useEffect(() => setNick(me?.nick ?? ""), [me?.nick]);
   useEffect(() => setAbout(words), [words]);
   if (!s) return null;
   return (
-    <form class="card" id="profile" onSubmit={(e) => { e.preventDefault(); void withLine(s.do("saveProfile", nick.trim(), about.trim(), picture, behind), t("settings.saved")); }}>
+    <form class="card" id="profile" onSubmit={(e) => { e.preventDefault(); void withLine(s.do("saveProfile", nick.trim(), about.trim(), picture, behind, changed && { phone: changed.phone?.trim(), email: changed.email?.trim() }), t("settings.saved")); }}>
       <h2>{t("settings.profile")}</h2>
       <div class="hero">{picture ? <span class="face big"><img src={picture} alt="" /></span> : <Face jid={s.me} big />}<small>{s.me}</small>
         <div class="buttons"><label class="soft file-button">{t("settings.picture")}<input type="file" accept="image/*" onChange={(e) => { const f = e.currentTarget.files?.[0]; if (f) void pictureOf(f).then(setPicture).catch(() => undefined); }} /></label>
           {(me?.avatarUrl || picture) && <button type="button" class="plain" onClick={() => setPicture(null)}>{t("settings.pictureRemove")}</button>}</div></div>
       <Field label={t("settings.nick")} value={nick} onInput={setNick} autocomplete="nickname" />
       <Field label={t("settings.about")} value={about} onInput={setAbout} />
+      {s.live.value.can.pep && <><Field label={t("person.phone")} type="tel" name="phone" value={reach.phone ?? ""} onInput={(phone) => setReach({ ...reach, phone })} hint={t("settings.reach.hint")} autocomplete="tel" />
+        <Field label={t("person.email")} type="email" name="email" value={reach.email ?? ""} onInput={(email) => setReach({ ...reach, email })} autocomplete="email" /></>}
       {s.profiles.value && <PictureField kind="background" value={behind === undefined ? kept?.background : behind ?? undefined} onPick={(uri) => setBehind(uri ?? null)} />}
       <button type="submit" class="soft">{t("settings.save")}</button>
     </form>

@@ -99,7 +99,7 @@ async function begin(account: Account, password?: string): Promise<void> {
     loginError.value = failed;
     return;
   }
-  if (route.value.jid) go("chats");
+  if (route.value.jid && route.value.more !== "add") go("chats"); // an invitation is followed
   device.keepAccount(account);
 }
 
