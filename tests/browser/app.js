@@ -3,12 +3,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import { account } from "./app/account.js";
 import { announced } from "./app/announced.js";
+import { chats } from "./app/chats.js";
+import { company } from "./app/company.js";
 import { friends } from "./app/friends.js";
 import { history } from "./app/history.js";
 import { media } from "./app/media.js";
 import { own } from "./app/own.js";
 import { passkeys } from "./app/passkeys.js";
 import { DESKTOP, PHONE, WAIT, axe, bodies, bubble, device, go, hears, jid, kept, launch, logIn, messageMenu, online, open, overflows, say, strangers, tab, whileAway } from "./app/people.js";
+import { rooms } from "./app/rooms.js";
 import { Skip, at, same, series } from "./app/promises.js";
 
 const [, , url, control, only] = process.argv;
@@ -325,6 +328,10 @@ await promise("an unread line shows where one stopped reading", async () => {
   await bob.keyboard.press("End");
   await bob.waitForSelector(".areas .count", { ...WAIT, state: "detached" });
 });
+const us = company(browser, url);
+await chats({ promise, server, browser, url, us });
+await rooms({ promise, browser, url, us });
+await us.end();
 await history({ promise, people });
 await promise("the keyboard alone is enough", async () => {
   await open(bob, jid("alice"));

@@ -24,7 +24,7 @@ import server as servers    # noqa: E402
 import xmpp                 # noqa: E402
 
 WEB = os.path.join(servers.TOP, "web")
-PEOPLE = ("alice", "bob", "carol", "dave", "root")
+PEOPLE = ("alice", "bob", "carol", "dave", "erin", "frank", "gina", "root")
 
 
 def changed_since_built():
@@ -80,10 +80,22 @@ def announce(server, words):
     asyncio.run(command(server, "announce", form))
 
 
+def send(server, words):
+    """`words`: somebody's name, and stanzas that they send by another client, with a line between."""
+    name, stanzas = words.split("\n", 1)
+
+    async def sent():
+        client = await xmpp.log_in(server, name, f"pass-{name}", resource="other")
+        client.send(stanzas)
+        await client.ask("get", "<ping xmlns='urn:xmpp:ping'/>", to=server.domain)
+        client.send("</stream:stream>")
+    asyncio.run(sent())
+
+
 def of(server):
     """What a script may ask to be done with a server."""
     return {"kill": lambda: server.process and server.kill9(), "start": lambda: server.process or server.start(),
-            "announce": lambda words: announce(server, words), "take-down": lambda: asyncio.run(command(server, "delete-motd"))}
+            "send": lambda words: send(server, words), "announce": lambda words: announce(server, words), "take-down": lambda: asyncio.run(command(server, "delete-motd"))}
 
 
 def play(command, can, there=contextlib.nullcontext()):

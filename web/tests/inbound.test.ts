@@ -35,6 +35,16 @@ describe("what a message says", () => {
     expect(one(`<message from='room@t/Bob' type='groupchat' id='1'><body>hi @Alice</body><stanza-id xmlns='urn:xmpp:sid:0' by='room@t' id='s9'/></message>`))
       .toMatchObject([{ room: true, m: { mine: false, from: "Bob", sid: "s9", mentions: true } }]);
   });
+  it("is not called by a longer name, nor by an address", () => {
+    for (const [body, mentions] of [["@Alice야", true], ["(@Alice)", true], ["@Alicent", undefined], ["me@Alice.example", undefined], ["Alice", undefined]] as const)
+      expect(one(`<message from='room@t/Bob' type='groupchat' id='1'><body>${body}</body></message>`)).toMatchObject([{ m: { body, mentions } }]);
+  });
+  it("reads back a sticker's pack and words, and shows no words beside one", () => {
+    const file = { name: "hello.png", type: "image/png", size: 9, url: "https://f/1.png", sticker: true, pack: "bongsu", desc: "👋" };
+    expect(read(compose.message(mine({ body: "", file }), { jid: "bob@t", room: false }), ME, { now: 1 })).toMatchObject([{ m: { body: "", file } }]);
+    expect(one(`<message from='bob@t' type='chat' id='1'><body>😘</body><sticker xmlns='urn:xmpp:stickers:0' pack='EpRv'/><file-sharing xmlns='urn:xmpp:sfs:0'><file xmlns='urn:xmpp:file:metadata:0'><media-type>image/png</media-type><desc>😘</desc></file>`
+      + `<sources><url-data xmlns='http://jabber.org/protocol/url-data' target='https://f/2.png'/></sources></file-sharing></message>`)).toMatchObject([{ m: { body: "", file: { sticker: true, pack: "EpRv", desc: "😘", url: "https://f/2.png" } } }]);
+  });
   it("believes a stanza-id of its own server or room only", () => {
     expect(one(`<message from='bob@t' type='chat' id='1'><body>x</body><stanza-id xmlns='urn:xmpp:sid:0' by='evil@t' id='s'/></message>`)).toMatchObject([{ m: { sid: undefined } }]);
   });

@@ -55,7 +55,7 @@ export const en = {
   "file.unsupported": "This server takes no files.", "file.offline": "The file is fetched once the line is back.", "file.close": "Close", "file.drop": "Drop to send",
 
   "room.new": "New group", "room.name": "Name of the group", "room.choose": "Who is in it?", "room.make": "Make group", "room.members": "{n|one person|{n} people}", "room.invite": "Invite", "room.leave": "Leave group", "room.leave.sure": "Leave this group?",
-  "room.drawer": "Photos and files", "room.drawer.newer": "Newer", "room.drawer.older": "Older", "room.drawer.none": "No photos or files yet.", "room.owner": "owner", "room.admin": "manager", "room.rename": "Rename", "room.makeAdmin": "Make manager", "room.unmakeAdmin": "No manager any more", "room.removePerson": "Remove from group", "room.unsupported": "This server has no groups.", "room.error": "The group cannot be entered now: {why}",
+  "room.drawer": "Photos and files", "room.drawer.newer": "Newer", "room.drawer.older": "Older", "room.drawer.none": "No photos or files yet.", "room.owner": "owner", "room.admin": "manager", "room.rename": "Rename", "room.subject": "Notice to all", "room.makeAdmin": "Make manager", "room.unmakeAdmin": "No manager any more", "room.removePerson": "Remove from group", "room.unsupported": "This server has no groups.", "room.error": "The group cannot be entered now: {why}",
   "room.here": "here now",
 
   "search.title": "Search", "search.field": "Search", "search.none": "Nothing found for “{words}”.", "search.device": "Searched on this device.", "search.everywhere": "Searched everywhere.", "search.people": "People and groups", "search.messages": "Messages",

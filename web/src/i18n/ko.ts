@@ -57,7 +57,7 @@ export const ko: Catalogue = {
   "file.unsupported": "이 서버는 파일을 받지 않아요.", "file.offline": "다시 연결되면 파일을 가져와요.", "file.close": "닫기", "file.drop": "놓으면 보내요",
 
   "room.new": "새 그룹", "room.name": "그룹 이름", "room.choose": "누구와 함께할까요?", "room.make": "그룹 만들기", "room.members": "{n}명", "room.invite": "초대", "room.leave": "그룹 나가기", "room.leave.sure": "이 그룹에서 나갈까요?",
-  "room.drawer": "사진과 파일", "room.drawer.newer": "더 최근", "room.drawer.older": "더 이전", "room.drawer.none": "아직 사진이나 파일이 없어요.", "room.owner": "방장", "room.admin": "관리자", "room.rename": "이름 바꾸기", "room.makeAdmin": "관리자로 지정", "room.unmakeAdmin": "관리자 해제", "room.removePerson": "그룹에서 내보내기", "room.unsupported": "이 서버에는 그룹이 없어요.", "room.error": "지금은 그룹에 들어갈 수 없어요: {why}",
+  "room.drawer": "사진과 파일", "room.drawer.newer": "더 최근", "room.drawer.older": "더 이전", "room.drawer.none": "아직 사진이나 파일이 없어요.", "room.owner": "방장", "room.admin": "관리자", "room.rename": "이름 바꾸기", "room.subject": "공지", "room.makeAdmin": "관리자로 지정", "room.unmakeAdmin": "관리자 해제", "room.removePerson": "그룹에서 내보내기", "room.unsupported": "이 서버에는 그룹이 없어요.", "room.error": "지금은 그룹에 들어갈 수 없어요: {why}",
   "room.here": "지금 여기 있음",
 
   "search.title": "검색", "search.field": "검색", "search.none": "“{words}”에 대한 결과가 없어요.", "search.device": "이 기기에서 찾았어요.", "search.everywhere": "전체에서 찾았어요.", "search.people": "사람과 그룹", "search.messages": "메시지",

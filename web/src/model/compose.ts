@@ -18,12 +18,12 @@ function fileElements(f: Attachment): El[] {
   const text = (name: string, value: string | number | undefined) => (value === undefined ? undefined : el(NS.file, name, {}, String(value)));
   return [
     el(NS.sfs, "file-sharing", { disposition: f.type.startsWith("image/") || f.type.startsWith("video/") ? "inline" : "attachment" },
-      el(NS.file, "file", {}, text("media-type", f.type), text("name", f.name), text("size", f.size), text("width", f.width), text("height", f.height),
+      el(NS.file, "file", {}, text("media-type", f.type), text("name", f.name), text("desc", f.desc), text("size", f.size), text("width", f.width), text("height", f.height),
         text("length", f.seconds === undefined ? undefined : Math.round(f.seconds * 1000)), f.thumb ? el(NS.thumbs, "thumbnail", { uri: f.thumb, "media-type": f.thumb.slice(5, f.thumb.indexOf(";")) }) : undefined),
       el(NS.sfs, "sources", {}, el(NS.urlData, "url-data", { target: f.url }))),
     el(NS.fallback, "fallback", { for: NS.sfs }, el(NS.fallback, "body")),
     el(NS.oob, "x", {}, el(NS.oob, "url", {}, f.url)),
-    ...(f.sticker ? [el(NS.stickers, "sticker", { pack: "bongsu" })] : []),
+    ...(f.sticker ? [el(NS.stickers, "sticker", { pack: f.pack })] : []),
   ];
 }
 
@@ -66,6 +66,10 @@ export const received = (id: string, of: string, to: string): El =>
 
 export const typing = (to: To, on: boolean): El =>
   el(NS.client, "message", { to: to.jid, type: to.room ? "groupchat" : "chat" }, el(NS.chatStates, on ? "composing" : "paused"), el(NS.hints, "no-store"));
+
+/** By the room, which makes a member of whom its members may ask in (XEP-0045 §7.8.2). */
+export const inviteBy = (room: string, jid: string): El =>
+  el(NS.client, "message", { to: room, id: crypto.randomUUID() }, el(NS.mucUser, "x", {}, el(NS.mucUser, "invite", { to: jid })));
 
 export const invite = (to: string, room: string, password?: string): El =>
   el(NS.client, "message", { to, id: crypto.randomUUID() }, el(NS.conference, "x", { jid: room, password }), store());

@@ -36,6 +36,8 @@ export interface EngineEvents {
   pushDue(): void; // a new stream, or the server has lost it: pushes are to be ordered, if they are wanted
 }
 
+const SEARCH_MAX = 50, SEARCH_ROOMS_MAX = 50;
+
 interface Log { caughtUp: boolean; lastLive?: string }
 
 export class Engine {
@@ -65,7 +67,7 @@ export class Engine {
       { online: (_b, fresh) => void this.online(fresh), line: (s) => this.live.line(s), stanza: (e) => this.stanza(e), ended: (e) => on.ended(e),
         token: (token) => device.keepAccount(Object.assign(account, { token: token ?? undefined })) }, newSocket);
     this.people = new People(db, ask, send, changedPeople);
-    this.rooms = new Rooms({ db, ask, send, live: this.live, changed: () => on.changed({ chats: true }), myNick: () => this.nick,
+    this.rooms = new Rooms({ db, ask, send, live: this.live, changed: () => on.changed({ chats: true }), changedPeople, myNick: () => this.nick,
       entered: (room) => void this.entered(room), left: (room) => this.logs.delete(room) });
     this.profiles = new Profiles(db, ask, this.live, me, changedPeople);
     this.audiences = new Audiences(db, ask, () => on.changed({ profiles: true }));
@@ -181,7 +183,7 @@ export class Engine {
 
   private async entered(room: string): Promise<void> {
     if (this.logs.has(room)) return;
-    void this.rooms.learnName(room);
+    void this.rooms.learn(room).catch(() => undefined);
     if (await this.catchUp(room)) this.flush();
   }
 
@@ -278,6 +280,7 @@ export class Engine {
   private async message(e: El): Promise<void> {
     const from = bare(e.attr("from") ?? this.account.jid);
     if (this.archive.take(e)) return;
+    this.rooms.message(e);
     if (from === this.account.jid && this.push.isRemoval(e)) return this.on.pushDue();
     const event = e.child(NS.pubsubEvent, "event")?.child(NS.pubsubEvent, "items");
     if (event) {
@@ -412,8 +415,10 @@ export class Engine {
     affiliate: async (room: string, jid: string, what: "owner" | "admin" | "member" | "none" | "outcast") => void (await this.rooms.affiliate(room, jid, what)),
     renameRoom: async (room: string, name: string) => {
       await this.rooms.rename(room, name);
-      await this.rooms.learnName(room);
+      await this.rooms.learn(room);
     },
+    roomSubject: async (room: string, words: string) => this.rooms.subject(room, words),
+    roomPicture: async (room: string, uri: string | null) => void (await this.rooms.picture(room, uri)),
     moderate: async (room: string, sid: string) => void (await this.ask("set", el(NS.moderate, "moderate", { id: sid }, el(NS.retract, "retract")), room)),
     search: (words: string) => this.search(words),
     inviteLink: () => this.inviteLink(),
@@ -421,11 +426,16 @@ export class Engine {
     pushOff: () => this.push.disable(),
   };
 
-  /** In the whole archive at the server (Korean included), also what this device has never seen. Found, not kept: it has no place here. */
+  /** In the whole archives at the server, one's own and those of the rooms (Korean included), also what this device has never seen. Found, not kept: it has no place here. */
   private async search(words: string): Promise<Message[]> {
     if (!this.live.now.can.search) return [];
-    const page = await this.archive.page({ before: "" }, { words }, undefined, 50);
-    return page.rows.flatMap((r) => this.read(r.message, { at: r.at, sid: r.sid, now: r.at })).flatMap((p) => (p.kind === "message" ? [p.m] : []));
+    const pages = await Promise.all([undefined, ...[...this.rooms.nicks.keys()].slice(0, SEARCH_ROOMS_MAX)].map((log) =>
+      this.archive.page({ before: "" }, { words }, log, SEARCH_MAX).catch((e: unknown) => {
+        if (log === undefined || !(e instanceof IqError)) throw e;
+        return { rows: [] }; // a room that lets nobody search, or not us
+      })));
+    return pages.flatMap((p) => p.rows).flatMap((r) => this.read(r.message, { at: r.at, sid: r.sid, now: r.at })).flatMap((p) => (p.kind === "message" ? [p.m] : []))
+      .sort((a, b) => b.at - a.at).slice(0, SEARCH_MAX);
   }
 
   /** A link, or the token (XEP-0379) from which this app makes one: whoever follows it is a friend without being asked. */

@@ -6,6 +6,7 @@ import { bare, resourceOf } from "../wire/jid";
 import { NS } from "../wire/ns";
 import { parseStamp } from "../wire/time";
 import type { El } from "../wire/xml";
+import { calls } from "./mentions";
 
 export interface Me {
   jid: string; // bare
@@ -73,7 +74,7 @@ const number = (s: string | undefined): number | undefined => (s !== undefined &
 export const safeUrl = (url: string | undefined): string | undefined => (url && /^https?:\/\//i.test(url) ? url : undefined);
 
 function fileOf(e: El, body: string): Attachment | undefined {
-  const shared = e.child(NS.sfs, "file-sharing"), meta = shared?.child(NS.file, "file");
+  const shared = e.child(NS.sfs, "file-sharing"), meta = shared?.child(NS.file, "file"), sticker = e.child(NS.stickers, "sticker");
   const url = safeUrl(shared?.child(NS.sfs, "sources")?.child(NS.urlData, "url-data")?.attr("target") ?? e.child(NS.oob, "x")?.textOf(NS.oob, "url"));
   if (!url) return undefined;
   const thumb = meta?.child(NS.thumbs, "thumbnail")?.attr("uri"), length = number(meta?.textOf(NS.file, "length"));
@@ -83,7 +84,7 @@ function fileOf(e: El, body: string): Attachment | undefined {
     url, name: name.slice(0, 200), type: meta?.textOf(NS.file, "media-type") ?? typeByName(name), size: number(meta?.textOf(NS.file, "size")) ?? 0,
     width: number(meta?.textOf(NS.file, "width")), height: number(meta?.textOf(NS.file, "height")),
     thumb: thumb && /^data:image\/(jpeg|png|webp);base64,[A-Za-z0-9+/=]+$/.test(thumb) ? thumb : undefined,
-    seconds: length === undefined ? undefined : length / 1000, sticker: e.child(NS.stickers, "sticker") !== undefined || undefined,
+    seconds: length === undefined ? undefined : length / 1000, sticker: sticker !== undefined || undefined, pack: sticker?.attr("pack")?.slice(0, 100), desc: sticker && meta?.textOf(NS.file, "desc")?.slice(0, 100),
   };
 }
 
@@ -103,7 +104,7 @@ const typeByName = (name: string): string => TYPES.get(name.split(".").pop()?.to
 function mentionsMe(e: El, me: Me, h: Head, body: string): boolean {
   if (h.mine) return false;
   const nick = h.room ? me.nickIn(h.chat) : undefined;
-  return (nick !== undefined && nick !== "" && body.includes(`@${nick}`))
+  return (nick !== undefined && calls(body, [nick]).length > 0)
     || e.all(NS.references, "reference").some((r) => r.attr("type") === "mention" && bare((r.attr("uri") ?? "").replace(/^xmpp:/, "")) === me.jid);
 }
 
@@ -111,7 +112,7 @@ function messageOf(h: Head, me: Me): Piece | null {
   const { e } = h, reply = e.child(NS.reply, "reply");
   let body = bodyOf(e);
   const file = fileOf(e, body);
-  if (file && (body.trim() === file.url || e.child(NS.oob, "x")?.textOf(NS.oob, "url") === body.trim())) body = "";
+  if (file && (file.sticker || body.trim() === file.url || e.child(NS.oob, "x")?.textOf(NS.oob, "url") === body.trim())) body = "";
   if ((!body && !file) || !h.id) return null;
   return {
     kind: "message", room: h.room, stamped: h.stamped, receipt: !h.room && !h.mine && e.child(NS.receipts, "request") !== undefined,

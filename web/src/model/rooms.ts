@@ -3,14 +3,17 @@
 import type { Db } from "../store/db";
 import { newChat } from "../store/messages";
 import type { Chat } from "../store/types";
+import { IqError } from "../wire/client";
 import { bare, resourceOf } from "../wire/jid";
 import { NS } from "../wire/ns";
 import { El, el } from "../wire/xml";
 import type { LiveState, Occupant } from "./live";
 import * as compose from "./compose";
+import { newPerson } from "./people";
+import { base64Of, pictureUri } from "./pictures";
 import type { Ask } from "./sync";
 
-const NICK_TRIES = 5;
+const NICK_TRIES = 5, VCARD = "vcard-temp", NO_MEMBER = ["registration-required", "forbidden", "gone"];
 
 export interface RoomsHost {
   db: Db;
@@ -18,6 +21,7 @@ export interface RoomsHost {
   send(e: El): void;
   live: LiveState;
   changed(): void;
+  changedPeople(): void; // a room's picture is kept where those of people are
   entered(room: string): void; // messages may be read and sent now
   left(room: string): void;
   myNick(): string;
@@ -35,6 +39,15 @@ export class Rooms {
     for (const c of await this.h.db.getAll("chats")) if (c.kind === "room" && c.room?.joined) this.enter(c.jid, c.room.nick, c.room.password);
   }
 
+  /** What is kept of a room, in one transaction, for messages come meanwhile; undefined leaves it as it is. */
+  private async change(room: string, next: (known: Chat | undefined) => Chat | undefined): Promise<Chat | undefined> {
+    const tx = this.h.db.transaction("chats", "readwrite"), chat = next(await tx.store.get(room));
+    if (chat) await tx.store.put(chat);
+    await tx.done;
+    if (chat) this.h.changed();
+    return chat;
+  }
+
   enter(room: string, nick: string, password?: string): void {
     this.nicks.set(room, nick);
     this.h.live.room(room, () => ({ joined: false, occupants: [] }));
@@ -48,13 +61,11 @@ export class Rooms {
 
   /** Keeps that we want to be in, and goes in. */
   async join(room: string, more: { name?: string; password?: string; bookmark?: boolean } = {}): Promise<void> {
-    const nick = this.nicks.get(room) ?? this.h.myNick(), known = await this.h.db.get("chats", room);
-    const chat: Chat = { ...(known ?? newChat(room, "room")), kind: "room", hidden: false, lastAt: known?.lastAt || Date.now(),
-      name: more.name ?? known?.name, room: { ...known?.room, nick, password: more.password ?? known?.room?.password, joined: true } };
-    await this.h.db.put("chats", chat);
-    this.h.changed();
+    const nick = this.nicks.get(room) ?? this.h.myNick();
+    const chat = await this.change(room, (known) => ({ ...(known ?? newChat(room, "room")), kind: "room", hidden: false, lastAt: known?.lastAt || Date.now(),
+      name: more.name ?? known?.name, room: { ...known?.room, nick, password: more.password ?? known?.room?.password, joined: true } }));
     if (!this.h.live.now.rooms[room]?.joined) this.enter(room, nick, more.password);
-    if (more.bookmark !== false) void this.bookmark(chat).catch(() => undefined);
+    if (chat && more.bookmark !== false) void this.bookmark(chat).catch(() => undefined);
   }
 
   presence(p: El): void {
@@ -83,23 +94,42 @@ export class Rooms {
     if (condition === "conflict" && !nick.endsWith("_".repeat(NICK_TRIES))) return this.enter(room, `${nick}_`); // somebody else has our name there
     this.h.live.room(room, (r) => ({ ...r, joined: false, error: condition }));
     this.h.left(room);
+    if (NO_MEMBER.includes(condition)) void this.lost(room);
+  }
+
+  /** We do not belong to it any more: it is entered again when somebody asks us in. */
+  private async lost(room: string): Promise<void> {
+    await this.change(room, (c) => c?.room && { ...c, room: { ...c.room, joined: false } });
+    await this.forgetBookmark(room);
   }
 
   private async out(room: string, statuses: Set<string | undefined>, destroyed: boolean): Promise<void> {
     this.h.live.room(room, () => ({ joined: false, occupants: [], error: destroyed ? "gone" : statuses.has("307") ? "kicked" : statuses.has("301") ? "banned" : undefined }));
     this.h.left(room);
-    if (!destroyed && !statuses.has("301") && !statuses.has("321")) return;
-    const c = await this.h.db.get("chats", room);
-    if (c?.room) await this.h.db.put("chats", { ...c, room: { ...c.room, joined: false } });
-    this.h.changed();
+    if (destroyed || statuses.has("301") || statuses.has("321")) await this.lost(room);
   }
 
+  /** Nor are we a member any more (XEP-0077), whom messages would still wake: that needs the line. Other devices of ours leave as the
+   * bookmark goes, so that comes first: else they would take it for being put out. */
   async leave(room: string): Promise<void> {
-    const nick = this.nicks.get(room), c = await this.h.db.get("chats", room);
-    if (nick) this.h.send(el(NS.client, "presence", { to: `${room}/${nick}`, type: "unavailable" }));
+    const nick = this.nicks.get(room);
     this.nicks.delete(room);
-    if (c?.room) await this.h.db.put("chats", { ...c, hidden: true, room: { ...c.room, joined: false } });
-    this.h.changed();
+    try {
+      await this.forgetBookmark(room);
+      await this.h.ask("set", el(NS.register, "query", {}, el(NS.register, "remove")), room);
+    } catch (e) {
+      if (!(e instanceof IqError)) {
+        if (nick) this.nicks.set(room, nick);
+        throw e;
+      } // else we were no member
+    }
+    if (nick) this.h.send(el(NS.client, "presence", { to: `${room}/${nick}`, type: "unavailable" }));
+    await this.change(room, (c) => c?.room && { ...c, hidden: true, room: { ...c.room, joined: false } });
+    this.h.live.room(room, () => ({ joined: false, occupants: [] }));
+    this.h.left(room);
+  }
+
+  private async forgetBookmark(room: string): Promise<void> {
     if (this.h.live.now.can.pep) await this.h.ask("set", el(NS.pubsub, "pubsub", {}, el(NS.pubsub, "retract", { node: NS.bookmarks, notify: "true" }, el(NS.pubsub, "item", { id: room })))).catch(() => undefined);
   }
 
@@ -132,9 +162,12 @@ export class Rooms {
   }
 
   async invite(room: string, jid: string): Promise<void> {
-    await this.affiliate(room, jid, "member").catch(() => undefined); // an open room needs no list
+    const listed = await this.affiliate(room, jid, "member").then(() => true, (e: unknown) => {
+      if (e instanceof IqError) return false;
+      throw e;
+    });
     const c = await this.h.db.get("chats", room);
-    this.h.send(compose.invite(jid, room, c?.room?.password));
+    this.h.send(listed ? compose.invite(jid, room, c?.room?.password) : compose.inviteBy(room, jid));
   }
 
   affiliate(room: string, jid: string, affiliation: "owner" | "admin" | "member" | "none" | "outcast"): Promise<El> {
@@ -146,6 +179,16 @@ export class Rooms {
       value("muc#roomconfig_roomname", name))), room);
   }
 
+  /** What all shall know first; nothing: none any more. */
+  subject(room: string, words: string): void {
+    this.h.send(el(NS.client, "message", { to: room, type: "groupchat", id: crypto.randomUUID() }, el(NS.client, "subject", {}, words)));
+  }
+
+  /** XEP-0486; null takes it away. */
+  picture(room: string, uri: string | null): Promise<El> {
+    return this.h.ask("set", el(VCARD, "vCard", {}, uri ? el(VCARD, "PHOTO", {}, el(VCARD, "TYPE", {}, uri.slice(5, uri.indexOf(";"))), el(VCARD, "BINVAL", {}, base64Of(uri))) : undefined), room);
+  }
+
   async members(room: string): Promise<{ jid: string; affiliation: string }[]> {
     const out: { jid: string; affiliation: string }[] = [];
     for (const affiliation of ["owner", "admin", "member"]) {
@@ -155,14 +198,27 @@ export class Rooms {
     return out;
   }
 
-  /** The name that the room has for everyone. */
-  async learnName(room: string): Promise<void> {
-    const answer = await this.h.ask("get", el(NS.discoInfo, "query"), room).catch(() => null);
-    const name = answer?.child(NS.discoInfo, "query")?.elements.find((e) => e.name === "identity" && e.attr("category") === "conference")?.attr("name");
-    const c = await this.h.db.get("chats", room);
-    if (!name || !c || c.name === name) return;
-    await this.h.db.put("chats", { ...c, name });
-    this.h.changed();
+  /** The room says that it is another one than before (XEP-0045 §10.2.1, XEP-0486 §3.2). */
+  message(e: El): void {
+    const room = bare(e.attr("from") ?? "");
+    if (this.nicks.has(room) && e.child(NS.mucUser, "x")?.all(NS.mucUser, "status").some((s) => s.attr("code") === "104")) void this.learn(room).catch(() => undefined);
+  }
+
+  /** The name and the picture that the room has for everyone. */
+  async learn(room: string): Promise<void> {
+    const info = (await this.h.ask("get", el(NS.discoInfo, "query"), room).catch(() => null))?.child(NS.discoInfo, "query");
+    if (!info) return;
+    const name = info.elements.find((e) => e.name === "identity" && e.attr("category") === "conference")?.attr("name");
+    await this.change(room, (c) => (name && c && c.name !== name ? { ...c, name } : undefined));
+    await this.learnPicture(room, info.all(NS.data, "x").flatMap((x) => x.elements).find((f) => f.attr("var") === "muc#roominfo_avatarhash")?.elements[0]?.text);
+  }
+
+  private async learnPicture(room: string, hash: string | undefined): Promise<void> {
+    const known = await this.h.db.get("people", room);
+    if (known?.avatar === hash) return;
+    const card = hash ? (await this.h.ask("get", el(VCARD, "vCard"), room)).child(VCARD, "vCard") : undefined, avatarUrl = pictureUri(card?.child(VCARD, "PHOTO")?.textOf(VCARD, "BINVAL"));
+    await this.h.db.put("people", { ...(known ?? newPerson(room)), avatar: hash, avatarUrl });
+    this.h.changedPeople();
   }
 
   // ---- bookmarks ----
@@ -185,7 +241,7 @@ export class Rooms {
   async bookmarks(items: El): Promise<void> {
     for (const i of items.elements) {
       const room = i.attr("id") ?? "", c = i.elements.find((e) => e.name === "conference");
-      if (i.name === "retract" && this.nicks.has(room)) await this.leave(room);
+      if (i.name === "retract" && this.nicks.has(room) && this.h.live.now.rooms[room]?.joined) await this.leave(room); // else we were put out
       const known = await this.h.db.get("chats", room);
       if (i.name === "item" && c && ["true", "1"].includes(c.attr("autojoin") ?? "") && !known?.room?.joined)
         await this.join(room, { name: c.attr("name"), password: c.textOf(NS.bookmarks, "password"), bookmark: false });

@@ -38,6 +38,7 @@ export class Session {
   readonly people: Signal<Map<string, Person> | null> = signal(null);
   readonly profiles: Signal<Own | null> = signal(null); // one's own and who sees which; null: not known
   readonly announced: Signal<Announced | null> = signal(null);
+  readonly turns: Signal<Record<string, number>> = signal({}); // how often messages of a chat have changed
   private readonly windows = new Set<MessageWindow>();
   private engine: Engine | null = null;
   private readonly bus: Bus;
@@ -122,6 +123,7 @@ export class Session {
     if (c.profiles) this.profiles.value = await ownOf(this.db);
     if (c.announced) this.announced.value = await announcedOf(this.db);
     if (c.people) this.people.value = new Map((await this.db.getAll("people")).map((p) => [p.jid, p]));
+    if (c.messages?.length) this.turns.value = { ...this.turns.value, ...Object.fromEntries(c.messages.map((chat) => [chat, (this.turns.value[chat] ?? 0) + 1])) };
     for (const w of this.windows) if (c.messages?.includes(w.chat)) await w.refresh();
   }
 

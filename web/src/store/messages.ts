@@ -24,7 +24,7 @@ export async function chatOf(tx: Tx, jid: string, kind: Chat["kind"] = "person")
 
 /** What a chat list shows of a message. */
 export function lineOf(m: Message): Chat["last"] {
-  return { at: m.at, body: m.retracted ? "" : m.body.slice(0, 200), from: m.from, mine: m.mine, file: m.retracted ? undefined : m.file?.type,
+  return { at: m.at, body: m.retracted ? "" : m.body.slice(0, 200), from: m.from, mine: m.mine, file: m.retracted ? undefined : m.file?.sticker ? "sticker" : m.file?.type,
     retracted: m.retracted, notice: m.notice, state: m.state };
 }
 

@@ -12,6 +12,8 @@ export interface Attachment {
   thumb?: string; // data: URI, small
   seconds?: number; // voice notes and videos
   sticker?: boolean;
+  pack?: string; // that the sticker is of
+  desc?: string; // a sticker in words, or an emoji
   localId?: string; // the bytes, in `files`, until it is uploaded
 }
 

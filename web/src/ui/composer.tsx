@@ -3,11 +3,13 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { size, t } from "../i18n";
 import { TellsMore } from "../model/media";
+import { calls } from "../model/mentions";
 import type { Attachment, Message } from "../store/types";
 import type { Doing } from "./chat";
 import { useWords } from "./draft";
 import { Emoji } from "./emoji";
 import { Icon } from "./icons";
+import { useMention } from "./mention";
 import { IconButton } from "./parts";
 import { Stickers } from "./stickers";
 import { enterSends, isTouch, nameOf, session, tell } from "./state";
@@ -42,15 +44,16 @@ function useTyping(jid: string): { typed(): void; sent(): void } {
 
 /** Who is meant by @nick, as XEP-0372 wants it told. */
 function mentionsIn(jid: string, text: string): { begin: number; end: number; jid: string }[] {
-  return (session.value?.live.value.rooms[jid]?.occupants ?? []).flatMap((o) => {
-    const at = text.indexOf(`@${o.nick}`);
-    return at < 0 || !o.jid ? [] : [{ begin: [...text.slice(0, at)].length, end: [...text.slice(0, at)].length + [...o.nick].length + 1, jid: o.jid }];
+  const people = new Map((session.value?.live.value.rooms[jid]?.occupants ?? []).map((o) => [o.nick, o.jid]));
+  return calls(text, [...people.keys()]).flatMap(({ at, name }) => {
+    const who = people.get(name), begin = [...text.slice(0, at)].length;
+    return who ? [{ begin, end: begin + [...name].length + 1, jid: who }] : [];
   });
 }
 
 export function Composer({ jid, doing, onDone, onEdit, lastMine }: { jid: string; doing: Doing; onDone(): void; onEdit(m: Message): void; lastMine(): Message | undefined }) {
   const s = session.value, { text, setText, draft } = useWords(s?.chat(jid)?.draft ?? "", doing.edit), [open, setOpen] = useState<"emoji" | "stickers" | null>(null), box = useRef<HTMLTextAreaElement>(null), picker = useRef<HTMLInputElement>(null);
-  const typing = useTyping(jid), voice = useVoice((blob, seconds) => sendFile(blob, "voice.webm", { seconds }));
+  const typing = useTyping(jid), voice = useVoice((blob, seconds) => sendFile(blob, "voice.webm", { seconds })), mention = useMention(jid, text, put, box);
 
   useLayoutEffect(() => { // with the page: a frame later it would take the focus from where somebody has gone
     if (!isTouch()) box.current?.focus();
@@ -97,7 +100,7 @@ export function Composer({ jid, doing, onDone, onEdit, lastMine }: { jid: string
   }
 
   function key(e: KeyboardEvent): void {
-    if (isComposing(e)) return;
+    if (isComposing(e) || mention.key(e)) return;
     if (e.key === "Enter" && !e.shiftKey && (enterSends() || e.ctrlKey || e.metaKey)) {
       e.preventDefault();
       send();
@@ -129,8 +132,12 @@ export function Composer({ jid, doing, onDone, onEdit, lastMine }: { jid: string
 
   function insert(e: string): void {
     const b = box.current, at = b?.selectionStart ?? text.length, end = b?.selectionEnd ?? at;
-    setText(text.slice(0, at) + e + text.slice(end));
-    queueMicrotask(() => { b?.setSelectionRange(at + e.length, at + e.length); });
+    put(text.slice(0, at) + e + text.slice(end), at + e.length);
+  }
+
+  function put(words: string, caret: number): void {
+    setText(words);
+    queueMicrotask(() => { box.current?.setSelectionRange(caret, caret); }); // once they are there
   }
 
   const about = doing.edit ?? doing.reply, canWrite = !s?.person(jid).blocked && (!s?.isRoom(jid) || s.chat(jid)?.room?.joined !== false);
@@ -139,14 +146,15 @@ export function Composer({ jid, doing, onDone, onEdit, lastMine }: { jid: string
     <form class="composer" onSubmit={(e) => { e.preventDefault(); send(); }} onDragOver={(e) => e.preventDefault()} onDrop={(e) => { e.preventDefault(); files(e.dataTransfer?.files); }}>
       {about && <div class="about"><div><strong dir="auto">{doing.edit ? t("chat.editing") : t("chat.replying", { name: about.mine ? t("chat.me") : s?.isRoom(jid) ? about.from : nameOf(about.from) })}</strong><span dir="auto">{about.body || about.file?.name}</span></div>
         <IconButton icon="close" label={t("chat.cancel")} onClick={onDone} /></div>}
+      {mention.list}
       {open === "emoji" && <Emoji onPick={insert} />}
-      {open === "stickers" && <Stickers onPick={(blob, name) => { setOpen(null); sendFile(blob, name, { sticker: true }); }} />}
+      {open === "stickers" && <Stickers onPick={(blob, name, more) => { setOpen(null); sendFile(blob, name, more); }} />}
       <div class="write">
         <IconButton icon="attach" label={t("chat.attach")} onClick={() => picker.current?.click()} />
         <input ref={picker} type="file" multiple hidden tabIndex={-1} aria-hidden="true" onChange={(e) => { files(e.currentTarget.files); e.currentTarget.value = ""; }} />
         <div class="write-in">
-          <textarea ref={box} rows={1} value={text} dir="auto" aria-label={t("chat.write")} placeholder={t("chat.write")} enterkeyhint={enterSends() ? "send" : "enter"} autocomplete="off"
-            onInput={(e) => { setText(e.currentTarget.value); if (e.currentTarget.value && !doing.edit) typing.typed(); }} onKeyDown={key}
+          <textarea ref={box} rows={1} value={text} dir="auto" aria-label={t("chat.write")} placeholder={t("chat.write")} enterkeyhint={enterSends() ? "send" : "enter"} autocomplete="off" {...mention.box}
+            onClick={mention.close} onBlur={mention.close} onInput={(e) => { setText(e.currentTarget.value); mention.written(); if (e.currentTarget.value && !doing.edit) typing.typed(); }} onKeyDown={key}
             onPaste={(e) => { if (e.clipboardData?.files.length) { e.preventDefault(); files(e.clipboardData.files); } }} />
           <IconButton icon="smile" label={t("chat.emoji")} expanded={open === "emoji"} onClick={() => setOpen(open === "emoji" ? null : "emoji")} />
           <IconButton icon="sticker" label={t("chat.stickers")} expanded={open === "stickers"} onClick={() => setOpen(open === "stickers" ? null : "stickers")} />

@@ -15,7 +15,7 @@ export function Drawer({ jid }: { jid: string }) {
     let wanted = true;
     if (s) void store.drawer(s.db, jid, place, MOST).then((all) => { if (wanted) setRows(all); });
     return () => { wanted = false; };
-  }, [jid, place, s?.chat(jid)?.lastAt]);
+  }, [jid, place, s?.turns.value[jid]]);
   const last = rows.at(-1);
   return <>
     <h2>{t("room.drawer")}</h2>

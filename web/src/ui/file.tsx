@@ -8,6 +8,7 @@ import type { Attachment, Message } from "../store/types";
 import { Icon } from "./icons";
 import { IconButton, Sheet } from "./parts";
 import { place, session, tell } from "./state";
+import { ofPack } from "./stickers";
 
 export const looking = signal<{ url: string; name: string } | null>(null);
 
@@ -50,19 +51,19 @@ function Video({ f, url, isThere }: { f: Attachment; url: string; isThere(): voi
 }
 
 function Photo({ m, f, url, isThere }: { m: Message; f: Attachment; url: string | null; isThere(): void }) {
-  const [there, setThere] = useState(false), name = f.sticker ? t("file.sticker") : t("file.photo"), w = f.width || 240, h = f.height || 180, scale = Math.min(1, 280 / w, 320 / h);
+  const [there, setThere] = useState(false), alt = f.sticker ? (ofPack(f)?.label ?? f.desc ?? t("file.sticker")) : f.name, name = t("file.photo"), w = f.width || 240, h = f.height || 180, scale = Math.min(1, 280 / w, 320 / h);
   return (
-    <button type="button" class={`photo ${f.sticker ? "as-sticker" : ""}`} aria-label={t("file.open", { name })} disabled={!url} onClick={() => { if (url && !m.file?.sticker) looking.value = { url, name: f.name }; }}
+    <button type="button" class={`photo ${f.sticker ? "as-sticker" : ""}`} aria-label={f.sticker ? alt : t("file.open", { name })} disabled={!url} onClick={() => { if (url && !m.file?.sticker) looking.value = { url, name: f.name }; }}
       ref={(e) => { if (e) { e.style.setProperty("--w", `${Math.round(w * scale)}px`); e.style.setProperty("--ratio", `${w} / ${h}`); } }}>
       {f.thumb && !there && <img class="thumb" src={f.thumb} alt="" />}
-      {url && <img src={url} alt={f.name} loading="lazy" onLoad={() => { setThere(true); isThere(); }} onError={() => setThere(false)} class={there ? "" : "coming"} />}
+      {url && <img src={url} alt={alt} loading="lazy" onLoad={() => { setThere(true); isThere(); }} onError={() => setThere(false)} class={there ? "" : "coming"} />}
       {!url && !f.thumb && <Icon name="file" />}
     </button>
   );
 }
 
 export function FileView({ m }: { m: Message }) {
-  const f = m.file as Attachment, { url, isThere } = useUrl(f), kind = f.type.split("/")[0];
+  const f = m.file as Attachment, { url: there, isThere } = useUrl(f), url = ofPack(f)?.url ?? there, kind = f.type.split("/")[0];
   return (
     <div class="file">
       {/^image\/(jpeg|png|gif|webp)$/.test(f.type) ? <Photo m={m} f={f} url={url} isThere={isThere} />

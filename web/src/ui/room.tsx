@@ -4,15 +4,17 @@ import { byName, t } from "../i18n";
 import { Drawer } from "./drawer";
 import { friendsOf } from "./friends";
 import { Face, Field, Header } from "./parts";
+import { PictureField } from "./profiles";
 import { ask, go, link, menu, nameOf, personName, session, withLine, type MenuItem } from "./state";
 
 interface Member { jid: string; nick?: string; affiliation: string; here: boolean }
 
 export function RoomPanel({ jid }: { jid: string }) {
-  const s = session.value, c = s?.chat(jid), live = s?.live.value.rooms[jid], [name, setName] = useState(c?.name ?? ""), [members, setMembers] = useState<{ jid: string; affiliation: string }[]>([]);
+  const s = session.value, c = s?.chat(jid), live = s?.live.value.rooms[jid], [name, setName] = useState(c?.name ?? ""), [subject, setSubject] = useState(c?.room?.subject ?? ""), [members, setMembers] = useState<{ jid: string; affiliation: string }[]>([]);
   const load = () => void s?.do("members", jid).then(setMembers).catch(() => undefined);
   useEffect(load, [jid, live?.joined]);
   useEffect(() => setName(c?.name ?? ""), [c?.name]);
+  useEffect(() => setSubject(c?.room?.subject ?? ""), [c?.room?.subject]);
   if (!s) return null;
   const rules = live?.mine?.affiliation === "owner" || live?.mine?.affiliation === "admin", owner = live?.mine?.affiliation === "owner";
   const here: Member[] = [...(live?.occupants ?? [])].sort((a, b) => byName(a.nick, b.nick)).map((o) => ({ jid: o.jid ?? o.nick, nick: o.nick, affiliation: o.affiliation, here: true }));
@@ -36,6 +38,8 @@ export function RoomPanel({ jid }: { jid: string }) {
         <div class="hero"><Face jid={jid} big /><strong dir="auto">{nameOf(jid)}</strong><small>{t("room.members", { n: all.length })}</small>{c?.room?.subject && <p dir="auto">{c.room.subject}</p>}
           <div class="buttons"><button type="button" class="primary" onClick={invite}>{t("room.invite")}</button><button type="button" class="soft" onClick={() => void s.mute(jid, !c?.muted)}>{t(c?.muted ? "chats.unmute" : "chats.mute")}</button></div></div>
         {owner && <form onSubmit={(e) => { e.preventDefault(); void withLine(s.do("renameRoom", jid, name.trim()), t("person.saved")); }}><Field label={t("room.name")} value={name} onInput={setName} /><button type="submit" class="soft">{t("room.rename")}</button></form>}
+        {owner && <PictureField kind="photo" value={s.person(jid).avatarUrl} onPick={(uri) => void withLine(s.do("roomPicture", jid, uri ?? null))} />}
+        {live?.mine?.role === "moderator" && <form onSubmit={(e) => { e.preventDefault(); void withLine(s.do("roomSubject", jid, subject.trim()), t("person.saved")); }}><Field label={t("room.subject")} value={subject} onInput={setSubject} /><button type="submit" class="soft">{t("settings.save")}</button></form>}
         <h2>{t("room.members", { n: all.length })}</h2>
         <ul class="rows" role="list">{all.map((m) => (
           <li class="row" key={m.jid}><button type="button" class="row-button" onClick={() => m.jid !== s.me && m.jid !== m.nick && actions(m)}><Face jid={m.jid} name={title(m)} />

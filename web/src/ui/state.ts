@@ -100,7 +100,7 @@ export function lastLine(c: Chat): string {
   if (l.retracted) return t("chat.retracted.line");
   if (l.body) return l.body;
   if (!l.file) return "";
-  const kind: Key = l.file.startsWith("image/") ? "file.photo" : l.file.startsWith("video/") ? "file.video" : l.file.startsWith("audio/") ? "file.audio" : "file.file";
+  const kind: Key = l.file === "sticker" ? "file.sticker" : l.file.startsWith("image/") ? "file.photo" : l.file.startsWith("video/") ? "file.video" : l.file.startsWith("audio/") ? "file.audio" : "file.file";
   return t(kind);
 }
 

@@ -1,6 +1,7 @@
 // Words of people, with links that can be followed and mentions that stand out. Nothing in them is ever taken for markup.
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { ComponentChildren } from "preact";
+import { calls } from "../model/mentions";
 
 const LINK = /\bhttps?:\/\/[^\s<>"']+/g;
 
@@ -25,9 +26,13 @@ export function linked(text: string, nick?: string): ComponentChildren[] {
 }
 
 function mentioned(text: string, nick?: string): ComponentChildren[] {
-  if (!nick || !text.includes(`@${nick}`)) return [text];
-  const parts = text.split(`@${nick}`);
-  return parts.flatMap((p, i) => (i ? [<mark>@{nick}</mark>, p] : [p]));
+  const out: ComponentChildren[] = [];
+  let from = 0;
+  for (const { at } of nick ? calls(text, [nick]) : []) {
+    out.push(text.slice(from, at), <mark>@{nick}</mark>);
+    from = at + `@${nick}`.length;
+  }
+  return [...out, text.slice(from)];
 }
 
 const EMOJI_ONLY = /^(?:\p{Extended_Pictographic}|\p{Emoji_Component}|\u200d|\ufe0f|\s)+$/u;
