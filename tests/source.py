@@ -89,10 +89,15 @@ def the_sample_is_good_settings():
     return [] if done.returncode == 0 else [done.stderr]
 
 
-def promises_name_what_exists():
-    text = read("docs/promises.md")
-    return (f"docs/promises.md names {p}" for p in re.findall(r"`(tests/[\w./-]+)", text)
+def proofs_name_what_exists():
+    return (f"{document} names {p}" for document in ("docs/promises.md", "docs/compliance.md") for p in re.findall(r"`(tests/[\w./-]+)", read(document))
             if not os.path.exists(os.path.join(TOP, p)))
+
+
+def what_the_suites_ask_for_is_spoken():
+    asked = {n for row in re.findall(r"^\|[^|]*\|[^|]*\|([^|]*)\|", read("docs/compliance.md"), re.M) for n in re.findall(r"XEP-(\d{4})", row)}
+    spoken = set(re.findall(r"xep-(\d{4})", read("docs/xmpp.doap")))
+    return (f"docs/compliance.md names XEP-{n}, docs/xmpp.doap does not" for n in sorted(asked - spoken))
 
 
 def linked(program):
@@ -114,7 +119,8 @@ def the_linker_keeps_roles_apart():
 
 
 TESTS = (arrows_point_down, includes_are_rooted, every_file_names_its_licence, every_folder_of_code_has_a_readme,
-         doap_is_the_feature_table, settings_document_is_the_tables, the_sample_is_good_settings, promises_name_what_exists,
+         doap_is_the_feature_table, settings_document_is_the_tables, the_sample_is_good_settings, proofs_name_what_exists,
+         what_the_suites_ask_for_is_spoken,
          the_linker_keeps_roles_apart)
 
 
