@@ -103,12 +103,18 @@ bool bosh_body_read(struct arena *a, struct str in, struct bosh_body *out)
            payloads_are_fine(n);
 }
 
-static void name_client_namespace(struct xml_node *n)
+/* True: it or one inside has another namespace now, and its own bytes say it no more. */
+static bool name_client_namespace(struct xml_node *n)
 {
-    if (str_is(n->ns, NS_HTTPBIND))
+    bool named = str_is(n->ns, NS_HTTPBIND);
+
+    if (named)
         n->ns = STR(NS_CLIENT);
     for (struct xml_node *c = xml_first(n); c; c = xml_next(c))
-        name_client_namespace(c);
+        named |= name_client_namespace(c);
+    if (named)
+        n->raw = STR_NULL;
+    return named;
 }
 
 void bosh_put_payload(struct buf *out, struct xml_node *payload)
