@@ -25,6 +25,11 @@ s2s_secure_auth = false
 smacks_s2s_resend = true
 unbound = {{ resolvconf = false, hoststxt = false, forward = {{ "127.0.0.1@{dns}" }}, options = {{ ["do-not-query-localhost:"] = "no" }} }}
 """
+PROSODY_FILES = """
+Component "upload.{domain}" "http_file_share"
+    http_host = "localhost"
+    http_external_url = "https://localhost:{port}/"
+"""
 
 
 BONGSU_S2S = """\
@@ -40,7 +45,7 @@ def prosody_speaks(server):
     """Its configuration, for one who speaks with others. No option may stand there twice."""
     text = open(server.config).read().replace('"websocket" }', '"websocket", "dialback", "s2s_bidi" }', 1)
     text = text.replace(f'\nssl = {{ key = "{server.key}",', f'\nssl = {{ cafile = "{server.ca}", key = "{server.key}",', 1)
-    open(server.config, "w").write(text)
+    open(server.config, "w").write(text + PROSODY_FILES.format(domain=server.domain, port=server.web_port))
 
 
 def three(names, domain, extra):
@@ -78,7 +83,7 @@ def serves(kind, names, domain, authority=None, extra=""):
         raise servers.ServerError(why)
     if kind == "bongsu-three":
         return three(names, domain, extra)
-    s2s, s2s_tls = servers.free_ports(2)
+    s2s, s2s_tls, files = servers.free_ports(3)
 
     class Peer(base):
         def __init__(self, text):
@@ -101,10 +106,12 @@ def serves(kind, names, domain, authority=None, extra=""):
             return EJABBERD_S2S.format(ca=self.ca)
 
         def ejabberd_listen(self):
-            return f'  - {{ port: {s2s}, ip: "127.0.0.1", module: ejabberd_s2s_in, max_stanza_size: 262144 }}\n'
+            return (f'  - {{ port: {s2s}, ip: "127.0.0.1", module: ejabberd_s2s_in, max_stanza_size: 262144 }}\n'
+                    f'  - {{ port: {files}, ip: "127.0.0.1", module: ejabberd_http, tls: true, request_handlers: {{ /upload: mod_http_upload }} }}\n')
 
         def ejabberd_modules(self):
-            return "  mod_s2s_dialback: {}\n"
+            return ("  mod_s2s_dialback: {}\n"
+                    f'  mod_http_upload: {{ docroot: "{self.dir}/files", put_url: "https://localhost:{files}/upload", access: all }}\n')
 
         def environment(self):
             env = dict(super().environment())

@@ -19,7 +19,11 @@ IRC = f"irc.{HERE}"             # a component of ours
 ROSTER = "<query xmlns='jabber:iq:roster'/>"
 MAY_WAIT = 300                  # stanzas for a domain, where the trial about that is played
 BOUNDS = {"bongsu": "talk.bytes_per_second_max = 64M\n", "bongsu-three": f"federation.queue_stanzas_max = {MAY_WAIT}\n"}
-PEOPLE = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
+PEOPLE = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy")
+
+
+def rooms_of(domain):
+    return f"rooms.{domain}"
 
 
 class Town:
@@ -32,17 +36,19 @@ class Town:
         self.kind = kind
         self.sends_again = kind == "bongsu" or kind == "prosody" and shared_authority   # Prosody asks for acknowledgements after SASL, not after dialback
         self.alice_jid, self.bob_jid = f"alice@{HERE}", f"bob@{THERE}"
-        self.component()
+        open_doors(self.here, IRC)
+        self.found_with(HERE, IRC, rooms_of(HERE))
+        self.found_with(THERE, rooms_of(THERE))
         for s in (self.here, self.there):
             s.add_users({name: "secret" for name in PEOPLE})
 
-    def component(self):
-        """A name below ours, which others find where they find us."""
-        open_doors(self.here, IRC)
-        for service in ("_xmpp-server._tcp", "_xmpps-server._tcp"):
-            if (f"{service}.{HERE}", SRV) in self.names.records:
-                self.names.records[f"{service}.{IRC}", SRV] = self.names.records[f"{service}.{HERE}", SRV]
-        self.names.records[IRC, A] = self.names.records[HERE, A]
+    def found_with(self, domain, *below):
+        """Names below a domain, which others find where they find it."""
+        for name in below:
+            for service in ("_xmpp-server._tcp", "_xmpps-server._tcp"):
+                if (f"{service}.{domain}", SRV) in self.names.records:
+                    self.names.records[f"{service}.{name}", SRV] = self.names.records[f"{service}.{domain}", SRV]
+            self.names.records[name, A] = self.names.records[domain, A]
 
     def start(self):
         self.here.start()

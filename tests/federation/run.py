@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""run.py: Bongsu and other servers, both directions: chats, contacts, presence, questions, and what waits while one is away.
+"""run.py: Bongsu and other servers, both directions: chats, contacts, presence, questions, groups, files, avatars, and what waits while one is away.
 
     run.py [--peer bongsu|prosody|ejabberd] [--match TEXT] [-v]
 """
@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
 import silence                                                              # noqa: E402
+from across import ACROSS                                                  # noqa: E402
 from components import components                                           # noqa: E402
 from eventing import EVENTING, no_answer, resumed                           # noqa: E402
 from people import (HERE, MAY_WAIT, ROSTER, THERE, Town, close, durable, hear, presence, role_pid, say, text_of)      # noqa: E402
@@ -445,8 +446,8 @@ async def silent_cut_and_lost(town):
     await close(alice, bob)
 
 
-SITES = (chats, questions, contacts, offline, blocking, components, peer_is_away, more_than_may_wait, lease_given_up, site_lost, own_site_lost, *EVENTING, no_answer)
-TRIALS = (chats, questions, nobody, contacts, offline, blocking, components, wrong_domain, peer_is_away, large_ones_wait, we_are_away, killed, *EVENTING, resumed, no_answer)
+SITES = (chats, questions, contacts, offline, blocking, components, peer_is_away, more_than_may_wait, lease_given_up, site_lost, own_site_lost, *ACROSS, *EVENTING, no_answer)
+TRIALS = (chats, questions, nobody, contacts, offline, blocking, components, wrong_domain, peer_is_away, large_ones_wait, we_are_away, killed, *ACROSS, *EVENTING, resumed, no_answer)
 SILENT = (silent_cut, silent_cut_and_lost)      # in a namespace: silence.py
 
 

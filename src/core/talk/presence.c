@@ -101,12 +101,12 @@ struct person *presence_person(struct talk *t, struct str bare)
 
 /* ---- texts ---- */
 
-/* As stanza_forward, without what is not for all. */
-static void put_presence(struct buf *b, const struct stanza *p, struct str from, struct str to)
+/* As stanza_forward; of our own people's, without what is not for all. What somebody elsewhere says of their photo and name is theirs. */
+static void put_presence(struct buf *b, const struct session *s, const struct stanza *p)
 {
-    stanza_open(b, "presence", from, to, p->id, stanza_type_text(p->type), p->lang);
+    stanza_open(b, "presence", s->jid.full, STR_NULL, p->id, stanza_type_text(p->type), p->lang);
     for (const struct xml_node *x = xml_first(p->node); x; x = xml_next(x))
-        if (!photo_is_told_by_us(x))
+        if (s->guest || !photo_is_told_by_us(x))
             xml_put_node(b, x, STR(NS_CLIENT));
     BUF_LIT(b, "</presence>");
 }
@@ -553,7 +553,7 @@ static void become_available(struct session *s, const struct stanza *p)
         return;
     }
     buf_init(&b, 0);
-    put_presence(&b, p, s->jid.full, STR_NULL);
+    put_presence(&b, s, p);
     free(s->presence);
     s->presence = str_dup(buf_str(&b));
     buf_done(&b);
@@ -631,7 +631,7 @@ static void leave(struct session *s, const struct stanza *p)
     struct buf b;
 
     buf_init(&b, 0);
-    put_presence(&b, p, s->jid.full, STR_NULL);
+    put_presence(&b, s, p);
     hooks_out(s, p);
     become_unavailable(s, buf_str(&b), xml_child_text(p->arena, p->node, "status", NS_CLIENT));
     buf_done(&b);
@@ -664,7 +664,7 @@ static void put_directed(struct session *s, struct buf *b, const struct stanza *
     struct buf text;
 
     buf_init(&text, 0);
-    put_presence(&text, p, s->jid.full, STR_NULL);
+    put_presence(&text, s, p);
     put_to(s->talk, b, buf_str(&text), p->to.full);
     buf_done(&text);
 }

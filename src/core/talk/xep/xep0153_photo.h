@@ -1,5 +1,5 @@
 /* xep0153_photo.h: XEP-0153 vCard-Based Avatars 1.1.1: the hash of the photo in presence, put there by us, to each viewer that of the
- * profile that is meant for them (profile.h); with XEP-0398 §3, of what clients say themselves nothing else is passed on.
+ * profile that is meant for them (profile.h); with XEP-0398 §3, of what our clients say themselves nothing else is passed on.
  *
  * In a database of our own, memory is certain and the hash stands in each presence. Where several messengers share one, somebody else may
  * have changed the audience a moment ago. There presence goes out at once and says nothing of photos; the numbers of changes of the audience
@@ -15,7 +15,7 @@
 #include "talk/session.h"
 #include "wire/xml.h"
 
-/* Of a client's presence: it is not passed on. */
+/* Of the presence of a client of ours: it is not passed on. */
 bool photo_is_told_by_us(const struct xml_node *child);
 /* Appends what the viewer (bare) is told, if the text lacks it; nothing in a shared database. */
 void photo_put(struct talk *t, struct buf *b, struct str text, struct str viewer);
