@@ -25,7 +25,7 @@ async def components(town):
     for i in range(50):
         await hear(bob, f"h{i}", 30, f"#harbour@{IRC}/x")
     irc.send(f"<iq type='get' from='{IRC}' to='{town.bob_jid}/home' id='q2'><query xmlns='jabber:iq:version'/></iq>")
-    q = await bob.take_where(lambda i: i is not xmpp.GONE and xmpp.local(i) == "iq" and i.get("from") == IRC, 30)
+    q = await bob.take_where(lambda i: i is not xmpp.GONE and xmpp.local(i) == "iq" and i.get("from") == IRC and i.get("type") == "get", 30)
     check(q is not None, "its question did not arrive")
     bob.send(f"<iq type='result' id='{q.get('id')}' to='{IRC}'><query xmlns='jabber:iq:version'><name>mine</name></query></iq>")
     answer = await irc.stanza("iq", id="q2")
