@@ -174,24 +174,6 @@ static void came_done(void *arg, enum err e)
     s2s_go_on(s);
 }
 
-static void put_stanza(struct buf *b, const struct xml_node *n, const struct jid *from, const struct jid *to)
-{
-    buf_put_c(b, '<');
-    buf_put_str(b, n->name);
-    xml_put_attr(b, "from", from->full);
-    xml_put_attr(b, "to", to->full);
-    xml_put_attr(b, "id", xml_attr(n, "id"));
-    xml_put_attr(b, "type", xml_attr(n, "type"));
-    if (n->lang.len)
-        xml_put_attr(b, "xml:lang", n->lang);
-    buf_put_c(b, '>');
-    for (const struct xml_node *x = xml_first(n); x; x = xml_next(x))
-        xml_put_node(b, x, STR("jabber:client"));
-    BUF_LIT(b, "</");
-    buf_put_str(b, n->name);
-    buf_put_c(b, '>');
-}
-
 static bool is_stanza(const struct xml_node *n)
 {
     return str_is(n->ns, "jabber:client") && (str_is(n->name, "message") || str_is(n->name, "presence") || str_is(n->name, "iq"));
@@ -212,7 +194,7 @@ static void take(struct s2s *s, const struct xml_node *n, const struct jid *from
     struct buf   b;
 
     buf_init(&b, 0);
-    put_stanza(&b, n, from, to);
+    xml_put_stanza(&b, n, from->full, to->full, STR("jabber:client"));
     if (++s->came_count >= S2S_WINDOW && !s->held) {
         s->held = true;
         conn_pause(s->conn);

@@ -354,6 +354,36 @@ static void another_default_namespace_is_declared(struct test *t)
     arena_done(&arena);
 }
 
+static void a_stanza_gets_other_addresses(struct test *t)
+{
+    struct xml_scope scope = { .default_ns = STR("jabber:client") };
+    struct xml_node *n;
+    struct buf       b;
+
+    buf_init(&b, 0);
+    CHECK_INT(t, XML_FINE, xml_parse(&arena, STR("<iq from='me' to='you' id='1' type='get' xml:lang='ko' odd='x'> text <q xmlns='urn:q'/></iq>"), &scope, &n));
+    xml_put_stanza(&b, n, STR("a@b"), STR("c@d"), STR("jabber:client"));
+    CHECK_STR(t, "<iq from='a@b' to='c@d' id='1' type='get' xml:lang='ko'><q xmlns='urn:q'/></iq>", buf_str(&b));
+    buf_done(&b);
+    arena_done(&arena);
+}
+
+/* What an element's own bytes say of its namespace is not said any more, also by those around it. */
+static void a_namespace_becomes_another_one(struct test *t)
+{
+    struct xml_node *n;
+    struct buf       b;
+
+    buf_init(&b, 0);
+    CHECK_INT(t, XML_FINE, xml_parse(&arena, STR("<m xmlns='urn:old' xmlns:p='urn:p' p:k='1'><b>hi</b><x xmlns='urn:x'><c xmlns='urn:old'/></x></m>"), NULL, &n));
+    CHECK(t, xml_rename_ns(n, "urn:old", STR("urn:new")));
+    CHECK(t, !xml_rename_ns(n, "urn:old", STR("urn:new")));
+    xml_put_node(&b, n, STR("urn:new"));
+    CHECK_STR(t, "<m xmlns:a0='urn:p' a0:k='1'><b>hi</b><x xmlns='urn:x'><c xmlns='urn:new'/></x></m>", buf_str(&b));
+    buf_done(&b);
+    arena_done(&arena);
+}
+
 static void written_text_is_harmless(struct test *t)
 {
     struct buf b;
@@ -372,4 +402,5 @@ TEST_MAIN(TEST(a_stream_is_cut_into_pieces), TEST(frames_need_no_stream),
           TEST(a_stanza_becomes_a_tree), TEST(text_is_decoded_and_line_ends_made_one), TEST(each_fault_has_its_name),
           TEST(every_bound_holds_exactly), TEST(a_header_declares_for_the_stream), TEST(declarations_are_judged),
           TEST(a_written_element_stands_in_another_stream), TEST(another_default_namespace_is_declared),
+          TEST(a_stanza_gets_other_addresses), TEST(a_namespace_becomes_another_one),
           TEST(written_text_is_harmless))

@@ -122,3 +122,9 @@ void xml_put_attr(struct buf *b, const char *name, struct str value); /* " name=
 /* The element with every namespace it needs declared on it, so it can stand in
  * any stream whose default namespace is `default_ns`. Uses `raw` when that says the same. */
 void xml_put_node(struct buf *b, const struct xml_node *n, struct str default_ns);
+/* A stanza with these addresses: of its own attributes only id, type and xml:lang stay (RFC 6120 §8.1), of its content the elements. */
+void xml_put_stanza(struct buf *b, const struct xml_node *n, struct str from, struct str to, struct str default_ns);
+
+/* ---- changing ---- */
+/* The elements of one namespace are of another one from here on, `n` and those inside. True: there was one. */
+bool xml_rename_ns(struct xml_node *n, const char *ns, struct str to);

@@ -228,3 +228,36 @@ void xml_put_node(struct buf *b, const struct xml_node *n, struct str default_ns
     buf_put_str(b, n->name);
     buf_put_c(b, '>');
 }
+
+void xml_put_stanza(struct buf *b, const struct xml_node *n, struct str from, struct str to, struct str default_ns)
+{
+    buf_put_c(b, '<');
+    buf_put_str(b, n->name);
+    xml_put_attr(b, "from", from);
+    xml_put_attr(b, "to", to);
+    xml_put_attr(b, "id", xml_attr(n, "id"));
+    xml_put_attr(b, "type", xml_attr(n, "type"));
+    if (n->lang.len)
+        xml_put_attr(b, "xml:lang", n->lang);
+    buf_put_c(b, '>');
+    for (const struct xml_node *x = xml_first(n); x; x = xml_next(x))
+        xml_put_node(b, x, default_ns);
+    BUF_LIT(b, "</");
+    buf_put_str(b, n->name);
+    buf_put_c(b, '>');
+}
+
+/* ---- changing ---- */
+
+bool xml_rename_ns(struct xml_node *n, const char *ns, struct str to)
+{
+    bool renamed = str_is(n->ns, ns);
+
+    if (renamed)
+        n->ns = to;
+    for (struct xml_node *c = xml_first(n); c; c = xml_next(c))
+        renamed |= xml_rename_ns(c, ns, to);
+    if (renamed)
+        n->raw = STR_NULL;      /* its own bytes say it no more */
+    return renamed;
+}

@@ -217,30 +217,12 @@ static void taken(void *arg, enum err e)
     free_when_over(s);
 }
 
-static void put_stanza(struct buf *b, const struct xml_node *n, const struct jid *from, const struct jid *to)
-{
-    buf_put_c(b, '<');
-    buf_put_str(b, n->name);
-    xml_put_attr(b, "from", from->full);
-    xml_put_attr(b, "to", to->full);
-    xml_put_attr(b, "id", xml_attr(n, "id"));
-    xml_put_attr(b, "type", xml_attr(n, "type"));
-    if (n->lang.len)
-        xml_put_attr(b, "xml:lang", n->lang);
-    buf_put_c(b, '>');
-    for (const struct xml_node *x = xml_first(n); x; x = xml_next(x))
-        xml_put_node(b, x, STR(NS_CLIENT));
-    BUF_LIT(b, "</");
-    buf_put_str(b, n->name);
-    buf_put_c(b, '>');
-}
-
 static void take(struct component_stream *s, const struct xml_node *n, const struct jid *from, const struct jid *to)
 {
     struct buf b;
 
     buf_init(&b, 0);
-    put_stanza(&b, n, from, to);
+    xml_put_stanza(&b, n, from->full, to->full, STR(NS_CLIENT));
     if (++s->flying >= COMPONENT_FLYING_MAX && !s->paused) {
         s->paused = true;
         conn_pause(s->conn);
@@ -300,34 +282,16 @@ static void stanza(struct component_stream *s, const struct xml_node *n)
 
 /* ---- bytes ---- */
 
-/* Some say the namespace on each stanza too. */
-static struct str without_accept_ns(struct arena *a, struct str bytes)
-{
-    static const char *const forms[] = { "xmlns='" NS_ACCEPT "'", "xmlns=\"" NS_ACCEPT "\"" };
-    const char              *tag_end = memchr(bytes.p, '>', bytes.len);
-    char                    *copy = arena_alloc(a, bytes.len);
-
-    memcpy(copy, bytes.p, bytes.len);
-    for (int i = 0; tag_end && i < 2; i++) {
-        char *at = memmem(copy, (size_t)(tag_end - bytes.p), forms[i], strlen(forms[i]));
-
-        if (at)
-            memset(at, ' ', strlen(forms[i]));
-    }
-    return str_make(copy, bytes.len);
-}
-
 static void element(struct component_stream *s, struct str bytes)
 {
     /* Inside, all is jabber:client. */
     static const struct xml_scope scope = { .default_ns = { NS_CLIENT, sizeof NS_CLIENT - 1 },
         .prefix_count = 1, .prefixes = { { { "stream", 6 }, { NS_STREAMS, sizeof NS_STREAMS - 1 } } } };
-    struct arena    *a = &s->talk->round;
     struct xml_node *n;
-    enum xml_fault   f = xml_parse(a, bytes, &scope, &n);
+    enum xml_fault   f = xml_parse(&s->talk->round, bytes, &scope, &n);
 
-    if (!f && str_is(n->ns, NS_ACCEPT))
-        f = xml_parse(a, without_accept_ns(a, bytes), &scope, &n);
+    if (!f && str_is(n->ns, NS_ACCEPT))     /* some say it on each stanza too */
+        xml_rename_ns(n, NS_ACCEPT, STR(NS_CLIENT));
     if (f)
         component_fail(s, xml_fault_condition(f), NULL);
     else if (xml_is(n, "error", NS_STREAMS))

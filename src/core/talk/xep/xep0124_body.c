@@ -103,22 +103,8 @@ bool bosh_body_read(struct arena *a, struct str in, struct bosh_body *out)
            payloads_are_fine(n);
 }
 
-/* True: it or one inside has another namespace now, and its own bytes say it no more. */
-static bool name_client_namespace(struct xml_node *n)
-{
-    bool named = str_is(n->ns, NS_HTTPBIND);
-
-    if (named)
-        n->ns = STR(NS_CLIENT);
-    for (struct xml_node *c = xml_first(n); c; c = xml_next(c))
-        named |= name_client_namespace(c);
-    if (named)
-        n->raw = STR_NULL;
-    return named;
-}
-
 void bosh_put_payload(struct buf *out, struct xml_node *payload)
 {
-    name_client_namespace(payload);
+    xml_rename_ns(payload, NS_HTTPBIND, STR(NS_CLIENT));
     xml_put_node(out, payload, STR_NULL);
 }
