@@ -175,14 +175,14 @@ export class Client {
     }
   }
 
-  /** The next site at once, or when its turn comes among all who lost theirs; after a whole round of them with jitter, ever more slowly. */
+  /** The next site at once, after a whole round of them with jitter, ever more slowly; and all of that when one's turn has come among those who lost theirs. */
   private wait(url: string, spreadMs = 0): void {
     this.on.line("offline");
     this.sites.failed(url);
     const round = Math.floor(this.tries++ / this.sites.all.length);
     const most = Math.min(this.timing.firstRetryMs * 2 ** Math.min(round, 10), this.timing.mostRetryMs);
-    const ms = round === 0 && this.tries < this.sites.all.length ? 30 + Math.random() * spreadMs : most * (0.5 + Math.random() / 2);
-    this.timers.retry = setTimeout(() => this.connect(), ms);
+    const ms = round === 0 && this.tries < this.sites.all.length ? 30 : most * (0.5 + Math.random() / 2);
+    this.timers.retry = setTimeout(() => this.connect(), ms + Math.random() * spreadMs);
   }
 
   // ---- is anybody there ----
