@@ -86,7 +86,6 @@ export class Engine {
     return doors(this.place, this.client.sites.current);
   }
 
-
   private nick = "";
 
   start(): void {

@@ -8,10 +8,10 @@ import { NS } from "../wire/ns";
 import { El, el } from "../wire/xml";
 import type { LiveState } from "./live";
 import { newPerson } from "./people";
-import { AVATAR_PX, base64Of, pictureUri } from "./pictures";
+import { AVATAR_PX, base64Of, photoEl, photoOf, pictureUri } from "./pictures";
 import type { Ask } from "./sync";
 
-const VCARD = "vcard-temp", ITEM_GONE = ["item-not-found", "service-unavailable"];
+const ITEM_GONE = ["item-not-found", "service-unavailable"];
 
 const short = (s: string | undefined, max: number): string | undefined => s?.trim().slice(0, max) || undefined;
 
@@ -88,10 +88,10 @@ export class Profiles {
 
   /** `all`: name, words and photo too, not only how else they are reached. */
   private async vcard(jid: string, all: boolean): Promise<void> {
-    const card = (await this.ask("get", el(VCARD, "vCard"), jid === this.me ? undefined : jid).catch(() => null))?.child(VCARD, "vCard");
+    const card = (await this.ask("get", el(NS.vcard, "vCard"), jid === this.me ? undefined : jid).catch(() => null))?.child(NS.vcard, "vCard");
     if (!card) return;
-    const nick = card.textOf(VCARD, "NICKNAME") || card.textOf(VCARD, "FN"), about = card.textOf(VCARD, "DESC"), avatarUrl = pictureUri(card.child(VCARD, "PHOTO")?.textOf(VCARD, "BINVAL"));
-    const phone = short(card.child(VCARD, "TEL")?.textOf(VCARD, "NUMBER"), 100), email = short(card.child(VCARD, "EMAIL")?.textOf(VCARD, "USERID"), 200);
+    const nick = card.textOf(NS.vcard, "NICKNAME") || card.textOf(NS.vcard, "FN"), about = card.textOf(NS.vcard, "DESC"), avatarUrl = photoOf(card);
+    const phone = short(card.child(NS.vcard, "TEL")?.textOf(NS.vcard, "NUMBER"), 100), email = short(card.child(NS.vcard, "EMAIL")?.textOf(NS.vcard, "USERID"), 200);
     await this.change(jid, {
       ...(all && nick ? { nick: nick.slice(0, 100) } : {}), ...(all && about !== undefined ? { about: about.slice(0, 300) } : {}), ...(all && avatarUrl ? { avatarUrl } : {}),
       ...(phone || email ? { told: { phone, email, at: Date.now() } } : {}),
@@ -108,11 +108,11 @@ export class Profiles {
   /** What another client of ours wrote beside name and words stays in the card; and the photo, unless there is another: a card without
    * one takes the avatar away (XEP-0398). */
   private async cardKept(photo: boolean): Promise<El[]> {
-    const answer = await this.ask("get", el(VCARD, "vCard")).catch((e: unknown) => {
+    const answer = await this.ask("get", el(NS.vcard, "vCard")).catch((e: unknown) => {
       if (e instanceof IqError && ITEM_GONE.includes(e.condition)) return null;
       throw e;
     });
-    return (answer?.child(VCARD, "vCard")?.elements ?? []).filter((e) => !["FN", "NICKNAME", "DESC", ...(photo ? [] : ["PHOTO"])].includes(e.name));
+    return (answer?.child(NS.vcard, "vCard")?.elements ?? []).filter((e) => !["FN", "NICKNAME", "DESC", ...(photo ? [] : ["PHOTO"])].includes(e.name));
   }
 
   private async card4Kept(reach: Reach | undefined): Promise<El[]> {
@@ -144,8 +144,8 @@ export class Profiles {
       if (picture) await this.publishAvatar(picture);
       else if (picture === null) await this.publish(NS.avatarMeta, "none", el(NS.avatarMeta, "metadata"));
     }
-    await this.ask("set", el(VCARD, "vCard", {}, el(VCARD, "FN", {}, nick), el(VCARD, "NICKNAME", {}, nick), el(VCARD, "DESC", {}, about), ...kept,
-      picture ? el(VCARD, "PHOTO", {}, el(VCARD, "TYPE", {}, picture.slice(5, picture.indexOf(";"))), el(VCARD, "BINVAL", {}, base64Of(picture))) : undefined));
+    await this.ask("set", el(NS.vcard, "vCard", {}, el(NS.vcard, "FN", {}, nick), el(NS.vcard, "NICKNAME", {}, nick), el(NS.vcard, "DESC", {}, about), ...kept,
+      picture ? photoEl(picture) : undefined));
     await this.change(this.me, { nick, about, ...(reach ? { told: { ...reach, at: Date.now() } } : {}), ...(picture !== undefined ? { avatarUrl: picture ?? undefined, ...(picture === null ? { avatar: undefined } : {}) } : {}) });
   }
 }

@@ -10,10 +10,10 @@ import { El, el } from "../wire/xml";
 import type { LiveState, Occupant } from "./live";
 import * as compose from "./compose";
 import { newPerson } from "./people";
-import { base64Of, pictureUri } from "./pictures";
+import { photoEl, photoOf } from "./pictures";
 import type { Ask } from "./sync";
 
-const NICK_TRIES = 5, VCARD = "vcard-temp", NO_MEMBER = ["registration-required", "forbidden", "gone"];
+const NICK_TRIES = 5, NO_MEMBER = ["registration-required", "forbidden", "gone"];
 
 export interface RoomsHost {
   db: Db;
@@ -186,7 +186,7 @@ export class Rooms {
 
   /** XEP-0486; null takes it away. */
   picture(room: string, uri: string | null): Promise<El> {
-    return this.h.ask("set", el(VCARD, "vCard", {}, uri ? el(VCARD, "PHOTO", {}, el(VCARD, "TYPE", {}, uri.slice(5, uri.indexOf(";"))), el(VCARD, "BINVAL", {}, base64Of(uri))) : undefined), room);
+    return this.h.ask("set", el(NS.vcard, "vCard", {}, uri ? photoEl(uri) : undefined), room);
   }
 
   async members(room: string): Promise<{ jid: string; affiliation: string }[]> {
@@ -216,7 +216,7 @@ export class Rooms {
   private async learnPicture(room: string, hash: string | undefined): Promise<void> {
     const known = await this.h.db.get("people", room);
     if (known?.avatar === hash) return;
-    const card = hash ? (await this.h.ask("get", el(VCARD, "vCard"), room)).child(VCARD, "vCard") : undefined, avatarUrl = pictureUri(card?.child(VCARD, "PHOTO")?.textOf(VCARD, "BINVAL"));
+    const card = hash ? (await this.h.ask("get", el(NS.vcard, "vCard"), room)).child(NS.vcard, "vCard") : undefined, avatarUrl = photoOf(card);
     await this.h.db.put("people", { ...(known ?? newPerson(room)), avatar: hash, avatarUrl });
     this.h.changedPeople();
   }

@@ -65,6 +65,7 @@ export const NS = {
   invite: "urn:xmpp:invite",
   commands: "http://jabber.org/protocol/commands",
   prefs: "urn:xmpp:mam:2",
+  vcard: "vcard-temp",
   vcard4: "urn:ietf:params:xml:ns:vcard-4.0",
   vcard4Node: "urn:xmpp:vcard4",
   profiles: "urn:bongsu:profiles:0",
