@@ -684,6 +684,12 @@ void federate_init(struct talk *t)
     read_left(f);
 }
 
+static void free_all(struct list *outbounds)
+{
+    LIST_EACH(it, outbounds)
+        free(LIST_ITEM(it, struct outbound, link));
+}
+
 void federate_done(struct talk *t)
 {
     struct federate *f = t->federate;
@@ -694,14 +700,10 @@ void federate_done(struct talk *t)
     timer_stop(t->loop, &f->back);
     timer_stop(t->loop, &f->orphans);
     guests_done(t);
-    LIST_EACH(it, &f->queue)
-        free(LIST_ITEM(it, struct outbound, link));
-    LIST_EACH(it, &f->leaving)
-        free(LIST_ITEM(it, struct outbound, link));
-    LIST_EACH(it, &f->returning)
-        free(LIST_ITEM(it, struct outbound, link));
-    LIST_EACH(it, &f->done)
-        free(LIST_ITEM(it, struct outbound, link));
+    free_all(&f->queue);
+    free_all(&f->leaving);
+    free_all(&f->returning);
+    free_all(&f->done);
     strmap_done(&f->names);
     free(f);
     t->federate = NULL;

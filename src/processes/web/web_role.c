@@ -297,20 +297,24 @@ static void put_policy(struct buf *out, const struct web *w, struct http_exchang
 {
     struct str   urls[URLS_MAX];
     struct arena a;
+    struct buf   sites;
     int          n;
 
     arena_init(&a);
+    buf_init(&sites, 0);
+    put_policy_of_sites(&sites, w);
     n = urls_for(w, x, &a, urls);
     BUF_LIT(out, "Content-Security-Policy: default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
                  "img-src 'self' data: blob:");
-    put_policy_of_sites(out, w);
+    buf_put_str(out, buf_str(&sites));
     BUF_LIT(out, "; media-src 'self' blob:");
-    put_policy_of_sites(out, w);
+    buf_put_str(out, buf_str(&sites));
     BUF_LIT(out, "; connect-src 'self'");
     for (int i = 0; i < n; i++)
         put_policy_of(out, urls[i], http_header(rq, "Host"));
-    put_policy_of_sites(out, w);
+    buf_put_str(out, buf_str(&sites));
     BUF_LIT(out, "\r\n");
+    buf_done(&sites);
     arena_done(&a);
 }
 
