@@ -278,7 +278,9 @@ def backup_and_restore(s):
         f.write(b"\xff" * 4096)
     check("nothing was changed" in s.run("restore", backup, fails=True), "a broken backup was taken")
     open(os.path.join(backup, "talk.db"), "wb").write(whole)
-    s.run("restore", backup)
+    asides = [re.search(r"old databases are in (\S+)", s.run("restore", backup)).group(1) for _ in range(4)]
+    check(len(set(asides)) == 4, f"four restores, some within a second, put the old databases in {asides}")
+    check(all(os.path.exists(f"{aside}/talk.db") for aside in asides), f"not every one of {asides} holds the databases of before")
     s.run("db", "check")
     s.start()
     restored = asyncio.run(talk(200, 0))

@@ -239,18 +239,25 @@ static int move_aside(struct restore *r, const char *path)
     return CLI_OK;
 }
 
+/* Named by the second; a second restore within the same one gets the next number. */
 static int make_aside(struct restore *r)
 {
     time_t    now = time(NULL);
     struct tm tm;
-    char      when[32];
+    char      when[32], number[16] = "";
 
     gmtime_r(&now, &tm);
     strftime(when, sizeof when, "%Y%m%d-%H%M%S", &tm);
-    if (snprintf(r->aside, sizeof r->aside, "%s/before-restore-%s", settings_text(r->s, "data_dir"), when) >= PATH_MAX
-        || mkdir(r->aside, 0700) != 0)
-        return cli_fail("could not make the folder \"%s\": %s", r->aside, strerror(errno));
-    return CLI_OK;
+    for (int i = 2; i < 100; i++) {
+        int n = snprintf(r->aside, sizeof r->aside, "%s/before-restore-%s%s", settings_text(r->s, "data_dir"), when, number);
+
+        if (n < PATH_MAX && mkdir(r->aside, 0700) == 0)
+            return CLI_OK;
+        if (n >= PATH_MAX || errno != EEXIST)
+            break;
+        snprintf(number, sizeof number, "-%d", i);
+    }
+    return cli_fail("could not make the folder \"%s\": %s", r->aside, strerror(errno));
 }
 
 static int swap(struct restore *r)
