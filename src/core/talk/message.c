@@ -1,103 +1,29 @@
 /* message.c: see message.h. The text that is kept and sent is written once, by
- * stanza_forward; copies for each reader differ only in what is put around and behind it.
+ * stanza_forward; copies for each reader differ only in what is put around and behind it (message_text.c).
  * SPDX-License-Identifier: AGPL-3.0-or-later */
-#include "talk/message.h"
-#include "base/clock.h"
+#include "talk/message_inner.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "talk/archive.h"
-#include "talk/archive_id.h"
 #include "crypto/digest.h"
+#include "talk/archive_id.h"
 #include "talk/deliver.h"
 #include "talk/devices.h"
 #include "talk/feature.h"
-#include "talk/federate.h"
 #include "talk/follow.h"
 #include "talk/jids.h"
 #include "talk/offline.h"
-#include "talk/nodes.h"
-#include "talk/xep/xep0357_push.h"
 #include "talk/search.h"
+#include "talk/xep/xep0357_push.h"
 #include <stdlib.h>
 
 METRIC_COUNTER(messages_kept, "bongsu_talk_messages_kept", "Messages made durable.");
 METRIC_COUNTER(messages_passed, "bongsu_talk_messages_passed", "Messages passed on without being kept.");
 METRIC_COUNTER(messages_duplicate, "bongsu_talk_messages_duplicate", "Messages sent again and recognised by their origin-id.");
 METRIC_COUNTER(messages_failed, "bongsu_talk_messages_failed", "Messages refused because they could not be made durable.");
-METRIC_COUNTER(messages_ahead, "bongsu_talk_messages_ahead", "Messages that went out before they could be stored.");
 METRIC_COUNTER(messages_offline, "bongsu_talk_messages_offline", "Messages kept for somebody who was away.");
 
-/* ---- texts ---- */
-
-static const char CLOSING[] = "</message>";
-enum { CLOSING_BYTES = sizeof CLOSING - 1 };
-
-static void put_stanza_id(struct buf *b, struct str owner_bare, int64_t log_id)
-{
-    BUF_LIT(b, "<stanza-id xmlns='urn:xmpp:sid:0' by='");
-    xml_put_escaped(b, owner_bare);
-    BUF_LIT(b, "' id='");
-    archive_id_put(b, log_id);
-    BUF_LIT(b, "'/>");
-}
-
-static void put_delay(struct buf *b, int64_t us, struct str from)
-{
-    char time[CLOCK_TEXT_BYTES];
-
-    BUF_LIT(b, "<delay xmlns='urn:xmpp:delay'");
-    if (from.len)
-        xml_put_attr(b, "from", from);
-    BUF_LIT(b, " stamp='");
-    buf_put_str(b, clock_format(us, time));
-    BUF_LIT(b, "'/>");
-}
-
-void message_put(struct buf *b, struct str kept, struct str owner_bare, int64_t log_id, int64_t delay_us, struct str delay_from)
-{
-    buf_put(b, kept.p, kept.len - CLOSING_BYTES);
-    if (owner_bare.len)
-        put_stanza_id(b, owner_bare, log_id);
-    if (delay_us)
-        put_delay(b, delay_us, delay_from);
-    buf_put(b, CLOSING, CLOSING_BYTES);
-}
-
-void message_put_forwarded(struct buf *b, struct str kept, struct str owner_bare, int64_t log_id, bool with_stanza_id)
-{
-    BUF_LIT(b, "<forwarded xmlns='urn:xmpp:forward:0'>");
-    put_delay(b, log_id, STR_NULL);
-    BUF_LIT(b, "<message xmlns='" NS_CLIENT "'");
-    kept = str_make(kept.p + 8, kept.len - 8);      /* behind "<message" */
-    message_put(b, kept, with_stanza_id ? owner_bare : STR_NULL, log_id, 0, STR_NULL);
-    BUF_LIT(b, "</forwarded>");
-}
-
-void message_put_carbon(struct buf *b, struct str kept, struct str owner_bare, struct str full, int64_t log_id, bool sent)
-{
-    const char *end = memchr(kept.p, '>', kept.len);
-    const char *type = memmem(kept.p, (size_t)(end - kept.p), " type='", 7);
-    const char *type_end = type ? memchr(type + 7, '\'', (size_t)(end - type - 7)) : NULL;
-
-    BUF_LIT(b, "<message");
-    xml_put_attr(b, "from", owner_bare);
-    xml_put_attr(b, "to", full);
-    if (type_end)   /* XEP-0280 §7: the type of the copy is that of the original */
-        buf_put(b, type, (size_t)(type_end + 1 - type));
-    buf_put_z(b, sent ? "><sent xmlns='urn:xmpp:carbons:2'>" : "><received xmlns='urn:xmpp:carbons:2'>");
-    BUF_LIT(b, "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='" NS_CLIENT "'");
-    message_put(b, str_make(kept.p + 8, kept.len - 8), log_id ? owner_bare : STR_NULL, log_id, 0, STR_NULL);
-    BUF_LIT(b, "</forwarded>");
-    buf_put_z(b, sent ? "</sent></message>" : "</received></message>");
-}
-
 /* ---- who gets it ---- */
-
-struct target {
-    uint64_t session_id;
-    uint8_t  how;           /* enum delivery */
-};
 
 enum fate { FATE_DELIVER, FATE_OFFLINE, FATE_IGNORE, FATE_BOUNCE };
 
@@ -174,24 +100,6 @@ static enum fate to_full(struct plan *plan, struct person *to, const struct stan
 }
 
 /* ---- on its way ---- */
-
-struct message_op {
-    struct change      change;
-    struct archive_put put;
-    struct talk       *talk;
-    struct person     *from, *to;       /* from NULL: a host, the server or a guest; to NULL: somebody of another server */
-    struct outbound   *out;             /* on its way there; NULL: it is for somebody here */
-    message_posted_fn *posted;          /* message_post; may be NULL */
-    void              *posted_arg;
-    struct str         id, to_text;     /* for an error reply and the log */
-    bool               kept, carbons;
-    int64_t            wake_after;      /* what other workers have to wake (follow.h) */
-    bool               away;            /* nobody was known to be there; put.offline says only that the commit decides it */
-    struct list        under_way;       /* in talk->messages, while it is not decided (a shared database)… */
-    int64_t            since_ms;        /* …since then */
-    int                target_count;
-    struct target      targets[];       /* behind them: the texts */
-};
 
 static struct session *target_session(struct talk *t, const struct target *g)
 {
@@ -305,222 +213,6 @@ static void log_outcome(struct talk *t, const struct message_op *o, const char *
     buf_done(&id);
 }
 
-/* ---- in a cluster: each worker delivers to the devices it has (deliver.h) ---- */
-
-enum {
-    AHEAD_AFTER_MS = 120,       /* a message, or a commit, that has waited so long has begun a stall… */
-    AHEAD_CALM_MS = 500,        /* …which is over when none has for so long: a busy database stalls again and again */
-    AHEAD_LOOK_MS = 40,
-};
-
-static int64_t name_of(const struct message_op *o)
-{
-    return o->put.order ? archive_name(o->put.origin) : 0;
-}
-
-static void send_event(struct message_op *o, enum event_kind kind, const struct person *about, int64_t before)
-{
-    event_send(about->talk, &(struct event){
-        .kind = kind, .local = about->jid.local, .text = o->put.stanza, .id = o->put.id, .before = before,
-        .shown = name_of(o),
-        .flags = (o->carbons ? EVENT_CARBONS : 0) | (o->put.offline && about == o->to ? EVENT_OFFLINE : 0),
-        .number = about == o->to && !o->put.duplicate ? o->wake_after : 0 });
-}
-
-/* To one side's devices, here and elsewhere. `keeps`: it has a place in that side's log. */
-static void share_with(struct message_op *o, struct person *p, bool keeps, int64_t before)
-{
-    struct logged m = { .id = o->put.id, .shown = name_of(o), .carbons = o->carbons,
-                        .offline = o->put.offline && p == o->to, .stanza = o->put.stanza };
-
-    if (keeps) {
-        follow_logged(p, before, &m);
-        send_event(o, EVENT_LOGGED, p, before);
-    } else if (!m.offline && !o->put.ahead_us) {
-        message_deliver_passed(p, m.stanza, o->carbons, NULL);
-        send_event(o, EVENT_PASSED, p, 0);
-    }
-}
-
-static void share(struct message_op *o)
-{
-    bool again = o->put.duplicate;      /* it is in the log already: whoever has not seen it reads it there */
-
-    nodes_note_id(o->talk, o->put.id);
-    if (o->to)
-        share_with(o, o->to, o->put.keeps & ARCHIVE_RECIPIENT_KEEPS, again ? -1 : o->put.before_recipient);
-    if (o->from && o->from != o->to)
-        share_with(o, o->from, o->put.keeps & ARCHIVE_SENDER_KEEPS, again ? -1 : o->put.before_sender);
-}
-
-struct note_op {
-    struct change change;
-    int64_t       id, ahead_us;
-};
-
-static enum err note_apply(struct db_conn *c, struct change *ch)
-{
-    struct note_op *n = (struct note_op *)ch;
-
-    return archive_note_ahead(c, n->id, n->ahead_us);
-}
-
-static void note_done(struct talk *t, struct change *ch, enum err e)
-{
-    (void)t;
-    (void)e;    /* then who asks for what came behind it is not given what overtook it */
-    free(ch);
-}
-
-static void note_ahead(struct talk *t, const struct message_op *o)
-{
-    struct note_op *n = NEW(struct note_op);
-
-    n->change.apply = note_apply;
-    n->change.done = note_done;
-    n->id = o->put.id;
-    n->ahead_us = o->put.ahead_us;
-    if (session_change(NULL, t, &n->change) != OK)
-        free(n);
-}
-
-static void send_ahead(struct person *p, const struct logged *m, const struct ahead_of *after, unsigned flags)
-{
-    event_send(p->talk, &(struct event){ .kind = EVENT_AHEAD, .local = p->jid.local, .text = m->stanza, .shown = m->shown,
-                                         .before = after->logged, .id = after->ahead, .flags = flags | (m->carbons ? EVENT_CARBONS : 0) });
-}
-
-/* The conversation does not wait for the database (docs/sites.md): who is there gets it now, under the name that the archive
- * will give it too. Nothing is acknowledged. */
-static void go_ahead_to(struct message_op *o, struct person *p)
-{
-    struct logged   m = { .shown = name_of(o), .carbons = o->carbons, .stanza = o->put.stanza };
-    struct ahead_of after = { .logged = follow_end(p), .ahead = p->ahead_last };
-
-    follow_ahead(p, &m, &after);
-    send_ahead(p, &m, &after, 0);
-    p->ahead_last = m.shown;
-}
-
-static void ahead_decided(const struct message_op *o, struct person *p)
-{
-    if (p && p->ahead_last == name_of(o))
-        p->ahead_last = 0;
-}
-
-static void go_ahead(struct message_op *o)
-{
-    if (o->put.ahead_us || o->away)
-        return;
-    __atomic_store_n(&o->put.ahead_us, clock_us(), __ATOMIC_RELAXED);
-    metric_add(&messages_ahead, 1);
-    if (o->to)
-        go_ahead_to(o, o->to);
-    if (o->from && o->from != o->to)
-        go_ahead_to(o, o->from);
-}
-
-void message_tell_pending(struct person *p, bool far)
-{
-    struct ahead_of after = { .logged = follow_end(p) };
-
-    LIST_EACH(it, &p->talk->messages) {
-        struct message_op *o = LIST_ITEM(it, struct message_op, under_way);
-        struct logged      m = { .shown = name_of(o), .carbons = o->carbons, .stanza = o->put.stanza };
-
-        if ((o->to != p && o->from != p) || (!o->put.ahead_us && !(o->away && p->talk->going_ahead)))
-            continue;
-        if (!o->put.ahead_us)       /* it stayed here as nobody was there: now somebody is */
-            __atomic_store_n(&o->put.ahead_us, clock_us(), __ATOMIC_RELAXED);
-        if (far)
-            send_ahead(p, &m, &after, EVENT_AGAIN);
-        else
-            message_deliver_ahead(p, &m);
-        after.ahead = m.shown;
-    }
-    if (after.ahead)
-        p->ahead_last = after.ahead;    /* what goes from now on comes behind them */
-}
-
-void message_tell_found(struct talk *t)
-{
-    LIST_EACH(it, &t->messages) {
-        struct message_op *o = LIST_ITEM(it, struct message_op, under_way);
-
-        if (!o->away || !o->to || !devices_reach(o->to))
-            continue;
-        o->away = false;        /* also for a stall that has only begun: it goes when the others do */
-        if (t->going_ahead)
-            go_ahead(o);
-    }
-}
-
-static int64_t longest_wait_ms(const struct talk *t, int64_t now)
-{
-    return list_empty(&t->messages) ? 0 : now - LIST_ITEM(t->messages.next, struct message_op, under_way)->since_ms;
-}
-
-/* Once one goes, all before it go, and those that come: a sender's order is kept. */
-static bool must_go_ahead(struct talk *t)
-{
-    int64_t now = loop_now_ms(t->loop);
-    bool    going;
-
-    if (commit_stalled_ms(t->db) >= AHEAD_AFTER_MS || longest_wait_ms(t, now) >= AHEAD_AFTER_MS)
-        t->ahead_until_ms = now + AHEAD_CALM_MS;
-    going = now < t->ahead_until_ms;
-    if (going && !t->going_ahead)
-        LIST_EACH(it, &t->messages)
-            go_ahead(LIST_ITEM(it, struct message_op, under_way));
-    t->going_ahead = going;
-    return going;
-}
-
-static void look_ahead(struct timer *timer)
-{
-    struct talk *t = LIST_ITEM(timer, struct talk, ahead_look);
-
-    timer_start(t->loop, &t->ahead_look, AHEAD_LOOK_MS, look_ahead);
-    must_go_ahead(t);
-}
-
-static enum err order_close_apply(struct db_conn *c, struct change *ch)
-{
-    return archive_order_close(c, &ch->talk->order);
-}
-
-static void order_closed(struct talk *t, struct change *ch, enum err e)
-{
-    (void)t;
-    (void)e;
-    free(ch);
-}
-
-static void close_order(void *arg)
-{
-    struct talk   *t = arg;
-    struct change *c;
-
-    if (!t->order_open)
-        return;
-    t->order_open = false;
-    c = NEW(struct change);
-    c->apply = order_close_apply;
-    c->done = order_closed;
-    if (session_change(NULL, t, c) != OK)
-        free(c);
-}
-
-void message_share_init(struct talk *t)
-{
-    list_init(&t->messages);
-    deliver_init(t);
-    if (!t->shared)
-        return;
-    commit_on_seal(t->db, close_order, t);
-    timer_start(t->loop, &t->ahead_look, AHEAD_LOOK_MS, look_ahead);
-}
-
 static void note_for_search(struct talk *t, const struct archive_put *p)
 {
     if (p->keeps & ARCHIVE_SENDER_KEEPS)
@@ -551,15 +243,9 @@ static void message_done(struct talk *t, struct change *ch, enum err e)
     struct message_op *o = (struct message_op *)ch;
     bool               waited = o->put.offline;     /* it may have been put aside */
 
-    if (o->put.order) {
-        list_remove(&o->under_way);
-        ahead_decided(o, o->from);
-        ahead_decided(o, o->to);
-        if (!e)
-            archive_decided(&o->put);
-        if (!e && o->put.ahead_us && (o->put.duplicate || !o->put.ahead_written))   /* it went out while its batch was on its way */
-            note_ahead(t, o);
-    } else if (o->kept && !e && !o->put.duplicate)
+    if (o->put.order)
+        message_decided(o, e);
+    else if (o->kept && !e && !o->put.duplicate)
         archive_wrote(t);
     else if (o->kept && o->put.origin)
         archive_recent_remove(t, o->put.sender, o->put.origin);
@@ -572,14 +258,14 @@ static void message_done(struct talk *t, struct change *ch, enum err e)
         leaves_again(t, o);
         give_up(t, o);
         if (o->put.order)
-            share(o);
+            message_share(o);
         log_outcome(t, o, "duplicate", OK);
     } else {
         metric_add(o->kept ? &messages_kept : &messages_passed, 1);
         note_for_search(t, &o->put);
         leaves(t, o);
         if (o->put.order)
-            share(o);
+            message_share(o);
         else
             deliver(t, o);
         log_outcome(t, o, o->put.offline ? "offline" : "delivered", OK);
@@ -705,15 +391,10 @@ static bool send_kept(struct session *s, struct message_op *o)
     o->change.apply = message_apply;
     if (session_change(s, t, &o->change) != OK)
         return false;
-    if (o->put.order) {
-        t->order_open = true;
-        list_append(&t->messages, &o->under_way);
-        o->since_ms = loop_now_ms(t->loop);
-        if (must_go_ahead(t))
-            go_ahead(o);
-    } else if (o->put.origin) {
+    if (o->put.order)
+        message_enters(o);
+    else if (o->put.origin)
         archive_recent_add(t, o->put.sender, o->put.origin, o->put.id);
-    }
     for (int i = 0; i < o->target_count; i++)
         session_expect(target_session(t, &o->targets[i]), o->put.id, o->targets[i].how);
     if (o->put.offline) {
@@ -729,11 +410,8 @@ static void passed_on(struct talk *t, void *arg)
 {
     struct message_op *o = arg;
 
-    if (t->shared) {
-        send_event(o, EVENT_PASSED, o->to, 0);
-        if (o->from && o->from != o->to)
-            send_event(o, EVENT_PASSED, o->from, 0);
-    }
+    if (t->shared)
+        message_share_passed(o);
     message_done(t, &o->change, OK);
 }
 
