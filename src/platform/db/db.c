@@ -215,7 +215,9 @@ bool db_is_shared(const struct db *d)
 
 int64_t db_position(const struct db *d)
 {
-    return atomic_load(&d->shared.position);
+    int64_t position = atomic_load(&d->shared.position), told = atomic_load(&d->shared.need);
+
+    return told > position ? told : position;
 }
 
 void db_position_need(struct db *d, int64_t position)

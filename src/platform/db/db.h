@@ -52,7 +52,8 @@ enum err db_open(struct loop *l, const struct db_settings *s, const struct db_mi
                  struct db **out, struct arena *a, struct str *why);
 /* Whether PostgreSQL's connection string can be read; "" can. Nobody is asked. */
 enum err db_server_judge(const char *server, struct arena *a, struct str *why);
-void     db_close(struct db **d);          /* commits what is queued, calls each `done`, joins the threads; never from inside a `done` */
+/* Commits what is queued, calls each `done` (of reads that nobody was told of with ERR_CLOSED), joins the threads. Never from inside a `done`. */
+void     db_close(struct db **d);
 /* Proves that the database matches its migrations and is whole: integrity_check, versions, tables. */
 enum err db_check(struct db_conn *c, const struct db_migration *migrations, struct arena *a, struct str *why);
 
@@ -108,7 +109,8 @@ enum err db_backup(struct db_conn *c, const char *to_path, struct arena *a, stru
 bool     db_is_shared(const struct db *d);                          /* others write it too */
 /* How far this process knows the log of the database to be durable, and a place that another process told us of: reads
  * that start from now on see everything up to it, or fail with ERR_UNAVAILABLE. A number to keep and to compare: the larger
- * one is later, across fail-overs too. SQLite: 0, and nothing to do. */
+ * one is later, across fail-overs too. SQLite: 0, and nothing to do. What this process was told of is handed on with what it tells
+ * others: it may name a commit of which they have not heard. */
 int64_t  db_position(const struct db *d);
 void     db_position_need(struct db *d, int64_t position);
 
@@ -117,15 +119,17 @@ void     db_position_need(struct db *d, int64_t position);
 enum db_read_class { DB_READ_USUAL, DB_READ_URGENT, DB_READ_PATIENT, DB_READ_CLASSES };
 
 struct db_read {
-    enum err (*work)(struct db_conn *c, struct db_read *self);   /* on a worker thread; touches only *self */
+    /* On a worker thread; touches only *self. ERR_UNAVAILABLE of its own says that this server is behind what must be seen. */
+    enum err (*work)(struct db_conn *c, struct db_read *self);
     void     (*done)(struct db_read *self, enum err e);          /* in the loop, once, never from inside db_read_start */
     enum db_read_class class;
     struct list link;                                             /* the layer's own */
     struct loop_post post;
+    struct db_readers *readers;
     enum err result;
 };
 enum { DB_READ_QUEUE_MAX = 4096 };      /* of each class */
-/* Lives inside your struct until `done`. ERR_LIMIT: the queue is full, `done` will not be called.
+/* Lives inside your struct until `done`. ERR_LIMIT: the queue is full, ERR_CLOSED: the database is being closed; `done` will not be called.
  * A read sees every commit whose `done` has run. */
 enum err db_read_start(struct db *d, struct db_read *r);
 /* A synchronous read on the loop thread, for start-up and small point reads from cache-hot pages. PostgreSQL: at most

@@ -19,6 +19,8 @@ struct db_engine {
     void      (*close)(struct db_conn *c);                       /* what the engine holds, then the connection itself */
     /* Closes and opens the engine's handle anew: after an I/O error its idea of the log may be wrong. */
     enum err  (*reopen)(struct db_conn *c);
+    /* The next read asks another server first, for this one is behind. NULL: there is one place only. */
+    void      (*turn_away)(struct db_conn *c);
     enum err  (*begin)(struct db_conn *c, bool write);
     enum err  (*commit)(struct db_conn *c);
     void      (*rollback)(struct db_conn *c);
@@ -105,6 +107,11 @@ enum err conn_note(struct db_conn *c, enum err e, const char *words);
 static inline enum err conn_begin(struct db_conn *c, bool write) { return c->engine->begin(c, write); }
 static inline enum err conn_commit(struct db_conn *c) { return c->engine->commit(c); }
 static inline void conn_rollback(struct db_conn *c) { c->engine->rollback(c); }
+static inline void conn_turn_away(struct db_conn *c)
+{
+    if (c->engine->turn_away)
+        c->engine->turn_away(c);
+}
 static inline enum err conn_reopen(struct db_conn *c) { return c->engine->reopen(c); }
 
 /* ---- db.c ---- */

@@ -106,6 +106,7 @@ enum err pg_wait(struct pg_conn *c, short events);
 bool     pg_gives_up(const struct pg_conn *c);               /* the database is being closed, and has waited enough */
 /* Connected to the primary; waits for one, as long as its use allows. */
 enum err pg_primary_need(struct pg_conn *c);
+void pg_turn_away(struct pg_conn *c);                           /* a reader's server is behind: another one first, for a while */
 /* Connected to a server that has replayed what must be seen, with `then` (NULL: nothing) sent and synced behind the check. */
 enum err pg_reader_need(struct pg_conn *c, enum err (*then)(struct pg_conn *c, void *arg), void *arg);
 

@@ -203,6 +203,14 @@ static void avoid(struct pg_conn *c, int host)
     metric_add(&metric_elsewhere, 1);
 }
 
+void pg_turn_away(struct pg_conn *c)
+{
+    if (!c->pg || pg_hosts_count(c->hosts) == 1)
+        return;
+    avoid(c, c->host);
+    pg_lose(c, "is behind what must be seen");
+}
+
 /* Now and then a reader that went far looks whether a nearer server is back. */
 static void look_nearer(struct pg_conn *c)
 {

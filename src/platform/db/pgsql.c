@@ -619,6 +619,11 @@ static enum err reopen(struct db_conn *c)
     return OK;                       /* each transaction looks for itself */
 }
 
+static void turn_away(struct db_conn *base)
+{
+    pg_turn_away(pg_of(base));
+}
+
 static void checkpoint(struct db_conn *c)
 {
 }
@@ -674,6 +679,7 @@ const struct db_engine pgsql_engine = {
     .own_tables = pg_own_tables,
     .close = close_all,
     .reopen = reopen,
+    .turn_away = turn_away,
     .begin = begin,
     .commit = commit,
     .rollback = rollback,

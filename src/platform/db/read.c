@@ -22,31 +22,50 @@ struct db_readers {
     pthread_cond_t     wake;
     struct list        queues[DB_READ_CLASSES];
     int                queued[DB_READ_CLASSES];
+    struct list        answered;        /* and not told yet */
     unsigned           taken;
     bool               stop;
     int                worker_count;
     struct read_worker workers[];
 };
 
-/* In the loop. Needs nothing of the database, which may be closed by now. */
-static void read_told(struct loop_post *p)
+/* In the loop, in its turn among what other threads post: behind a commit that was known before it. */
+static void tell(struct loop_post *p)
 {
-    struct db_read *r = LIST_ITEM(p, struct db_read, post);
+    struct db_read    *r = LIST_ITEM(p, struct db_read, post);
+    struct db_readers *rs = r->readers;
 
+    pthread_mutex_lock(&rs->mutex);
+    list_remove(&r->link);
+    pthread_mutex_unlock(&rs->mutex);
     r->done(r, r->result);
+}
+
+static void answered_put(struct db_readers *rs, struct db_read *r)
+{
+    r->readers = rs;
+    r->post.run = tell;
+    pthread_mutex_lock(&rs->mutex);
+    list_append(&rs->answered, &r->link);
+    pthread_mutex_unlock(&rs->mutex);
+    loop_post(rs->loop, &r->post);
 }
 
 static enum err read_work(struct db_conn *c, struct db_read *r)
 {
     enum err e;
+    bool behind;
 
     e = conn_begin(c, false);
     if (e)
         return e;
     e = r->work(c, r);
+    behind = e == ERR_UNAVAILABLE && !c->broken;
     if ((e == OK || e == ERR_NOT_FOUND) && c->broken)
         e = c->broken;                   /* "nothing" from a server that was not there */
     conn_rollback(c);
+    if (behind)
+        conn_turn_away(c);
     if (e == ERR_IO)
         conn_reopen(c);
     return e;
@@ -94,8 +113,7 @@ static void *worker_run(void *arg)
     while ((r = queue_take(w->readers)) != NULL) {
         r->result = read_work(w->conn, r);
         metric_add(&reads, 1);
-        r->post.run = read_told;
-        loop_post(w->readers->loop, &r->post);
+        answered_put(w->readers, r);
     }
     return NULL;
 }
@@ -106,7 +124,9 @@ enum err db_read_start(struct db *d, struct db_read *r)
     enum err e = OK;
 
     pthread_mutex_lock(&rs->mutex);
-    if (rs->queued[r->class] >= DB_READ_QUEUE_MAX) {
+    if (rs->stop) {
+        e = ERR_CLOSED;
+    } else if (rs->queued[r->class] >= DB_READ_QUEUE_MAX) {
         e = ERR_LIMIT;
     } else {
         list_append(&rs->queues[r->class], &r->link);
@@ -124,6 +144,7 @@ struct db_readers *readers_start(struct db *d, struct db_conn **conns, int count
     struct db_readers *rs = mem_new(sizeof *rs + (size_t)count * sizeof rs->workers[0]);
 
     rs->loop = d->loop;
+    list_init(&rs->answered);
     pthread_mutex_init(&rs->mutex, NULL);
     pthread_cond_init(&rs->wake, NULL);
     for (int class = 0; class < DB_READ_CLASSES; class++)
@@ -134,6 +155,16 @@ struct db_readers *readers_start(struct db *d, struct db_conn **conns, int count
         thread_start(&rs->workers[i].thread, "db-read", worker_run, &rs->workers[i]);
     }
     return rs;
+}
+
+static void close_one(struct db_readers *rs, struct list *from)
+{
+    struct db_read *r = LIST_ITEM(from->next, struct db_read, link);
+
+    list_remove(&r->link);
+    if (from == &rs->answered)
+        loop_post_cancel(rs->loop, &r->post);
+    r->done(r, ERR_CLOSED);
 }
 
 void readers_stop(struct db_readers **rsp)
@@ -150,13 +181,11 @@ void readers_stop(struct db_readers **rsp)
         pthread_join(rs->workers[i].thread, NULL);
         db_conn_close(&rs->workers[i].conn);
     }
+    while (!list_empty(&rs->answered))
+        close_one(rs, &rs->answered);
     for (int class = 0; class < DB_READ_CLASSES; class++)
-        while (!list_empty(&rs->queues[class])) {
-            struct db_read *r = LIST_ITEM(rs->queues[class].next, struct db_read, link);
-
-            list_remove(&r->link);
-            r->done(r, ERR_CLOSED);
-        }
+        while (!list_empty(&rs->queues[class]))
+            close_one(rs, &rs->queues[class]);
     pthread_cond_destroy(&rs->wake);
     pthread_mutex_destroy(&rs->mutex);
     free(rs);

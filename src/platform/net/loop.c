@@ -47,6 +47,7 @@ struct loop {
     size_t              garbage_count, garbage_cap;
     pthread_mutex_t     post_lock;
     struct loop_post   *posts, **posts_end;
+    struct loop_post   *taken;          /* those that this round runs */
     struct signal_watch signals[SIGNALS_MAX];
     int                 signal_count;
 };
@@ -77,20 +78,43 @@ void loop_post(struct loop *l, struct loop_post *p)
         assert(errno == EAGAIN);
 }
 
+/* Where the chain points at `p`, or its end. */
+static struct loop_post **post_find(struct loop_post **chain, const struct loop_post *p)
+{
+    while (*chain && *chain != p)
+        chain = &(*chain)->next;
+    return chain;
+}
+
+void loop_post_cancel(struct loop *l, struct loop_post *p)
+{
+    struct loop_post **at = post_find(&l->taken, p);
+
+    if (*at) {
+        *at = p->next;
+        return;
+    }
+    pthread_mutex_lock(&l->post_lock);
+    at = post_find(&l->posts, p);
+    if (*at)
+        *at = p->next;
+    if (l->posts_end == &p->next)
+        l->posts_end = at;
+    pthread_mutex_unlock(&l->post_lock);
+}
+
 static void run_posts(struct loop *l)
 {
-    struct loop_post *p;
-
     pthread_mutex_lock(&l->post_lock);
-    p = l->posts;
+    *post_find(&l->taken, NULL) = l->posts;
     l->posts = NULL;
     l->posts_end = &l->posts;
     pthread_mutex_unlock(&l->post_lock);
-    while (p) {
-        struct loop_post *next = p->next;
+    while (l->taken) {
+        struct loop_post *p = l->taken;
 
+        l->taken = p->next;
         p->run(p);
-        p = next;
     }
 }
 

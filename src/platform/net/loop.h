@@ -60,5 +60,6 @@ struct loop_post {                             /* lives inside your struct */
     void            (*run)(struct loop_post *self);
 };
 void loop_post(struct loop *l, struct loop_post *p);      /* thread-safe; wakes the loop */
+void loop_post_cancel(struct loop *l, struct loop_post *p); /* in the loop: it does not run any more; nothing if it ran, or was never posted */
 /* Calls `fn` in the loop when signal `signum` arrives (signalfd). */
 enum err loop_signal(struct loop *l, int signum, void (*fn)(void *arg, int signum), void *arg);

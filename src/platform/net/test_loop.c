@@ -225,6 +225,51 @@ static void posts_of_a_thread_run_all_and_in_order(struct test *t)
     loop_free(&l);
 }
 
+/* Cancels its neighbours, one of which is taken for this round and one posted for the next. */
+struct canceller {
+    struct loop_post  post;
+    struct loop      *loop;
+    struct canceller *same, *next;
+    int               runs;
+};
+
+static void cancel_run(struct loop_post *p)
+{
+    struct canceller *c = (struct canceller *)p;
+
+    c->runs++;
+    if (!c->same)
+        return;
+    loop_post(c->loop, &c->next->post);
+    loop_post_cancel(c->loop, &c->same->post);
+    loop_post_cancel(c->loop, &c->next->post);
+    loop_post_cancel(c->loop, &c->next->post);      /* not there: nothing */
+}
+
+static void a_cancelled_post_does_not_run_and_others_do(struct test *t)
+{
+    struct loop     *l = loop_new();
+    struct canceller c[4] = { 0 };
+
+    for (int i = 0; i < 4; i++)
+        c[i].post.run = cancel_run;
+    c[0].loop = l;
+    c[0].same = &c[1];
+    c[0].next = &c[2];
+    loop_post(l, &c[0].post);
+    loop_post(l, &c[1].post);
+    loop_post(l, &c[3].post);
+    loop_round(l, 0);
+    CHECK_INT(t, 1, c[0].runs);
+    CHECK_INT(t, 0, c[1].runs);
+    CHECK_INT(t, 1, c[3].runs);
+    loop_post(l, &c[1].post);       /* the chain has its end again */
+    loop_round(l, 0);
+    CHECK_INT(t, 1, c[1].runs);
+    CHECK_INT(t, 0, c[2].runs);
+    loop_free(&l);
+}
+
 /* ---- the end of the round ---- */
 
 struct step {
@@ -287,4 +332,5 @@ static void a_signal_becomes_a_call(struct test *t)
 TEST_MAIN(TEST(timers_are_never_early_nor_forgotten), TEST(a_timer_may_stop_its_neighbour),
           TEST(a_timer_that_starts_itself_does_not_hold_the_round),
           TEST(a_removed_descriptor_is_silent_in_the_same_round), TEST(posts_of_a_thread_run_all_and_in_order),
+          TEST(a_cancelled_post_does_not_run_and_others_do),
           TEST(work_of_the_end_runs_once_and_calls_more), TEST(a_signal_becomes_a_call))
