@@ -186,6 +186,15 @@ static struct str text_for(const struct session *s, enum delivery how, const str
     return buf_str(copy);
 }
 
+/* Since when such a message comes to this session. One to all of a person's devices: since this one is available, for what went ahead
+ * between its binding and its presence was not for it yet, and is told again when that comes (devices.c). */
+static int64_t takes_since(const struct session *s, const struct kept_head *h, enum delivery how)
+{
+    bool is_for_all = how == DELIVERY_DIRECT && !str_eq(h->to_resource, s->jid.resource);
+
+    return is_for_all && s->reached_us > s->bound_us ? s->reached_us : s->bound_us;
+}
+
 static void deliver(struct person *p, const struct logged *m, enum manner manner, const struct session *but)
 {
     struct kept_head head;
@@ -200,7 +209,7 @@ static void deliver(struct person *p, const struct logged *m, enum manner manner
         struct session *s = session_find(p->talk, ids[i]);
         enum delivery   how;
 
-        if (!s || s == but || !delivery_of(s, &head, m->carbons, &how) || message_shown_since(p, m->shown, s->bound_us))
+        if (!s || s == but || !delivery_of(s, &head, m->carbons, &how) || message_shown_since(p, m->shown, takes_since(s, &head, how)))
             continue;
         if (manner == LOGGED && s->sm && m->id <= s->sm->log_pos)
             continue;           /* it came here from another worker, which had delivered that */
