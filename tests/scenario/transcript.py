@@ -159,6 +159,9 @@ class Names:
                 inner = m[1]
                 if inner in self.values:
                     return escape(self.values[inner])
+                if inner.startswith("copies "):     # {copies COUNT ELEMENT}
+                    _, count, what = inner.split(" ", 2)
+                    return what * int(count)
                 made = self.call(inner)
                 return escape(made) if made is not None else m[0]
             text = HOLE.sub(one, text)

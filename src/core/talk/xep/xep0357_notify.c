@@ -47,7 +47,7 @@ bool push_event_read(struct arena *a, const struct xml_node *m, struct push_even
     const struct xml_node *body = xml_child(m, "body", NS_CLIENT);
     bool encrypted = is_encrypted(m);
 
-    *out = (struct push_event){.kind = PUSH_MESSAGE};
+    *out = (struct push_event){.kind = PUSH_MESSAGE, .message = m};
     if (xml_child(m, "propose", "urn:xmpp:jingle-message:0")) {
         out->kind = PUSH_CALL;
         return true;
@@ -278,6 +278,8 @@ int64_t push_message_kept(struct person *to, const struct message *m)
         ev.sender = m->stanza->from.bare;
         if (r->at > newest)
             newest = r->at;
+        if (push_is_muted(r, &ev, to->jid.bare))
+            continue;
         if (s && !to->talk->shared)
             look_at_session(s, r, &ev);
         else if (!s)
@@ -314,6 +316,8 @@ static void logged(struct person *p, struct str kept, int64_t wake_after)
             struct push_registration *r = p->push->items[i];
             struct session *s = session_of(p, r);
 
+            if (push_is_muted(r, &ev, p->jid.bare))
+                continue;
             if (s)
                 look_at_session(s, r, &ev);
             else if (wake_after && r->at > wake_after && has_just_left(p, r))
@@ -350,6 +354,8 @@ static void wake_member(struct person *p, const struct push_event *ev)
         struct push_registration *r = p->push->items[i];
         struct session *s = session_of(p, r);
 
+        if (push_is_muted(r, ev, p->jid.bare))
+            continue;
         if (!s)
             absent_or_far(p, r, ev);
         else if (s->state == SESSION_DETACHED)

@@ -27,13 +27,14 @@ static const struct db_migration push_migrations[] = {
      "NOT NULL,"
      " PRIMARY KEY(push, kind)) WITHOUT ROWID;"
      "CREATE TABLE push_key(id INTEGER PRIMARY KEY, private BLOB NOT NULL);"},
+    {2, "push", "ALTER TABLE push ADD COLUMN muted TEXT NOT NULL DEFAULT '';"},
     {0},
 };
 
 static struct db_sql push_select = {
-    "SELECT id, service, node, resource, form, shows, at FROM push WHERE owner = ?1 ORDER BY at"};
-static struct db_sql push_insert = {"INSERT INTO push(id, owner, service, node, resource, form, shows, at) "
-                                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"};
+    "SELECT id, service, node, resource, form, shows, at, muted FROM push WHERE owner = ?1 ORDER BY at"};
+static struct db_sql push_insert = {"INSERT INTO push(id, owner, service, node, resource, form, shows, at, muted) "
+                                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
 static struct db_sql push_delete_same = {"DELETE FROM push WHERE owner = ?1 AND service = ?2 AND node = ?3"};
 static struct db_sql push_delete_service = {"DELETE FROM push WHERE owner = ?1 AND service = ?2"};
 static struct db_sql push_delete_one = {"DELETE FROM push WHERE id = ?1"};
@@ -125,6 +126,7 @@ static void push_loaded(struct person *p, struct db_conn *c)
         r->sender = db_i64(row, 5) & SHOW_SENDER;
         r->body = db_i64(row, 5) & SHOW_BODY;
         r->at = db_i64(row, 6);
+        r->muted = arena_str(&r->arena, db_text(row, 7));
         if (jid_parse(&r->arena, arena_str(&r->arena, db_text(row, 1)), &r->service) != OK) {
             registration_free(r);
             continue;
@@ -156,7 +158,7 @@ struct push_op {
     bool same;                    /* service and node go */
     bool insert;
     int64_t id, at, shows;
-    struct str resource, form;
+    struct str resource, form, muted;
 };
 
 static enum err push_apply(struct db_conn *c, struct change *ch)
@@ -173,8 +175,8 @@ static enum err push_apply(struct db_conn *c, struct change *ch)
     if (!e && o->gone)
         e = db_run(c, &push_delete_one, "i", o->gone);
     if (!e && o->insert)
-        e = db_run(c, &push_insert, "iissssii", o->id, o->owner, o->service, o->node, o->resource, o->form,
-                   o->shows, o->at);
+        e = db_run(c, &push_insert, "iissssiis", o->id, o->owner, o->service, o->node, o->resource, o->form,
+                   o->shows, o->at, o->muted);
     return e;
 }
 
@@ -296,7 +298,14 @@ static enum err registration_read(struct session *s, const struct stanza *iq, st
     r->node = arena_str(&r->arena, node.p ? node : STR(""));
     r->resource = arena_str(&r->arena, s->jid.resource);
     show_read(r, iq->payload);
-    return form_take(s, iq, r);
+    switch (push_muted_read(&r->arena, iq->payload, &r->muted)) {
+    case OK:
+        return form_take(s, iq, r);
+    case ERR_LIMIT:
+        return refuse(s, iq, "policy-violation", "too many chats are muted"), ERR_LIMIT;
+    default:
+        return refuse(s, iq, "jid-malformed", "the address of a muted chat is none"), ERR_INVALID;
+    }
 }
 
 /* §5: the same service and node: the last request holds. */
@@ -344,6 +353,7 @@ static enum err enable_set(struct session *s, const struct stanza *iq)
     o->node = arena_str(&o->arena, r->node);
     o->resource = arena_str(&o->arena, r->resource);
     o->form = r->form.len ? arena_str(&o->arena, r->form) : STR("");
+    o->muted = arena_str(&o->arena, r->muted);
     o->from_client = true;
     o->iq = iq_keep(s, iq);
     op_go(s, o);

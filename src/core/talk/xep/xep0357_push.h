@@ -8,7 +8,7 @@
  *   due (a row of the batch that holds the message) ──durable──▶ handed over: to courier (our own Web Push),
  * or published at a foreign push service ──they have it──▶ the row goes
  *
- * xep0357_push.c: registrations; xep0357_notify.c: when; xep0357_due.c: until somebody has it;
+ * xep0357_push.c: registrations; xep0357_notify.c: when; xep0357_mute.c: for which chats; xep0357_due.c: until somebody has it;
  * xep0357_publish.c: what is said, and to whom.
  * docs/push.md is for clients. SPDX-License-Identifier: AGPL-3.0-or-later */
 #pragma once
@@ -23,6 +23,7 @@ enum {
     PUSH_REGISTRATIONS_MAX = 10, /* of one account; the one enabled longest ago gives way */
     PUSH_FORM_BYTES_MAX = 6000,
     PUSH_NODE_BYTES_MAX = 1023,
+    PUSH_MUTED_MAX = 200, /* chats of one registration */
     PUSH_PENDING_MAX = 50000, /* notifications in memory; beyond it their rows wait for the sweep */
     PUSH_NOTES_MAX = 50000,
     PUSH_BODY_BYTES_MAX = 1000, /* of a text that its owner lets through */
@@ -35,6 +36,7 @@ struct push_registration {
     struct str node, resource; /* resource: of the device that enabled it */
     struct str form;           /* "<x …>…</x>" for the service, as the client gave it; may be empty */
     bool sender, body;         /* what the owner lets be told */
+    struct str muted;          /* bare addresses, each with '\n' behind it: chats that do not wake the device */
     bool own;                  /* the service is ours: `web` says where the browser is */
     struct push_subscription web;
     int unseen;         /* notifications since the device was last here */
@@ -55,6 +57,7 @@ struct push_event {
     enum push_kind kind;
     struct str sender; /* an address */
     struct str body;   /* empty when it is encrypted */
+    const struct xml_node *message; /* all of it; NULL: it was looked at before */
 };
 
 struct push_state; /* of the messenger: talk->push */
@@ -77,6 +80,10 @@ void push_room_message(struct talk *t, struct str member, struct str room, struc
 bool push_answered(struct talk *t, const struct stanza *iq);
 
 /* ---- between the files ---- */
+/* The chats that <enable/> mutes; *out lives in `a`. ERR_INVALID: an address is none; ERR_LIMIT: too many. */
+enum err push_muted_read(struct arena *a, const struct xml_node *enable, struct str *out);
+/* Nobody is woken for it: the chat is muted, and it is neither a call nor a mention of the owner (a bare JID). */
+bool push_is_muted(const struct push_registration *r, const struct push_event *ev, struct str owner);
 void push_list_free(struct push_list **l);
 struct push_registration *push_find(struct person *p, int64_t id); /* NULL: there is none, or no account any more */
 /* The row and memory; a service or a browser wants it no more. `done` may be NULL. */
