@@ -114,6 +114,48 @@ static bool passkey_origins(struct judging *j)
     return good;
 }
 
+/* ---- where clients are sent ---- */
+
+/* RFC 3986 §3: a scheme, a host, and nothing that an address cannot hold. */
+static bool is_address(struct str a, const char *plain, const char *secure)
+{
+    size_t scheme = str_starts(a, str_of(secure)) ? strlen(secure) : str_starts(a, str_of(plain)) ? strlen(plain) : 0;
+
+    if (!scheme || a.len == scheme || strchr("/?#:", a.p[scheme]))
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        if ((unsigned char)a.p[i] <= ' ' || strchr("\"'<>\\", a.p[i]))
+            return false;
+    return true;
+}
+
+static bool addresses(struct judging *j)
+{
+    static const struct { const char *setting, *plain, *secure, *example; bool one; } all[] = {
+        { "web.websocket_url", "ws://", "wss://", "wss://one.example/xmpp-websocket", false },
+        { "web.bosh_url", "http://", "https://", "https://one.example/http-bind", false },
+        { "web.sites", "http://", "https://", "https://one.example", false },
+        { "files.url", "http://", "https://", "https://one.example", true },
+        { "talk.exports_url", "http://", "https://", "https://one.example/exports/", true },
+        { "talk.invite_page", "http://", "https://", "https://one.example/invite.html", true },
+    };
+    bool good = true;
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct str rest = str_of(text(j, all[i].setting));
+
+        while (rest.len) {
+            struct str one = str_trim(str_split(&rest, all[i].one ? '\0' : ','));
+
+            if (is_address(one, all[i].plain, all[i].secure))
+                continue;
+            buf_printf(j->report, "%s cannot have \"%.*s\": write addresses like %s\n", all[i].setting, STR_ARG(one), all[i].example);
+            good = false;
+        }
+    }
+    return good;
+}
+
 /* ---- other machines ---- */
 
 static bool told(struct judging *j, enum err e, struct str why)
@@ -219,7 +261,7 @@ static bool local_doors(struct judging *j)
 
 enum err settings_judge(const struct settings *s, struct buf *report)
 {
-    static bool (*const judges[])(struct judging *) = { domain, data_dir, log_level, passkey_name, passkey_origins, database, bus, workers,
+    static bool (*const judges[])(struct judging *) = { domain, data_dir, log_level, passkey_name, passkey_origins, addresses, database, bus, workers,
                                                         files_peers, components, local_doors };
     struct judging j = { .s = s, .report = report };
     bool           good = true;
