@@ -24,7 +24,7 @@ SEED = os.environ.get("SEED", "1")
 async def garbage_to_tls_ports(t):
     """what is no TLS ends on a TLS port, without an answer in clear"""
     rng = random.Random(SEED)
-    for port in (t.server.tls_port, t.server.websocket_port, t.server.web_port):
+    for port in (t.server.tls_port, *t.https):
         for said in (rng.randbytes(3000), b"GET / HTTP/1.1\r\nHost: town.example\r\n\r\n", HEADER, b"\0" * 500,
                      b"\x80\x2e\x01\x03\x01" * 20, b"\x16\x03\x01\xff\xff" + rng.randbytes(300),
                      b"\x15\x03\x01\x00\x02\x02\x28", b"\x16\x03\x01\x00\x00" * 50):
@@ -59,7 +59,7 @@ async def old_tls_is_refused(t):
         r.close()
         return found
     old, v12, v13 = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
-    for port in (t.server.tls_port, t.server.websocket_port, t.server.web_port):
+    for port in (t.server.tls_port, *t.https):
         check(await offer(port, old, ssl.TLSVersion.TLSv1_1) is None, f"port {port} speaks TLS 1.1")
         for weak in ("NULL", "aNULL", "ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA384", "AES128-SHA:AES256-GCM-SHA384", "PSK"):
             got = await offer(port, v12, v12, weak + ":@SECLEVEL=0")
@@ -77,7 +77,7 @@ async def stalled_handshake_is_ended(t):
     except ssl.SSLWantReadError:
         pass
     hello = outgoing.read()
-    for port in (t.server.tls_port, t.server.websocket_port, t.server.web_port):
+    for port in (t.server.tls_port, *t.https):
         half, whole = await t.raw(port), await t.raw(port)
         half.send(hello[:100])
         whole.send(hello)
@@ -227,7 +227,7 @@ AMBIGUOUS = {
 async def ambiguous_requests(t):
     """HTTP that can be read in two ways gets one refusal, and nothing after it is answered"""
     wrong = []
-    for port in (t.server.web_port, t.server.websocket_port):
+    for port in t.https:
         for what, said in AMBIGUOUS.items():
             r = await t.raw(port, t.tls("http/1.1"))
             r.send(said + SMUGGLED)
@@ -237,6 +237,80 @@ async def ambiguous_requests(t):
                 wrong.append(f"{port} {what}: {'ended' if ended else 'goes on'}, {answers} answers: {r.heard[:60]}")
             r.close()
     check(not wrong, "; ".join(wrong))
+
+
+# ---- XMPP over plain requests ----
+
+def body(attributes="", inner=b"", head="xmlns='http://jabber.org/protocol/httpbind'"):
+    return f"<body {head} {attributes}>".encode() + inner + b"</body>"
+
+
+FIRST = "to='town.example' wait='1' hold='1' ver='1.6' xml:lang='en' xmpp:version='1.0' xmlns:xmpp='urn:xmpp:xbosh'"
+
+
+def bosh(said):
+    return (b"POST /http-bind HTTP/1.1\r\nHost: town.example\r\nContent-Type: text/xml; charset=utf-8\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(said)) + said
+
+
+BAD_BODIES = {what: bosh(said) for what, said in {
+    "nothing": b"",
+    "no XML": b"hello",
+    "no UTF-8": body(f"rid='1' {FIRST}", b"\xff\xfe"),
+    "an element that is no body": f"<bod xmlns='http://jabber.org/protocol/httpbind' rid='1' {FIRST}/>".encode(),
+    "a body of another namespace": body(f"rid='1' {FIRST}", head="xmlns='jabber:client'"),
+    "two bodies": body(f"rid='1' {FIRST}") * 2,
+    "half a body": body(f"rid='1' {FIRST}")[:-3],
+    "a document type": b"<!DOCTYPE body [<!ENTITY e 'x'>]>" + body(f"rid='1' {FIRST}", b"&e;"),
+    "no rid": body(FIRST),
+    "a rid of nothing": body(f"rid='' {FIRST}"),
+    "a negative rid": body(f"rid='-1' {FIRST}"),
+    "a rid of 2^64": body(f"rid='18446744073709551616' {FIRST}"),
+    "a wait of words": body("rid='1' to='town.example' wait='long' hold='1'"),
+    "a hold of 2^64": body("rid='1' to='town.example' wait='1' hold='18446744073709551616'"),
+    "a session that is guessed": body("rid='2' sid='00000000000000000000000000000000'", b"<presence xmlns='jabber:client'/>"),
+    "a session with a long name": body(f"rid='2' sid='{'x' * 5000}'"),
+    "another server's": body("rid='1' to='other.example' wait='1' hold='1' ver='1.6'"),
+    "more than there may be": body(f"rid='1' {FIRST}", b"<x>" + b"y" * 3000000 + b"</x>"),
+}.items()}
+
+
+async def bad_bodies(t):
+    """requests for XMPP over HTTP that XEP-0124 does not allow are refused, each with one answer, and make no session"""
+    wrong = []
+    for what, said in BAD_BODIES.items():
+        r = await t.raw(t.server.bosh_port, t.tls("http/1.1"))
+        r.send(said)
+        await r.until(b"</body>", 2)
+        refused = r.heard.startswith(b"HTTP/1.1 4") or (b"terminate" in r.heard and b"sid=" not in r.heard)
+        if not refused or r.heard.count(b"HTTP/1.1 ") > 1:
+            wrong.append(f"{what}: {r.heard[:300]}")
+        r.close()
+    check(not wrong, "; ".join(wrong))
+
+
+async def sessions_that_nobody_fetches(t):
+    """hundreds of sessions over HTTP, left alone as soon as they are made, hinder no one and are gone in time"""
+    address, names = t.address(), []
+    for n in range(300):
+        r = await t.raw(t.server.bosh_port, t.tls("http/1.1"), address)
+        r.send(bosh(body(f"rid='{n + 1}' {FIRST}")))
+        await r.until(b"</body>")
+        names += re.findall(rb"sid='([^']+)'", r.heard)
+        r.close()
+    check(names, "not one was made")
+    await t.friends.round_trip_seen()
+    (await t.log_in("carol")).link.abort()
+    deadline = time.monotonic() + 60
+    for name in (names[0], names[-1]):
+        heard = b""
+        while b"item-not-found" not in heard:       # to ask is to be there: so with a rid that is refused, and rarely
+            check(time.monotonic() < deadline, f"one is still there: {heard[-300:]}")
+            await asyncio.sleep(2)
+            r = await t.raw(t.server.bosh_port, t.tls("http/1.1"))
+            r.send(bosh(body(f"rid='999999' sid='{name.decode()}'")))
+            heard = await r.until(b"</body>")
+            r.close()
 
 
 async def paths_out_of_the_folder(t):
@@ -252,7 +326,7 @@ async def paths_out_of_the_folder(t):
 
 async def slow_requests_are_ended(t):
     """an HTTP head that comes byte by byte is ended"""
-    for port in (t.server.web_port, t.server.websocket_port):
+    for port in t.https:
         r = await t.raw(port, t.tls("http/1.1"))
         deadline = time.monotonic() + 40
         for byte in b"GET / HTTP/1.1\r\nHost: town.example\r\n" + b"X: y\r\n" * 1000:
@@ -302,7 +376,7 @@ async def fuzz_once(t, rng, port, tls, websocket_first=False, user=None):
     for _ in range(rng.randrange(1, 6)):
         kind = rng.randrange(3)
         said = (rng.randbytes(rng.randrange(1, 3000)) if kind == 0 else twist(rng, rng.choice(SEEDS)) if kind == 1 else
-                twist(rng, rng.choice((upgrade(t), *AMBIGUOUS.values(), SMUGGLED))))
+                twist(rng, rng.choice((upgrade(t), *AMBIGUOUS.values(), *BAD_BODIES.values(), SMUGGLED))))
         if websocket_first:
             said = twist(rng, frame(1, said)) if kind else said
         r.send(said)
@@ -316,7 +390,8 @@ async def random_bytes(t):
     s = t.server
     http = t.tls("http/1.1")
     targets = [(s.port, None), (s.tls_port, None), (s.tls_port, t.tls()), (s.websocket_port, None), (s.websocket_port, http),
-               (s.web_port, None), (s.web_port, http), (s.websocket_port, None, True), (s.tls_port, None, False, "mallory")]
+               (s.web_port, None), (s.web_port, http), (s.bosh_port, None), (s.bosh_port, http), (s.websocket_port, None, True),
+               (s.tls_port, None, False, "mallory")]
     deadline = time.monotonic() + FUZZ_SECONDS
     rounds = 0
 
@@ -423,4 +498,4 @@ async def nonsense_stanzas(t):
 
 TESTS_WAITING = (stalled_handshake_is_ended, slow_requests_are_ended)
 TESTS = (garbage_to_tls_ports, garbage_after_starttls, old_tls_is_refused, bad_upgrades, bad_frames, frames_that_say_nothing,
-         ambiguous_requests, paths_out_of_the_folder, random_bytes, nonsense_stanzas)
+         ambiguous_requests, bad_bodies, sessions_that_nobody_fetches, paths_out_of_the_folder, random_bytes, nonsense_stanzas)

@@ -173,6 +173,8 @@ class Town:
     def __init__(self):
         self.metrics_port = servers.free_ports(1)[0]
         self.server = servers.make("bongsu", SETTINGS.format(metrics=self.metrics_port))
+        self.server.open_bosh()
+        self.https = (self.server.web_port, self.server.websocket_port, self.server.bosh_port)
         self.server.add_users({n: PASSWORD for n in ("alice", "bob", "mallory", "carol", "victim", "never-here")})
         self.friends = Friends(self.server)
         self.secrets = [MARK]
