@@ -35,6 +35,7 @@ BEFORE_S, SETTLE_S, HOLD_S_MAX, HEALTHY_S = 2.0, 30.0, 45.0, 120.0
 FRESH_S = 1.0                   # acknowledgements younger than this show that writes flow
 PEOPLE = "people"               # the namespace of the people outside
 GROUP_WRITES_S = 0.5            # in each group, a message so often
+SLOW_TOLD_MAX = 8               # messages that waited longer than they may, of one round
 INSIDERS = 2                    # people in each site's own network, cut off with it
 SHORT = {"cut-primary": 2}      # times in the short form; others once
 
@@ -171,6 +172,9 @@ class Drill:
         back = measures.back_after(events, gone, since)
         for name in sorted(n for n in gone if back.get(n) is None):
             say(f"  {name} did not get in again: " + ("; ".join(measures.tries(events, name, since)) or "nothing was tried"))
+        limit = row.aim.live_max
+        for words in measures.live_slow(events, alive, since, until, limit)[:SLOW_TOLD_MAX] if limit else ():
+            say(f"  {words}")
         resumed, bound = measures.entries([e for e in events if e[2] in self.outside], since, until)
         return {"live": measures.live_pause(events, alive, since, until), "ack": measures.ack_pause(events, alive, since, until),
                 "back": max((b for b in back.values() if b is not None), default=None),

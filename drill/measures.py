@@ -2,14 +2,25 @@
 """measures.py: how long a fault was felt, from the events of people.py between two moments. Times in seconds."""
 
 
-def live_waits(events, people, since, until):
-    """Times from a send to its arrival, both ends among `people`; one that had not come at the end counts up to there."""
+def live_arrivals(events, people, since, until):
+    """[(sent, arrived, from, to)], both ends among `people`; one that had not come at the end counts up to there."""
     sent = {(e[2], e[3], e[4]): e[1] for e in events if e[0] == "s" and e[2] in people and e[3] in people and since <= e[1] < until}
     arrived = {}
     for e in events:
         if e[0] in "lc" and e[2] in people:
             arrived.setdefault((e[3], e[2], e[4]), e[1])
-    return [arrived.get(key, until) - t for key, t in sent.items()]
+    return [(t, arrived.get(key, until), key[0], key[1]) for key, t in sent.items()]
+
+
+def live_waits(events, people, since, until):
+    """Times from a send to its arrival."""
+    return [arrived - sent for sent, arrived, _, _ in live_arrivals(events, people, since, until)]
+
+
+def live_slow(events, people, since, until, limit):
+    """Those that waited for longer than that, in words."""
+    return [f"{a} to {b}: written {sent - since:.2f} s after the fault, there {arrived - sent:.2f} s later"
+            for sent, arrived, a, b in sorted(live_arrivals(events, people, since, until)) if arrived - sent > limit]
 
 
 def live_pause(events, people, since, until):
