@@ -330,7 +330,7 @@ await promise("an unread line shows where one stopped reading", async () => {
 });
 const us = company(browser, url);
 await chats({ promise, server, browser, url, us });
-await rooms({ promise, browser, url, us });
+await rooms({ promise, server, browser, url, us });
 await us.end();
 await history({ promise, people });
 await promise("the keyboard alone is enough", async () => {
@@ -396,7 +396,7 @@ await promise("a changed password is the one that counts", async () => {
 });
 await own({ promise, browser, url, alice, bob });
 await passkeys({ promise, browser, url });
-await friends({ promise, browser, url });
+await friends({ promise, server, browser, url });
 await account({ promise, browser, url });
 await promise("logging out takes everything from the device", async () => {
   bob = await online(browser, url, "bob", `${PASSWORD}bob`);

@@ -80,6 +80,11 @@ def announce(server, words):
     asyncio.run(command(server, "announce", form))
 
 
+def reports(server):
+    """As whoever runs the server reads them."""
+    return subprocess.run([servers.BONGSU, "reports", "--config", server.config], check=True, capture_output=True, text=True).stdout
+
+
 def send(server, words):
     """`words`: somebody's name, and stanzas that they send by another client, with a line between."""
     name, stanzas = words.split("\n", 1)
@@ -95,7 +100,7 @@ def send(server, words):
 def of(server):
     """What a script may ask to be done with a server."""
     return {"kill": lambda: server.process and server.kill9(), "start": lambda: server.process or server.start(),
-            "send": lambda words: send(server, words), "announce": lambda words: announce(server, words), "take-down": lambda: asyncio.run(command(server, "delete-motd"))}
+            "send": lambda words: send(server, words), "announce": lambda words: announce(server, words), "reports": lambda: reports(server), "take-down": lambda: asyncio.run(command(server, "delete-motd"))}
 
 
 def play(command, can, there=contextlib.nullcontext()):

@@ -9,6 +9,7 @@ the service of tests/push/, which checks and decrypts what it gets as a browser 
 its debugging protocol. A click on a notification cannot be made without a desktop: the worker gets the event of one, and its focus() and
 openWindow(), which want a person's hand, are noted in its place."""
 import os
+import sqlite3
 import sys
 import time
 
@@ -22,8 +23,8 @@ from service import Service, b64        # noqa: E402
 class Pushes:
     """A subscription at a push service, for the one browser of this test."""
 
-    def __init__(self, service, log):
-        self.log, self.service, self.browser, self.taken = log, service, service.browser(), 0
+    def __init__(self, service, server):
+        self.server, self.service, self.browser, self.taken = server, service, service.browser(), 0
 
     def subscription(self):
         return {"endpoint": self.browser.endpoint, "keys": {"p256dh": self.browser.p256dh, "auth": b64(self.browser.auth)}}
@@ -49,13 +50,18 @@ class Pushes:
         """It has said so, and the server has forgotten it."""
         self.browser.wait(self.taken + 1, asked=True)
         deadline = time.monotonic() + 20
-        while "push.removed" not in open(self.log, errors="replace").read():
+        while "push.removed" not in open(self.server.log, errors="replace").read():
             if time.monotonic() > deadline:
                 raise AssertionError("the server goes on with a subscription that is no more")
             time.sleep(0.1)
 
     def count(self):
         return len(self.browser.asked)
+
+    def muted(self):
+        """The chats that are not to wake it, as the server has it."""
+        with sqlite3.connect(f"file:{self.server.dir}/data/talk.db?mode=ro", uri=True) as db:
+            return [jid for (muted,) in db.execute("SELECT muted FROM push") for jid in muted.split()]
 
 
 def main():
@@ -65,9 +71,9 @@ def main():
         return 0
     with app.town(pushes=True) as (server, url):
         service = Service(server.crt, server.key)
-        pushes = Pushes(service, server.log)
+        pushes = Pushes(service, server)
         try:
-            return app.play(["node", "app/push.js", url], {**app.of(server), "subscription": pushes.subscription, "next": pushes.next, "count": pushes.count, "another": pushes.another, "lose": pushes.lose, "lost": pushes.lost})
+            return app.play(["node", "app/push.js", url], {**app.of(server), **{name: getattr(pushes, name) for name in ("subscription", "next", "count", "another", "lose", "lost", "muted")}})
         finally:
             service.close()
 

@@ -5,6 +5,7 @@ import { devices, logOut, whichOf } from "../src/model/devices";
 import { Engine } from "../src/model/engine";
 import { invitationOf } from "../src/model/invitation";
 import { LiveState } from "../src/model/live";
+import { People } from "../src/model/people";
 import { pictureUri, PICTURE_CHARS_MAX } from "../src/model/pictures";
 import { Profiles } from "../src/model/profiles";
 import { openStore, type Db } from "../src/store/db";
@@ -74,6 +75,22 @@ describe("who sees which of one's profiles", () => {
   it("is told in bounded steps", async () => {
     await new Audiences(db, ask, () => undefined).show(2, Array.from({ length: 450 }, (_, n) => `f${n}@town.example`));
     expect(sets().map((x) => x.split("<viewer").length - 1)).toEqual([200, 200, 50]);
+  });
+});
+
+describe("people who are blocked", () => {
+  const people = () => new People(db, ask, () => undefined, () => undefined);
+
+  it("are reported with the last messages they sent, and so many at most", async () => {
+    await people().report(BOB, "spam", Array.from({ length: 12 }, (_, n) => `s${n}`), ME);
+    const [xml] = sets();
+    expect(xml).toMatch(new RegExp(`^<block xmlns='${NS.blocking}'><item jid='${BOB}'><report xmlns='${NS.reporting}' reason='urn:xmpp:reporting:spam'><stanza-id [^>]*id='s2'`));
+    expect([xml.split("<stanza-id").length - 1, xml.split(`by='${ME}'`).length - 1, (await db.get("people", BOB))?.blocked]).toEqual([10, 10, true]);
+  });
+  it("are not taken for blocked when the server refuses it", async () => {
+    answers["set block"] = "!not-allowed";
+    await expect(people().block(BOB, true)).rejects.toThrow();
+    expect((await db.get("people", BOB))?.blocked).toBeUndefined();
   });
 });
 

@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { openStore, type Db } from "../src/store/db";
 import * as store from "../src/store/messages";
+import { prune } from "../src/store/prune";
 import type { Message, Note } from "../src/store/types";
 import { MessageWindow, MOST } from "../src/model/window";
 
@@ -139,6 +140,15 @@ describe("long histories", () => {
     }
     expect([seen.length, new Set(seen).size, seen.includes("f7"), seen.slice(0, 2).sort()]).toEqual([147, 147, false, ["f148", "f149"]]);
   });
+  it("gives what is wanted in pages, newest first, and stops when nobody waits any more", async () => {
+    for (let n = 0; n < 1200; n++) await put(message(`m${n}`, n));
+    const odd = (m: Message) => Number(m.id.slice(1)) % 100 === 1, ids = async (place: store.Place | null, max: number) => (await store.matching(db, BOB, place, max, odd)).map((m) => m.id);
+    expect(await ids(null, 3)).toEqual(["m1101", "m1001", "m901"]);
+    expect(await ids({ at: 901, key: store.keyOf(BOB, BOB, "m901") }, 99)).toEqual(["m801", "m701", "m601", "m501", "m401", "m301", "m201", "m101", "m1"]);
+    let looks = 0;
+    expect(await store.matching(db, BOB, null, 99, () => false, () => ++looks < 2)).toEqual([]);
+    expect(looks).toBe(2);
+  });
   it("goes to a date and to the beginning, and gets from the archive what is not here yet", async () => {
     const old: Message[] = Array.from({ length: 300 }, (_, n) => message(`m${n}`, n * 10));
     for (const m of old.slice(250)) await put(m);
@@ -160,5 +170,34 @@ describe("long histories", () => {
     await put(message("b", 2, { body: "병원에서 만나" }));
     expect((await store.find(db, "병상", 10)).map((m) => m.id)).toEqual(["a"]);
     expect((await store.find(db, "만나 병원", 10)).map((m) => m.id)).toEqual(["b"]);
+  });
+});
+
+describe("old messages taken off the device", () => {
+  const read = async (at: number) => { const tx = store.write(db); await store.putRead(tx, BOB, at); await tx.done; };
+
+  it("are those that the archive has and that were read, and the history begins behind them", async () => {
+    for (let n = 0; n < 1300; n++) await put(message(`m${n}`, n, { sid: n % 10 === 5 ? undefined : `s${n}` }));
+    await put(message("unsent", 7.5, { mine: true, state: "waiting" }));
+    await put(message("sent", 8.5, { mine: true, state: "sent" }));
+    const c = await db.get("chats", BOB);
+    await db.put("chats", { ...c!, first: "s0", complete: true });
+    await read(1250);
+    expect(await prune(db, 1200)).toEqual({ gone: 1081, chats: [BOB] });
+    expect([await db.count("messages"), (await store.before(db, BOB, null, 2000))[1].id]).toEqual([221, "unsent"]);
+    expect(await db.get("chats", BOB)).toMatchObject({ first: "s1200", readAt: 1250, unread: 49, last: { body: "body m1299" } });
+    expect((await db.get("chats", BOB))?.complete).toBeUndefined();
+    expect((await prune(db, Infinity)).gone).toBe(45); // not what is unread, nor the last one read
+    expect((await db.get("chats", BOB))?.first).toBe("s1250");
+  });
+  it("stay in a group that one has left, whose archive is closed", async () => {
+    const tx = store.write(db);
+    for (const [jid, joined] of [["in@rooms.town.example", true], ["left@rooms.town.example", false]] as const) {
+      await tx.objectStore("chats").put({ ...store.newChat(jid, "room"), readAt: 10, room: { nick: "alice", joined } });
+      await tx.objectStore("messages").put({ ...message("a", 1, { sid: "s" }), key: store.keyOf(jid, "bob", "a"), chat: jid });
+    }
+    await tx.done;
+    expect(await prune(db, 5)).toEqual({ gone: 1, chats: ["in@rooms.town.example"] });
+    expect((await db.get("chats", "in@rooms.town.example"))?.first).toBeUndefined();
   });
 });

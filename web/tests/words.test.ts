@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { fill } from "../src/i18n";
 import { en } from "../src/i18n/en";
 import { ko } from "../src/i18n/ko";
-import { isEmojiOnly, linkEnd } from "../src/ui/text";
+import { linkEnd, linksOf } from "../src/model/links";
+import { isEmojiOnly } from "../src/ui/text";
 
 const UI = new URL("../src/ui/", import.meta.url).pathname;
 
@@ -31,6 +32,9 @@ describe("words", () => {
 describe("text", () => {
   it("keeps a sentence's end out of a link", () => {
     expect([linkEnd("https://a.b/c."), linkEnd("https://a.b/c)"), linkEnd("https://a.b/(c)")]).toEqual(["https://a.b/c", "https://a.b/c", "https://a.b/(c)"]);
+  });
+  it("finds the links, and nothing that only looks like one", () => {
+    expect(linksOf("see https://a.b/c, (http://d.e/f) javascript:x ftp://g.h https:// https://[").map((l) => [l.url, l.at])).toEqual([["https://a.b/c", 4], ["http://d.e/f", 20]]);
   });
   it("knows words from emoji", () => {
     expect([isEmojiOnly("👍🏽"), isEmojiOnly("👨‍👩‍👧"), isEmojiOnly("12"), isEmojiOnly("ok 👍")]).toEqual([true, true, false, false]);

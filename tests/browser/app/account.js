@@ -1,6 +1,6 @@
 // account.js: what one says of oneself, what one takes along, and how one leaves. SPDX-License-Identifier: AGPL-3.0-or-later
 import { befriend, friend } from "./friends.js";
-import { PHONE, WAIT, axe, bubble, device, go, hears, jid, kept, logIn, newcomer, open, overflows, say, whileAway } from "./people.js";
+import { PHONE, WAIT, axe, bodies, bubble, device, go, hears, jid, kept, logIn, newcomer, open, overflows, say, whileAway } from "./people.js";
 import { becomes, same } from "./promises.js";
 
 const GONE = { ...WAIT, state: "detached" };
@@ -126,6 +126,32 @@ export async function account({ promise, browser, url }) {
     const whole = await file(seri, () => storage(seri).locator('button:text-is("Export what is on this device")').click()), said = JSON.parse(whole.text);
     same([whole.name, said.account, said.messages.sort((a, b) => a.at - b.at).map((m) => [m.chat, m.mine, m.body]), said.people.filter((p) => p.listed).map((p) => p.jid), said.chats.map((c) => c.jid)],
       ["bongsu-seri.json", jid("seri"), [[jid("woo"), true, "가져갈 말 \"하나\" \\ 😀"], [jid("woo"), false, "and another"], [jid("woo"), true, "later"]], [jid("woo")], [jid("woo")]], "the export");
+
+    await seri.evaluate(([name, words]) => new Promise((done, failed) => { // as if two of them were old
+      const open = indexedDB.open(name);
+      open.onerror = () => failed(open.error);
+      open.onsuccess = () => {
+        const tx = open.result.transaction("messages", "readwrite"), all = tx.objectStore("messages").getAll();
+        all.onsuccess = () => { for (const m of all.result) if (words.includes(m.body)) tx.objectStore("messages").put({ ...m, at: m.at - 100 * 86400000 }); };
+        tx.oncomplete = () => { open.result.close(); done(); };
+      };
+    }), [`bongsu:${jid("seri")}`, ["가져갈 말 \"하나\" \\ 😀", "and another"]]);
+    await storage(seri).locator('button:text-is("Remove old messages")').click();
+    await seri.click('dialog.menu button:text-is("Older than 3 months")');
+    await seri.click('dialog.question button:text-is("Remove old messages")', WAIT);
+    await seri.waitForSelector('.toast:has-text("2 messages removed from this device")', WAIT);
+    await storage(seri).locator('p:has-text("one message")').waitFor(WAIT);
+    await open(seri, jid("woo")); // from the archive again
+    await hears(seri, "and another");
+    await seri.waitForSelector(bubble("later", ".mine"), WAIT);
+    same(await bodies(seri), ["가져갈 말 \"하나\" \\ 😀", "and another", "later"], "the chat");
+
+    await go(seri, "settings");
+    await storage(seri).locator('button:text-is("Export all that the server keeps")').click();
+    await open(seri, "town.example");
+    const link = await seri.getAttribute('.message p.body a[href*="/exports/"]', "href", { timeout: 60000 });
+    const packed = await seri.evaluate((path) => fetch(path).then((r) => r.arrayBuffer()).then((b) => String.fromCharCode(...new Uint8Array(b))), new URL(link).pathname);
+    same([packed.slice(0, 2), ["account.xml", "archive-000001.xml", "index.html", "SHA256SUMS"].map((f) => packed.includes(f))], ["PK", [true, true, true, true]], "what the link leads to");
     await leave(seri, woo);
   });
   await promise("what one wants to be told of stays as it was chosen", async () => {

@@ -79,7 +79,7 @@ const wide = (page, where) => page.evaluate((where) => {
 }, where);
 const direction = (page, selector) => page.locator(selector).first().evaluate((e) => getComputedStyle(e).direction);
 
-export async function friends({ promise, browser, url }) {
+export async function friends({ promise, server, browser, url }) {
   const come = (name, how) => newcomer(browser, url, name, how), leave = (...pages) => Promise.all(pages.map((p) => p.context().close()));
 
   await promise("a request is shown on both sides, and accepted; one that is declined ends, and asks nothing more", async () => {
@@ -225,6 +225,28 @@ export async function friends({ promise, browser, url }) {
     await hears(eun, "after");
     same(await bodies(eun, ".theirs"), ["before", "after"], "what came");
     await leave(eun, mal);
+    if (problems.length) throw new Error(problems.join("\n"));
+  });
+  await promise("who is reported is blocked, and whoever runs the server reads why, and what they wrote", async () => {
+    const [dal, spam] = await Promise.all([come("dal"), come("spam")]);
+    await open(spam, jid("dal"));
+    for (const words of ["win a prize", "only today"]) await say(spam, words);
+    await open(dal, jid("spam"));
+    await say(dal, "no, thanks");
+    await hears(dal, "only today");
+    await go(dal, "friends", jid("spam"));
+    await dal.click('.end-of-panel button:text-is("Report")');
+    await dal.waitForSelector('dialog.menu h2:text-is("What is wrong with spam?")', WAIT);
+    const problems = await axe(dal);
+    await dal.click('dialog.menu button:text-is("Spam or fraud")');
+    await answer(dal, "Report");
+    await dal.waitForSelector('.hero small:text-is("Blocked")', WAIT);
+    const told = await server("reports");
+    for (const part of [`${jid("dal")}\tabout ${jid("spam")}\turn:xmpp:reporting:spam`, "<body>win a prize</body>", "<body>only today</body>"]) if (!told.includes(part)) throw new Error(`the report says nothing of ${part}: ${told}`);
+    same(told.includes("no, thanks"), false, "one's own words in the report");
+    await say(spam, "me again");
+    await spam.waitForSelector('.message.mine[data-state=failed]:has(p.body:text-is("me again"))', WAIT);
+    await leave(dal, spam);
     if (problems.length) throw new Error(problems.join("\n"));
   });
   await promise("a friend is removed: neither sees the other there, and the chat stays", async () => {

@@ -100,11 +100,11 @@ export async function say(page, words) {
 export const bubble = (words, whose = "") => `.message${whose} .bubble:has(p.body:text-is(${JSON.stringify(words)}))`;
 export const hears = (page, words) => page.waitForSelector(bubble(words, ".theirs"), WAIT);
 export const kept = (page, words) => page.waitForSelector(`.message.mine[data-state=sent]:has(p.body:text-is(${JSON.stringify(words)}))`, WAIT);
-export const bodies = (page, whose) => page.$$eval(`.message${whose} p.body`, (all) => all.map((e) => e.textContent));
+export const bodies = (page, whose = "") => page.$$eval(`.message${whose} p.body`, (all) => all.map((e) => e.textContent));
 
 /** Until a question that a page (or worker) needs time to answer is answered with what is true; that answer. */
-export async function until(page, question, about) {
-  for (const late = Date.now() + WAIT.timeout; Date.now() < late; await new Promise((r) => setTimeout(r, 50))) {
+export async function until(page, question, about, patience = WAIT.timeout) {
+  for (const late = Date.now() + patience; Date.now() < late; await new Promise((r) => setTimeout(r, 50))) {
     const answer = await page.evaluate(question, about);
     if (answer) return answer;
   }

@@ -160,6 +160,33 @@ await promise("the push service has lost the subscription: the next page orders 
   await lookAway();
 });
 
+/** By the list of chats; the server knows it then. */
+async function mute(page, name, button, muted) {
+  await go(page, "chats");
+  await page.click(`.pane-in .row:has-text("${name}") .row-more`);
+  await page.click(`.menu button:text-is("${button}")`);
+  await becomes(() => server("muted"), muted, "what the server takes for muted");
+}
+
+await promise("a chat that is muted wakes nobody, and does again when it is not", async () => {
+  await mute(alice, "bob", "Mute", [jid("bob")]);
+  const before = await server("count");
+  await close();
+  await say(bob, "nobody hears this");
+  await bob.waitForSelector('.message.mine[data-state=sent]:has-text("nobody hears this")', WAIT);
+  await bob.waitForTimeout(1500);
+  same(await server("count"), before, "pushes from a muted chat");
+  alice = await tab(context, url);
+  await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+  await mute(alice, "bob", "Unmute", []);
+  await close();
+  await say(bob, "but this");
+  same((await server("next")).body, "but this", "what came");
+  alice = await tab(context, url);
+  await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+  await lookAway();
+});
+
 await promise("what is no payload of ours is told as a message, and what is switched off wakes nobody", async () => {
   await chromium.send("ServiceWorker.deliverPushMessage", { origin: new URL(url).origin, registrationId, data: "{" });
   same((await untilShown(1))[0].body, "You have a new message", "what is shown");

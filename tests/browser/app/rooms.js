@@ -54,7 +54,7 @@ async function lookAway(page) {
 const told = (page) => page.evaluate(async () => [window.told, (await (await navigator.serviceWorker.ready).getNotifications()).map((n) => `${n.title} | ${n.body}`)]);
 
 /** `us`: company.js. */
-export async function rooms({ promise, browser, url, us }) {
+export async function rooms({ promise, server, browser, url, us }) {
   await promise("somebody in a group is called by an @ and a choice, and is told of that although the group is muted; of the rest nobody is told", async () => {
     const { erin, frank, gina } = await us.all(), room = await three(await us.all(), "등산 계획");
     const options = () => frank.$$eval(".mention [role=option]", (all) => all.map((e) => e.querySelector("span[dir]").textContent));
@@ -176,6 +176,32 @@ export async function rooms({ promise, browser, url, us }) {
     await actOn(frank, "erin", "No manager any more");
     await frank.waitForSelector(`${member("erin")} .row-line:has-text("manager")`, GONE);
   });
+  await promise("who is kept out cannot come back until a manager lets them in again", async () => {
+    const { erin, frank, gina } = await us.all(), room = await three(await us.all(), "장터");
+    await info(frank, room);
+    await actOn(frank, "gina", "Remove and keep out");
+    await frank.click('dialog.question button:text-is("Remove and keep out")');
+    await gina.waitForSelector('.notice:has-text("You are not in this group any more.")', WAIT);
+    await frank.waitForSelector(member("gina"), GONE);
+    const kept = '.panel .kept-out .row:has-text("gina")';
+    await frank.waitForSelector(kept, WAIT);
+    await info(erin, room);
+    same(await erin.$$eval(".kept-out", (all) => all.length), 0, "who is kept out, for a member");
+    await server("send", `gina\n<presence to='${room}/gina'><x xmlns='http://jabber.org/protocol/muc'/></presence>`);
+    await open(frank, room);
+    await say(frank, "nobody new");
+    await open(erin, room);
+    await hears(erin, "nobody new");
+    await info(frank, room);
+    await frank.waitForSelector(kept, WAIT);
+    same(await frank.$$eval(member("gina"), (all) => all.length), 0, "who came in");
+    await frank.click(`${kept} button:text-is("Let in again")`);
+    await frank.waitForSelector(kept, GONE);
+    await frank.click('.panel .hero button:text-is("Invite")');
+    await frank.click('dialog.menu button:text-is("gina")');
+    await open(gina, room);
+    await gina.waitForSelector(".composer textarea", WAIT);
+  });
   await promise("who was put out while they were away is told when they come back, and is not asked for what they write", async () => {
     const { frank, gina } = await us.all(), room = await three(await us.all(), "야간 근무");
     await gina.context().setOffline(true);
@@ -238,7 +264,7 @@ export async function rooms({ promise, browser, url, us }) {
     await frank.waitForSelector(field("Name of the group"), WAIT);
     await frank.waitForSelector('.panel .hero small:has-text("one person")', WAIT);
   });
-  await promise("the photos and files of a group are in its drawer, newest first, also on a new device; what is deleted is not", async () => {
+  await promise("the photos, files and links of a group are in its drawer, newest first, also on a new device; what is deleted is not", async () => {
     const { erin, frank } = await us.all(), room = await three(await us.all(), "사진첩"), drawer = (p) => p.$$eval(".drawer .file", (all) => all.map((e) => e.querySelector("img:not(.thumb)")?.alt ?? e.querySelector("strong").textContent));
     await frank.setInputFiles("input[type=file]", [{ name: "정상.png", mimeType: "image/png", buffer: await picture(frank, [500, 300]) }]);
     await erin.waitForSelector('.theirs img[alt="정상.png"]', WAIT);
@@ -250,10 +276,16 @@ export async function rooms({ promise, browser, url, us }) {
     await frank.click('.stickers button:has(img[alt="OK"])');
     await erin.waitForSelector(".theirs .as-sticker", WAIT);
     await say(frank, "no file at all: https://example.org/x.png");
+    await say(frank, "and two: http://example.org/a, (https://example.org/b)");
+    await erin.waitForSelector('.theirs p.body:has-text("and two: http://example.org/a, (https://example.org/b)")', WAIT);
+    const links = (p) => p.$$eval(".links", (all) => all.map((e) => [...e.querySelectorAll("a")].map((a) => a.href)));
     for (const p of [erin, frank]) {
       await info(p, room);
       await becomes(() => drawer(p), ["실수.txt", "회비.txt", "정상.png"], "the drawer");
+      await becomes(() => links(p), [["http://example.org/a", "https://example.org/b"], ["https://example.org/x.png"]], "the links");
     }
+    await frank.click(".links:last-child .plain"); // to the message
+    await frank.waitForSelector(".message:focus p.body:has-text('no file at all')", WAIT);
     await open(erin, room);
     const mistake = erin.locator('.message:has(.file-line:has-text("실수.txt"))');
     await mistake.focus();

@@ -7,6 +7,8 @@ const [, , url, control] = process.argv;
 const jid = (name) => `${name}@town.example`, server = at(control), browser = await launch();
 const { promise, end } = series("version", browser, { mend: () => server("start") });
 
+const ALL_FILES_MS = 40000; // a worker fetches all of its version before it begins
+
 /** The files that a version's worker knows. */
 const files = async () => [...(await (await fetch(`${url}sw.js`)).text()).matchAll(/\/assets\/[^ ]+/g)].map((m) => m[0]);
 /** What a page has loaded of the app, those files that are loaded late too. */
@@ -18,7 +20,7 @@ const begins = (version) => version.find((f) => /\/app-[^/]*\.js$/.test(f));
 const takes = (page, version) => until(page, async (script) => {
   await (await navigator.serviceWorker.ready).update().catch(() => undefined);
   return (await (await fetch("/")).text()).includes(script);
-}, begins(version));
+}, begins(version), ALL_FILES_MS);
 
 /** Until those versions are what a browser keeps, and no other. */
 const keeps = (page, versions) => until(page, async (scripts) => {

@@ -40,7 +40,9 @@ export const ko: Catalogue = {
   "person.chat": "대화하기", "person.favourite": "즐겨찾기", "person.unfavourite": "즐겨찾기 해제", "person.remove": "친구 삭제", "person.block": "차단", "person.unblock": "차단 해제",
   "person.name": "내가 부르는 이름", "person.save": "저장", "person.card": "내가 적어 둔 것", "person.told": "다른 연락 방법", "person.told.when": "본인이 알려 준 정보예요. {when} 기준.", "person.phone": "전화", "person.email": "이메일", "person.note": "메모",
   "person.card.hint": "이 기기에 저장되어, 다른 것이 안 될 때도 볼 수 있어요.", "person.export": "연락처 내보내기", "person.exportAll": "모든 연락처 내보내기", "person.online": "온라인", "person.away": "자리 비움", "person.dnd": "방해 금지",
-  "person.remove.sure": "{name}님을 친구에서 삭제할까요? 대화는 남아요.", "person.block.sure": "{name}님을 차단할까요? 메시지를 보낼 수 없게 되며, 상대는 알 수 없어요.", "person.saved": "저장했어요",
+  "person.remove.sure": "{name}님을 친구에서 삭제할까요? 대화는 남아요.", "person.block.sure": "{name}님을 차단할까요? 더는 나에게 메시지를 보낼 수 없고, 그 까닭은 알려 주지 않아요.", "person.saved": "저장했어요",
+  "person.report": "신고", "person.report.why": "{name}님에게 어떤 문제가 있나요?", "person.report.spam": "스팸이나 사기", "person.report.abuse": "욕설이나 위협", "person.reported": "신고하고 차단했어요",
+  "person.report.sure": "{name}님을 신고할까요? 그 사람에게서 마지막으로 받은 메시지가 서버 운영자에게 전달되고, {name}님은 차단돼요.",
   "person.blocked": "차단됨", "person.profile": "{name}님의 프로필",
 
   "chat.write": "메시지", "chat.send": "보내기", "chat.empty": "대화를 골라 주세요", "chat.empty.hint": "봉화 하나가 다음 봉화를 밝혀요.", "chat.back": "목록으로", "chat.first": "여기서 대화가 시작되었어요.",
@@ -57,7 +59,7 @@ export const ko: Catalogue = {
   "file.unsupported": "이 서버는 파일을 받지 않아요.", "file.offline": "다시 연결되면 파일을 가져와요.", "file.close": "닫기", "file.drop": "놓으면 보내요",
 
   "room.new": "새 그룹", "room.name": "그룹 이름", "room.choose": "누구와 함께할까요?", "room.make": "그룹 만들기", "room.members": "{n}명", "room.invite": "초대", "room.leave": "그룹 나가기", "room.leave.sure": "이 그룹에서 나갈까요?",
-  "room.drawer": "사진과 파일", "room.drawer.newer": "더 최근", "room.drawer.older": "더 이전", "room.drawer.none": "아직 사진이나 파일이 없어요.", "room.owner": "방장", "room.admin": "관리자", "room.rename": "이름 바꾸기", "room.subject": "공지", "room.makeAdmin": "관리자로 지정", "room.unmakeAdmin": "관리자 해제", "room.removePerson": "그룹에서 내보내기", "room.unsupported": "이 서버에는 그룹이 없어요.", "room.error": "지금은 그룹에 들어갈 수 없어요: {why}",
+  "room.drawer": "사진과 파일", "room.drawer.newer": "더 최근", "room.drawer.older": "더 이전", "room.drawer.none": "아직 사진이나 파일이 없어요.", "room.links": "링크", "room.links.none": "아직 링크가 없어요.", "room.links.from": "{name}, {when}", "room.owner": "방장", "room.admin": "관리자", "room.rename": "이름 바꾸기", "room.subject": "공지", "room.makeAdmin": "관리자로 지정", "room.unmakeAdmin": "관리자 해제", "room.removePerson": "그룹에서 내보내기", "room.ban": "내보내고 다시 못 들어오게 하기", "room.ban.sure": "{name}님을 내보낼까요? 누군가 다시 허용할 때까지 들어올 수 없어요.", "room.banned": "들어올 수 없는 사람", "room.unban": "다시 허용", "room.unsupported": "이 서버에는 그룹이 없어요.", "room.error": "지금은 그룹에 들어갈 수 없어요: {why}",
   "room.here": "지금 여기 있음",
 
   "search.title": "검색", "search.field": "검색", "search.none": "“{words}”에 대한 결과가 없어요.", "search.device": "이 기기에서 찾았어요.", "search.everywhere": "전체에서 찾았어요.", "search.people": "사람과 그룹", "search.messages": "메시지",
@@ -73,7 +75,8 @@ export const ko: Catalogue = {
   "methods.password.remove": "비밀번호 삭제", "methods.password.removed": "비밀번호를 삭제했어요", "methods.password.none": "비밀번호가 없는 계정이에요. 패스키로만 열 수 있어요.",
   "methods.password.sure": "비밀번호를 삭제할까요? 그러면 패스키 {n}개로만 로그인할 수 있고, 패스키가 든 기기를 잃어버리면 더는 로그인할 수 없어요. 지금 로그인된 기기는 그대로이고, 거기서 비밀번호를 다시 정할 수 있어요.",
   "methods.error.cancelled": "패스키를 쓰지 않았어요.", "methods.error.exists": "이 기기에는 이 계정의 패스키가 이미 있어요.", "methods.error.limit": "패스키를 더 추가할 수 없어요. 먼저 하나를 삭제해 주세요.", "methods.error.last": "로그인할 수 있는 마지막 방법이에요. 먼저 비밀번호를 정하거나 다른 패스키를 추가해 주세요.",
-  "settings.storage": "이 기기에 저장된 것", "settings.storage.messages": "메시지 {n}개", "settings.storage.size": "약 {size}", "settings.storage.waiting": "{n}개가 전송을 기다려요", "settings.export": "이 기기의 내용 내보내기",
+  "settings.storage": "이 기기에 저장된 것", "settings.storage.messages": "메시지 {n}개", "settings.storage.size": "약 {size}", "settings.storage.waiting": "{n}개가 전송을 기다려요", "settings.export": "이 기기의 내용 내보내기", "settings.exportAll": "서버에 있는 내 데이터 내보내기", "settings.exportAll.comes": "만드는 중이에요. 다 되면 서버가 링크를 메시지로 보내요.", "settings.prune": "오래된 메시지 지우기", "settings.prune.older": "{n}개월 넘은 메시지", "settings.pruned": "메시지 {n}개를 이 기기에서 지웠어요",
+  "settings.prune.sure": "{n}개월 넘은 메시지를 이 기기에서 지울까요? 서버에 남아 있는 동안은 위로 올리면 다시 받아요.",
   "settings.account": "계정", "settings.logout": "로그아웃", "settings.logout.sure": "이 기기에서 로그아웃할까요?", "settings.logout.waiting": "메시지 {n}개가 전송을 기다리고 있어, 사라지게 돼요.", "settings.logout.erase": "이 기기에 있는 것도 지우기",
   "settings.remove": "계정 삭제", "settings.remove.sure": "계정 {name}과 관련된 모든 것을 영원히 삭제할까요? 확인하려면 아이디를 입력해 주세요.", "settings.blocked": "차단한 사람", "settings.server": "서버", "settings.site": "{site}에 연결됨", "settings.install": "앱으로 설치",
 

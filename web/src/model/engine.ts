@@ -20,7 +20,7 @@ import { Uploads } from "./files";
 import * as inbound from "./inbound";
 import { LiveState, type Abilities, type Live } from "./live";
 import { Outbox, setState } from "./outbox";
-import { People } from "./people";
+import { People, type Wrong } from "./people";
 import { Profiles } from "./profiles";
 import { Push } from "./push";
 import { Rooms } from "./rooms";
@@ -37,6 +37,7 @@ export interface EngineEvents {
 }
 
 const SEARCH_MAX = 50, SEARCH_ROOMS_MAX = 50;
+const OWN_EXPORT = "urn:bongsu:own:0#export"; // a command of the account (XEP-0050)
 
 interface Log { caughtUp: boolean; lastLive?: string }
 
@@ -167,6 +168,7 @@ export class Engine {
     can.search = has(mine, NS.search);
     can.profiles = has(mine, NS.profiles);
     can.devices = has(mine, NS.devices);
+    can.reports = has(mine, NS.reporting);
     for (const item of items?.child(NS.discoItems, "query")?.elements ?? []) {
       const jid = item.attr("jid") ?? "", q = jid ? await info(jid).catch(() => undefined) : undefined;
       if (has(q, NS.muc)) can.rooms ??= jid;
@@ -391,6 +393,7 @@ export class Engine {
     removeFriend: (jid: string) => this.people.remove(jid),
     setFriend: (jid: string, name: string, favourite: boolean) => this.people.set(jid, name, favourite),
     block: (jid: string, yes: boolean) => this.people.block(jid, yes),
+    report: (jid: string, why: Wrong, sids: string[]) => this.people.report(jid, why, sids, this.account.jid),
     look: (jid: string) => this.profiles.look(jid),
     saveProfile: async (nick: string, about: string, picture: string | null | undefined, background?: string | null, reach?: Reach) => {
       if (this.live.now.can.profiles) await this.audiences.saveBasic(about, background);
@@ -411,6 +414,7 @@ export class Engine {
     leaveRoom: (room: string) => this.rooms.leave(room),
     invite: (room: string, jid: string) => this.rooms.invite(room, jid),
     members: (room: string) => this.rooms.members(room),
+    banned: (room: string) => this.rooms.banned(room),
     affiliate: async (room: string, jid: string, what: "owner" | "admin" | "member" | "none" | "outcast") => void (await this.rooms.affiliate(room, jid, what)),
     renameRoom: async (room: string, name: string) => {
       await this.rooms.rename(room, name);
@@ -421,9 +425,15 @@ export class Engine {
     moderate: async (room: string, sid: string) => void (await this.ask("set", el(NS.moderate, "moderate", { id: sid }, el(NS.retract, "retract")), room)),
     search: (words: string) => this.search(words),
     inviteLink: () => this.inviteLink(),
-    pushOn: (endpoint: string, keys: Record<string, string>, tell: boolean) => this.push.enable(endpoint, keys, tell),
+    exportAll: () => this.exportAll(),
+    pushOn: async (endpoint: string, keys: Record<string, string>, tell: boolean) => this.push.enable(endpoint, keys, tell, await this.muted()),
     pushOff: () => this.push.disable(),
   };
+
+  /** The last ones that somebody wrote in come first: the server takes so many. */
+  private async muted(): Promise<string[]> {
+    return (await this.db.getAll("chats")).filter((c) => c.muted).sort((a, b) => b.lastAt - a.lastAt).map((c) => c.jid);
+  }
 
   /** In the whole archives at the server, one's own and those of the rooms (Korean included), also what this device has never seen. Found, not kept: it has no place here. */
   private async search(words: string): Promise<Message[]> {
@@ -435,6 +445,13 @@ export class Engine {
       })));
     return pages.flatMap((p) => p.rows).flatMap((r) => this.read(r.message, { at: r.at, sid: r.sid, now: r.at })).flatMap((p) => (p.kind === "message" ? [p.m] : []))
       .sort((a, b) => b.at - a.at).slice(0, SEARCH_MAX);
+  }
+
+  /** All that the server keeps of the account: a message of the server brings the link when it is made. */
+  private async exportAll(): Promise<void> {
+    const step = (more: Record<string, string | undefined>, form?: El) => this.ask("set", el(NS.commands, "command", { node: OWN_EXPORT, ...more }, form), this.account.jid);
+    const sessionid = (await step({ action: "execute" })).child(NS.commands, "command")?.attr("sessionid");
+    await step({ sessionid }, el(NS.data, "x", { type: "submit" }));
   }
 
   /** A link, or the token (XEP-0379) from which this app makes one: whoever follows it is a friend without being asked. */

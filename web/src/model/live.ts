@@ -17,6 +17,7 @@ export interface Abilities {
   commands?: boolean;
   profiles?: boolean; // several, and who sees which
   devices?: boolean; // listed and logged out
+  reports?: boolean; // to whoever runs the server
 }
 
 export interface Upload { part: number; moves: boolean } // 0 to 1; whether its bytes are on their way now

@@ -8,6 +8,9 @@ import type { Ask } from "./sync";
 
 export const newPerson = (jid: string): Person => ({ jid, name: "", subscription: "none", listed: false });
 
+export type Wrong = "spam" | "abuse";
+export const REPORTED_MAX = 10; // messages with one report
+
 const FAVOURITES = "★"; // the roster group that stands for it, so other clients see it too
 
 function fromItem(known: Person | undefined, item: El): Person {
@@ -94,9 +97,15 @@ export class People {
     await this.ask("set", el(NS.roster, "query", {}, el(NS.roster, "item", { jid, subscription: "remove" })));
   }
 
-  async block(jid: string, yes: boolean): Promise<void> {
-    await this.ask("set", el(NS.blocking, yes ? "block" : "unblock", {}, el(NS.blocking, "item", { jid })));
+  /** `report` goes to whoever runs the server. */
+  async block(jid: string, yes: boolean, report?: El): Promise<void> {
+    await this.ask("set", el(NS.blocking, yes ? "block" : "unblock", {}, el(NS.blocking, "item", { jid }, report)));
     await this.change(jid, { blocked: yes || undefined, request: undefined });
+  }
+
+  /** XEP-0377: they are blocked, and the messages go along that the archive calls by `sids`. */
+  report(jid: string, why: Wrong, sids: string[], me: string): Promise<void> {
+    return this.block(jid, true, el(NS.reporting, "report", { reason: `urn:xmpp:reporting:${why}` }, ...sids.slice(-REPORTED_MAX).map((id) => el(NS.sid, "stanza-id", { by: me, id }))));
   }
 
   async loadBlocked(): Promise<void> {

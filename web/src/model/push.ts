@@ -4,7 +4,7 @@ import { NS } from "../wire/ns";
 import { El, el } from "../wire/xml";
 import type { Ask } from "./sync";
 
-const OURS = "urn:bongsu:push:0";
+const OURS = "urn:bongsu:push:0", MUTED_MAX = 200;
 const field = (name: string, value: string) => el(NS.data, "field", { var: name }, el(NS.data, "value", {}, value));
 
 export class Push {
@@ -21,11 +21,13 @@ export class Push {
     return key;
   }
 
-  /** `tell`: a push may name the sender and hold the text; else only that there is something. */
-  async enable(endpoint: string, keys: Record<string, string>, tell: boolean): Promise<void> {
+  /** `tell`: a push may name the sender and hold the text; else only that there is something. `muted`: chats that send none, but for a
+   * mention of us. */
+  async enable(endpoint: string, keys: Record<string, string>, tell: boolean, muted: string[]): Promise<void> {
     if (!this.host) throw new Error("unsupported");
     const form = el(NS.data, "x", { type: "submit" }, field("FORM_TYPE", NS.publishOptions), field("subscription", JSON.stringify({ endpoint, keys })));
-    await this.ask("set", el(NS.push, "enable", { jid: this.host, node: this.node }, form, ...(tell ? [el(OURS, "show", { sender: "true", body: "true" })] : [])));
+    await this.ask("set", el(NS.push, "enable", { jid: this.host, node: this.node }, form, ...(tell ? [el(OURS, "show", { sender: "true", body: "true" })] : []),
+      ...(muted.length ? [el(OURS, "mute", {}, ...muted.slice(0, MUTED_MAX).map((jid) => el(OURS, "chat", { jid })))] : [])));
   }
 
   /** The server says that what was ordered is gone: the browser's push service did not know it any more. */

@@ -189,13 +189,20 @@ export class Rooms {
     return this.h.ask("set", el(NS.vcard, "vCard", {}, uri ? photoEl(uri) : undefined), room);
   }
 
+  private async listed(room: string, affiliation: string): Promise<string[]> {
+    const answer = await this.h.ask("get", el(NS.mucAdmin, "query", {}, el(NS.mucAdmin, "item", { affiliation })), room);
+    return (answer.child(NS.mucAdmin, "query")?.elements ?? []).flatMap((i) => i.attr("jid") ?? []).map(bare);
+  }
+
+  /** As far as we may know them. */
   async members(room: string): Promise<{ jid: string; affiliation: string }[]> {
     const out: { jid: string; affiliation: string }[] = [];
-    for (const affiliation of ["owner", "admin", "member"]) {
-      const answer = await this.h.ask("get", el(NS.mucAdmin, "query", {}, el(NS.mucAdmin, "item", { affiliation })), room).catch(() => null);
-      for (const i of answer?.child(NS.mucAdmin, "query")?.elements ?? []) if (i.attr("jid")) out.push({ jid: bare(i.attr("jid") as string), affiliation });
-    }
+    for (const affiliation of ["owner", "admin", "member"]) out.push(...(await this.listed(room, affiliation).catch(() => [])).map((jid) => ({ jid, affiliation })));
     return out;
+  }
+
+  banned(room: string): Promise<string[]> {
+    return this.listed(room, "outcast");
   }
 
   /** The room says that it is another one than before (XEP-0045 §10.2.1, XEP-0486 §3.2). */

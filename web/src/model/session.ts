@@ -5,6 +5,7 @@ import { signal, type Signal } from "@preact/signals";
 import { openStore, removeStore, type Db } from "../store/db";
 import * as device from "../store/device";
 import * as store from "../store/messages";
+import { prune } from "../store/prune";
 import type { Account, Attachment, Card, Chat, Message, Person } from "../store/types";
 import type { End } from "../wire/stream";
 import type { El } from "../wire/xml";
@@ -17,14 +18,14 @@ import { WAITING_BYTES_MAX, WAITING_MAX } from "./files";
 import { nothing, type Live } from "./live";
 import { prepare } from "./media";
 import { enqueue } from "./outbox";
-import { newPerson } from "./people";
+import { newPerson, REPORTED_MAX, type Wrong } from "./people";
 import { MessageWindow } from "./window";
 
 export interface Shell {
   ended(e: End): void; // this device must log in anew
   outdated(): void; // a newer version wants the store
   arrived(chat: Chat, body: string, who: string): void;
-  pushDue(): void;
+  pushDue(): void; // what pushes are ordered for has changed, or the server has lost the order
   out(): void; // another tab logged out
 }
 
@@ -174,7 +175,7 @@ export class Session {
   }
 
   pin = (jid: string, pinned: boolean): Promise<void> => this.change(jid, { pinned: pinned || undefined });
-  mute = (jid: string, muted: boolean): Promise<void> => this.change(jid, { muted: muted || undefined });
+  mute = (jid: string, muted: boolean): Promise<void> => this.change(jid, { muted: muted || undefined }).then(() => this.shell.pushDue());
   hide = (jid: string): Promise<void> => this.change(jid, { hidden: true });
   show = (jid: string): Promise<void> => this.change(jid, { hidden: false, lastAt: this.chat(jid)?.lastAt || this.now() });
   draft = (jid: string, draft: string): Promise<void> => (this.chat(jid)?.draft ?? "") === draft ? Promise.resolve() : this.change(jid, { draft: draft || undefined });
@@ -255,6 +256,12 @@ export class Session {
     return this.change1(of, "react", (id, to) => compose.react(id, of, to, emoji), { emoji });
   }
 
+  /** With the last messages that came from them. */
+  async report(jid: string, why: Wrong): Promise<void> {
+    const theirs = await store.matching(this.db, jid, null, REPORTED_MAX, (m) => !m.mine && m.sid !== undefined);
+    await this.do("report", jid, why, theirs.map((m) => m.sid as string).reverse());
+  }
+
   /** The second way to reach somebody: it stays on the device. */
   async keepCard(jid: string, card: Card): Promise<void> {
     const tx = this.db.transaction("people", "readwrite");
@@ -329,6 +336,13 @@ export class Session {
     device.keepAccount(null);
     device.takeWords(this.me);
     await removeStore(this.me);
+  }
+
+  /** Takes what is older off this device. How many messages went. */
+  async prune(at: number): Promise<number> {
+    const { gone, chats } = await prune(this.db, at);
+    if (gone) this.bus.changed({ messages: chats, chats: true });
+    return gone;
   }
 
   async storage(): Promise<{ messages: number; bytes: number | undefined; waiting: number }> {

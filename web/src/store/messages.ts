@@ -126,7 +126,8 @@ export async function putMessage(tx: Tx, m: Message, kind: Chat["kind"], stamped
 
 export interface Place { at: number; key: string }
 
-const span = (chat: string, from: Place | null, to: Place | null): IDBKeyRange =>
+/** Of one chat's messages in the index of time: what is between two places, without them (null: the beginning, the end). */
+export const span = (chat: string, from: Place | null, to: Place | null): IDBKeyRange =>
   IDBKeyRange.bound([chat, from?.at ?? -Infinity, from?.key ?? ""], to ? [chat, to.at, to.key] : [chat, Infinity, "\uffff"], from !== null, to !== null);
 
 /** Up to `max` messages right before a place (null: the newest), in order of time: found by the index, read at once. */
@@ -189,6 +190,18 @@ export async function find(db: Db, words: string, max: number, wanted: () => boo
     out = newest([...out, ...rows.filter((m) => { const body = m.body.normalize("NFC").toLowerCase(); return all.every((w) => body.includes(w)); })], max);
   }
   return out;
+}
+
+/** Up to `max` messages of a chat right before a place (null: the newest) that are wanted, newest first. No index knows which those are. */
+export async function matching(db: Db, chat: string, place: Place | null, max: number, fits: (m: Message) => boolean, wanted: () => boolean = () => true): Promise<Message[]> {
+  const out: Message[] = [];
+  for (let at = place; out.length < max && wanted();) {
+    const rows = await before(db, chat, at, PAGE);
+    out.push(...rows.filter(fits).reverse());
+    if (rows.length < PAGE) break;
+    at = { at: rows[0].at, key: rows[0].key };
+  }
+  return out.slice(0, max);
 }
 
 const goesBefore = (m: Message, place: Place | null): boolean => !place || m.at < place.at || (m.at === place.at && m.key < place.key);

@@ -8,8 +8,7 @@ import { Composer } from "./composer";
 import { Hills, Icon } from "./icons";
 import { Messages } from "./messages";
 import { Face, IconButton } from "./parts";
-import { go, link, nameOf, session } from "./state";
-import { nameInChat } from "./chats";
+import { go, link, nameInChat, nameOf, session } from "./state";
 import { StatusLine } from "./status";
 
 export interface Doing { reply?: Message; edit?: Message }

@@ -3,7 +3,7 @@ import { t, when } from "../i18n";
 import type { Chat } from "../store/types";
 import { Hills, Icon } from "./icons";
 import { Face, Header, IconButton } from "./parts";
-import { ask, go, isOnline, lastLine, link, menu, nameOf, route, session, withLine } from "./state";
+import { ask, go, isOnline, lastLine, link, menu, nameInChat, nameOf, route, session, withLine } from "./state";
 
 export function sortedChats(all: Chat[]): Chat[] {
   return all.filter((c) => !c.hidden && (c.lastAt > 0 || c.draft)).sort((a, b) => Number(b.pinned ?? false) - Number(a.pinned ?? false) || b.lastAt - a.lastAt);
@@ -28,8 +28,6 @@ function Line({ c }: { c: Chat }) {
   if (c.draft && route.value.jid !== c.jid) return <><em>{t("chats.draft")}</em> {c.draft}</>;
   return <>{c.last?.mine ? `${t("chats.you")} ` : c.kind === "room" && c.last ? `${nameInChat(c, c.last.from)}: ` : ""}{lastLine(c)}</>;
 }
-
-export const nameInChat = (c: Chat, from: string): string => (c.kind === "room" ? from : nameOf(from));
 
 function Row({ c }: { c: Chat }) {
   const name = nameOf(c.jid), current = route.value.jid === c.jid;

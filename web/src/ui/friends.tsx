@@ -86,7 +86,7 @@ export function FriendList() {
         <MeCard />
         {requests.length > 0 && <><h2>{t("friends.requests")}</h2><ul class="rows" role="list">{requests.map((p) => <Request key={p.jid} p={p} />)}</ul></>}
         {favourites.length > 0 && <><h2>{t("friends.favourites")}</h2><ul class="rows" role="list">{favourites.map((p) => <Row key={p.jid} p={p} />)}</ul></>}
-        {friends.length > 0 && <><h2>{t("friends.count", { n: friends.length })}</h2><ul class="rows" role="list">{friends.map((p) => <Row key={p.jid} p={p} />)}</ul></>}
+        {friends.length > 0 && <><h2>{t("friends.count", { n: friends.filter((p) => !isOver(p)).length })}</h2><ul class="rows" role="list">{friends.map((p) => <Row key={p.jid} p={p} />)}</ul></>}
         {people && !friends.length && !requests.length && <p class="note">{isOnline.value ? t("friends.none") : t("line.syncing")}</p>}
       </div>
       {adding && <AddFriend start={route.value.more === "add" ? followed() : null} onClose={() => { setAdding(false); if (route.value.more === "add") go("friends"); }} />}

@@ -10,8 +10,7 @@ import { Bubble } from "./bubble";
 import { messageMenu } from "./actions";
 import { GoTo } from "./goto";
 import { Icon } from "./icons";
-import { nameInChat } from "./chats";
-import { jump, nameOf, session, tell } from "./state";
+import { jump, nameInChat, nameOf, session, tell } from "./state";
 
 const NEAR_PX = 80, AHEAD_PX = 900, GROUP_MS = 60000, PATIENCE_MS = 900, GOAL_MS = 2000;
 

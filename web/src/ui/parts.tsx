@@ -97,6 +97,7 @@ function MenuHost() {
   const close = () => { menu.value = null; };
   return (
     <Sheet label={m.label} onClose={close} class="menu">
+      {m.title && <h2>{m.label}</h2>}
       {m.top && <div class="quick">{m.top.emoji.map((e) => (
         <button type="button" key={e} aria-pressed={m.top?.mine.includes(e)} onClick={() => { close(); m.top?.pick(e); }}>{e}</button>))}</div>}
       <ul>{m.items.map((i) => (

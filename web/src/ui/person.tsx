@@ -1,7 +1,7 @@
 // A person: profile, what one calls them, the second way to reach them. SPDX-License-Identifier: AGPL-3.0-or-later
 import { useEffect, useState } from "preact/hooks";
 import { t, when } from "../i18n";
-import { newPerson } from "../model/people";
+import { newPerson, type Wrong } from "../model/people";
 import { vcards } from "../model/vcard";
 import type { Card, Person } from "../store/types";
 import { save } from "./download";
@@ -9,7 +9,7 @@ import { Drawer } from "./drawer";
 import { isOver } from "./friends";
 import { Face, Field, Header } from "./parts";
 import { SeesWhich } from "./profiles";
-import { ask, go, link, nameOf, route, session, tell, withLine } from "./state";
+import { ask, go, link, menu, nameOf, route, session, tell, withLine } from "./state";
 
 function CardForm({ jid }: { jid: string }) {
   const s = session.value, [card, setCard] = useState<Card>(s?.person(jid).card ?? {});
@@ -44,6 +44,14 @@ function Told({ p }: { p: Person }) {
   );
 }
 
+function report(jid: string): void {
+  const s = session.value, name = nameOf(jid);
+  const because = (why: Wrong) => async () => {
+    if (s && await ask(t("person.report.sure", { name }), t("person.report"), true)) await withLine(s.report(jid, why), t("person.reported"));
+  };
+  menu.value = { label: t("person.report.why", { name }), title: true, items: [{ label: t("person.report.spam"), act: because("spam") }, { label: t("person.report.abuse"), act: because("abuse") }] };
+}
+
 export function PersonPanel({ jid }: { jid: string }) {
   const s = session.value, p = s?.people.value?.get(jid) ?? newPerson(jid), [name, setName] = useState(p.name), state = s?.live.value.presence[jid];
   useEffect(() => {
@@ -68,6 +76,7 @@ export function PersonPanel({ jid }: { jid: string }) {
         <Drawer jid={jid} />
         <div class="buttons start end-of-panel">
           <button type="button" class="danger-text" onClick={async () => { if (p.blocked || await ask(t("person.block.sure", { name: nameOf(jid) }), t("person.block"), true)) await withLine(s.do("block", jid, !p.blocked)); }}>{t(p.blocked ? "person.unblock" : "person.block")}</button>
+          {s.live.value.can.reports && <button type="button" class="danger-text" onClick={() => report(jid)}>{t("person.report")}</button>}
           {p.listed && <button type="button" class="danger-text" onClick={async () => {
             if (await ask(t("person.remove.sure", { name: nameOf(jid) }), t("person.remove"), true) && await withLine(s.do("removeFriend", jid))) go("friends");
           }}>{t("person.remove")}</button>}

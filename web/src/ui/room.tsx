@@ -10,21 +10,26 @@ import { ask, go, link, menu, nameOf, personName, session, withLine, type MenuIt
 interface Member { jid: string; nick?: string; affiliation: string; here: boolean }
 
 export function RoomPanel({ jid }: { jid: string }) {
-  const s = session.value, c = s?.chat(jid), live = s?.live.value.rooms[jid], [name, setName] = useState(c?.name ?? ""), [subject, setSubject] = useState(c?.room?.subject ?? ""), [members, setMembers] = useState<{ jid: string; affiliation: string }[]>([]);
-  const load = () => void s?.do("members", jid).then(setMembers).catch(() => undefined);
-  useEffect(load, [jid, live?.joined]);
+  const s = session.value, c = s?.chat(jid), live = s?.live.value.rooms[jid], [name, setName] = useState(c?.name ?? ""), [subject, setSubject] = useState(c?.room?.subject ?? ""), [members, setMembers] = useState<{ jid: string; affiliation: string }[]>([]), [banned, setBanned] = useState<string[]>([]);
+  const owner = live?.mine?.affiliation === "owner", rules = owner || live?.mine?.affiliation === "admin";
+  const load = () => {
+    void s?.do("members", jid).then(setMembers).catch(() => undefined);
+    if (rules) void s?.do("banned", jid).then(setBanned).catch(() => undefined);
+  };
+  useEffect(load, [jid, live?.joined, rules]);
   useEffect(() => setName(c?.name ?? ""), [c?.name]);
   useEffect(() => setSubject(c?.room?.subject ?? ""), [c?.room?.subject]);
   if (!s) return null;
-  const rules = live?.mine?.affiliation === "owner" || live?.mine?.affiliation === "admin", owner = live?.mine?.affiliation === "owner";
   const here: Member[] = [...(live?.occupants ?? [])].sort((a, b) => byName(a.nick, b.nick)).map((o) => ({ jid: o.jid ?? o.nick, nick: o.nick, affiliation: o.affiliation, here: true }));
   const all: Member[] = [...here, ...members.filter((m) => !here.some((h) => h.jid === m.jid)).map((m) => ({ ...m, here: false }))];
   const title = (m: Member) => (m.nick && m.jid === m.nick ? m.nick : m.jid === s.me ? t("chat.me") : nameOf(m.jid));
-  const change = (m: Member, what: "admin" | "member" | "none") => void withLine(s.do("affiliate", jid, m.jid, what).then(load));
+  const change = (who: string, what: "admin" | "member" | "none" | "outcast") => void withLine(s.do("affiliate", jid, who, what).then(load));
   function actions(m: Member): void {
     const items: MenuItem[] = [{ label: t("person.chat"), icon: "chats", act: () => go("chats", m.jid) }];
-    if (owner && m.affiliation !== "owner") items.push(m.affiliation === "admin" ? { label: t("room.unmakeAdmin"), act: () => change(m, "member") } : { label: t("room.makeAdmin"), act: () => change(m, "admin") });
-    if (rules && m.affiliation !== "owner") items.push({ label: t("room.removePerson"), danger: true, act: () => change(m, "none") });
+    if (owner && m.affiliation !== "owner") items.push(m.affiliation === "admin" ? { label: t("room.unmakeAdmin"), act: () => change(m.jid, "member") } : { label: t("room.makeAdmin"), act: () => change(m.jid, "admin") });
+    if (rules && m.affiliation !== "owner") items.push({ label: t("room.removePerson"), danger: true, act: () => change(m.jid, "none") }, { label: t("room.ban"), danger: true, act: async () => {
+      if (await ask(t("room.ban.sure", { name: title(m) }), t("room.ban"), true)) change(m.jid, "outcast");
+    } });
     menu.value = { label: title(m), items };
   }
   const invite = () => {
@@ -44,6 +49,8 @@ export function RoomPanel({ jid }: { jid: string }) {
         <ul class="rows" role="list">{all.map((m) => (
           <li class="row" key={m.jid}><button type="button" class="row-button" onClick={() => m.jid !== s.me && m.jid !== m.nick && actions(m)}><Face jid={m.jid} name={title(m)} />
             <span class="row-main"><strong dir="auto">{title(m)}</strong><span class="row-line"><span>{[m.affiliation === "owner" ? t("room.owner") : m.affiliation === "admin" ? t("room.admin") : "", m.here ? t("room.here") : ""].filter(Boolean).join(" · ")}</span></span></span></button></li>))}</ul>
+        {rules && banned.length > 0 && <><h2>{t("room.banned")}</h2><ul class="rows kept-out" role="list">{banned.map((who) => (
+          <li class="row flat" key={who}><Face jid={who} /><span class="row-main" dir="auto">{nameOf(who)}</span><button type="button" class="soft" onClick={() => change(who, "none")}>{t("room.unban")}</button></li>))}</ul></>}
         <Drawer jid={jid} />
         <div class="buttons start end-of-panel"><button type="button" class="danger-text" onClick={async () => {
           if (await ask(t("room.leave.sure"), t("room.leave"), true) && await withLine(s.do("leaveRoom", jid))) go("chats");

@@ -4,10 +4,10 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { t, when } from "../i18n";
 import * as store from "../store/messages";
 import type { Message } from "../store/types";
-import { nameInChat, sortedChats } from "./chats";
+import { sortedChats } from "./chats";
 import { friendsOf } from "./friends";
 import { Face, Field, Header } from "./parts";
-import { go, jump, link, nameOf, session } from "./state";
+import { go, jump, link, nameInChat, nameOf, session } from "./state";
 
 const WAIT_MS = 250, MOST = 60;
 

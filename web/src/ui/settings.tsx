@@ -13,7 +13,7 @@ import { pictureOf } from "./picture";
 import { PictureField } from "./profiles";
 import { noPush, notifications, orderPush } from "./notify";
 import { leave } from "./start";
-import { ask, askText, choices, choose, enterSends, isOnline, nameOf, session, tell, withLine } from "./state";
+import { ask, askText, choices, choose, enterSends, isOnline, menu, nameOf, session, tell, withLine } from "./state";
 
 function Profile() {
   const s = session.value, me = s?.person(s.me), kept = s?.profiles.value?.profiles.find((p) => p.number === 0), words = kept?.status || me?.about || "";
@@ -98,8 +98,17 @@ function Password() {
 
 function Storage() {
   const s = session.value, [what, setWhat] = useState<{ messages: number; bytes?: number; waiting: number } | null>(null);
-  useEffect(() => { void s?.storage().then(setWhat); }, [s]);
+  const count = () => void s?.storage().then(setWhat);
+  useEffect(count, [s]);
   if (!s) return null;
+  const older = (n: number) => async () => {
+    const at = new Date(s.now());
+    at.setMonth(at.getMonth() - n);
+    if (!await ask(t("settings.prune.sure", { n }), t("settings.prune"), true)) return;
+    tell(t("settings.pruned", { n: await s.prune(at.getTime()) }));
+    count();
+  };
+  const prune = () => { menu.value = { label: t("settings.prune"), title: true, items: [1, 3, 12].map((n) => ({ label: t("settings.prune.older", { n }), act: () => void older(n)() })) }; };
   async function all(): Promise<void> {
     if (!s) return;
     const [chats, people] = await Promise.all([s.db.getAll("chats"), s.db.getAll("people")]), parts: BlobPart[] = [];
@@ -111,7 +120,9 @@ function Storage() {
     <section class="card"><h2>{t("settings.storage")}</h2>
       <p>{what && [t("settings.storage.messages", { n: what.messages }), what.bytes ? t("settings.storage.size", { size: size(what.bytes) }) : "", what.waiting ? t("settings.storage.waiting", { n: what.waiting }) : ""].filter(Boolean).join(" · ")}</p>
       <div class="buttons start"><button type="button" class="soft" onClick={() => void all()}>{t("settings.export")}</button>
-        <button type="button" class="soft" onClick={() => save("contacts.vcf", "text/vcard", vcards(friendsOf(s.people.value ?? new Map())))}>{t("person.exportAll")}</button></div>
+        <button type="button" class="soft" onClick={() => save("contacts.vcf", "text/vcard", vcards(friendsOf(s.people.value ?? new Map())))}>{t("person.exportAll")}</button>
+        <button type="button" class="soft" onClick={prune}>{t("settings.prune")}</button>
+        <button type="button" class="soft" onClick={() => void withLine(s.do("exportAll"), t("settings.exportAll.comes"))}>{t("settings.exportAll")}</button></div>
     </section>
   );
 }

@@ -53,7 +53,8 @@ export function askText(text: string, field: string, yes = t("ok"), danger = fal
 }
 
 export interface MenuItem { label: string; act(): void; danger?: boolean; icon?: import("./icons").IconName }
-export const menu = signal<{ label: string; items: MenuItem[]; top?: { emoji: string[]; mine: string[]; pick(e: string): void } } | null>(null);
+/** `title`: the label is seen, too. */
+export const menu = signal<{ label: string; title?: boolean; items: MenuItem[]; top?: { emoji: string[]; mine: string[]; pick(e: string): void } } | null>(null);
 
 export const toast = signal<string | null>(null);
 let toastTimer: ReturnType<typeof setTimeout>;
@@ -91,6 +92,8 @@ export function nameOf(jid: string): string {
   const p = s.people.value?.get(jid);
   return p ? personName(p) : localUnescape(localOf(jid)) || jid;
 }
+
+export const nameInChat = (c: Chat, from: string): string => (c.kind === "room" ? from : nameOf(from));
 
 export const isOnline = computed(() => session.value?.live.value.line === "online");
 

@@ -1,25 +1,17 @@
 // Words of people, with links that can be followed and mentions that stand out. Nothing in them is ever taken for markup.
 // SPDX-License-Identifier: AGPL-3.0-or-later
 import type { ComponentChildren } from "preact";
+import { linksOf } from "../model/links";
 import { calls } from "../model/mentions";
 
-const LINK = /\bhttps?:\/\/[^\s<>"']+/g;
-
-/** The link without the stops that belong to the sentence around it. */
-export function linkEnd(url: string): string {
-  let out = url.replace(/[.,;:!?…。，、]+$/u, "");
-  if (out.endsWith(")") && !out.includes("(")) out = out.slice(0, -1);
-  return out;
-}
+export const Followed = ({ url }: { url: string }) => <a href={url} target="_blank" rel="noreferrer noopener nofollow">{url}</a>;
 
 export function linked(text: string, nick?: string): ComponentChildren[] {
   const out: ComponentChildren[] = [];
   let at = 0;
-  for (const m of text.matchAll(LINK)) {
-    const url = linkEnd(m[0]);
-    if (!URL.canParse(url)) continue;
-    out.push(...mentioned(text.slice(at, m.index), nick), <a href={url} target="_blank" rel="noreferrer noopener nofollow">{url}</a>);
-    at = m.index + url.length;
+  for (const link of linksOf(text)) {
+    out.push(...mentioned(text.slice(at, link.at), nick), <Followed url={link.url} />);
+    at = link.at + link.url.length;
   }
   out.push(...mentioned(text.slice(at), nick));
   return out;

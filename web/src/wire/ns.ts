@@ -23,6 +23,7 @@ export const NS = {
   ping: "urn:xmpp:ping",
   time: "urn:xmpp:time",
   blocking: "urn:xmpp:blocking",
+  reporting: "urn:xmpp:reporting:1",
   mam: "urn:xmpp:mam:2",
   rsm: "http://jabber.org/protocol/rsm",
   forward: "urn:xmpp:forward:0",
