@@ -316,6 +316,9 @@ class Play:
             await self.skips_to(a, parse(self.names.expand(text.removeprefix("skips to "), False)))
         elif text == "ignores the rest":
             a.ignores = True
+        elif text == "is heard by all":
+            await self.barrier(a)
+            await asyncio.sleep(self.server.settle_s)
         elif text == "forgets":
             await self.barrier(a)
             a.stream.items.clear()
