@@ -160,6 +160,16 @@ await promise("the push service has lost the subscription: the next page orders 
   await lookAway();
 });
 
+/** The app is closed, somebody writes, and no push comes. */
+async function wakesNobody(words, what) {
+  const before = await server("count");
+  await close();
+  await say(bob, words);
+  await bob.waitForSelector(`.message.mine[data-state=sent]:has-text("${words}")`, WAIT);
+  await bob.waitForTimeout(1500);
+  same(await server("count"), before, what);
+}
+
 /** By the list of chats; the server knows it then. */
 async function mute(page, name, button, muted) {
   await go(page, "chats");
@@ -170,12 +180,7 @@ async function mute(page, name, button, muted) {
 
 await promise("a chat that is muted wakes nobody, and does again when it is not", async () => {
   await mute(alice, "bob", "Mute", [jid("bob")]);
-  const before = await server("count");
-  await close();
-  await say(bob, "nobody hears this");
-  await bob.waitForSelector('.message.mine[data-state=sent]:has-text("nobody hears this")', WAIT);
-  await bob.waitForTimeout(1500);
-  same(await server("count"), before, "pushes from a muted chat");
+  await wakesNobody("nobody hears this", "pushes from a muted chat");
   alice = await tab(context, url);
   await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
   await mute(alice, "bob", "Unmute", []);
@@ -195,11 +200,6 @@ await promise("what is no payload of ours is told as a message, and what is swit
   await alice.click('label:has-text("Tell me about new messages") input');
   await until(alice, async () => !(await (await navigator.serviceWorker.ready).pushManager.getSubscription()));
   await alice.waitForFunction(() => !JSON.parse(localStorage.getItem("bongsu.choices")).notify, null, WAIT);
-  const before = await server("count");
-  await close();
-  await say(bob, "nobody is told");
-  await bob.waitForSelector('.message.mine[data-state=sent]:has-text("nobody is told")', WAIT);
-  await bob.waitForTimeout(1500);
-  same(await server("count"), before, "pushes after it was switched off");
+  await wakesNobody("nobody is told", "pushes after it was switched off");
 });
 await end();

@@ -101,14 +101,14 @@ function Storage() {
   const count = () => void s?.storage().then(setWhat);
   useEffect(count, [s]);
   if (!s) return null;
-  const older = (n: number) => async () => {
+  async function prune(months: number): Promise<void> {
+    if (!s || !await ask(t("settings.prune.sure", { n: months }), t("settings.prune"), true)) return;
     const at = new Date(s.now());
-    at.setMonth(at.getMonth() - n);
-    if (!await ask(t("settings.prune.sure", { n }), t("settings.prune"), true)) return;
+    at.setMonth(at.getMonth() - months);
     tell(t("settings.pruned", { n: await s.prune(at.getTime()) }));
     count();
-  };
-  const prune = () => { menu.value = { label: t("settings.prune"), title: true, items: [1, 3, 12].map((n) => ({ label: t("settings.prune.older", { n }), act: () => void older(n)() })) }; };
+  }
+  const chooseAge = () => { menu.value = { label: t("settings.prune"), title: true, items: [1, 3, 12].map((n) => ({ label: t("settings.prune.older", { n }), act: () => void prune(n) })) }; };
   async function all(): Promise<void> {
     if (!s) return;
     const [chats, people] = await Promise.all([s.db.getAll("chats"), s.db.getAll("people")]), parts: BlobPart[] = [];
@@ -121,7 +121,7 @@ function Storage() {
       <p>{what && [t("settings.storage.messages", { n: what.messages }), what.bytes ? t("settings.storage.size", { size: size(what.bytes) }) : "", what.waiting ? t("settings.storage.waiting", { n: what.waiting }) : ""].filter(Boolean).join(" · ")}</p>
       <div class="buttons start"><button type="button" class="soft" onClick={() => void all()}>{t("settings.export")}</button>
         <button type="button" class="soft" onClick={() => save("contacts.vcf", "text/vcard", vcards(friendsOf(s.people.value ?? new Map())))}>{t("person.exportAll")}</button>
-        <button type="button" class="soft" onClick={prune}>{t("settings.prune")}</button>
+        <button type="button" class="soft" onClick={chooseAge}>{t("settings.prune")}</button>
         <button type="button" class="soft" onClick={() => void withLine(s.do("exportAll"), t("settings.exportAll.comes"))}>{t("settings.exportAll")}</button></div>
     </section>
   );

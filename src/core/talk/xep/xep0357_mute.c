@@ -7,18 +7,20 @@ enum err push_muted_read(struct arena *a, const struct xml_node *enable, struct 
 {
     const struct xml_node *mute = xml_child(enable, "mute", NS_PUSH_OWN);
     struct buf b;
-    struct jid jid;
     enum err e = OK;
     int count = 0;
 
     buf_init(&b, 0);
     for (const struct xml_node *n = mute ? xml_first(mute) : NULL; n && !e; n = xml_next(n)) {
+        struct jid jid;
+
         if (!xml_is(n, "chat", NS_PUSH_OWN))
             continue;
-        if (++count > PUSH_MUTED_MAX)
-            e = ERR_LIMIT;
-        else if (!(e = jid_parse(a, arena_str(a, xml_attr(n, "jid")), &jid)))
-            buf_put_str(&b, jid.bare), buf_put_c(&b, '\n');
+        e = ++count > PUSH_MUTED_MAX ? ERR_LIMIT : jid_parse(a, arena_str(a, xml_attr(n, "jid")), &jid);
+        if (!e) {
+            buf_put_str(&b, jid.bare);
+            buf_put_c(&b, '\n');
+        }
     }
     *out = b.len && !e ? arena_str(a, buf_str(&b)) : STR("");
     buf_done(&b);
