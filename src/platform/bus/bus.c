@@ -370,8 +370,12 @@ static enum err ask_directly(struct bus *b, struct bus_pending *p, const char *s
 
 static enum err ask_over_links(struct bus *b, struct bus_pending *p, struct bus_link *k, const struct frame *f, int timeout_ms)
 {
-    enum err e = k ? link_send(k, f) : ask_later(b, p, f);
+    enum err e = k ? link_send(k, f) : ERR_CLOSED;
 
+    if (e == ERR_CLOSED) {          /* no link, or one that has died and has not been told of yet */
+        k = NULL;
+        e = ask_later(b, p, f);
+    }
     if (e) {
         pending_free(p);
         return ERR_LIMIT;

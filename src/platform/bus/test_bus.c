@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include "base/mem.h"
 #include "base/test.h"
-#include "bus/bus.h"
+#include "bus/inner.h"
 #include "net/conn.h"
 
 struct fixture {
@@ -402,6 +402,26 @@ static void a_standin_behaves_like_nats(struct test *t)
 
 /* ---- between processes ---- */
 
+/* The other process died a moment ago, and the bus has not been told yet. */
+static void a_question_over_a_dead_link_waits_for_the_next(struct test *t)
+{
+    struct fixture f = opened(t, true);
+    struct answer a = { 0 };
+
+    bus_serve(f.ident, "ident.echo", echo, NULL);
+    CHECK_OK(t, ask(t, &f, f.talk, "ident.echo", STR("alive")).e);
+    LIST_EACH(it, &f.talk->links) {
+        struct bus_link *k = LIST_ITEM(it, struct bus_link, link);
+
+        k->ops->abort(k);
+    }
+    CHECK_OK(t, bus_ask(f.talk, "ident.echo", STR("patient"), 4000, keep, &a));
+    rounds(f.l, &a.told, 4000);
+    CHECK_OK(t, a.e);
+    CHECK_STR(t, "patient", str_of(a.text));
+    closed(&f);
+}
+
 static void a_role_comes_back(struct test *t)
 {
     struct fixture f = opened(t, true);
@@ -577,5 +597,6 @@ TEST_MAIN(TEST(local_a_question_is_answered), TEST(inproc_a_question_is_answered
           TEST(inproc_too_many_questions_are_refused), TEST(local_events_reach_who_subscribed),
           TEST(inproc_events_reach_who_subscribed), TEST(local_an_unsubscribed_subject_is_silent),
           TEST(inproc_an_unsubscribed_subject_is_silent), TEST(local_what_cannot_break_is_whole_once),
-          TEST(inproc_what_cannot_break_is_whole_once), TEST(a_standin_behaves_like_nats), TEST(a_role_comes_back), TEST(nonsense_is_hung_up_on),
+          TEST(inproc_what_cannot_break_is_whole_once), TEST(a_standin_behaves_like_nats), TEST(a_question_over_a_dead_link_waits_for_the_next),
+          TEST(a_role_comes_back), TEST(nonsense_is_hung_up_on),
           TEST(another_user_is_hung_up_on), TEST(a_killed_process_leaves_uncertainty_and_returns))

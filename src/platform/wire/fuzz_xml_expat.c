@@ -71,7 +71,6 @@ static bool expat_reads(struct str in, struct events *e)
     XML_Parser parser = XML_ParserCreateNS("UTF-8", NS_END);
     bool       fine;
 
-    XML_SetReparseDeferralEnabled(parser, XML_FALSE);
     XML_SetReturnNSTriplet(parser, 1);
     XML_SetUserData(parser, e);
     XML_SetElementHandler(parser, on_start, on_end);
