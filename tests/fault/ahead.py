@@ -7,7 +7,6 @@ where every fourth event of the bus is lost: all arrives, once, and each friend'
 
 Some are shown before they are stored, others come by events, and the rest is read in the log.
 """
-import argparse
 import asyncio
 import os
 import sys
@@ -17,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
-from trials import alone, check                                             # noqa: E402
+from trials import alone, check, times                                      # noqa: E402
 
 FRIENDS = ("alice", "carol")
 PAUSE_S, STALL_S, CALMS_S = 0.02, 0.4, (0.3, 0.9)      # the next stall comes while the last one is not over, and later
@@ -103,9 +102,7 @@ async def play(server, stalls):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--stalls", type=int, default=12)
-    stalls = parser.parse_args().stalls
+    stalls = times(__doc__, 12, "stalls")
 
     def prepare(server):
         for node in server.nodes:

@@ -7,7 +7,6 @@
 The message is put aside, for nobody was there; the reading of what waits may begin before it is stored, and end after.
 Each round tries another distance between the two.
 """
-import argparse
 import asyncio
 import os
 import sys
@@ -16,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
-from trials import Failure, alone, check                                    # noqa: E402
+from trials import Failure, alone, check, times                             # noqa: E402
 
 STEPS = 40              # distances: 0 to 0.5 ms
 
@@ -48,9 +47,7 @@ async def play(server, rounds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=1000)
-    rounds = parser.parse_args().rounds
+    rounds = times(__doc__, 1000)
 
     def prove(server):
         asyncio.run(play(server, rounds))

@@ -5,7 +5,6 @@ it as soon as it is available, and no message comes to its eyes twice.
 
     tools/with-postgres tests/fault/comes.py --rounds 6
 """
-import argparse
 import asyncio
 import os
 import sys
@@ -15,7 +14,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
 from standstill import Standstill                                           # noqa: E402
-from trials import alone, check                                             # noqa: E402
+from trials import alone, check, times                                      # noqa: E402
 
 PATIENCE_S, EACH = 60, 3
 SID = "{urn:xmpp:sid:0}stanza-id"
@@ -64,9 +63,7 @@ async def play(server, number):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=4)
-    rounds = parser.parse_args().rounds
+    rounds = times(__doc__, 4)
 
     def prove(server):
         for number in range(rounds):

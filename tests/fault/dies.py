@@ -5,7 +5,6 @@ one writes to them from then on waits for them, whether they come back before it
 
     tools/with-postgres tests/fault/dies.py --rounds 2
 """
-import argparse
 import asyncio
 import os
 import sys
@@ -15,7 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
-from trials import alone, check                                             # noqa: E402
+from trials import alone, check, times                                      # noqa: E402
 
 MESSAGES, PAUSE_S, PATIENCE_S = 10, 0.2, 60
 
@@ -89,9 +88,7 @@ async def play(server, number):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=1)
-    rounds = parser.parse_args().rounds
+    rounds = times(__doc__, 1)
 
     def prove(server):
         for number in range(rounds):

@@ -6,7 +6,6 @@
 
 Three messengers over one database: the friend's may still believe that the device is there, and so may the database.
 """
-import argparse
 import asyncio
 import os
 import sys
@@ -15,7 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
-from trials import Failure, alone, check                                    # noqa: E402
+from trials import Failure, alone, check, times                             # noqa: E402
 
 STEPS = 10              # distances: 0 to 5 ms
 
@@ -68,9 +67,7 @@ async def play(server, rounds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=150)
-    rounds = parser.parse_args().rounds
+    rounds = times(__doc__, 150)
 
     def prove(server):
         waited, twice = asyncio.run(play(server, rounds))

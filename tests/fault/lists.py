@@ -5,7 +5,6 @@ again: what the first had just made durable is not overwritten by a reading that
 
     tools/with-postgres tests/fault/lists.py --rounds 60
 """
-import argparse
 import asyncio
 import os
 import sys
@@ -16,7 +15,7 @@ import server as servers                                                    # no
 import xmpp                                                                 # noqa: E402
 from eventing import log_in                                                 # noqa: E402
 from profiles import must                                                   # noqa: E402
-from trials import alone, check                                             # noqa: E402
+from trials import alone, check, times                                      # noqa: E402
 
 CHANGES_AT_ONCE = 8
 
@@ -62,13 +61,11 @@ async def play(server, rounds):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--rounds", type=int, default=60)
-    args = p.parse_args()
+    rounds = times(__doc__, 60)
 
     def prove(server):
-        asyncio.run(play(server, args.rounds))
-        return f"a block held in each of {args.rounds} rounds while the lists were read again"
+        asyncio.run(play(server, rounds))
+        return f"a block held in each of {rounds} rounds while the lists were read again"
 
     return alone(servers.BongsuThree, ("alice", "bob"), prove)
 

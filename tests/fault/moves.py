@@ -5,7 +5,6 @@ or by an error, whatever the friend's messenger has heard of the move. Only what
 
     tools/with-postgres tests/fault/moves.py --rounds 60
 """
-import argparse
 import asyncio
 import collections
 import os
@@ -15,7 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
-from trials import alone, check                                             # noqa: E402
+from trials import alone, check, times                                      # noqa: E402
 
 QUESTIONS, PATIENCE_S = 8, 20
 PING = "<ping xmlns='urn:xmpp:ping'/>"
@@ -83,9 +82,7 @@ async def play(server, rounds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=60)
-    rounds = parser.parse_args().rounds
+    rounds = times(__doc__, 60)
 
     def prove(server):
         counts = asyncio.run(play(server, rounds))

@@ -7,7 +7,6 @@
 Somebody comes into a room of more than fifty, says something at once in two rounds of three, and leaves. Everybody must see just that, in
 that order.
 """
-import argparse
 import asyncio
 import os
 import sys
@@ -16,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import server as servers                                                    # noqa: E402
 import xmpp                                                                 # noqa: E402
-from trials import alone, check                                             # noqa: E402
+from trials import alone, check, times                                      # noqa: E402
 
 NS_MUC = "http://jabber.org/protocol/muc"
 OWNERS = ("alice", "bob", "carol")
@@ -93,9 +92,7 @@ async def play(server, rounds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=20)
-    rounds = parser.parse_args().rounds
+    rounds = times(__doc__, 20)
 
     def prove(server):
         asyncio.run(play(server, rounds))

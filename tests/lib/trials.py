@@ -11,6 +11,7 @@ Or one proof that has a server to itself, and tells what it counted:
 
     sys.exit(alone(servers.Bongsu, ("alice", "bob"), lambda server: f"{asyncio.run(write(server))} messages came"))
 """
+import argparse
 import sys
 import traceback
 
@@ -37,6 +38,13 @@ def play(trials, *arguments):
             if not isinstance(e, Failure):
                 traceback.print_exc(file=sys.stdout)
     return failed
+
+
+def times(about, default, name="rounds"):
+    """How many: --rounds, or `default`. `about`: the docstring of the proof."""
+    parser = argparse.ArgumentParser(description=about.split("\n\n")[0])
+    parser.add_argument(f"--{name}", type=int, default=default)
+    return vars(parser.parse_args())[name]
 
 
 SKIPPED = 77                    # the exit status of a proof that cannot run here

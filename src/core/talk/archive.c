@@ -518,11 +518,11 @@ void archive_row_read(struct db_stmt *s, struct arena *a, struct archive_row *ou
     out->sender = db_i64(s, 4);
 }
 
-bool archive_has_place(struct db_conn *c, int64_t id)
+bool archive_reaches(struct db_conn *c, int64_t id)
 {
-    static struct db_sql place_one = { "SELECT 1 FROM message WHERE id = ?1" };
+    static struct db_sql given_out = { "SELECT 1 FROM log_order WHERE last >= ?1" };
     struct db_stmt *s = NULL;
-    enum err        e = db_get(c, &s, &place_one, "i", id);
+    enum err        e = db_get(c, &s, &given_out, "i", id);
 
     if (s)
         db_done(s);

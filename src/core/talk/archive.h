@@ -108,9 +108,10 @@ void     archive_decided(struct archive_put *p);
 enum err archive_order_close(struct db_conn *c, struct archive_order *o);
 /* Whatever must be decided in order with messages (who is reachable) takes the same lock first. */
 enum err archive_order_take(struct db_conn *c, struct archive_order *o);
+/* Whether this server has come as far as that place: then all that was ever up to it is there, or has been deleted. Only where several
+ * processes write. */
+bool     archive_reaches(struct db_conn *c, int64_t id);
 /* The row says from now on that it was shown at that time, before it was stored (it was written before anybody knew). */
-/* Whether this server has come as far as that message; then it has all before it too, for places are given in the order of commits. */
-bool     archive_has_place(struct db_conn *c, int64_t id);
 enum err archive_note_ahead(struct db_conn *c, int64_t id, int64_t ahead_us);
 /* At the start, on a connection that may write: settles what a single process left, for good. */
 enum err archive_share(struct db_conn *c);

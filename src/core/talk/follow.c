@@ -13,10 +13,7 @@
 
 METRIC_COUNTER(followed, "bongsu_talk_log_gaps", "Times a person's log was read because a message was missing.");
 
-enum {
-    AGAIN_MS = 100,
-    MISSING_MAX = 300,      /* no server has had the place for half a minute: it has been deleted */
-};
+enum { AGAIN_MS = 100 };
 
 /* What must not come before the messages that are missing here: a message that may be shown ahead, or a stanza for one device. */
 struct held {
@@ -35,8 +32,6 @@ struct follow {
     struct db_read      read;
     struct person      *person;
     int64_t             from, upto;     /* what came while it was read may not be in it */
-    bool                anyhow;         /* whether or not the server has the place */
-    bool                missing;        /* it has not */
     struct arena        arena;
     struct archive_page page;
 };
@@ -59,8 +54,7 @@ static enum err work(struct db_conn *c, struct db_read *self)
     struct follow        *f = (struct follow *)self;
     struct archive_filter filter = { .owner = f->person->id, .start_us = f->from + 1 };
 
-    f->missing = !f->anyhow && !archive_has_place(c, f->upto);
-    if (f->missing)         /* a replica that is behind: what it has is no whole page */
+    if (!archive_reaches(c, f->upto))       /* a replica that is behind: what it has is no whole page */
         return ERR_UNAVAILABLE;
     return archive_read(c, &f->arena, &filter, ARCHIVE_PAGE_MAX, false, &f->page);
 }
@@ -79,7 +73,6 @@ static void done(struct db_read *self, enum err e)
     struct follow *f = (struct follow *)self;
     struct person *p = f->person;
 
-    p->log_missing = e && f->missing ? p->log_missing + 1 : 0;
     if (e) {        /* no replica has it just now: the place stays, and it is read again */
         timer_start(p->talk->loop, &p->follow_again, AGAIN_MS, again);
     } else {
@@ -112,7 +105,6 @@ static void start(struct person *p)
     f->person = p;
     f->from = p->log_last;
     f->upto = p->log_want;
-    f->anyhow = p->log_missing >= MISSING_MAX;
     arena_init(&f->arena);
     person_ref(p);
     p->following = true;

@@ -27,6 +27,8 @@ struct message_op {
     bool               away;            /* nobody was known to be there; put.offline says only that the commit decides it */
     struct list        under_way;       /* in talk->messages, while it is not decided (a shared database)… */
     int64_t            since_ms;        /* …since then */
+    int64_t            tell_ms;         /* it went ahead, and is told once more then */
+    int                tell_after_ms;
     int                target_count;
     struct target      targets[];       /* behind them: the texts */
 };

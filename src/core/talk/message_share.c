@@ -17,6 +17,8 @@ enum {
     AHEAD_AFTER_MS = 120,       /* a message, or a commit, that has waited so long has begun a stall… */
     AHEAD_CALM_MS = 500,        /* …which is over when none has for so long: a busy database stalls again and again */
     AHEAD_LOOK_MS = 40,
+    AHEAD_AGAIN_MS = 250,       /* what went ahead is told again after so long,… */
+    AHEAD_AGAIN_TIMES = 4,      /* …and then after so many times as long */
 };
 
 static int64_t name_of(const struct message_op *o)
@@ -125,16 +127,35 @@ static void ahead_decided(const struct message_op *o, struct person *p)
         p->ahead_last = 0;
 }
 
+static void note_leaving(struct message_op *o)
+{
+    __atomic_store_n(&o->put.ahead_us, clock_us(), __ATOMIC_RELAXED);
+    o->tell_after_ms = AHEAD_AGAIN_MS;
+    o->tell_ms = loop_now_ms(o->talk->loop) + o->tell_after_ms;
+    metric_add(&messages_ahead, 1);
+}
+
 static void go_ahead(struct message_op *o)
 {
     if (o->put.ahead_us || o->away)
         return;
-    __atomic_store_n(&o->put.ahead_us, clock_us(), __ATOMIC_RELAXED);
-    metric_add(&messages_ahead, 1);
+    note_leaving(o);
     if (o->to)
         go_ahead_to(o, o->to);
     if (o->from && o->from != o->to)
         go_ahead_to(o, o->from);
+}
+
+/* One that stayed here, as nobody was there: now `p` is. */
+static bool leave_for(struct message_op *o, struct person *p)
+{
+    if (!o->away || o->to != p || !p->talk->going_ahead)
+        return false;
+    o->away = false;
+    note_leaving(o);
+    if (o->from && o->from != p)
+        go_ahead_to(o, o->from);
+    return true;
 }
 
 void message_tell_pending(struct person *p, bool far)
@@ -145,10 +166,10 @@ void message_tell_pending(struct person *p, bool far)
         struct message_op *o = LIST_ITEM(it, struct message_op, under_way);
         struct logged      m = { .shown = name_of(o), .carbons = o->carbons, .stanza = o->put.stanza };
 
-        if ((o->to != p && o->from != p) || (!o->put.ahead_us && !(o->away && p->talk->going_ahead)))
+        if (o->to != p && o->from != p)
             continue;
-        if (!o->put.ahead_us)       /* it stayed here as nobody was there: now somebody is */
-            __atomic_store_n(&o->put.ahead_us, clock_us(), __ATOMIC_RELAXED);
+        if (!o->put.ahead_us && !leave_for(o, p))
+            continue;
         if (far)
             send_ahead(p, &m, &after, EVENT_AGAIN);
         else
@@ -169,6 +190,64 @@ void message_tell_found(struct talk *t)
         o->away = false;        /* also for a stall that has only begun: it goes when the others do */
         if (t->going_ahead)
             go_ahead(o);
+    }
+}
+
+static bool is_due(const struct message_op *o, int64_t now) { return o->tell_ms && now >= o->tell_ms; }
+
+static bool any_is_due(const struct talk *t, int64_t now)
+{
+    for (const struct list *it = t->messages.next; it != &t->messages; it = it->next)
+        if (is_due(LIST_ITEM(it, const struct message_op, under_way), now))
+            return true;
+    return false;
+}
+
+static void no_last_ahead(struct talk *t)
+{
+    LIST_EACH(it, &t->messages) {
+        struct message_op *o = LIST_ITEM(it, struct message_op, under_way);
+
+        if (o->to)
+            o->to->ahead_last = 0;
+        if (o->from)
+            o->from->ahead_last = 0;
+    }
+}
+
+/* To one side's devices elsewhere, if it is due; those behind it name it. */
+static void tell_again_to(const struct message_op *o, struct person *p, bool due)
+{
+    struct logged   m = { .shown = name_of(o), .carbons = o->carbons, .stanza = o->put.stanza };
+    struct ahead_of after = { .logged = follow_end(p), .ahead = p->ahead_last };
+
+    if (due)
+        send_ahead(p, &m, &after, EVENT_AGAIN);
+    p->ahead_last = m.shown;
+}
+
+/* The bus may lose an event, and behind the last one none comes that would show the gap. */
+static void tell_again(struct talk *t)
+{
+    int64_t now = loop_now_ms(t->loop);
+
+    if (!any_is_due(t, now))
+        return;
+    no_last_ahead(t);
+    LIST_EACH(it, &t->messages) {
+        struct message_op *o = LIST_ITEM(it, struct message_op, under_way);
+        bool               due = is_due(o, now);
+
+        if (!o->put.ahead_us)
+            continue;
+        if (o->to)
+            tell_again_to(o, o->to, due);
+        if (o->from && o->from != o->to)
+            tell_again_to(o, o->from, due);
+        if (due) {
+            o->tell_after_ms *= AHEAD_AGAIN_TIMES;
+            o->tell_ms = now + o->tell_after_ms;
+        }
     }
 }
 
@@ -221,6 +300,7 @@ static void look_ahead(struct timer *timer)
 
     timer_start(t->loop, &t->ahead_look, AHEAD_LOOK_MS, look_ahead);
     must_go_ahead(t);
+    tell_again(t);
 }
 
 /* ---- the order of a batch ---- */

@@ -73,7 +73,6 @@ struct person {
     int64_t             first_shown, last_shown;        /* what clients know its ends by */
     int64_t             ahead_last;    /* the last that went ahead from here, by its name, while it is not decided */
     bool                following;     /* it is being read */
-    int                 log_missing;   /* times in a row that a server had not come so far */
     struct timer        follow_again, reload_again, gate;
     int                 gate_tries;    /* how often in a row something was missing when it opened */
     struct load        *reloading;     /* person.c: the lists are being read again */

@@ -138,7 +138,7 @@ static enum err log_work(struct db_conn *c, struct db_read *self)
     struct follow        *f = (struct follow *)self;
     struct archive_filter filter = { .owner = f->room->id, .start_us = f->from + 1 };
 
-    if (!archive_has_place(c, f->upto)) /* a replica that is behind: what it has is no whole page */
+    if (!archive_reaches(c, f->upto)) /* a replica that is behind: what it has is no whole page */
         return ERR_UNAVAILABLE;
     return archive_read(c, &f->arena, &filter, ARCHIVE_PAGE_MAX, false, &f->page);
 }

@@ -55,7 +55,7 @@ static enum err catch_up_work(struct db_conn *c, struct db_read *self)
     struct arriving      *k = (struct arriving *)self;
     struct archive_filter f = { .owner = k->room->id, .start_us = k->heard + 1 };
 
-    if (k->upto > k->heard && !archive_has_place(c, k->upto))
+    if (k->upto > k->heard && !archive_reaches(c, k->upto))
         return ERR_UNAVAILABLE;
     return archive_read(c, &k->arena, &f, ARCHIVE_PAGE_MAX, false, &k->page);
 }
