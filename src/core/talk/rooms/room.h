@@ -114,7 +114,8 @@ struct room {
     struct room_said   said[ROOM_HISTORY_MAX]; /* a ring */
     int64_t            log_last, log_want;     /* as for a person: follow.h */
     bool               following;
-    int64_t            doubted_ms; /* when it was last read again before somebody was refused */
+    int64_t            doubted_ms; /* since when is counted… */
+    unsigned           doubts;     /* …how often it was read again before somebody was refused */
     int64_t            fresh_ms;   /* when it came into memory */
     struct timer       again, gap;
     struct room_held  *held[ROOM_HELD_MAX]; /* room_far.c */

@@ -232,13 +232,16 @@ static void take_seat(struct room *r, struct session *s, const struct stanza *st
 /* Another messenger may have just let them in, or made room: nobody is refused by old news, if that costs little. */
 static bool is_doubtful(struct room *r, int tries)
 {
-    enum { DOUBT_MS = 500 };
+    enum { DOUBT_MS = 500, DOUBTS_MAX = 8 };
     int64_t now = loop_now_ms(r->talk->loop);
 
-    if (!r->talk->wide || tries || now - r->doubted_ms < DOUBT_MS)
+    if (!r->talk->wide || tries)
         return false;
-    r->doubted_ms = now;
-    return true;
+    if (now - r->doubted_ms >= DOUBT_MS) {
+        r->doubted_ms = now;
+        r->doubts = 0;
+    }
+    return r->doubts++ < DOUBTS_MAX;
 }
 
 static void join(struct room *r, struct session *s, const struct stanza *st, int tries)
