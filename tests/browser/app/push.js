@@ -170,11 +170,16 @@ async function wakesNobody(words, what) {
   same(await server("count"), before, what);
 }
 
-/** By the list of chats; the server knows it then. */
-async function mute(page, name, button, muted) {
+/** By the list of chats. */
+async function choose(page, name, button) {
   await go(page, "chats");
   await page.click(`.pane-in .row:has-text("${name}") .row-more`);
   await page.click(`.menu button:text-is("${button}")`);
+}
+
+/** The server knows it then. */
+async function mute(page, name, button, muted) {
+  await choose(page, name, button);
   await becomes(() => server("muted"), muted, "what the server takes for muted");
 }
 
@@ -187,6 +192,28 @@ await promise("a chat that is muted wakes nobody, and does again when it is not"
   await close();
   await say(bob, "but this");
   same((await server("next")).body, "but this", "what came");
+  alice = await tab(context, url);
+  await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+  await lookAway();
+});
+
+await promise("what is muted and pinned at another device holds here too, also while the app is closed", async () => {
+  const desk = await online(browser, url, "alice", "pass-alice");
+  await go(alice, "chats");
+  await choose(desk, "bob", "Pin on top");
+  await mute(desk, "bob", "Mute", [jid("bob")]);
+  await alice.waitForSelector('.pane-in .row:has-text("bob") .sr:text-is("pinned, muted")', { ...WAIT, state: "attached" });
+  await close();
+  await mute(desk, "bob", "Unmute", []);
+  await say(bob, "heard again");
+  same((await server("next")).body, "heard again", "what came");
+  await mute(desk, "bob", "Mute", [jid("bob")]);
+  alice = await tab(context, url);
+  await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+  await alice.waitForSelector('.pane-in .row:has-text("bob") .sr:text-is("pinned, muted")', { ...WAIT, state: "attached" });
+  await wakesNobody("not this", "pushes from a chat that another device muted");
+  await mute(desk, "bob", "Unmute", []);
+  await desk.context().close();
   alice = await tab(context, url);
   await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
   await lookAway();

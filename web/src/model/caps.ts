@@ -5,7 +5,7 @@ import { El, el } from "../wire/xml";
 
 const NODE = "https://bongsu.example/app"; // a name, not an address
 const FEATURES = [NS.discoInfo, NS.caps, NS.chatStates, NS.receipts, NS.markers, NS.correct, NS.retract, NS.reactions, NS.reply, NS.oob, NS.sfs, NS.muc,
-  NS.conference, NS.ping, NS.time, `${NS.avatarMeta}+notify`, `${NS.nick}+notify`, `${NS.vcard4Node}+notify`, `${NS.bookmarks}+notify`].sort();
+  NS.conference, NS.ping, NS.time, `${NS.avatarMeta}+notify`, `${NS.nick}+notify`, `${NS.vcard4Node}+notify`, `${NS.bookmarks}+notify`, `${NS.chats}+notify`].sort();
 
 export function disco(node?: string): El {
   return el(NS.discoInfo, "query", { node }, el(NS.discoInfo, "identity", { category: "client", type: "web", name: "Bongsu" }),

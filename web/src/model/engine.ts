@@ -27,6 +27,7 @@ import { Rooms } from "./rooms";
 import { Audiences, type OwnProfile } from "./audiences";
 import { devices, logOut, type Which } from "./devices";
 import { Archive, catchUp, keeperOf, type Archived } from "./sync";
+import { Wishes } from "./wishes";
 
 export interface EngineEvents {
   changed(c: Change): void;
@@ -48,6 +49,7 @@ export class Engine {
   readonly profiles: Profiles;
   readonly audiences: Audiences;
   readonly push: Push;
+  readonly wishes: Wishes;
   readonly announcements: Announcements;
   private readonly client: Client;
   private readonly outbox: Outbox;
@@ -74,6 +76,7 @@ export class Engine {
     this.audiences = new Audiences(db, ask, () => on.changed({ profiles: true }));
     this.announcements = new Announcements(db, ask, account.domain, () => on.changed({ announced: true }));
     this.push = new Push(ask, `browser-${account.agentId}`);
+    this.wishes = new Wishes(db, ask, () => on.changed({ chats: true }));
     this.archive = new Archive(ask);
     this.outbox = new Outbox(db, (e, done) => this.client.send(e, done), on.changed,
       (o) => !this.rooms.has(o.chat) || this.logs.get(o.chat)?.caughtUp === true);
@@ -145,6 +148,7 @@ export class Engine {
 
   /** What can wait until messages have moved. */
   private async extras(): Promise<void> {
+    await this.wish().catch(() => undefined); // before pushes are ordered: it says for which chats
     this.on.pushDue();
     await this.people.loadBlocked().catch(() => undefined);
     await this.announcements.load().catch(() => undefined); // a server that has none, or says nothing now
@@ -285,7 +289,8 @@ export class Engine {
     if (from === this.account.jid && this.push.isRemoval(e)) return this.on.pushDue();
     const event = e.child(NS.pubsubEvent, "event")?.child(NS.pubsubEvent, "items");
     if (event) {
-      if (event.attr("node") === NS.bookmarks && from === this.account.jid) void this.rooms.bookmarks(event);
+      if (event.attr("node") === NS.bookmarks && from === this.account.jid) void this.rooms.bookmarks(event.elements);
+      else if (event.attr("node") === NS.chats && from === this.account.jid) await this.wishes.event(event);
       else if (event.attr("node") === NS.announcement && from === this.announcements.host) await this.announcements.event(event);
       else await this.profiles.event(from, event);
       return;
@@ -428,7 +433,19 @@ export class Engine {
     exportAll: () => this.exportAll(),
     pushOn: async (endpoint: string, keys: Record<string, string>, tell: boolean) => this.push.enable(endpoint, keys, tell, await this.muted()),
     pushOff: () => this.push.disable(),
+    tellWishes: () => this.tellWishes(),
   };
+
+  /** How the chats are set, from the account and to it. */
+  private async wish(): Promise<void> {
+    if (this.live.now.can.pep) await this.wishes.load();
+    if ((await this.db.getAll("chats")).some((c) => c.unsaid)) await this.tellWishes();
+  }
+
+  private async tellWishes(): Promise<void> {
+    if (this.live.now.can.pep) await this.wishes.tell();
+    await this.push.mute(await this.muted());
+  }
 
   /** The last ones that somebody wrote in come first: the server takes so many. */
   private async muted(): Promise<string[]> {

@@ -7,6 +7,8 @@ import type { Ask } from "./sync";
 const OURS = "urn:bongsu:push:0", MUTED_MAX = 200;
 const field = (name: string, value: string) => el(NS.data, "field", { var: name }, el(NS.data, "value", {}, value));
 
+const muteOf = (chats: string[]) => el(OURS, "mute", {}, ...chats.slice(0, MUTED_MAX).map((jid) => el(OURS, "chat", { jid })));
+
 export class Push {
   private host: string | null = null;
 
@@ -27,7 +29,12 @@ export class Push {
     if (!this.host) throw new Error("unsupported");
     const form = el(NS.data, "x", { type: "submit" }, field("FORM_TYPE", NS.publishOptions), field("subscription", JSON.stringify({ endpoint, keys })));
     await this.ask("set", el(NS.push, "enable", { jid: this.host, node: this.node }, form, ...(tell ? [el(OURS, "show", { sender: "true", body: "true" })] : []),
-      ...(muted.length ? [el(OURS, "mute", {}, ...muted.slice(0, MUTED_MAX).map((jid) => el(OURS, "chat", { jid })))] : [])));
+      muteOf(muted)));
+  }
+
+  /** The same for all of the account's devices, also for those that are asleep. */
+  async mute(muted: string[]): Promise<void> {
+    if (this.host) await this.ask("set", muteOf(muted));
   }
 
   /** The server says that what was ordered is gone: the browser's push service did not know it any more. */

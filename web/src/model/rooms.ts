@@ -9,6 +9,7 @@ import { NS } from "../wire/ns";
 import { El, el } from "../wire/xml";
 import type { LiveState, Occupant } from "./live";
 import * as compose from "./compose";
+import { itemsOf, putItem, removeItem } from "./own_nodes";
 import { newPerson } from "./people";
 import { photoEl, photoOf } from "./pictures";
 import type { Ask } from "./sync";
@@ -130,7 +131,7 @@ export class Rooms {
   }
 
   private async forgetBookmark(room: string): Promise<void> {
-    if (this.h.live.now.can.pep) await this.h.ask("set", el(NS.pubsub, "pubsub", {}, el(NS.pubsub, "retract", { node: NS.bookmarks, notify: "true" }, el(NS.pubsub, "item", { id: room })))).catch(() => undefined);
+    if (this.h.live.now.can.pep) await removeItem(this.h.ask, NS.bookmarks, room).catch(() => undefined);
   }
 
   /** A private group of the people named: they are members, and are asked in. */
@@ -232,21 +233,16 @@ export class Rooms {
 
   private async bookmark(c: Chat): Promise<void> {
     if (!this.h.live.now.can.pep) return;
-    const options = el(NS.pubsub, "publish-options", {}, el(NS.data, "x", { type: "submit" }, value("FORM_TYPE", NS.publishOptions, "hidden"),
-      value("pubsub#persist_items", "true"), value("pubsub#max_items", "max"), value("pubsub#send_last_published_item", "never"), value("pubsub#access_model", "whitelist")));
-    await this.h.ask("set", el(NS.pubsub, "pubsub", {}, el(NS.pubsub, "publish", { node: NS.bookmarks },
-      el(NS.pubsub, "item", { id: c.jid }, el(NS.bookmarks, "conference", { name: c.name, autojoin: "true" }, el(NS.bookmarks, "nick", {}, c.room?.nick ?? this.h.myNick())))), options));
+    await putItem(this.h.ask, NS.bookmarks, c.jid, el(NS.bookmarks, "conference", { name: c.name, autojoin: "true" }, el(NS.bookmarks, "nick", {}, c.room?.nick ?? this.h.myNick())));
   }
 
   async loadBookmarks(): Promise<void> {
-    const answer = await this.h.ask("get", el(NS.pubsub, "pubsub", {}, el(NS.pubsub, "items", { node: NS.bookmarks }))).catch(() => null);
-    const items = answer?.child(NS.pubsub, "pubsub")?.child(NS.pubsub, "items");
-    if (items) await this.bookmarks(items);
+    await this.bookmarks((await itemsOf(this.h.ask, NS.bookmarks).catch(() => null)) ?? []);
   }
 
   /** From the account: on the first device of many, or told by another. */
-  async bookmarks(items: El): Promise<void> {
-    for (const i of items.elements) {
+  async bookmarks(items: El[]): Promise<void> {
+    for (const i of items) {
       const room = i.attr("id") ?? "", c = i.elements.find((e) => e.name === "conference");
       if (i.name === "retract" && this.nicks.has(room) && this.h.live.now.rooms[room]?.joined) await this.leave(room); // else we were put out
       const known = await this.h.db.get("chats", room);

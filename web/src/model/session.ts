@@ -174,14 +174,20 @@ export class Session {
     this.bus.changed({ chats: true });
   }
 
-  pin = (jid: string, pinned: boolean): Promise<void> => this.change(jid, { pinned: pinned || undefined });
-  mute = (jid: string, muted: boolean): Promise<void> => this.change(jid, { muted: muted || undefined }).then(() => this.shell.pushDue());
+  pin = (jid: string, pinned: boolean): Promise<void> => this.wish(jid, { pinned: pinned || undefined });
+  mute = (jid: string, muted: boolean): Promise<void> => this.wish(jid, { muted: muted || undefined });
   hide = (jid: string): Promise<void> => this.change(jid, { hidden: true });
   show = (jid: string): Promise<void> => this.change(jid, { hidden: false, lastAt: this.chat(jid)?.lastAt || this.now() });
   draft = (jid: string, draft: string): Promise<void> => (this.chat(jid)?.draft ?? "") === draft ? Promise.resolve() : this.change(jid, { draft: draft || undefined });
   /** The page ends: a transaction might not. */
   lastWords(jid: string, draft: string): void {
     if ((this.chat(jid)?.draft ?? "") !== draft) device.keepWords(this.me, jid, draft);
+  }
+
+  /** It holds here at once, and on the person's other devices as soon as there is a line. */
+  private async wish(jid: string, more: Partial<Chat>): Promise<void> {
+    await this.change(jid, { ...more, unsaid: true });
+    void this.do("tellWishes").catch(() => undefined); // a new stream tells it
   }
 
   private flush(): void {

@@ -65,6 +65,7 @@ export interface Chat {
   theirs?: Record<string, number>; // who → they have read up to then
   pinned?: boolean;
   muted?: boolean;
+  unsaid?: boolean; // muted or pinned here, and the account does not know it yet
   hidden?: boolean; // left or put away; comes back with the next message
   draft?: string;
   first?: string; // the archive's id that our history begins with

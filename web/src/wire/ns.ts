@@ -72,4 +72,6 @@ export const NS = {
   profiles: "urn:bongsu:profiles:0",
   devices: "urn:bongsu:devices:0",
   announcement: "urn:bongsu:announcement:0",
+  chats: "urn:bongsu:chats:0",
+  notifySettings: "urn:xmpp:notification-settings:1",
 } as const;

@@ -1,16 +1,18 @@
-/* Chats that do not wake a device (docs/push.md), our own addition to XEP-0357: the device names them when it enables push.
+/* Chats that do not wake a device (docs/push.md), our own addition to XEP-0357: the device names them when it enables push, and any
+ * device of the account may change them for all that did.
  * SPDX-License-Identifier: AGPL-3.0-or-later */
 #include "base/buf.h"
 #include "talk/xep/xep0357_push.h"
 
-enum err push_muted_read(struct arena *a, const struct xml_node *enable, struct str *out)
+enum err push_muted_read(struct arena *a, const struct xml_node *mute, struct str *out)
 {
-    const struct xml_node *mute = xml_child(enable, "mute", NS_PUSH_OWN);
     struct buf b;
     enum err e = OK;
     int count = 0;
 
     buf_init(&b, 0);
+    if (mute)
+        buf_put_c(&b, '\n');
     for (const struct xml_node *n = mute ? xml_first(mute) : NULL; n && !e; n = xml_next(n)) {
         struct jid jid;
 
@@ -26,6 +28,8 @@ enum err push_muted_read(struct arena *a, const struct xml_node *enable, struct 
     buf_done(&b);
     return e;
 }
+
+struct str push_muted_copy(struct str muted) { return str_make(str_dup(muted), muted.len); }
 
 static bool is_listed(struct str list, struct str jid)
 {

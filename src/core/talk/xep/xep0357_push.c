@@ -35,6 +35,7 @@ static struct db_sql push_select = {
     "SELECT id, service, node, resource, form, shows, at, muted FROM push WHERE owner = ?1 ORDER BY at"};
 static struct db_sql push_insert = {"INSERT INTO push(id, owner, service, node, resource, form, shows, at, muted) "
                                     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
+static struct db_sql push_mute = {"UPDATE push SET muted = ?2 WHERE owner = ?1 AND muted <> ''"};
 static struct db_sql push_delete_same = {"DELETE FROM push WHERE owner = ?1 AND service = ?2 AND node = ?3"};
 static struct db_sql push_delete_service = {"DELETE FROM push WHERE owner = ?1 AND service = ?2"};
 static struct db_sql push_delete_one = {"DELETE FROM push WHERE id = ?1"};
@@ -45,6 +46,7 @@ static struct db_sql due_delete_all = {"DELETE FROM push_due WHERE owner = ?1"};
 
 static void registration_free(struct push_registration *r)
 {
+    free((char *)r->muted.p);
     arena_done(&r->arena);
     free(r);
 }
@@ -126,7 +128,7 @@ static void push_loaded(struct person *p, struct db_conn *c)
         r->sender = db_i64(row, 5) & SHOW_SENDER;
         r->body = db_i64(row, 5) & SHOW_BODY;
         r->at = db_i64(row, 6);
-        r->muted = arena_str(&r->arena, db_text(row, 7));
+        r->muted = push_muted_copy(db_text(row, 7));
         if (jid_parse(&r->arena, arena_str(&r->arena, db_text(row, 1)), &r->service) != OK) {
             registration_free(r);
             continue;
@@ -156,7 +158,7 @@ struct push_op {
     int64_t owner, evicted, gone; /* ids; 0: none */
     struct str service, node;     /* node p NULL: all of the service */
     bool same;                    /* service and node go */
-    bool insert;
+    bool insert, mute;
     int64_t id, at, shows;
     struct str resource, form, muted;
 };
@@ -177,6 +179,8 @@ static enum err push_apply(struct db_conn *c, struct change *ch)
     if (!e && o->insert)
         e = db_run(c, &push_insert, "iissssiis", o->id, o->owner, o->service, o->node, o->resource, o->form,
                    o->shows, o->at, o->muted);
+    if (!e && o->mute)
+        e = db_run(c, &push_mute, "is", o->owner, o->muted);
     return e;
 }
 
@@ -282,10 +286,22 @@ static enum err form_take(struct session *s, const struct stanza *iq, struct pus
     return OK;
 }
 
-/* On anything but OK the client has its answer. */
+/* On anything but OK the client has its answer, here and in the next one. */
+static enum err muted_take(struct session *s, const struct stanza *iq, const struct xml_node *mute, struct str *out)
+{
+    enum err e = push_muted_read(iq->arena, mute, out);
+
+    if (e == ERR_LIMIT)
+        refuse(s, iq, "policy-violation", "too many chats are muted");
+    else if (e)
+        refuse(s, iq, "jid-malformed", "the address of a muted chat is none");
+    return e;
+}
+
 static enum err registration_read(struct session *s, const struct stanza *iq, struct push_registration *r)
 {
-    struct str jid = xml_attr(iq->payload, "jid"), node = xml_attr(iq->payload, "node");
+    struct str jid = xml_attr(iq->payload, "jid"), node = xml_attr(iq->payload, "node"), muted;
+    enum err e;
 
     if (jid.len == 0)
         return refuse(s, iq, "bad-request", "the service's jid is missing"), ERR_INVALID;
@@ -298,14 +314,11 @@ static enum err registration_read(struct session *s, const struct stanza *iq, st
     r->node = arena_str(&r->arena, node.p ? node : STR(""));
     r->resource = arena_str(&r->arena, s->jid.resource);
     show_read(r, iq->payload);
-    switch (push_muted_read(&r->arena, iq->payload, &r->muted)) {
-    case OK:
-        return form_take(s, iq, r);
-    case ERR_LIMIT:
-        return refuse(s, iq, "policy-violation", "too many chats are muted"), ERR_LIMIT;
-    default:
-        return refuse(s, iq, "jid-malformed", "the address of a muted chat is none"), ERR_INVALID;
-    }
+    e = muted_take(s, iq, xml_child(iq->payload, "mute", NS_PUSH_OWN), &muted);
+    if (e)
+        return e;
+    r->muted = push_muted_copy(muted);
+    return form_take(s, iq, r);
 }
 
 /* §5: the same service and node: the last request holds. */
@@ -381,6 +394,31 @@ static enum err disable_set(struct session *s, const struct stanza *iq)
     o->same = true;
     o->service = arena_str(&o->arena, service.full);
     o->node = node.p ? arena_str(&o->arena, node) : STR_NULL;
+    o->from_client = true;
+    o->iq = iq_keep(s, iq);
+    op_go(s, o);
+    return OK;
+}
+
+/* What is muted for all devices of the account that keep to it: one of them may be asleep, and enables push no more. */
+static enum err mute_set(struct session *s, const struct stanza *iq)
+{
+    struct person *p = s->person;
+    struct push_op *o;
+    struct str muted;
+
+    if (!asks_for_self(s, iq))
+        return ERR_DENIED;
+    if (muted_take(s, iq, iq->payload, &muted) != OK)
+        return OK;
+    for (int i = 0; p->push && i < p->push->count; i++)
+        if (p->push->items[i]->muted.len) {
+            free((char *)p->push->items[i]->muted.p);
+            p->push->items[i]->muted = push_muted_copy(muted);
+        }
+    o = op_new(p);
+    o->mute = true;
+    o->muted = arena_str(&o->arena, muted);
     o->from_client = true;
     o->iq = iq_keep(s, iq);
     op_go(s, o);
@@ -488,6 +526,7 @@ static void push_tick(struct talk *t)
 static const struct iq_handler push_iqs[] = {
     {"enable", NS_PUSH, IQ_TO_SELF | IQ_TO_OTHER, NULL, enable_set},
     {"disable", NS_PUSH, IQ_TO_SELF | IQ_TO_OTHER, NULL, disable_set},
+    {"mute", NS_PUSH_OWN, IQ_TO_SELF | IQ_TO_OTHER, NULL, mute_set},
     {0},
 };
 static const struct owned push_owned[] = {{"push"}, {"push_due"}, {0}};

@@ -36,7 +36,8 @@ struct push_registration {
     struct str node, resource; /* resource: of the device that enabled it */
     struct str form;           /* "<x …>…</x>" for the service, as the client gave it; may be empty */
     bool sender, body;         /* what the owner lets be told */
-    struct str muted;          /* bare addresses, each with '\n' behind it: chats that do not wake the device */
+    struct str muted;          /* '\n', and bare addresses, each with '\n' behind it: chats that do not wake the device; "": it keeps
+                                  to no such list. Its own */
     bool own;                  /* the service is ours: `web` says where the browser is */
     struct push_subscription web;
     int unseen;         /* notifications since the device was last here */
@@ -80,8 +81,9 @@ void push_room_message(struct talk *t, struct str member, struct str room, struc
 bool push_answered(struct talk *t, const struct stanza *iq);
 
 /* ---- between the files ---- */
-/* The chats that <enable/> mutes; *out lives in `a`. ERR_INVALID: an address is none; ERR_LIMIT: too many. */
-enum err push_muted_read(struct arena *a, const struct xml_node *enable, struct str *out);
+/* The chats in `mute` (NULL: no such list), as kept; *out lives in `a`. ERR_INVALID: an address is none; ERR_LIMIT: too many. */
+enum err push_muted_read(struct arena *a, const struct xml_node *mute, struct str *out);
+struct str push_muted_copy(struct str muted);
 /* Nobody is woken for it: the chat is muted, and it is neither a call nor a mention of the owner (a bare JID). */
 bool push_is_muted(const struct push_registration *r, const struct push_event *ev, struct str owner);
 void push_list_free(struct push_list **l);
