@@ -37,6 +37,11 @@ async function close() {
   await until(worker, () => self.clients.matchAll({ type: "window", includeUncontrolled: true }).then((all) => all.length === 0));
 }
 
+async function openAgain() {
+  alice = await tab(context, url);
+  await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+}
+
 /** A click on the one that is shown; answers what the worker wanted opened. */
 const click = () => worker.evaluate(async () => {
   const asked = [];
@@ -90,8 +95,7 @@ await promise("the app is closed: a message wakes the worker, which says that th
 });
 
 await promise("whoever allows it sees who wrote, and what; a click opens that chat", async () => {
-  alice = await tab(context, url);
-  await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+  await openAgain();
   await go(alice, "settings");
   await alice.click('label:has-text("Show who wrote") input');
   await alice.waitForFunction(() => JSON.parse(localStorage.getItem("bongsu.choices")).tell, null, WAIT);
@@ -155,8 +159,7 @@ await promise("the push service has lost the subscription: the next page orders 
   await close();
   await say(bob, "and found again");
   same((await server("next")).body, "and found again", "what came");
-  alice = await tab(context, url);
-  await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+  await openAgain();
   await lookAway();
 });
 
@@ -186,14 +189,12 @@ async function mute(page, name, button, muted) {
 await promise("a chat that is muted wakes nobody, and does again when it is not", async () => {
   await mute(alice, "bob", "Mute", [jid("bob")]);
   await wakesNobody("nobody hears this", "pushes from a muted chat");
-  alice = await tab(context, url);
-  await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+  await openAgain();
   await mute(alice, "bob", "Unmute", []);
   await close();
   await say(bob, "but this");
   same((await server("next")).body, "but this", "what came");
-  alice = await tab(context, url);
-  await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+  await openAgain();
   await lookAway();
 });
 
@@ -208,14 +209,12 @@ await promise("what is muted and pinned at another device holds here too, also w
   await say(bob, "heard again");
   same((await server("next")).body, "heard again", "what came");
   await mute(desk, "bob", "Mute", [jid("bob")]);
-  alice = await tab(context, url);
-  await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+  await openAgain();
   await alice.waitForSelector('.pane-in .row:has-text("bob") .sr:text-is("pinned, muted")', { ...WAIT, state: "attached" });
   await wakesNobody("not this", "pushes from a chat that another device muted");
   await mute(desk, "bob", "Unmute", []);
   await desk.context().close();
-  alice = await tab(context, url);
-  await alice.waitForSelector("[data-line=online]", { ...WAIT, state: "attached" });
+  await openAgain();
   await lookAway();
 });
 
