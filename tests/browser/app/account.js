@@ -162,9 +162,11 @@ export async function account({ promise, browser, url }) {
     await go(page, "settings");
     same([await boxes(), await box("Show who wrote").isDisabled()], [[false, false], true], "before anything was chosen");
     await box("Tell me about new").check();
-    await page.waitForFunction(() => JSON.parse(localStorage.getItem("bongsu.choices") ?? "{}").notify === true, null, WAIT);
+    const chosen = (what) => page.waitForFunction((what) => JSON.parse(localStorage.getItem("bongsu.choices") ?? "{}")[what] === true, what, WAIT); // once the server has it
+    await chosen("notify");
     await box("Show who wrote").check();
-    await becomes(boxes, [true, true], "what was chosen");
+    await chosen("tell");
+    same(await boxes(), [true, true], "what was chosen");
     await page.reload();
     await back(page);
     await becomes(boxes, [true, true], "what was chosen, after a reload");
