@@ -13,6 +13,7 @@ import fcntl
 import glob
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import random
@@ -445,8 +446,11 @@ class BongsuWorkers(BongsuPostgreSQL):
 
 class BongsuThree(BongsuPostgreSQL):
     """Three messengers over one database, with one NATS server between them. Each connection goes to the next of them, so that
-    whoever talks to each other, and whoever comes back, does so on another machine."""
+    whoever talks to each other, and whoever comes back, does so on another machine. Who starts it again begins at another one, so that what
+    is played again is not played the same way."""
     name = "bongsu-three"
+    starts = itertools.count()
+
     @property
     def settle_s(self):
         """Until all have heard of what one of them did; a busy machine takes longer."""
@@ -475,7 +479,7 @@ class BongsuThree(BongsuPostgreSQL):
         extra = (f"{self.extra}\ndb.server = {os.environ['BONGSU_TEST_POSTGRESQL']} dbname={self.database}\n"
                  f"bus.servers = nats://127.0.0.1:{self.nats_port}\n")
         self.nodes = [self.Node(f"{extra}site = {site}\n", (self.ca, self.crt, self.key)) for site in ("one", "two", "three")]
-        self.turn = 0
+        self.turn = next(self.starts)
         self.nats = None
         self.pending = {}
 
