@@ -36,7 +36,7 @@ export class Wishes {
    * is set here. */
   async load(): Promise<void> {
     const items = await itemsOf(this.ask, NS.chats);
-    if (items) await this.take(items, NONE);
+    if (items) await this.take(items, items.length > MOST ? null : NONE); // of what is not read nothing is known
     else await this.inTurn(() => this.change([], (c) => (c.muted || c.pinned ? { ...c, unsaid: true } : c)));
   }
 
@@ -71,11 +71,12 @@ export class Wishes {
   tell(): Promise<void> {
     return this.inTurn(async () => {
       for (const c of (await this.db.getAll("chats")).filter((k) => k.unsaid)) {
-        const said = await this.say(c).catch((e: unknown) => {
-          if (e instanceof IqError && !e.passing) return false; // it will not have this one: that holds here alone, and the others go on
+        try {
+          await this.say(c);
+        } catch (e) {
+          if (e instanceof IqError && !e.passing) continue; // it will not have this one: that holds here alone, and the others go on
           throw e;
-        });
-        if (!said) continue;
+        }
         const tx = this.db.transaction("chats", "readwrite"), now = await tx.store.get(c.jid);
         if (now && isSame(now, c)) await tx.store.put({ ...now, unsaid: undefined });
         await tx.done;
@@ -83,9 +84,8 @@ export class Wishes {
     });
   }
 
-  private async say(c: Chat): Promise<true> {
+  private async say(c: Chat): Promise<void> {
     if (!c.muted && !c.pinned) await removeItem(this.ask, NS.chats, c.jid);
     else await putItem(this.ask, NS.chats, c.jid, el(NS.chats, "chat", {}, c.muted && el(NS.notifySettings, "notify", {}, el(NS.notifySettings, "on-mention")), c.pinned && el(NS.chats, "pinned")));
-    return true;
   }
 }
